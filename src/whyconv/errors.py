@@ -1,0 +1,92 @@
+"""The tree of errors.
+
+Text of every error: what is wrong, with the value; what was expected; what to do next.
+
+    WhyconvError                exit code 1
+        UsageError              2   a wrong word on the command line, a wrong argument of a function
+            SettingsError       2   unknown key, value out of range
+            MissingExtraError   2   an optional package is needed: names the install command
+        DataError               3   the pictures or labels cannot be used
+            PictureError        3   one picture cannot be read
+        ModelFileError          1   a run folder or an ONNX file cannot be used
+        StorageError            1   the disk cannot hold what is to be written
+        ParityError             4   two ways to the same answer disagree
+        StoppedError            130 on Ctrl-C, 143 on SIGTERM; the run can go on with --resume
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class WhyconvError(Exception):
+    """Root of all errors that whyconv raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(WhyconvError):
+    """What was asked for cannot be done as asked."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """One or more settings are unknown or out of range; all of them are named at once."""
+
+
+class MissingExtraError(UsageError):
+    """An optional package is not installed.
+
+    Args:
+        what: What needs it, as the start of a sentence: "Reading Parquet".
+        extra: Name of the extra that brings it: "tables".
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an optional package. Install it with:  pip install 'whyconv[{extra}]'")
+        self.extra = extra
+
+
+class DataError(WhyconvError):
+    """The pictures or their labels cannot be used."""
+
+    exit_code = 3
+
+
+class PictureError(DataError):
+    """One picture cannot be read; its text is the reason, without the path."""
+
+
+class ModelFileError(WhyconvError):
+    """A run folder or an ONNX file is missing, damaged, or not ours."""
+
+
+class StorageError(WhyconvError):
+    """The disk cannot hold what is to be written."""
+
+
+class ParityError(WhyconvError):
+    """Two ways to the same answer disagree."""
+
+    exit_code = 4
+
+
+class StoppedError(WhyconvError):
+    """Work was stopped from outside and can go on later.
+
+    Args:
+        message: What was saved and how to go on.
+        exit_code: 130 after Ctrl-C, 143 after SIGTERM.
+    """
+
+    def __init__(self, message: str, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def nearest(name: str, options: Iterable[str]) -> str:
+    """Returns " Did you mean 'x'?" for the option nearest to ``name``, or "" where none is near."""
+    close = difflib.get_close_matches(name, list(options), n=1, cutoff=0.6)
+    return f" Did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,24 @@
+"""What all tests share: where the real pictures lie, and a quiet single-threaded torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+_SHARED = Path(os.environ.get("WHYCONV_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """Returns a function from the name of a real data set to its folder; skips where it is absent."""
+
+    def find(name: str) -> Path:
+        folder = _SHARED / name
+        if not folder.is_dir():
+            pytest.skip(f"real pictures '{name}' are not on this machine (looked in {_SHARED})")
+        return folder
+
+    return find
