@@ -1,0 +1,41 @@
+# make demo: install and run the main job.  make test: install the tools too and run the tests.
+# Everything goes into .venv; a stamp in it says what is installed, so a second run installs nothing.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Pins hold for what pip builds from source too; older pips read the first name, newer ones the second.
+INSTALL = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet -c constraints.txt
+
+.PHONY: demo test check slow test-wheel clean
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/whyconv demo
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/test.stamp
+	scripts/check
+
+slow: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-wheel: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m "slow or not slow" tests/test_wheel.py $(ARGS)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e '.[train]'
+	@touch $@
+
+$(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e '.[train,tables,heic,dev]'
+	@touch $@ $(VENV)/demo.stamp
+
+# What can be made again; the runs stay.
+clean:
+	rm -rf $(VENV) build dist demo-digits .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
