@@ -1,0 +1,142 @@
+"""Names of parts and classes: aliases, one spelling, one order, the same number in every part."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from whyconv.errors import UsageError
+from whyconv.images.sources.listing import PART_NAMES, few
+from whyconv.results import Note
+
+TRAIN, VALIDATION, TEST = 1, 2, 3
+
+_ALIASES = {
+    "train": TRAIN,
+    "training": TRAIN,
+    "val": VALIDATION,
+    "valid": VALIDATION,
+    "validation": VALIDATION,
+    "dev": VALIDATION,
+    "test": TEST,
+    "testing": TEST,
+    "eval": TEST,
+    "evaluation": TEST,
+}
+PART_ALIASES = tuple(_ALIASES)
+
+
+def part_of(name: str) -> int:
+    """Returns the index into PART_NAMES that a whole name stands for, in any case; 0 where it is no part."""
+    return _ALIASES.get(name.strip().casefold(), 0)
+
+
+def class_name(label: str) -> str:
+    """Returns a label in its one spelling: NFC (macOS writes NFD), no blanks around it."""
+    return unicodedata.normalize("NFC", label).strip()
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Returns a sort key under which "2" comes before "10"; names that differ never compare equal."""
+    pieces = re.split(r"([0-9]+)", name)
+    return (*((0, int(p), "") if p.isdigit() else (1, 0, p.casefold()) for p in pieces if p), (2, 0, name))
+
+
+def number_classes(
+    texts: Sequence[str | None], parts: np.ndarray, order: Sequence[str] = ()
+) -> tuple[np.ndarray, tuple[str, ...], list[Note]]:
+    """Numbers the classes by name, so that one name has one number in every part.
+
+    Where there is a training part, its classes are the classes: a class met only in another part cannot
+    be learned, so its pictures lose their label (-1) and a note says so.
+
+    Args:
+        texts: Label of each picture as written, None where it has none; (n,).
+        parts: int8 (n,), index into PART_NAMES.
+        order: The source's own order of the classes; natural order where empty.
+
+    Returns:
+        Labels int32 (n,), the classes, and notes on foreign, missing and confusable names.
+    """
+    # The same string object is met again and again: each spelling is normalized once.
+    spellings = {text: class_name(text) for text in set(texts) if text is not None}
+    names = sorted(set(spellings.values()) - {""}, key=natural_key)
+    if order:
+        place = {class_name(name): i for i, name in enumerate(order)}
+        names.sort(key=lambda name: place.get(name, len(place)))
+    number = {name: i for i, name in enumerate(names)}
+    of_text = {text: number.get(name, -1) for text, name in spellings.items()}
+    raw = np.fromiter((-1 if text is None else of_text[text] for text in texts), np.int32, len(texts))
+    notes = [*_spelling_notes(spellings, names)]
+    counts = np.zeros((len(PART_NAMES), len(names)), np.int64)
+    np.add.at(counts, (parts[raw >= 0], raw[raw >= 0]), 1)
+    kept = np.arange(len(names))
+    if counts[TRAIN].any():
+        # Pictures outside every part are trained on too.
+        kept = np.flatnonzero(counts[TRAIN] + counts[0])
+        notes += _part_notes(counts, names)
+    renumber = np.full(len(names) + 1, -1, np.int32)
+    renumber[kept] = np.arange(len(kept))
+    return renumber[raw], tuple(names[i] for i in kept), notes
+
+
+def group_numbers(keys: Sequence[str | None]) -> np.ndarray:
+    """Numbers the groups: equal keys, equal numbers; a picture without a key is a group of its own.
+
+    Returns:
+        int64 (n,), numbers from 0 in order of first appearance.
+    """
+    numbers: dict[object, int] = {}
+    found = (numbers.setdefault(key if key is not None else (row,), len(numbers)) for row, key in enumerate(keys))
+    return np.fromiter(found, np.int64, len(keys))
+
+
+def compile_pattern(pattern: str, option: str, group: str) -> re.Pattern[str]:
+    """Compiles a regular expression that marks one group; raises UsageError naming ``option``."""
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"{option} {pattern!r} is not a regular expression: {error}.") from None
+    if not compiled.groups:
+        raise UsageError(
+            f"{option} {pattern!r} marks nothing. Put parentheses around the {group}, for example '([a-z]+)_[0-9]+'."
+        )
+    return compiled
+
+
+def match_names(pattern: re.Pattern[str], names: Iterable[str], group: str) -> list[str | None]:
+    """Returns what the group called ``group``, else the first group, takes from each name; None for no match."""
+    key: str | int = group if group in pattern.groupindex else 1
+    return [(found[key] or None) if (found := pattern.search(name)) else None for name in names]
+
+
+def _spelling_notes(spellings: dict[str, str], names: Sequence[str]) -> Iterable[Note]:
+    by_case: dict[str, list[str]] = {}
+    for name in names:
+        by_case.setdefault(name.casefold(), []).append(name)
+    for alike in by_case.values():
+        if len(alike) > 1:
+            yield Note(key="classes_differ_by_case", values={"classes": few(alike)}, level="warning")
+    merged = sorted({name for text, name in spellings.items() if name and text.strip() != name})
+    if merged:
+        yield Note(key="classes_normalized", values={"classes": few(merged)})
+
+
+def _part_notes(counts: np.ndarray, names: Sequence[str]) -> Iterable[Note]:
+    in_train = counts[TRAIN] + counts[0] > 0
+    for part in (VALIDATION, TEST):
+        if not counts[part].any():
+            continue
+        missing = [names[i] for i in np.flatnonzero(in_train & (counts[part] == 0)).tolist()]
+        foreign = [names[i] for i in np.flatnonzero(~in_train & (counts[part] > 0)).tolist()]
+        values = {"part": PART_NAMES[part]}
+        if missing:
+            values |= {"num": str(len(missing)), "classes": few(missing)}
+            yield Note(key="classes_missing_in_part", values=values, level="warning")
+        if foreign:
+            num = int(counts[part][~in_train].sum())
+            values |= {"num_pictures": f"{num:,}", "classes": few(foreign)}
+            yield Note(key="classes_foreign_in_part", values=values, level="warning")

@@ -1,0 +1,235 @@
+"""What every source gives: pictures by name, their labels, and a way to their bytes."""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol, overload
+
+import numpy as np
+
+from whyconv.errors import PictureError
+from whyconv.results import Note
+
+PART_NAMES = ("", "train", "validation", "test")
+
+MAX_FILE_BYTES = 100_000_000
+
+
+class Names(Sequence[str]):
+    """Many names in two flat arrays: a tenth of the objects of a list of strings, and cheap to share.
+
+    Args:
+        names: Any strings, lone surrogates (file names that are not UTF-8) included.
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        text, ends = bytearray(), array("q", [0])
+        for name in names:
+            text += name.encode("utf-8", "surrogatepass")
+            ends.append(len(text))
+        self._text = bytes(text)
+        self._ends = np.frombuffer(ends, dtype=np.int64) if len(ends) else np.zeros(1, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Names: ...
+    def __getitem__(self, index: int | slice) -> str | Names:
+        if isinstance(index, slice):
+            return Names(self[i] for i in range(*index.indices(len(self))))
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        row = index % len(self)
+        return self._text[self._ends[row] : self._ends[row + 1]].decode("utf-8", "surrogatepass")
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[row] for row in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"Names({', '.join(map(repr, self[:3]))}{', ...' if len(self) > 3 else ''}; {len(self)} in all)"
+
+    def take(self, indices: np.ndarray) -> Names:
+        """Returns the names at ``indices``, in that order."""
+        return Names(self[int(row)] for row in indices)
+
+
+class Contents(Protocol):
+    """Where the pictures of a source lie; rows are counted from 0."""
+
+    def read(self, row: int) -> bytes | np.ndarray:
+        """Returns the bytes of a picture file, or its pixels; raises PictureError."""
+
+    def stat(self, row: int) -> tuple[int, int]:
+        """Returns the size in bytes and the time of the last change in ns; raises PictureError."""
+
+    def take(self, rows: np.ndarray) -> Contents:
+        """Returns the contents of ``rows`` only, in that order."""
+
+
+@dataclass(frozen=True, eq=False)
+class FileContents:
+    """Pictures that are files of their own.
+
+    Attributes:
+        root: Folder that the paths are relative to.
+        paths: As the file system spells them, with ``/`` between folders; absolute ones are kept.
+    """
+
+    root: str
+    paths: Names
+
+    def read(self, row: int) -> bytes:
+        """Returns the bytes of the file; raises PictureError where there are none to be had."""
+        path = Path(self.root, self.paths[row])
+        num_bytes, _ = stat_file(path)
+        if num_bytes > MAX_FILE_BYTES:
+            raise PictureError(f"the file has {num_bytes:,} bytes; at most {MAX_FILE_BYTES:,} are read")
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise PictureError(_reason(error)) from None
+
+    def stat(self, row: int) -> tuple[int, int]:
+        """Returns size in bytes and time of the last change in ns; raises PictureError."""
+        return stat_file(Path(self.root, self.paths[row]))
+
+    def take(self, rows: np.ndarray) -> FileContents:
+        """Returns the files of ``rows`` only."""
+        return FileContents(self.root, self.paths.take(rows))
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Pictures with their labels, as the user laid them out; nothing is decoded yet.
+
+    Attributes:
+        where: The path that was asked for.
+        layout: How it was read, in English words: "class folders", "labels file metadata.csv", ...
+        names: Unique and safe to print; relative to ``where`` with ``/``, or ``x_train[17]``.
+        labels: int32 (n,), index into ``classes``; -1 where a picture has no label.
+        classes: NFC. Sorted naturally ("2" before "10") unless the source itself orders them.
+        parts: int8 (n,), index into PART_NAMES; 0 where the user made no split.
+        groups: int64 (n,), pictures of one number must stay together; None without ``group_by``.
+        skipped: Files and folders passed over on purpose, folders with a ``/`` at the end.
+        notes: What else a person should know about the reading.
+        contents: Where bytes or pixels come from, row for row.
+    """
+
+    where: str
+    layout: str
+    names: Sequence[str]
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    parts: np.ndarray
+    groups: np.ndarray | None
+    skipped: tuple[str, ...]
+    notes: tuple[Note, ...]
+    contents: Contents = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, index: int) -> bytes | np.ndarray:
+        """Returns the bytes of a file or the pixels of an array element, undecoded.
+
+        Raises:
+            PictureError: The file is missing, too large, or cannot be opened.
+        """
+        return self.contents.read(index)
+
+    def stat(self, index: int) -> tuple[int, int]:
+        """Returns (bytes, time of the last change in ns): unchanged numbers mean unchanged content.
+
+        For an element of an array file the time is that of the file; for arrays in memory it is 0,
+        which promises nothing.
+
+        Raises:
+            PictureError: The file is missing.
+        """
+        return self.contents.stat(index)
+
+    def select(self, indices: np.ndarray) -> Pictures:
+        """Returns the pictures at ``indices`` only, in that order; classes and notes stay.
+
+        Args:
+            indices: Integers (k,) in [0, n), or a boolean mask (n,).
+        """
+        rows = np.flatnonzero(indices) if indices.dtype == bool else np.asarray(indices, dtype=np.int64)
+        return replace(
+            self,
+            names=Names(self.names[int(row)] for row in rows),
+            labels=self.labels[rows],
+            parts=self.parts[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            contents=self.contents.take(rows),
+        )
+
+
+def stat_file(path: Path) -> tuple[int, int]:
+    """Returns size in bytes and time of the last change in ns of a regular file; raises PictureError."""
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise PictureError(_reason(error)) from None
+    except ValueError:
+        raise PictureError("the name holds a zero byte") from None
+    if not stat.S_ISREG(facts.st_mode):
+        raise PictureError("it is a folder, not a file" if stat.S_ISDIR(facts.st_mode) else "it is not a regular file")
+    return facts.st_size, facts.st_mtime_ns
+
+
+def printable(name: str) -> str:
+    r"""Returns ``name`` with bytes that are not UTF-8 and control characters written as ``\xNN``."""
+    if name.isprintable():
+        return name
+    text = os.fsencode(name).decode("utf-8", "backslashreplace") if _has_surrogate(name) else name
+    return "".join(
+        _escape(letter) if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter for letter in text
+    )
+
+
+def printable_names(paths: Names) -> Names:
+    """Returns the paths as unique names that are safe to print; the same object where nothing changes."""
+    if all(path.isprintable() for path in paths):
+        return paths
+    seen: set[str] = set()
+    names = []
+    for path in paths:
+        name, count = printable(path), 1
+        while name in seen:
+            count += 1
+            name = f"{printable(path)} ({count})"
+        seen.add(name)
+        names.append(name)
+    return Names(names)
+
+
+def few(items: Iterable[str], limit: int = 5) -> str:
+    """Returns the first names, printable and separated by commas, with "..." where more follow."""
+    shown = [printable(item) for _, item in zip(range(limit + 1), items, strict=False)]
+    return ", ".join([*shown[:limit], "..."] if len(shown) > limit else shown)
+
+
+def _has_surrogate(name: str) -> bool:
+    return any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def _escape(letter: str) -> str:
+    return letter.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return "file is missing"
+    if isinstance(error, PermissionError):
+        return "no permission to read the file"
+    return f"the file cannot be opened: {(error.strerror or 'unknown reason').lower()}"
