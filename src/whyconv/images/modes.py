@@ -1,0 +1,167 @@
+"""From every pixel type to uint8 gray or RGB: scaled, never clipped; transparency over a background.
+
+| stored as | rule |
+|---|---|
+| 1 bit | 0 and 255 |
+| unsigned integers of a known number of bits | v * 255 / (2^bits - 1), rounded: v / 257 for 16 bits |
+| 32-bit integers | as they are if all lie in 0-255; v / 257 if all lie in 0-65535; else least..greatest to 0..255 |
+| fractions (float) | v * 255 if all lie in 0-1; as they are if in 0-255; else least..greatest to 0..255; NaN refused |
+| 16-bit color | the high byte, as Pillow reads it (at most 1 below v / 257) |
+| CMYK | (255 - ink) * (255 - black) / 255 |
+| CIELAB | D50, to sRGB |
+| palette | its colors |
+| alpha | color * alpha + background * (1 - alpha), in stored values |
+
+Color profiles are not applied.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from whyconv.errors import PictureError
+
+Background = tuple[int, int, int]
+
+_ROWS_AT_ONCE = 256
+
+# CIELAB (D50) -> XYZ -> linear sRGB, with the Bradford adaptation from D50 to D65 folded in.
+_WHITE_D50 = np.array([0.96422, 1.0, 0.82521])
+_XYZ_D50_TO_SRGB = np.array(
+    [[3.1338561, -1.6168667, -0.4906146], [-0.9787684, 1.9161415, 0.0334540], [0.0719453, -0.2289914, 1.4052427]]
+)
+
+
+def to_uint8(image: Image.Image, background: Background, *, bits: int = 8) -> tuple[np.ndarray, bool]:
+    """Returns the pixels of a loaded picture, and whether any of them was transparent.
+
+    Args:
+        image: With its pixels loaded, and ``info`` as its file gave it.
+        background: Red, green, blue, 0-255, seen through transparent pixels.
+        bits: Bits of one channel as stored; matters for gray values of more than 8 bits only.
+
+    Returns:
+        uint8 (h, w, 1) where the pixel type is gray (and so is a background that shows), else (h, w, 3).
+
+    Raises:
+        PictureError: Values are not numbers.
+    """
+    if image.mode.startswith("I;16"):
+        return _from_deep_gray(image, background, bits if 8 < bits <= 16 else 16)
+    if image.mode == "I":
+        return scale_integers(np.asarray(image), bits=bits if bits == 16 else None)[:, :, None], False
+    if image.mode == "F":
+        return scale_floats(np.asarray(image))[:, :, None], False
+    if image.mode == "LAB":
+        return lab_to_srgb(np.asarray(image)), False
+    if image.has_transparency_data:
+        return _lay_over(image, background)
+    target = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    return _pixels(image if image.mode == target else image.convert(target)), False
+
+
+def scale_integers(values: np.ndarray, *, bits: int | None = None) -> np.ndarray:
+    """Scales integers to uint8.
+
+    Args:
+        values: Any integer type, any shape.
+        bits: White is 2^bits - 1. None: told from the values, see the table above.
+    """
+    if bits is None:
+        low, high = int(values.min()), int(values.max())
+        if low < 0 or high > 0xFFFF:
+            return _stretch(values, low, high)
+        if high <= 0xFF:
+            return values.astype(np.uint8)
+        bits = 16
+    white = (1 << bits) - 1
+    scaled = (values.astype(np.uint32) * 255 + white // 2) // white
+    return scaled.astype(np.uint8)
+
+
+def scale_floats(values: np.ndarray) -> np.ndarray:
+    """Scales fractions to uint8, by the table above.
+
+    Raises:
+        PictureError: Some value is NaN or infinite.
+    """
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise PictureError("holds values that are no numbers (NaN or infinite)")
+    if low < 0 or high > 255:
+        return _stretch(values, low, high)
+    return np.rint(values * 255 if high <= 1 else values).astype(np.uint8)
+
+
+def lab_to_srgb(lab: np.ndarray) -> np.ndarray:
+    """Converts CIELAB to sRGB.
+
+    Args:
+        lab: uint8 (h, w, 3): L* as 0-255 for 0-100, a* and b* with 128 for 0.
+
+    Returns:
+        uint8 (h, w, 3). Colors outside sRGB take the nearest value of each channel.
+
+    References:
+        CIE 15:2004, section 8.2.1; IEC 61966-2-1 (sRGB); the matrix: B. Lindbloom, "RGB/XYZ Matrices".
+    """
+    result = np.empty_like(lab)
+    for row in range(0, len(lab), _ROWS_AT_ONCE):
+        rows = slice(row, row + _ROWS_AT_ONCE)
+        result[rows] = _lab_rows_to_srgb(lab[rows])
+    return result
+
+
+def blend(color: np.ndarray, alpha: np.ndarray, background: Background) -> np.ndarray:
+    """Lays pixels over a background: uint8 (h, w, 1 or 3) and uint8 alpha (h, w); rounded to nearest.
+
+    Gray over a gray background stays gray; else the result is (h, w, 3).
+    """
+    is_neutral = len(set(background)) == 1
+    image = Image.fromarray(color[:, :, 0] if color.shape[2] == 1 else color)
+    if image.mode == "L" and not is_neutral:
+        image = image.convert("RGB")
+    base = Image.new(image.mode, image.size, background[0] if image.mode == "L" else background)
+    base.paste(image, mask=Image.fromarray(alpha))
+    return _pixels(base)
+
+
+def _from_deep_gray(image: Image.Image, background: Background, bits: int) -> tuple[np.ndarray, bool]:
+    values = np.asarray(image)
+    gray = scale_integers(values, bits=bits)[:, :, None]
+    clear = image.info.get("transparency")
+    if not isinstance(clear, int) or not (values == clear).any():
+        return gray, False
+    return blend(gray, np.where(values == clear, 0, 255).astype(np.uint8), background), True
+
+
+def _lay_over(image: Image.Image, background: Background) -> tuple[np.ndarray, bool]:
+    is_gray = image.mode in ("1", "L", "LA", "La")
+    image = image.convert("LA" if is_gray else "RGBA")
+    alpha = image.getchannel("A")
+    color = _pixels(image.convert("L" if is_gray else "RGB"))
+    if alpha.getextrema() == (255, 255):
+        return color, False
+    return blend(color, np.asarray(alpha), background), True
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    pixels = np.asarray(image)
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def _stretch(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    if high == low:
+        return np.zeros(values.shape, np.uint8)
+    return np.rint((values.astype(np.float64) - low) * (255 / (high - low))).astype(np.uint8)
+
+
+def _lab_rows_to_srgb(lab: np.ndarray) -> np.ndarray:
+    lightness = lab[..., 0] * (100 / 255)
+    y = (lightness + 16) / 116
+    f = np.stack([y + (lab[..., 1] - 128.0) / 500, y, y - (lab[..., 2] - 128.0) / 200], axis=-1)
+    xyz = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * _WHITE_D50
+    linear = (xyz @ _XYZ_D50_TO_SRGB.T).clip(0, 1)
+    encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.rint(encoded * 255).astype(np.uint8)

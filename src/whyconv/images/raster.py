@@ -1,0 +1,175 @@
+"""Pillow, held by the collar: one named plugin opens the file, limits are ours, complaints are plain words."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import re
+from collections.abc import Callable
+
+from PIL import Image, ImageFile
+
+from whyconv.errors import PictureError
+from whyconv.images.facts import Decoded, PictureFacts, is_gray
+from whyconv.images.formats import Header
+from whyconv.images.frames import count_gif_frames, count_tiff_pages
+from whyconv.images.modes import Background, to_uint8
+from whyconv.images.orientation import read_orientation, turn
+from whyconv.images.reasons import explain, say_format
+
+MAX_PIXELS = 80_000_000
+
+# One literal table: format -> module and class that opens it. Nothing else is ever tried on a file.
+_PLUGINS = {
+    "jpeg": ("PIL.JpegImagePlugin", "JpegImageFile"),
+    "png": ("PIL.PngImagePlugin", "PngImageFile"),
+    "gif": ("PIL.GifImagePlugin", "GifImageFile"),
+    "bmp": ("PIL.BmpImagePlugin", "BmpImageFile"),
+    "webp": ("PIL.WebPImagePlugin", "WebPImageFile"),
+    "tiff": ("PIL.TiffImagePlugin", "TiffImageFile"),
+    "ppm": ("PIL.PpmImagePlugin", "PpmImageFile"),
+    "avif": ("PIL.AvifImagePlugin", "AvifImageFile"),
+    "heic": ("pillow_heif", "HeifImageFile"),
+    "jpeg2000": ("PIL.Jpeg2KImagePlugin", "Jpeg2KImageFile"),
+    "qoi": ("PIL.QoiImagePlugin", "QoiImageFile"),
+    "psd": ("PIL.PsdImagePlugin", "PsdImageFile"),
+    "ico": ("PIL.IcoImagePlugin", "IcoImageFile"),
+    "dds": ("PIL.DdsImagePlugin", "DdsImageFile"),
+    "sgi": ("PIL.SgiImagePlugin", "SgiImageFile"),
+    "pcx": ("PIL.PcxImagePlugin", "PcxImageFile"),
+    "tga": ("PIL.TgaImagePlugin", "TgaImageFile"),
+}
+_BITS_PER_SAMPLE = 258
+_RAW_EXIF = "Raw profile type exif"
+
+
+def read_raster_header(content: bytes, format_name: str) -> Header:
+    """Reads the head of a file with Pillow.
+
+    Raises:
+        PictureError: It cannot be opened, or has too many pixels.
+    """
+    return _describe(_open(content, format_name), content, format_name)
+
+
+def read_raster(
+    content: bytes, format_name: str, background: Background, expect: Callable[[int], None] = lambda pixels: None
+) -> Decoded:
+    """Decodes the first frame of a file with Pillow.
+
+    Args:
+        content: The whole file.
+        format_name: What ``sniff`` called it.
+        background: Seen through transparent pixels.
+        expect: Called with the number of pixels after the header and before they are decoded.
+
+    Raises:
+        PictureError: It cannot be opened or decoded, or has too many pixels.
+    """
+    image = _open(content, format_name)
+    header = _describe(image, content, format_name)
+    expect(header.width * header.height)
+    try:
+        image.load()
+        check_size(*image.size, format_name)
+        pixels, has_alpha = to_uint8(image, background, bits=header.bits)
+        orientation = _orientation(image, format_name)
+    except PictureError:
+        raise
+    except Exception as error:  # A decoder may raise anything on a damaged file.
+        raise PictureError(explain(error, format_name)) from error
+    pixels = turn(pixels, orientation)
+    height, width, channels = pixels.shape
+    return Decoded(
+        pixels,
+        PictureFacts(
+            format=format_name,
+            mode=header.mode,
+            width=width,
+            height=height,
+            channels=channels,
+            is_gray=is_gray(pixels),
+            is_turned=max(orientation, header.orientation) > 1,
+            is_scaled=header.bits > 8,
+            has_alpha=has_alpha,
+            num_frames=header.num_frames,
+        ),
+    )
+
+
+def check_size(width: int, height: int, format_name: str, limit: int = MAX_PIXELS) -> None:
+    """Refuses a picture without pixels, or with more than ``limit``.
+
+    Raises:
+        PictureError: With both numbers.
+    """
+    if width <= 0 or height <= 0:
+        raise PictureError(f"has no pixels: {width} x {height}")
+    if width * height > limit:
+        raise PictureError(
+            f"too large: {width} x {height} is {width * height / 1e6:,.0f} megapixels, and at most {limit / 1e6:,.0f} "
+            f"are read from a {say_format(format_name)}. Make it smaller first"
+        )
+
+
+def _open(content: bytes, format_name: str) -> ImageFile.ImageFile:
+    module, name = _PLUGINS[format_name]
+    try:
+        image: ImageFile.ImageFile = getattr(importlib.import_module(module), name)(io.BytesIO(content))
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"too large: this {say_format(format_name)} claims a giant size") from error
+    except Exception as error:  # A plugin may raise anything on a damaged file.
+        raise PictureError(explain(error, format_name)) from error
+    check_size(*image.size, format_name)
+    return image
+
+
+def _describe(image: ImageFile.ImageFile, content: bytes, format_name: str) -> Header:
+    return Header(
+        format=format_name,
+        width=image.width,
+        height=image.height,
+        mode=image.mode,
+        bits=_num_bits(image, content, format_name),
+        orientation=_tiff_orientation(image) if format_name == "tiff" else 1,
+        num_frames=_num_frames(image, content, format_name),
+    )
+
+
+def _num_bits(image: ImageFile.ImageFile, content: bytes, format_name: str) -> int:
+    if format_name == "tiff":
+        bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (1,))
+        return int(max(bits)) if isinstance(bits, tuple) else int(bits)
+    if format_name == "png":
+        return content[24]
+    if format_name == "ppm":
+        maximum = image.tile[0].args[-1] if image.tile and isinstance(image.tile[0].args, tuple) else 255
+        is_deep = image.mode == "I" or (isinstance(maximum, int) and maximum > 255)
+        return 32 if image.mode == "F" else 16 if is_deep else 8
+    return 8
+
+
+def _num_frames(image: ImageFile.ImageFile, content: bytes, format_name: str) -> int:
+    if format_name == "gif":
+        return count_gif_frames(content)
+    if format_name == "tiff":
+        return count_tiff_pages(content)
+    if format_name in ("png", "webp", "avif"):
+        return max(1, int(getattr(image, "n_frames", 1)))
+    return 1
+
+
+def _tiff_orientation(image: ImageFile.ImageFile) -> int:
+    value = getattr(image, "tag_v2", {}).get(0x0112, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _orientation(image: ImageFile.ImageFile, format_name: str) -> int:
+    """Returns how the loaded pixels still have to be turned; Pillow itself turns TIFF."""
+    if format_name == "tiff":
+        return 1
+    exif, xmp = image.info.get("exif", b""), image.info.get("xmp", b"")
+    raw = image.info.get(_RAW_EXIF)
+    if not exif and isinstance(raw, str):
+        exif = bytes.fromhex(re.sub(r"[^0-9a-fA-F]", "", "".join(raw.split("\n")[3:])))
+    return read_orientation(exif if isinstance(exif, bytes) else b"", xmp if isinstance(xmp, bytes) else b"")
