@@ -26,7 +26,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "web": ("recognizer", "counting", "images"),
     "cluster": ("recognizer", "images"),
     "demo": (),
-    **dict.fromkeys(("doctor", "progress", "show"), ()),  # what cli says, and how
+    "doctor": (),
+    "show": (),
+    "progress": ("show",),
     "workflow": ("images", "nets", "training", "measures", "study", "export", "report", "recognizer", "model_file"),
     "estimator": ("workflow", "recognizer"),
     "cli": ("*",),
