@@ -17,7 +17,8 @@ Text of every error: what is wrong, with the value; what was expected; what to d
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class WhyconvError(Exception):
@@ -47,6 +48,17 @@ class MissingExtraError(UsageError):
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs an optional package. Install it with:  pip install 'whyconv[{extra}]'")
         self.extra = extra
+
+
+@contextmanager
+def needing_extra(what: str, extra: str) -> Iterator[None]:
+    """Turns a failed import of an optional package inside the block into a MissingExtraError that names it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "whyconv":
+            raise
+        raise MissingExtraError(what, extra) from error
 
 
 class DataError(WhyconvError):

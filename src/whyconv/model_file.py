@@ -1,0 +1,204 @@
+"""What an ONNX file says about itself, read and checked before anything runs it.
+
+Only the outer structure of the file is walked (no ``onnx`` package is needed): the metadata, and every
+place where a tensor may point to data outside of the file, which is refused.
+
+References:
+    The message and field numbers are those of ``onnx.proto`` (https://github.com/onnx/onnx); the encoding
+    is protobuf's (https://protobuf.dev/programming-guides/encoding).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from whyconv.errors import ModelFileError
+from whyconv.images.prepare import PicturePolicy
+
+FORMAT_VERSION = 1
+METADATA_KEY = "whyconv"
+_MAX_FILE_BYTES = 2_000_000_000  # a protobuf message ends there
+
+# Where a message of one kind holds messages of other kinds: field number -> kind.
+_CHILDREN: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
+_MAX_DEPTH = 64
+_METADATA_FIELD = 14  # of the model: pairs of key (1) and value (2)
+_EXTERNAL_FIELDS = (13, 14)  # of a tensor: external_data, data_location
+
+
+class Metadata(BaseModel):
+    """What an exported file carries beside its graph, as JSON under the key ``whyconv``.
+
+    Attributes:
+        format_version: Of this record; a file with a newer one is refused.
+        classes: Names in the order of the probabilities.
+        policy: How pictures become the pixels the graph takes.
+        temperature: What the logits are divided by inside the graph; > 0.
+        network: Name of the network.
+        version: The whyconv that wrote the file.
+        parts: Number of pictures in each part of the data it was made from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    format_version: Literal[1] = 1
+    classes: tuple[str, ...] = Field(min_length=2)
+    policy: PicturePolicy
+    temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    network: str = ""
+    version: str = ""
+    parts: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Metadata:
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("two classes have the same name")
+        return self
+
+
+def find_model(path: str | Path) -> Path:
+    """Returns the ONNX file that ``path`` names: itself, or ``model.onnx`` of a run folder.
+
+    Raises:
+        ModelFileError: There is none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path, run = path / "model.onnx", path
+        if not path.is_file() and (run / "run.toml").is_file():
+            raise ModelFileError(
+                f"{run} has no model.onnx: its training has not ended. Go on with:  whyconv train --resume {run}"
+            )
+        if not path.is_file():
+            raise ModelFileError(f"{run} is no run folder: it has no model.onnx. Expected runs/<name>/ or FILE.onnx.")
+    if not path.exists():
+        raise ModelFileError(f"There is no {path}. Expected a run folder such as runs/<name>/, or an ONNX file.")
+    return path
+
+
+def read_model(path: Path) -> tuple[bytes, Metadata]:
+    """Reads an ONNX file whole and checks what it says about itself.
+
+    Returns:
+        The file's content, and its metadata.
+
+    Raises:
+        ModelFileError: The file cannot be read, is not ONNX, was not written by whyconv, is of a newer
+            format, or points to data outside of itself.
+    """
+    try:
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise ModelFileError(f"{path} is over 2 GB, more than an ONNX file can hold. Was it renamed?")
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        found, is_external = _walk(memoryview(content))
+    except (ValueError, IndexError, UnicodeDecodeError) as error:
+        raise ModelFileError(
+            f"{path} is not an ONNX file, or it is damaged. Expected one that whyconv wrote."
+        ) from error
+    if is_external:
+        raise ModelFileError(
+            f"{path} points to data in other files, which is refused: a file may not read what lies beside it. "
+            "Export it as one file."
+        )
+    return content, _parse_metadata(path, found.get(METADATA_KEY))
+
+
+def _parse_metadata(path: Path, text: str | None) -> Metadata:
+    if text is None:
+        raise ModelFileError(
+            f"{path} is an ONNX file, but whyconv did not write it: class names and picture policy are missing. "
+            "Expected model.onnx of a run folder."
+        )
+    try:
+        values = json.loads(text)
+        version = values.get("format_version")
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise ModelFileError(
+                f"{path} has format version {version}; this whyconv reads up to {FORMAT_VERSION}. "
+                "Update it with:  pip install --upgrade whyconv"
+            )
+        return Metadata.model_validate(values)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'all'}: {one['msg']}" for one in error.errors())
+        raise ModelFileError(f"{path} has damaged whyconv metadata ({wrong}). Export it again.") from error
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise ModelFileError(f"{path} has damaged whyconv metadata (not a JSON object). Export it again.") from error
+
+
+def _walk(model: memoryview) -> tuple[dict[str, str], bool]:
+    """Returns a model's metadata, and whether any tensor's data lies outside of the file."""
+    metadata: dict[str, str] = {}
+    num_graphs, is_external = 0, False
+    stack = [("model", model, 0)]
+    while stack:
+        kind, message, depth = stack.pop()
+        if depth > _MAX_DEPTH:
+            raise ValueError("nested too deeply")
+        num_graphs += kind == "graph"
+        for number, value in _fields(message):
+            if kind == "tensor":
+                is_external |= number in _EXTERNAL_FIELDS and value != 0
+            elif kind == "model" and number == _METADATA_FIELD:
+                pair = {key: bytes(_as_bytes(text)).decode() for key, text in _fields(_as_bytes(value))}
+                metadata[pair.get(1, "")] = pair.get(2, "")
+            elif number in _CHILDREN[kind]:
+                stack.append((_CHILDREN[kind][number], _as_bytes(value), depth + 1))
+    if num_graphs == 0:
+        raise ValueError("no graph")
+    return metadata, is_external
+
+
+def _as_bytes(value: int | memoryview) -> memoryview:
+    if isinstance(value, int):
+        raise ValueError("a number where a message was expected")
+    return value
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Yields (field number, value) of one protobuf message; fixed-size numbers come as their bytes."""
+    place = 0
+    while place < len(message):
+        tag, place = _varint(message, place)
+        number, wire_type = tag >> 3, tag & 7
+        if wire_type == 0:
+            value, place = _varint(message, place)
+            yield number, value
+            continue
+        if wire_type == 2:
+            size, place = _varint(message, place)
+        elif wire_type in (1, 5):
+            size = 8 if wire_type == 1 else 4
+        else:
+            raise ValueError(f"wire type {wire_type}")
+        if number == 0 or place + size > len(message):
+            raise ValueError("field runs over the end")
+        yield number, message[place : place + size]
+        place += size
+
+
+def _varint(message: memoryview, place: int) -> tuple[int, int]:
+    """Returns the number encoded at ``place`` in groups of 7 bits, and the place after it."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = message[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place
+    raise ValueError("number of more than 10 bytes")

@@ -1,0 +1,159 @@
+r"""Predictions as rows of a table: CSV, JSON lines or Parquet, written as they come.
+
+Columns: ``path, label, probability, label_2, probability_2, ..., margin, error``. ``margin`` is the
+probability of the first label less that of the second, in [0, 1], higher is surer. A picture that could
+not be read has its reason under ``error`` and nothing else. Bytes of a file name that are no UTF-8 are
+written as ``\udcXX``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from whyconv.errors import UsageError, needing_extra
+from whyconv.files import writing
+from whyconv.results import Prediction
+
+Row = dict[str, str | float | None]
+Write = Callable[[Prediction], None]
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+_PARQUET_ROWS = 4096
+
+
+@contextmanager
+def writing_predictions(path: Path, top: int) -> Iterator[Write]:
+    """Opens a table and yields a function that adds one prediction to it.
+
+    The file is there whole when the block ends well, or not at all; nothing is held in memory but the
+    rows of one Parquet group.
+
+    Args:
+        path: Its ending decides the form: .csv, .jsonl or .parquet.
+        top: How many labels to write for each picture, at least 1.
+
+    Raises:
+        UsageError: The ending is another one.
+        MissingExtraError: Parquet is asked for and pyarrow is not installed.
+    """
+    form = _FORMS.get(path.suffix.lower())
+    if form is None:
+        raise UsageError(
+            f"Predictions cannot be written to {path.name}. Expected a name ending in {', '.join(_FORMS)}."
+        )
+    with form(path, top) as write_row:
+        yield lambda prediction: write_row(as_row(prediction, top))
+
+
+def as_row(prediction: Prediction, top: int) -> Row:
+    """Returns one prediction as column -> value; None where there is nothing to say."""
+    row: Row = {"path": _as_utf8(prediction.name)}
+    for place in range(top):
+        ranked = prediction.labels[place] if place < len(prediction.labels) else None
+        suffix = f"_{place + 1}" if place else ""
+        row[f"label{suffix}"] = None if ranked is None else _as_utf8(ranked.label)
+        row[f"probability{suffix}"] = None if ranked is None else _short(ranked.probability)
+    ahead = margin(prediction)
+    row["margin"] = None if ahead is None else _short(ahead)
+    row["error"] = None if prediction.error is None else _as_utf8(prediction.error)
+    return row
+
+
+def margin(prediction: Prediction) -> float | None:
+    """Returns how far the first label is ahead of the second, in [0, 1]; None with fewer than two labels."""
+    if len(prediction.labels) < 2:
+        return None
+    return prediction.labels[0].probability - prediction.labels[1].probability
+
+
+def as_json(prediction: Prediction, top: int) -> str:
+    """Returns one prediction as a line of JSON, without the end of the line."""
+    return _dump(as_row(prediction, top))
+
+
+def escape_formula(text: str) -> str:
+    """Returns ``text`` with a leading ``'`` where a spreadsheet would run it as a formula.
+
+    References:
+        OWASP, *CSV Injection* (https://owasp.org/www-community/attacks/CSV_Injection).
+    """
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+@contextmanager
+def _csv(path: Path, top: int) -> Iterator[Callable[[Row], None]]:
+    with writing(path) as file, _as_text(file) as text:
+        writer = csv.writer(text)
+        writer.writerow(_columns(top))
+
+        def write_row(row: Row) -> None:
+            writer.writerow(escape_formula(value) if isinstance(value, str) else value for value in row.values())
+
+        yield write_row
+
+
+@contextmanager
+def _jsonl(path: Path, top: int) -> Iterator[Callable[[Row], None]]:
+    del top  # each line carries its own keys
+    with writing(path) as file, _as_text(file) as text:
+
+        def write_row(row: Row) -> None:
+            text.write(_dump(row) + "\n")
+
+        yield write_row
+
+
+@contextmanager
+def _parquet(path: Path, top: int) -> Iterator[Callable[[Row], None]]:
+    with needing_extra("Writing Parquet", "tables"):
+        import pyarrow as arrow
+        from pyarrow import parquet
+    is_number = [(name, name.startswith(("probability", "margin"))) for name in _columns(top)]
+    schema = arrow.schema([(name, arrow.float32() if number else arrow.string()) for name, number in is_number])
+    waiting: list[Row] = []
+    with writing(path) as file, parquet.ParquetWriter(file, schema) as writer:
+
+        def write_row(row: Row) -> None:
+            waiting.append(row)
+            if len(waiting) == _PARQUET_ROWS:
+                flush()
+
+        def flush() -> None:
+            writer.write_table(arrow.Table.from_pylist(waiting, schema=schema))
+            waiting.clear()
+
+        yield write_row
+        flush()
+
+
+@contextmanager
+def _as_text(file: IO[bytes]) -> Iterator[io.TextIOWrapper]:
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=False)
+    yield text
+    text.detach()  # flushes, and leaves the file open for the one who opened it
+
+
+def _columns(top: int) -> list[str]:
+    return list(as_row(Prediction(name="", labels=[]), top))
+
+
+def _dump(row: Row) -> str:
+    return json.dumps(row, ensure_ascii=False)
+
+
+def _short(number: float) -> float:
+    """Returns the six digits that a float32 holds for certain, not the seventeen it is printed with."""
+    return float(f"{number:.6g}")
+
+
+def _as_utf8(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+_FORMS = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}

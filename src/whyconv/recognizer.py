@@ -1,0 +1,291 @@
+"""An ONNX file and pictures in, ranked labels out; numpy and onnxruntime, no torch."""
+
+from __future__ import annotations
+
+import stat
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from whyconv.errors import ModelFileError, PictureError, UsageError
+from whyconv.images.decode import MAX_FILE_BYTES
+from whyconv.images.prepare import PicturePolicy, prepare
+from whyconv.images.sources import list_images
+from whyconv.machine import num_cores
+from whyconv.model_file import find_model, read_model
+from whyconv.results import Prediction, RankedLabel
+
+Content = bytes | np.ndarray
+Picture = str | Path | bytes | np.ndarray
+Loader = Callable[[], Content]
+
+BATCH_SIZE = 32
+TOP = 5
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the network says about a batch.
+
+    Attributes:
+        probabilities: float32 (n, classes), in [0, 1], rows sum to 1.
+        features: float32 (n, d), what the last layer decides from; None where the file does not give it.
+    """
+
+    probabilities: np.ndarray
+    features: np.ndarray | None
+
+
+def open_recognizer(path: str | Path, *, num_threads: int | None = None) -> Recognizer:
+    """Opens a run folder or an exported ONNX file for prediction.
+
+    Args:
+        path: ``runs/<name>/`` or ``FILE.onnx``.
+        num_threads: Threads for decoding and for the network; by default the cores this process may use.
+
+    Raises:
+        ModelFileError: The file is missing, not ONNX, not written by whyconv, newer than this whyconv,
+            damaged, or points to data outside of itself.
+    """
+    return Recognizer(find_model(path), num_threads=num_threads)
+
+
+class Recognizer:
+    """Names what pictures show.
+
+    Attributes:
+        path: The ONNX file.
+        metadata: What the file says about itself.
+    """
+
+    def __init__(self, path: Path, *, num_threads: int | None = None) -> None:
+        self.path = path
+        content, self.metadata = read_model(path)
+        self._num_threads = num_threads or num_cores()
+        self._session = _open_session(path, content, self._num_threads)
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._check_graph()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the probabilities."""
+        return self.metadata.classes
+
+    @property
+    def policy(self) -> PicturePolicy:
+        """How a picture becomes the pixels that the network takes."""
+        return self.metadata.policy
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.classes[:6]) + (", ..." if len(self.classes) > 6 else "")
+        side = self.policy.side
+        return f"Recognizer({str(self.path)!r}: {len(self.classes)} classes ({names}), {side} x {side} pixels)"
+
+    def predict(
+        self, pictures: Picture | Iterable[Picture], *, top: int | None = None
+    ) -> Prediction | list[Prediction]:
+        """Names what one picture or many show.
+
+        Args:
+            pictures: One picture (path, file content, or array (h, w), (h, w, 1), (h, w, 3) or (h, w, 4)), or
+                many: a folder, an array (n, h, w) or (n, h, w, c), or any iterable of single pictures.
+            top: How many labels to give, most probable first; all of them by default.
+
+        Returns:
+            One prediction for one picture, else a list in the order given, where a picture that cannot be
+            read has ``error`` set and no labels.
+
+        Raises:
+            PictureError: The one picture asked for cannot be read.
+            UsageError: ``pictures`` is nothing that can be read as pictures, or ``top`` is below 1.
+        """
+        items, is_single = _as_items(pictures)
+        predictions = list(self.stream(items, top=top))
+        if not is_single:
+            return predictions
+        if predictions[0].error is not None:
+            raise PictureError(f"{predictions[0].name}: {predictions[0].error}")
+        return predictions[0]
+
+    def predict_proba(self, pictures: Picture | Iterable[Picture]) -> np.ndarray:
+        """Returns the probability of every class for every picture.
+
+        Args:
+            pictures: As for ``predict``; one picture counts as a batch of one.
+
+        Returns:
+            float32 (n, classes), in [0, 1], rows sum to 1; columns in the order of ``classes``.
+
+        Raises:
+            PictureError: A picture cannot be read; the first one is named.
+            UsageError: ``pictures`` is nothing that can be read as pictures.
+        """
+        rows = []
+        for batch, answers in self._answer(_as_items(pictures)[0], BATCH_SIZE):
+            for name, content in batch:
+                if isinstance(content, str):
+                    raise PictureError(f"{name}: {content}")
+            rows.append(answers.probabilities)
+        return np.concatenate(rows) if rows else np.empty((0, len(self.classes)), np.float32)
+
+    def stream(
+        self, items: Iterable[tuple[str, Loader]], *, batch_size: int = BATCH_SIZE, top: int | None = TOP
+    ) -> Iterator[Prediction]:
+        """Yields one prediction per item, in order, in memory that does not grow with their number.
+
+        Threads read and prepare the next pictures while the network answers the last ones.
+
+        Args:
+            items: Pairs of a name, and a function that gives the picture's content when it is called.
+            batch_size: Pictures the network sees at once; the answers do not depend on it.
+            top: How many labels to give, most probable first; None for all.
+
+        Raises:
+            UsageError: ``top`` or ``batch_size`` is below 1.
+        """
+        if batch_size < 1 or (top is not None and top < 1):
+            raise UsageError(f"Batch size is {batch_size} and top is {top}. Expected whole numbers from 1.")
+        for batch, answers in self._answer(items, batch_size):
+            order = np.argsort(-answers.probabilities, axis=1, kind="stable")[:, :top]
+            row = 0
+            for name, content in batch:
+                if isinstance(content, str):
+                    yield Prediction(name=name, labels=[], error=content)
+                    continue
+                yield Prediction(name=name, labels=self._rank(answers.probabilities[row], order[row]))
+                row += 1
+
+    def run(self, pixels: np.ndarray) -> Answers:
+        """Asks the network.
+
+        Args:
+            pixels: uint8 (n, side, side, channels), prepared by ``policy``.
+
+        Raises:
+            ModelFileError: The file's network gives something other than probabilities.
+        """
+        if len(pixels) == 0:
+            return Answers(np.empty((0, len(self.classes)), np.float32), None)
+        found = dict(zip(self._outputs, self._session.run(None, {"pixels": pixels}), strict=True))
+        probabilities = found["probabilities"]
+        if probabilities.shape != (len(pixels), len(self.classes)) or not np.isfinite(probabilities).all():
+            raise ModelFileError(f"{self.path} gives no probability for each class: shape {probabilities.shape}.")
+        return Answers(probabilities, found.get("features"))
+
+    def _rank(self, probabilities: np.ndarray, order: np.ndarray) -> list[RankedLabel]:
+        return [RankedLabel(label=self.classes[k], probability=float(probabilities[k])) for k in order]
+
+    def _answer(
+        self, items: Iterable[tuple[str, Loader]], batch_size: int
+    ) -> Iterator[tuple[list[tuple[str, np.ndarray | str]], Answers]]:
+        """Yields batches of (name, pixels or the reason there are none), with the answers for those readable."""
+        prepared = self._prepare_ahead(items, ahead=2 * batch_size + self._num_threads)
+        while batch := list(islice(prepared, batch_size)):
+            readable = [pixels for _, pixels in batch if not isinstance(pixels, str)]
+            shape = (0, self.policy.side, self.policy.side, self.policy.channels)
+            yield batch, self.run(np.stack(readable) if readable else np.empty(shape, np.uint8))
+
+    def _prepare_ahead(self, items: Iterable[tuple[str, Loader]], ahead: int) -> Iterator[tuple[str, np.ndarray | str]]:
+        """Yields the prepared items in order while threads work on the next ``ahead`` of them."""
+        waiting: deque[tuple[str, Future[np.ndarray | str]]] = deque()
+        source = iter(items)
+        pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="whyconv-pictures")
+        try:
+            while True:
+                for name, load in islice(source, ahead - len(waiting)):
+                    waiting.append((name, pool.submit(_prepare_or_reason, load, self.policy)))
+                if not waiting:
+                    return
+                name, future = waiting.popleft()
+                yield name, future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _check_graph(self) -> None:
+        """Refuses a graph whose doors are not those the metadata speaks of."""
+        side, channels = self.policy.side, self.policy.channels
+        inputs = self._session.get_inputs()
+        is_ours = [(i.name, i.type, i.shape[1:]) for i in inputs] == [
+            ("pixels", "tensor(uint8)", [side, side, channels])
+        ]
+        if not is_ours or "probabilities" not in self._outputs:
+            found = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
+            raise ModelFileError(
+                f"{self.path} takes {found} and gives {', '.join(self._outputs)}. "
+                f"Expected pixels tensor(uint8) [n, {side}, {side}, {channels}] and probabilities. Export it again."
+            )
+
+
+def load_file(path: str | Path) -> bytes:
+    """Reads one picture file.
+
+    Raises:
+        PictureError: It is missing, no regular file, forbidden, or over the limit of 100 MB.
+    """
+    try:
+        facts = Path(path).stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise PictureError("it is a folder" if stat.S_ISDIR(facts.st_mode) else "it is not a regular file")
+        if facts.st_size > MAX_FILE_BYTES:
+            raise PictureError(f"the file has {facts.st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise PictureError(f"the file cannot be opened: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _prepare_or_reason(load: Loader, policy: PicturePolicy) -> np.ndarray | str:
+    try:
+        return prepare(load(), policy)
+    except PictureError as error:
+        return str(error)
+
+
+def _as_items(pictures: Picture | Iterable[Picture]) -> tuple[Iterable[tuple[str, Loader]], bool]:
+    """Returns (name, loader) pairs, and whether one single picture was meant."""
+    if isinstance(pictures, str | Path) and Path(pictures).is_dir():
+        return ((str(path), partial(load_file, path)) for path in list_images([pictures])), False
+    if isinstance(pictures, str | Path | bytes):
+        return [_as_item(0, pictures)], True
+    if isinstance(pictures, np.ndarray):
+        is_single = pictures.ndim == 2 or (pictures.ndim == 3 and pictures.shape[-1] in (1, 3, 4))
+        if not is_single and pictures.ndim not in (3, 4):
+            raise UsageError(
+                f"An array of shape {pictures.shape} is no picture. Expected (h, w), (h, w, c) or (n, h, w, c)."
+            )
+        pictures = [pictures] if is_single else pictures
+        return (_as_item(index, picture) for index, picture in enumerate(pictures)), is_single
+    if isinstance(pictures, Iterable):
+        return (_as_item(index, picture) for index, picture in enumerate(pictures)), False
+    raise UsageError(
+        f"{type(pictures).__name__} is no picture. Expected a path, file content, an array, or many of them."
+    )
+
+
+def _as_item(index: int, picture: Picture) -> tuple[str, Loader]:
+    if isinstance(picture, str | Path):
+        return str(picture), partial(load_file, picture)
+    if isinstance(picture, bytes | np.ndarray):
+        return f"[{index}]", lambda: picture
+    raise UsageError(f"Picture {index} is of type {type(picture).__name__}. Expected a path, file content or an array.")
+
+
+def _open_session(path: Path, content: bytes, num_threads: int) -> onnxruntime.InferenceSession:
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong is said by the exception
+    # Idle threads that spin would take the cores from the threads that decode.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own errors share no nearer class
+        reason = str(error).splitlines()[0]
+        raise ModelFileError(f"{path} cannot be run: {reason}. Export it again, or update onnxruntime.") from error

@@ -1,0 +1,80 @@
+"""Every sentence of results, notes, report and page, in English and Korean.
+
+The sentences themselves lie in ``sentences.toml``, a table a translator can read without reading code.
+Besides Python's own format specifications, fields know two more::
+
+    {share:percent}          0.841 -> "84.1 %"
+    picture{n:plural}        "s" unless n is 1;  cop{n:plural:y|ies} for other endings
+"""
+
+from __future__ import annotations
+
+import os
+import string
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Literal, get_args
+
+from whyconv.errors import UsageError
+
+Language = Literal["en", "ko"]
+
+
+def say(key: str, language: str = "en", **values: object) -> str:
+    """Returns the sentence ``key`` in ``language`` with its fields filled in.
+
+    Args:
+        key: Name of the sentence, as in ``Note.key``.
+        language: "en" or "ko".
+        **values: One for each field of the sentence; more are allowed and ignored.
+
+    Raises:
+        KeyError: There is no such sentence, or a field of it has no value: a mistake in the program.
+    """
+    return _FORMATTER.vformat(sentences()[key][language], (), values)
+
+
+def language(option: str | None, environment: Mapping[str, str] | None = None) -> Language:
+    """Returns the language to speak: what was asked for, else that of the locale, else English.
+
+    Args:
+        option: The value of ``--lang``, or None.
+        environment: Where ``LC_ALL``, ``LC_MESSAGES`` and ``LANG`` are looked up; the process' own by default.
+
+    Raises:
+        UsageError: ``option`` is a language that whyconv does not speak.
+    """
+    if option is not None and option not in get_args(Language):
+        raise UsageError(f"There are no texts in '{option}'. Expected --lang en or --lang ko.")
+    environment = os.environ if environment is None else environment
+    locales = (environment.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    spoken = option or next(filter(None, locales), "en")
+    return "ko" if spoken.lower().startswith("ko") else "en"
+
+
+@cache
+def sentences() -> Mapping[str, Mapping[str, str]]:
+    """Returns all sentences: key -> {"en": ..., "ko": ...}."""
+    return tomllib.loads(Path(__file__).with_name("sentences.toml").read_text(encoding="utf-8"))
+
+
+def fields(sentence: str) -> set[str]:
+    """Returns the names of the fields of one sentence."""
+    return {name for _, name, _, _ in _FORMATTER.parse(sentence) if name}
+
+
+class _Formatter(string.Formatter):
+    """``str.format`` with the specifications ``percent`` and ``plural``."""
+
+    def format_field(self, value: object, format_spec: str) -> str:
+        if format_spec == "percent":
+            return f"{100 * value:.1f} %"
+        if format_spec.startswith("plural"):
+            one, many = format_spec.partition(":")[2].split("|") if ":" in format_spec else ("", "s")
+            return one if value == 1 else many
+        return str(super().format_field(value, format_spec))
+
+
+_FORMATTER = _Formatter()

@@ -1,0 +1,201 @@
+"""Answers are those computed by hand, whatever the batch, the form of the picture or the company it keeps."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from tiny_model import CLASSES, SIDE, expected_probabilities, make_metadata, make_model, write_model
+from whyconv.errors import ModelFileError, PictureError, UsageError
+from whyconv.recognizer import Recognizer, load_file, open_recognizer
+
+RANDOM = np.random.default_rng(7)
+
+
+@pytest.fixture(scope="module")
+def recognizer(tmp_path_factory: pytest.TempPathFactory) -> Recognizer:
+    return open_recognizer(write_model(tmp_path_factory.mktemp("run") / "model.onnx"), num_threads=2)
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    return RANDOM.integers(0, 256, (70, SIDE, SIDE, 3), np.uint8)
+
+
+@pytest.fixture
+def files(pixels: np.ndarray, tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{index:02}.png" for index in range(len(pixels))]
+    for path, picture in zip(paths, pixels, strict=True):
+        Image.fromarray(picture).save(path)
+    return paths
+
+
+def test_probabilities_are_those_computed_by_hand(recognizer: Recognizer, pixels: np.ndarray) -> None:
+    answered = recognizer.predict_proba(pixels)
+    assert answered.dtype == np.float32
+    np.testing.assert_allclose(answered, expected_probabilities(pixels), atol=1e-6)
+
+
+def test_features_are_the_means(recognizer: Recognizer, pixels: np.ndarray) -> None:
+    np.testing.assert_allclose(recognizer.run(pixels).features, pixels.mean(axis=(1, 2)) / 255, atol=1e-6)
+
+
+def test_paths_bytes_and_arrays_agree(recognizer: Recognizer, pixels: np.ndarray, files: list[Path]) -> None:
+    expected = recognizer.predict_proba(pixels)
+    np.testing.assert_array_equal(recognizer.predict_proba(files), expected)
+    np.testing.assert_array_equal(recognizer.predict_proba([path.read_bytes() for path in files]), expected)
+    np.testing.assert_array_equal(recognizer.predict_proba(list(pixels)), expected)
+    np.testing.assert_array_equal(recognizer.predict_proba(files[0].parent), expected)
+
+
+def test_one_picture_gives_one_prediction(recognizer: Recognizer, pixels: np.ndarray, files: list[Path]) -> None:
+    expected = expected_probabilities(pixels[:1])[0]
+    for one in (files[0], str(files[0]), files[0].read_bytes(), pixels[0]):
+        prediction = recognizer.predict(one)
+        assert [label.label for label in prediction.labels] == [CLASSES[k] for k in np.argsort(-expected)]
+        assert [label.probability for label in prediction.labels] == pytest.approx(sorted(expected)[::-1], abs=1e-6)
+    assert recognizer.predict(files[0], top=1).labels == recognizer.predict(files[0]).labels[:1]
+
+
+def test_gray_and_colored_arrays_are_told_apart_by_their_shape(recognizer: Recognizer) -> None:
+    assert recognizer.predict_proba(np.zeros((8, 9), np.uint8)).shape == (1, 3)
+    assert recognizer.predict_proba(np.zeros((8, 9, 4), np.uint8)).shape == (1, 3)
+    assert recognizer.predict_proba(np.zeros((5, 8, 9), np.uint8)).shape == (5, 3)
+    assert recognizer.predict_proba(np.zeros((5, 8, 9, 1), np.uint8)).shape == (5, 3)
+    assert recognizer.predict_proba([]).shape == (0, 3)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 32, 200])
+def test_a_stream_keeps_order_and_names_whatever_the_batch(
+    recognizer: Recognizer, pixels: np.ndarray, files: list[Path], batch_size: int
+) -> None:
+    items = ((path.name, lambda path=path: load_file(path)) for path in files)
+    predictions = list(recognizer.stream(items, batch_size=batch_size))
+    assert [one.name for one in predictions] == [path.name for path in files]
+    best = expected_probabilities(pixels).argmax(axis=1)
+    assert [one.labels[0].label for one in predictions] == [CLASSES[k] for k in best]
+
+
+def test_a_bad_file_is_a_row_with_its_reason(recognizer: Recognizer, files: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "cut.jpg").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "empty.png").touch()
+    bad = [tmp_path / "cut.jpg", tmp_path / "empty.png", tmp_path / "none.png", tmp_path]
+    predictions = recognizer.predict([files[0], *bad, files[1]])
+    assert [one.error is None for one in predictions] == [True, False, False, False, False, True]
+    assert all(one.labels == [] for one in predictions[1:-1])
+    assert "No such file" in predictions[3].error
+    assert "folder" in predictions[4].error
+    assert all(str(tmp_path) not in one.error for one in predictions[1:-1])
+
+
+def test_only_bad_files(recognizer: Recognizer, tmp_path: Path) -> None:
+    assert [one.error is None for one in recognizer.predict([tmp_path / "a", tmp_path / "b"])] == [False, False]
+
+
+def test_where_a_row_cannot_be_left_out_the_file_is_named(recognizer: Recognizer, tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match=r"none\.png: "):
+        recognizer.predict(tmp_path / "none.png")
+    with pytest.raises(PictureError, match=r"none\.png: "):
+        recognizer.predict_proba([tmp_path / "none.png"])
+
+
+@pytest.mark.parametrize("nonsense", [3, [3], None, np.zeros(5), np.zeros((2, 2, 2, 2, 2))])
+def test_what_is_no_picture_is_refused(recognizer: Recognizer, nonsense: object) -> None:
+    with pytest.raises(UsageError, match="Expected"):
+        recognizer.predict(nonsense)
+
+
+@pytest.mark.parametrize("wrong", [{"top": 0}, {"batch_size": 0}])
+def test_numbers_below_one_are_refused(recognizer: Recognizer, wrong: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match="from 1"):
+        list(recognizer.stream([], **wrong))
+
+
+def test_no_more_pictures_are_in_memory_than_two_batches_ask_for(recognizer: Recognizer, pixels: np.ndarray) -> None:
+    alive = most = 0
+    lock = threading.Lock()
+
+    def items() -> Iterator[tuple[str, object]]:
+        nonlocal alive, most
+        for index in range(2000):
+            with lock:
+                alive += 1
+                most = max(most, alive)
+            yield str(index), lambda: pixels[0]
+
+    for _ in recognizer.stream(items(), batch_size=10):
+        with lock:
+            alive -= 1
+    assert 10 <= most <= 10 + 2 * 10 + 2
+
+
+def test_a_stream_left_early_leaves_no_thread(recognizer: Recognizer, pixels: np.ndarray) -> None:
+    stream = recognizer.stream((str(index), lambda: pixels[0]) for index in range(1000))
+    next(stream)
+    stream.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("whyconv-pictures")]
+
+
+def test_a_graph_that_does_not_fit_its_metadata_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"Expected pixels tensor\(uint8\) \[n, 16, 16, 3\]"):
+        open_recognizer(write_model(tmp_path / "m.onnx", policy={"side": 16, "channels": 3}))
+    two_classes = open_recognizer(write_model(tmp_path / "n.onnx", classes=["a", "b"]))
+    with pytest.raises(ModelFileError, match="no probability for each class"):
+        two_classes.predict_proba(np.zeros((1, 8, 8, 3), np.uint8))
+
+
+def test_a_graph_that_onnxruntime_refuses_is_a_model_file_error(tmp_path: Path, capfd) -> None:
+    model = make_model(make_metadata())
+    model.graph.node[0].op_type = "NoSuchThing"
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(ModelFileError, match=r"m\.onnx cannot be run.*NoSuchThing"):
+        open_recognizer(tmp_path / "m.onnx")
+    assert capfd.readouterr().err == ""
+
+
+def test_its_repr_says_what_it_knows(recognizer: Recognizer) -> None:
+    assert "3 classes (red, green, blue), 8 x 8 pixels" in repr(recognizer)
+
+
+def test_no_torch_is_loaded() -> None:
+    code = "import sys, whyconv.recognizer; sys.exit('torch' in sys.modules or 'onnx' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+_WATCH = """
+import resource, sys
+from whyconv.recognizer import load_file, open_recognizer
+recognizer = open_recognizer(sys.argv[1])
+def rss():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+def items():
+    from pathlib import Path
+    files = sorted(Path(sys.argv[2]).glob("*.png"))
+    for index in range(int(sys.argv[3])):
+        yield f"{index}.png", lambda path=files[index % len(files)]: load_file(path)
+first = 0
+for done, prediction in enumerate(recognizer.stream(items(), batch_size=32)):
+    assert prediction.error is None
+    if done == 1000:
+        first = rss()
+print(rss() - first)
+"""
+
+
+def _growth(model: Path, folder: Path, count: int) -> int:
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("the memory of a process is read from /proc")
+    command = [sys.executable, "-c", _WATCH, str(model), str(folder), str(count)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def test_memory_stays_flat_over_three_thousand(recognizer: Recognizer, files: list[Path], tmp_path: Path) -> None:
+    assert _growth(recognizer.path, tmp_path, 3_000) < 50_000_000
