@@ -10,7 +10,7 @@ from whyconv.errors import PictureError
 from whyconv.images.facts import Decoded, PictureFacts, is_gray
 from whyconv.images.formats import Header, sniff
 from whyconv.images.isolation import DECODE_SECONDS, decode_apart, read_header_apart
-from whyconv.images.jpeg import Covers, choose_factor, decode_jpeg, read_jpeg_header, without_metadata
+from whyconv.images.jpeg import Covers, check_passes, choose_factor, decode_jpeg, read_jpeg_header, without_metadata
 from whyconv.images.modes import Background, blend, scale_floats, scale_integers
 from whyconv.images.orientation import turn
 from whyconv.images.raster import MAX_PIXELS, check_size, read_raster, read_raster_header
@@ -31,6 +31,8 @@ __all__ = [
 
 MAX_FILE_BYTES = 100_000_000
 MAX_JPEG_PIXELS = 180_000_000
+_ANIMATION_CHUNK = b"acTL"  # Animated PNG: read apart, for Pillow warns on the parent's stderr of odd ones.
+
 WHITE: Background = (255, 255, 255)
 
 
@@ -43,7 +45,7 @@ def read_header(content: bytes) -> Header:
     format_name = _admit(content)
     if format_name == "jpeg":
         return _read_jpeg_header(content)
-    if format_name == "png":
+    if format_name == "png" and _ANIMATION_CHUNK not in content:
         return read_raster_header(content, format_name)
     return read_header_apart(content, format_name)
 
@@ -73,7 +75,7 @@ def decode(
         PictureError: The file cannot be read; the text is the reason.
     """
     format_name = _admit(content)
-    if format_name == "png":
+    if format_name == "png" and _ANIMATION_CHUNK not in content:
         return read_raster(content, format_name, alpha_background)
     if format_name != "jpeg":
         return decode_apart(content, format_name, alpha_background)
@@ -131,6 +133,7 @@ def _admit(content: bytes) -> str:
 def _read_jpeg_header(content: bytes) -> Header:
     header = read_jpeg_header(content)
     check_size(header.width, header.height, "jpeg", MAX_JPEG_PIXELS if header.is_plain_jpeg else MAX_PIXELS)
+    check_passes(content, header)
     return header
 
 
@@ -183,4 +186,4 @@ def _as_uint8(values: np.ndarray) -> np.ndarray:
         )
     if kind == "f":
         return scale_floats(values)
-    return scale_integers(values, bits=16 if values.dtype == np.uint16 else None)
+    return scale_integers(values, bits=8 * values.dtype.itemsize if kind == "u" else 32)

@@ -26,9 +26,13 @@ _CUT_SHORT = "cut short: the JPEG ends before its pixels do"
 _NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PLAIN_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
+_NOTES = frozenset({*range(0xE0, 0xF0), 0xFE})
+_KEPT_NOTES = frozenset({0xE0, 0xEE})  # JFIF and Adobe: they tell the color space.
 _XMP_NAME = b"http://ns.adobe.com/xap/1.0/\0"
 _MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 _KEPT_SIDE = 8
+_SCAN = b"\xff\xda"
+_MAX_PIXEL_PASSES = 4_000_000_000
 
 
 @dataclass
@@ -67,6 +71,20 @@ def read_jpeg_header(content: bytes) -> Header:
     )
 
 
+def check_passes(content: bytes, header: Header) -> None:
+    """Refuses a JPEG that makes its decoder go over a large picture again and again.
+
+    Raises:
+        PictureError: Passes times pixels are more than any honest progressive JPEG has.
+    """
+    num_passes = content.count(_SCAN)
+    if num_passes * header.width * header.height > _MAX_PIXEL_PASSES:
+        raise PictureError(
+            f"hostile: {num_passes} passes over {header.width * header.height / 1e6:,.0f} megapixels; "
+            "an honest JPEG has about 10"
+        )
+
+
 def choose_factor(width: int, height: int, target_side: int | None, covers: Covers) -> int:
     """Returns the fraction 1/2, 1/4 or 1/8 (as 2, 4, 8; 1 for full size) at which to decode a JPEG.
 
@@ -96,8 +114,11 @@ def decode_jpeg(content: bytes, header: Header, factor: int, *, is_gray: bool) -
         )
         if pixels.shape[:2] == (height, width):
             return pixels
-    except ValueError:
-        pass  # It is stricter than Pillow about damage that can be read past, and knows fewer samplings.
+    except ValueError as error:
+        # It is stricter than Pillow about damage that can be read past, and knows fewer samplings; but
+        # missing pixels, which Pillow would show as gray, are refused.
+        if "premature end" in str(error).lower():
+            raise PictureError(_CUT_SHORT) from error
     return decode_plain_with_pillow(content, header, factor, is_gray=is_gray)
 
 
@@ -121,7 +142,7 @@ def without_metadata(content: bytes) -> bytes:
         if marker == 0xDA:
             kept.append(content[start - 4 :])
             break
-        if marker == 0xE0 or marker == 0xEE or not (0xE0 <= marker <= 0xEF or marker == 0xFE):
+        if marker in _KEPT_NOTES or marker not in _NOTES:
             kept.append(b"\xff" + bytes([marker]) + content[start - 2 : end])
     return b"".join(kept)
 

@@ -17,6 +17,8 @@ Color profiles are not applied.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from PIL import Image
 
@@ -24,7 +26,8 @@ from whyconv.errors import PictureError
 
 Background = tuple[int, int, int]
 
-_ROWS_AT_ONCE = 256
+_ROWS_AT_ONCE = 64
+_GRAY_MODES = ("1", "L", "LA", "La")
 
 # CIELAB (D50) -> XYZ -> linear sRGB, with the Bradford adaptation from D50 to D65 folded in.
 _WHITE_D50 = np.array([0.96422, 1.0, 0.82521])
@@ -33,13 +36,16 @@ _XYZ_D50_TO_SRGB = np.array(
 )
 
 
-def to_uint8(image: Image.Image, background: Background, *, bits: int = 8) -> tuple[np.ndarray, bool]:
+def to_uint8(
+    image: Image.Image, background: Background, *, bits: int = 8, is_unsigned: bool = False
+) -> tuple[np.ndarray, bool]:
     """Returns the pixels of a loaded picture, and whether any of them was transparent.
 
     Args:
         image: With its pixels loaded, and ``info`` as its file gave it.
         background: Red, green, blue, 0-255, seen through transparent pixels.
         bits: Bits of one channel as stored; matters for gray values of more than 8 bits only.
+        is_unsigned: 32-bit integers are stored without a sign.
 
     Returns:
         uint8 (h, w, 1) where the pixel type is gray (and so is a background that shows), else (h, w, 3).
@@ -50,38 +56,35 @@ def to_uint8(image: Image.Image, background: Background, *, bits: int = 8) -> tu
     if image.mode.startswith("I;16"):
         return _from_deep_gray(image, background, bits if 8 < bits <= 16 else 16)
     if image.mode == "I":
-        return scale_integers(np.asarray(image), bits=bits if bits == 16 else None)[:, :, None], False
+        values = np.asarray(image)
+        return scale_integers(values.view(np.uint32) if is_unsigned else values, bits=bits)[:, :, None], False
     if image.mode == "F":
         return scale_floats(np.asarray(image))[:, :, None], False
     if image.mode == "LAB":
         return lab_to_srgb(np.asarray(image)), False
     if image.has_transparency_data:
         return _lay_over(image, background)
-    target = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
-    return _pixels(image if image.mode == target else image.convert(target)), False
+    return _pixels(_as(image, "L" if image.mode in _GRAY_MODES else "RGB")), False
 
 
-def scale_integers(values: np.ndarray, *, bits: int | None = None) -> np.ndarray:
+def scale_integers(values: np.ndarray, *, bits: int = 32) -> np.ndarray:
     """Scales integers to uint8.
 
     Args:
-        values: Any integer type, any shape.
-        bits: White is 2^bits - 1. None: told from the values, see the table above.
+        values: Any integer type, (h, w) or (h, w, c).
+        bits: As stored. Up to 16: white is 2^bits - 1. More: white is told from the values, see the table.
     """
-    if bits is None:
-        low, high = int(values.min()), int(values.max())
-        if low < 0 or high > 0xFFFF:
-            return _stretch(values, low, high)
-        if high <= 0xFF:
-            return values.astype(np.uint8)
-        bits = 16
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 0xFFFF:
+        return _stretch(values, low, high)
+    if bits > 16:
+        bits = 8 if high <= 0xFF else 16
     white = (1 << bits) - 1
-    scaled = (values.astype(np.uint32) * 255 + white // 2) // white
-    return scaled.astype(np.uint8)
+    return _in_blocks(values, lambda block: (block.astype(np.uint32) * 255 + white // 2) // white)
 
 
 def scale_floats(values: np.ndarray) -> np.ndarray:
-    """Scales fractions to uint8, by the table above.
+    """Scales fractions, (h, w) or (h, w, c), to uint8, by the table above.
 
     Raises:
         PictureError: Some value is NaN or infinite.
@@ -91,7 +94,8 @@ def scale_floats(values: np.ndarray) -> np.ndarray:
         raise PictureError("holds values that are no numbers (NaN or infinite)")
     if low < 0 or high > 255:
         return _stretch(values, low, high)
-    return np.rint(values * 255 if high <= 1 else values).astype(np.uint8)
+    white = 1 if high <= 1 else 255
+    return _in_blocks(values, lambda block: np.rint(block.astype(np.float64) * (255 / white)))
 
 
 def lab_to_srgb(lab: np.ndarray) -> np.ndarray:
@@ -106,11 +110,7 @@ def lab_to_srgb(lab: np.ndarray) -> np.ndarray:
     References:
         CIE 15:2004, section 8.2.1; IEC 61966-2-1 (sRGB); the matrix: B. Lindbloom, "RGB/XYZ Matrices".
     """
-    result = np.empty_like(lab)
-    for row in range(0, len(lab), _ROWS_AT_ONCE):
-        rows = slice(row, row + _ROWS_AT_ONCE)
-        result[rows] = _lab_rows_to_srgb(lab[rows])
-    return result
+    return _in_blocks(lab, _lab_rows_to_srgb)
 
 
 def blend(color: np.ndarray, alpha: np.ndarray, background: Background) -> np.ndarray:
@@ -118,13 +118,8 @@ def blend(color: np.ndarray, alpha: np.ndarray, background: Background) -> np.nd
 
     Gray over a gray background stays gray; else the result is (h, w, 3).
     """
-    is_neutral = len(set(background)) == 1
     image = Image.fromarray(color[:, :, 0] if color.shape[2] == 1 else color)
-    if image.mode == "L" and not is_neutral:
-        image = image.convert("RGB")
-    base = Image.new(image.mode, image.size, background[0] if image.mode == "L" else background)
-    base.paste(image, mask=Image.fromarray(alpha))
-    return _pixels(base)
+    return _paste_over(image, Image.fromarray(alpha), background)
 
 
 def _from_deep_gray(image: Image.Image, background: Background, bits: int) -> tuple[np.ndarray, bool]:
@@ -137,13 +132,25 @@ def _from_deep_gray(image: Image.Image, background: Background, bits: int) -> tu
 
 
 def _lay_over(image: Image.Image, background: Background) -> tuple[np.ndarray, bool]:
-    is_gray = image.mode in ("1", "L", "LA", "La")
-    image = image.convert("LA" if is_gray else "RGBA")
+    is_gray = image.mode in _GRAY_MODES
+    image = _as(image, "LA" if is_gray else "RGBA")
     alpha = image.getchannel("A")
-    color = _pixels(image.convert("L" if is_gray else "RGB"))
+    color = image.convert("L" if is_gray else "RGB")
     if alpha.getextrema() == (255, 255):
-        return color, False
-    return blend(color, np.asarray(alpha), background), True
+        return _pixels(color), False
+    return _paste_over(color, alpha, background), True
+
+
+def _paste_over(color: Image.Image, alpha: Image.Image, background: Background) -> np.ndarray:
+    is_neutral = len(set(background)) == 1
+    color = _as(color, "L" if color.mode == "L" and is_neutral else "RGB")
+    base = Image.new(color.mode, color.size, background[0] if color.mode == "L" else background)
+    base.paste(color, mask=alpha)
+    return _pixels(base)
+
+
+def _as(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
@@ -154,14 +161,24 @@ def _pixels(image: Image.Image) -> np.ndarray:
 def _stretch(values: np.ndarray, low: float, high: float) -> np.ndarray:
     if high == low:
         return np.zeros(values.shape, np.uint8)
-    return np.rint((values.astype(np.float64) - low) * (255 / (high - low))).astype(np.uint8)
+    return _in_blocks(values, lambda block: np.rint((block.astype(np.float64) - low) * (255 / (high - low))))
+
+
+def _in_blocks(values: np.ndarray, convert: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Converts to uint8 a few rows at a time, so that a large picture needs no large fractions."""
+    result = np.empty(values.shape, np.uint8)
+    for row in range(0, len(values), _ROWS_AT_ONCE):
+        rows = slice(row, row + _ROWS_AT_ONCE)
+        result[rows] = convert(values[rows])
+    return result
 
 
 def _lab_rows_to_srgb(lab: np.ndarray) -> np.ndarray:
-    lightness = lab[..., 0] * (100 / 255)
-    y = (lightness + 16) / 116
+    """Converts uint8 L*a*b* to whole sRGB levels as fractions, 0-255."""
+    y = (lab[..., 0] * (100 / 255) + 16) / 116
     f = np.stack([y + (lab[..., 1] - 128.0) / 500, y, y - (lab[..., 2] - 128.0) / 200], axis=-1)
     xyz = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29)) * _WHITE_D50
     linear = (xyz @ _XYZ_D50_TO_SRGB.T).clip(0, 1)
     encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.rint(encoded * 255).astype(np.uint8)
+    levels: np.ndarray = np.rint(encoded * 255)
+    return levels

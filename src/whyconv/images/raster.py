@@ -40,6 +40,8 @@ _PLUGINS = {
     "tga": ("PIL.TgaImagePlugin", "TgaImageFile"),
 }
 _BITS_PER_SAMPLE = 258
+_ORIENTATION = 274
+_SAMPLE_FORMAT = 339
 _RAW_EXIF = "Raw profile type exif"
 
 
@@ -72,7 +74,7 @@ def read_raster(
     try:
         image.load()
         check_size(*image.size, format_name)
-        pixels, has_alpha = to_uint8(image, background, bits=header.bits)
+        pixels, has_alpha = to_uint8(image, background, bits=header.bits, is_unsigned=_is_unsigned(image))
         orientation = _orientation(image, format_name)
     except PictureError:
         raise
@@ -125,13 +127,15 @@ def _open(content: bytes, format_name: str) -> ImageFile.ImageFile:
 
 
 def _describe(image: ImageFile.ImageFile, content: bytes, format_name: str) -> Header:
+    orientation = _tiff_orientation(image) if format_name == "tiff" else 1
+    width, height = image.size if orientation < 5 else image.size[::-1]
     return Header(
         format=format_name,
-        width=image.width,
-        height=image.height,
+        width=width,
+        height=height,
         mode=image.mode,
         bits=_num_bits(image, content, format_name),
-        orientation=_tiff_orientation(image) if format_name == "tiff" else 1,
+        orientation=orientation,
         num_frames=_num_frames(image, content, format_name),
     )
 
@@ -149,6 +153,11 @@ def _num_bits(image: ImageFile.ImageFile, content: bytes, format_name: str) -> i
     return 8
 
 
+def _is_unsigned(image: ImageFile.ImageFile) -> bool:
+    formats = getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, (1,))
+    return hasattr(image, "tag_v2") and formats == (1,)
+
+
 def _num_frames(image: ImageFile.ImageFile, content: bytes, format_name: str) -> int:
     if format_name == "gif":
         return count_gif_frames(content)
@@ -160,7 +169,7 @@ def _num_frames(image: ImageFile.ImageFile, content: bytes, format_name: str) ->
 
 
 def _tiff_orientation(image: ImageFile.ImageFile) -> int:
-    value = getattr(image, "tag_v2", {}).get(0x0112, 1)
+    value = getattr(image, "tag_v2", {}).get(_ORIENTATION, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 

@@ -27,4 +27,6 @@ def explain(error: BaseException, format_name: str) -> str:
         return f"hostile: a note inside this {title} unpacks to more than is reasonable"
     if "compression" in text or "unknown" in text or "unsupported" in text or "not supported" in text:
         return f"a kind of {title} that is not supported (or damaged)"
+    if format_name == "tiff":
+        return "damaged, or compressed in a way that is not supported: the TIFF cannot be decoded"
     return f"damaged: the {title} cannot be decoded"
