@@ -1,0 +1,126 @@
+"""The folder where what was decoded once is kept: where it is, what lies in it, how it is emptied."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from whyconv import files
+
+PIXELS, SURVEYS = "pixels", "surveys"
+_READ_ERRORS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """Something kept in the cache.
+
+    Attributes:
+        path: A folder of pixels, or a survey's file.
+        kind: "pixels" or "survey".
+        where: The pictures it was made from.
+        num_bytes: On disk.
+        used: When it was last written, in seconds since 1970.
+    """
+
+    path: Path
+    kind: str
+    where: str
+    num_bytes: int
+    used: float
+
+
+def default_folder() -> Path:
+    """Returns ``$XDG_CACHE_HOME/whyconv``, or ``~/.cache/whyconv`` where that is not set."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG rule: a relative path there is invalid and ignored.
+    root = Path(home) if Path(home).is_absolute() else Path.home() / ".cache"
+    return root / "whyconv"
+
+
+def entry_path(folder: Path | None, kind: str, where: str, *ingredients: str) -> Path:
+    """Returns where something made from ``where`` by ``ingredients`` is kept; its name begins as the data's."""
+    source = os.path.realpath(where)
+    key = hashlib.blake2b("\0".join((source, *ingredients)).encode("utf-8", "surrogateescape"), digest_size=8)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(source).name).strip("._")[:40] or "pictures"
+    return (folder or default_folder()) / kind / f"{name}-{key.hexdigest()}"
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes named arrays into one file, whole or not at all."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # its stub takes no dictionary of arrays
+    files.write_bytes(path, buffer.getvalue())
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
+    """Reads what ``write_arrays`` wrote; None where there is none, or it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except _READ_ERRORS:
+        return None
+
+
+def pack(texts: Iterable[str]) -> np.ndarray:
+    """Returns texts as bytes, uint8, joined by zero bytes."""
+    return np.frombuffer("\0".join(texts).encode("utf-8", "surrogateescape"), np.uint8)
+
+
+def unpack(packed: np.ndarray, count: int) -> list[str]:
+    """Returns the ``count`` texts that ``pack`` joined; raises ValueError for another number."""
+    texts = packed.tobytes().decode("utf-8", "surrogateescape").split("\0") if count else []
+    if len(texts) != count:
+        raise ValueError(f"expected {count} texts, found {len(texts)}")
+    return texts
+
+
+def list_stores(folder: Path | None = None) -> list[CacheEntry]:
+    """Lists what is kept in ``folder`` (None: the default), the largest first; other files are not ours."""
+    root = folder or default_folder()
+    found = [_entry(index.parent, index, "pixels") for index in sorted((root / PIXELS).glob("*/index.npz"))]
+    found += [_entry(path, path, "survey") for path in sorted((root / SURVEYS).glob("*.npz"))]
+    return sorted((entry for entry in found if entry is not None), key=lambda entry: -entry.num_bytes)
+
+
+def remove_stores(folder: Path | None = None, *, where: str | Path | None = None) -> list[CacheEntry]:
+    """Removes what is kept, and nothing else.
+
+    Args:
+        folder: The cache; None is the default one.
+        where: Only what was made from these pictures; None removes all.
+
+    Returns:
+        What was removed.
+    """
+    removed = []
+    for entry in list_stores(folder):
+        if where is not None and entry.where != os.path.realpath(where):
+            continue
+        if entry.path.is_dir():
+            shutil.rmtree(entry.path, ignore_errors=True)
+        else:
+            entry.path.unlink(missing_ok=True)
+        if not entry.path.exists():
+            removed.append(entry)
+    return removed
+
+
+def _entry(path: Path, index: Path, kind: str) -> CacheEntry | None:
+    try:
+        with np.load(index, allow_pickle=False) as stored:
+            where = str(stored["where"])
+    except _READ_ERRORS:
+        return None
+    parts = [path] if path.is_file() else [part for part in path.iterdir() if part.is_file()]
+    num_bytes = sum(part.stat().st_size for part in parts)
+    return CacheEntry(path, kind, where, num_bytes, index.stat().st_mtime)
