@@ -1,0 +1,44 @@
+"""Running `whyconv` as a person does, for tests of the whole."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What one `whyconv demo` left: the folder it ran in, and what it said."""
+
+    folder: Path
+    pictures: Path
+    run: Path
+    output: str
+    seconds: float
+
+
+def run_whyconv(
+    folder: Path, *words: str, python: Sequence[str] = (sys.executable,), timeout: int = 300
+) -> subprocess.CompletedProcess[str]:
+    """Runs `whyconv ...` in ``folder`` as a person without a terminal would; both streams come back as one text.
+
+    Caches and language are the test's own. ``python`` may be another interpreter, or one behind a wrapper.
+    """
+    foreign = ("LC_", "WHYCONV_", "PYTHON", "COLUMNS")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
+    environment |= {"LANG": "C.UTF-8", "XDG_CACHE_HOME": str(folder / "cache"), "NO_COLOR": "1"}
+    return subprocess.run(
+        [*python, "-m", "whyconv", *words],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        encoding="utf-8",
+        timeout=timeout,
+    )

@@ -1,0 +1,50 @@
+"""Nothing is fetched and nothing is sent: the whole path with the network closed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from command_line import Demo, run_whyconv
+
+CLOSED = ["unshare", "--net"] if getattr(os, "geteuid", lambda: 1)() == 0 else ["unshare", "--map-root-user", "--net"]
+REACH = "import socket; socket.create_connection(('127.0.0.1', 9), timeout=5)"
+
+
+@pytest.fixture(scope="module")
+def closed_python() -> list[str]:
+    """The interpreter behind a wall; skips where this machine does not allow to build one."""
+    if shutil.which("unshare") is None:
+        pytest.skip("no 'unshare' on this machine: the network cannot be closed for one process")
+    allowed = subprocess.run([*CLOSED, "true"], capture_output=True, check=False, text=True)
+    if allowed.returncode:
+        pytest.skip(f"closing the network is not allowed here: {allowed.stderr.strip()}")
+    return [*CLOSED, sys.executable]
+
+
+def test_the_wall_stands(closed_python: list[str]) -> None:
+    done = subprocess.run([*closed_python, "-c", REACH], capture_output=True, check=False, text=True)
+    assert "Network is unreachable" in done.stderr
+
+
+def test_check_train_evaluate_predict(closed_python: list[str], demo_run: Demo, tmp_path: Path) -> None:
+    def run(*words: str) -> str:
+        done = run_whyconv(tmp_path, *words, python=closed_python)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    pictures = tmp_path / "digits"
+    for kind in ("1", "7"):
+        shutil.copytree(demo_run.pictures / "train" / kind, pictures / kind)
+    run("check", "digits")
+    run("train", "digits", "--epochs", "2")
+    run("evaluate", "runs/digits-1")
+    run("predict", "runs/digits-1", "digits/7", "--to", "answers.jsonl")
+    answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert len(answers) == len(list((pictures / "7").iterdir()))
