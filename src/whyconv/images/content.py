@@ -56,7 +56,7 @@ def unchanged(new: Stats, old: Stats, places: np.ndarray) -> np.ndarray:
     if not len(old.sizes):
         return np.zeros(len(places), bool)
     same = (old.sizes[places] == new.sizes) & (old.times[places] == new.times)
-    return np.asarray((places >= 0) & (new.times != 0) & (new.sizes >= 0) & same
+    return np.asarray((places >= 0) & (new.times != 0) & (new.sizes >= 0) & same)
 
 
 def content_digest(content: bytes | np.ndarray) -> np.ndarray:
