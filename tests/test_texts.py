@@ -1,0 +1,116 @@
+"""Every sentence is there in both languages with the same fields, and every key the program uses is there."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import whyconv
+from whyconv.errors import UsageError
+from whyconv.texts import fields, language, say, sentences
+
+PACKAGE = Path(whyconv.__file__).parent
+# Keys made at run time: the part before the value -> the values it takes.
+MADE = {
+    "part_": ("", "train", "validation", "test"),
+    "channels_": ("gray", "color"),
+    "check_": ("turned", "scaled", "alpha", "animated", "duplicates", "leaks", "conflicts"),
+    "scores_": ("class", "pictures", "recall", "precision"),
+    "doctor_purpose_": ("train", "pretrained", "serve", "tables", "heic", "cluster"),
+}
+
+
+def calls(tree: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """Yields (function, the argument that is a key) for ``say``, ``Note`` and ``Progress``."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        word = {"Note": "key", "Progress": "stage"}.get(name)
+        keywords = [one.value for one in node.keywords if one.arg == word]
+        if name == "say" and node.args:
+            yield name, node.args[0]
+        elif word and (keywords or node.args):
+            yield name, (keywords or node.args)[0]
+
+
+def used_keys() -> Iterator[tuple[str, str]]:
+    """Yields (where, key) for every key that stands literally in the source."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for function, argument in calls(ast.parse(path.read_text(encoding="utf-8"))):
+            choices = [argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else [argument]
+            for choice in choices:
+                if isinstance(choice, ast.Constant) and isinstance(choice.value, str):
+                    key = f"stage_{choice.value}" if function == "Progress" else choice.value
+                    yield f"{path.relative_to(PACKAGE)}:{choice.lineno}", key
+
+
+def test_every_key_in_the_source_has_a_sentence() -> None:
+    used = list(used_keys())
+    assert len(used) > 40
+    assert [(where, key) for where, key in used if key not in sentences()] == []
+
+
+def test_keys_made_at_run_time_have_sentences() -> None:
+    wanted = [start + value for start, values in MADE.items() for value in values]
+    assert [key for key in wanted if key not in sentences()] == []
+
+
+@pytest.mark.parametrize("key", sorted(sentences()))
+def test_both_languages_say_the_same(key: str) -> None:
+    sentence = sentences()[key]
+    assert set(sentence) == {"en", "ko"}
+    assert all(text.strip() == text and text for text in sentence.values())
+    assert fields(sentence["en"]) == fields(sentence["ko"])
+
+
+def test_no_key_is_in_two_files() -> None:
+    paths = sorted((PACKAGE / "sentences").glob("*.toml"))
+    lines = [line for path in paths for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("[")]
+    assert len(lines) == len(set(lines)) == len(sentences())
+
+
+def test_fields_are_filled_in() -> None:
+    assert say("check_leaks_value", "en", n=1, pictures=2) == "1 group of copies (2 pictures) lie in two parts"
+    assert say("check_count", "en", n=3670, classes=5) == "3,670 pictures, 5 classes"
+    assert say("check_count", "en", n=1, classes=1) == "1 picture, 1 class"
+    assert say("check_count", "ko", n=3670, classes=5) == "이미지 3,670장, 클래스 5개"
+    assert say("epoch_validation", "en", share=0.841) == "validation 84.1 %"
+
+
+def test_braces_in_a_value_stay_as_they_are() -> None:
+    assert say("check_head", "en", where="{n.__class__}", layout="{}") == "{n.__class__}   {}"
+
+
+def test_a_mistaken_key_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        say("no_such_sentence")
+    with pytest.raises(KeyError):
+        say("check_count", "en", n=1)
+
+
+@pytest.mark.parametrize(
+    ("option", "environment", "spoken"),
+    [
+        ("ko", {"LANG": "en_US.UTF-8"}, "ko"),
+        ("en", {"LANG": "ko_KR.UTF-8"}, "en"),
+        (None, {"LANG": "ko_KR.UTF-8"}, "ko"),
+        (None, {"LC_ALL": "C", "LANG": "ko_KR.UTF-8"}, "en"),
+        (None, {"LC_ALL": "", "LANG": "ko_KR.UTF-8"}, "ko"),
+        (None, {"LANG": "kok_IN"}, "en"),
+        (None, {"LANG": "de_DE.UTF-8"}, "en"),
+        (None, {}, "en"),
+    ],
+)
+def test_the_language_is_that_asked_for_or_that_of_the_locale(
+    option: str | None, environment: dict[str, str], spoken: str
+) -> None:
+    assert language(option, environment) == spoken
+
+
+def test_a_language_not_spoken_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"'de'.*--lang en or --lang ko"):
+        language("de")
