@@ -26,8 +26,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "web": ("recognizer", "counting", "images"),
     "cluster": ("recognizer", "images"),
     "demo": (),
-    "doctor": (),
+    "doctor": ("show",),
     "show": (),
+    "inspection": ("images",),
     "progress": ("show",),
     "workflow": ("images", "nets", "training", "measures", "study", "export", "report", "recognizer", "model_file"),
     "estimator": ("workflow", "recognizer"),
@@ -38,7 +39,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 # Where the ground floor is not open in full.
 GROUND_OF = {"report": ("results", "texts", "files")}
 
-TORCH_FREE = (*GROUND_FLOOR, "images", "counting", "predictions", "model_file", "recognizer", "web")
+TORCH_FREE = (*GROUND_FLOOR, "images", "counting", "predictions", "model_file", "recognizer", "inspection", "web")
 
 _TORCH_HALF = ("nets", "training", "measures", "study", "export", "workflow", "estimator")
 # Package of others -> the parts that may import it.

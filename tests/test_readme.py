@@ -83,7 +83,7 @@ def test_the_tree_names_every_part_of_the_package() -> None:
     tree = next(block for block in blocks(README, "text") if "src/whyconv/" in block)
     package = Path(whyconv.__file__).parent
     there = {path.name for path in package.iterdir() if path.suffix == ".py"}
-    there |= {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").is_file()}
+    there |= {f"{path.name}/" for path in package.iterdir() if path.is_dir() and path.name != "__pycache__"}
     inside = tree.partition("src/whyconv/\n")[2]
     shown = set(re.findall(r"(?:^| )  ?(\w+(?:\.py|/)) ", inside, flags=re.MULTILINE))
     assert shown == there
