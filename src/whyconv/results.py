@@ -25,6 +25,9 @@ class Record(BaseModel):
     __str__ = __repr__
 
 
+_MOST_ROWS = 20
+
+
 def _cell(value: object) -> str:
     if isinstance(value, Record):
         return " ".join(str(value).split("\n")) if isinstance(value, Estimate) else repr(value).replace("\n", "; ")
@@ -118,11 +121,19 @@ class Unreadable(Record):
 
 
 class ClassCount(Record):
-    """Pictures of one class, in total and in each of the user's own parts (train, validation, test)."""
+    """Pictures of one class.
+
+    Attributes:
+        name: Of the class.
+        num_pictures: That can be read.
+        num_by_part: The same in each of the user's own parts ("" is outside them); empty without parts.
+        num_different: The same, each group of copies counted once; None where copies were not looked for.
+    """
 
     name: str
     num_pictures: int
     num_by_part: dict[str, int] = Field(default_factory=dict)
+    num_different: int | None = None
 
 
 class SizeRange(Record):
@@ -190,6 +201,29 @@ class CheckReport(Record):
     skipped: list[str]
     notes: list[Note]
     seconds: float
+
+    def __repr__(self) -> str:
+        head = f"{self.where}: {self.num_pictures:,} pictures, {len(self.classes):,} classes ({self.layout})"
+        rows = [(one.name, f"{one.num_pictures:,}") for one in self.classes[:_MOST_ROWS]]
+        if len(self.classes) > _MOST_ROWS:
+            rows.append(("...", f"{len(self.classes) - _MOST_ROWS:,} more classes"))
+        rows += [("widths", _sides(self.widths)), ("heights", _sides(self.heights))]
+        rows.append(("channels", f"{self.channels}, {self.num_gray:,} gray"))
+        rows.append(("formats", ", ".join(f"{name} {count:,}" for name, count in self.formats.items())))
+        counts = {"turned": self.num_turned, "scaled": self.num_scaled}
+        counts |= {"transparent": self.num_alpha, "animated": self.num_animated}
+        counts |= {"unreadable": len(self.unreadable), "groups of copies": len(self.duplicates)}
+        counts |= {"mirrored pairs": len(self.mirrored), "groups across parts": len(self.leaks)}
+        counts |= {"groups under two labels": len(self.conflicts)}
+        rows += [(name, f"{count:,}") for name, count in counts.items() if count]
+        width = max(len(name) for name, _ in rows)
+        return "\n".join([head, *(f"  {name:<{width}}  {value}" for name, value in rows)])
+
+    __str__ = __repr__
+
+
+def _sides(sides: SizeRange | None) -> str:
+    return f"{sides.min}-{sides.max} pixels, median {sides.median}" if sides else "none"
 
 
 class ClassScore(Record):
