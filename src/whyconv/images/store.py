@@ -128,7 +128,8 @@ def _recall(job: _Job) -> tuple[Index, np.ndarray]:
         pixels = _map(job, old) if old else None
         if old is not None and pixels is not None:
             return old, pixels
-    return Index([], Stats(np.zeros(0, np.int64), np.zeros(0, np.int64))), np.zeros((0, *job.shape[1:]), np.uint8)
+    nothing = np.zeros(0, np.int64)
+    return Index([], Stats(nothing, nothing)), np.zeros((0, *job.shape[1:]), np.uint8)
 
 
 def _match(job: _Job, old: Index, names: list[str], stats: Stats) -> tuple[np.ndarray, np.ndarray]:
@@ -159,12 +160,16 @@ def _build(job: _Job, index: Index, old_pixels: np.ndarray, places: np.ndarray) 
     pixels = _map(job, built)
     if pixels is None:
         raise OSError("the pixels were removed while they were being written")
-    write_index(job.path, job.pictures.where, built)
+    try:
+        write_index(job.path, job.pictures.where, built)
+    except BaseException:
+        (job.path / name).unlink(missing_ok=True)
+        raise
     _sweep(job.path, name, index.file)
     return _finish(job, pixels, built.reasons, num_decoded=int((places < 0).sum()))
 
 
-def _rows(job: _Job, old_pixels: np.ndarray | None, places: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
+def _rows(job: _Job, old_pixels: np.ndarray, places: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
     """Yields pixels, digest and reason of every row in order; digest and reason only of those decoded now."""
     missing = np.flatnonzero(places < 0).tolist()
     decoded = map_in_order(lambda row: _decode(job, row), missing, job.num_threads)
