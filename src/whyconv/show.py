@@ -16,7 +16,6 @@ from whyconv.results import (
     CheckReport,
     ClassCount,
     ClassScore,
-    DuplicateGroup,
     EpochRecord,
     Estimate,
     Evaluation,
@@ -50,12 +49,12 @@ def check_lines(report: CheckReport, language: str) -> list[str]:
     count = say("check_count", language, n=report.num_pictures, classes=len(report.classes))
     rows = [*_picture_rows(report, language), *_twin_rows(report, language)]
     lines = [f"{head}   {count}", *_class_lines(report.classes, language), *_table(rows)]
-    lines += _unreadable_lines(report, language)
+    lines += [*_example_lines(report), *_unreadable_lines(report, language)]
     for note in report.notes:
         lines += note_lines(note, language)
     if report.skipped:
         lines += _wrap(say("check_skipped", language, names=_some(report.skipped, language)), "  ")
-    return [*lines, say("check_next", language, where=printable(report.where))]
+    return lines
 
 
 def evaluation_lines(evaluation: Evaluation, language: str) -> list[str]:
@@ -219,15 +218,17 @@ def _twin_rows(report: CheckReport, language: str) -> Iterable[tuple[str, str]]:
         if found:
             pictures = sum(len(group.names) for group in found)
             yield say(f"check_{key}", language), say(f"check_{key}_value", language, n=len(found), pictures=pictures)
-            if key != "duplicates":
-                yield "", _group(found[0])
     if report.mirrored:
         yield say("check_mirrored", language), say("check_mirrored_value", language, n=len(report.mirrored))
 
 
-def _group(group: DuplicateGroup) -> str:
-    names = [printable(name) for name in group.names[:2]]
-    return " = ".join(names) + (" = ..." if len(group.names) > 2 else "")
+def _example_lines(report: CheckReport) -> Iterable[str]:
+    """Yields the first group of copies that would mislead a training."""
+    for group in (report.leaks + report.conflicts)[:1]:
+        first, second = (printable(name) for name in group.names[:2])
+        more = " = ..." if len(group.names) > 2 else ""
+        line = f"    {first} = {second}{more}"
+        yield from [line] if cell_len(line) <= WIDTH else [f"    {first}", f"    = {second}{more}"]
 
 
 def _unreadable_lines(report: CheckReport, language: str) -> list[str]:

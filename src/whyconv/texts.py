@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, SupportsFloat, get_args
 
 from whyconv.errors import UsageError
 
@@ -73,8 +73,8 @@ class _Formatter(string.Formatter):
     """``str.format`` with the specifications ``percent`` and ``plural``."""
 
     def format_field(self, value: object, format_spec: str) -> str:
-        if format_spec == "percent":
-            return f"{100 * value:.1f} %"
+        if format_spec == "percent" and isinstance(value, SupportsFloat):
+            return f"{100 * float(value):.1f} %"
         if format_spec.startswith("plural"):
             one, many = format_spec.partition(":")[2].split("|") if ":" in format_spec else ("", "s")
             return one if value == 1 else many

@@ -1,0 +1,77 @@
+"""The verb that answers: predict. It needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from whyconv import texts
+from whyconv.cli.options import Lang
+from whyconv.cli.terminal import print_data, print_text
+
+if TYPE_CHECKING:
+    from whyconv.results import Prediction
+
+
+def predict(  # noqa: PLR0913, PLR0917
+    model: Annotated[Path, typer.Argument(metavar="RUN|FILE.onnx", help="A run folder or an exported file.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATHS...", help="Pictures, or folders of pictures.")],
+    top: Annotated[int, typer.Option(min=1, help="How many labels for each picture.")] = 3,
+    to: Annotated[Path | None, typer.Option(metavar="FILE", help="Write .csv, .jsonl or .parquet instead.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 32,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line on stdout.")] = False,
+    lang: Lang = None,
+) -> None:
+    """Name what pictures show.
+
+    Takes any number of files and folders. A file that cannot be read gets a row with the reason; the exit
+    code is then 3.
+    """
+    from whyconv.images.sources import list_images
+    from whyconv.recognizer import load_file, open_recognizer
+    from whyconv.show import printable
+
+    language = texts.language(lang)
+    recognizer = open_recognizer(model)
+    top = min(top, len(recognizer.classes))
+    items = ((str(path), partial(load_file, path)) for path in list_images(paths))
+    with _output(to, top, as_json) as write:
+        # Two labels at least, for the margin between them.
+        total, unread = _write_all(recognizer.stream(items, batch_size=batch, top=max(top, 2)), write)
+    if total == 0:
+        print_text([texts.say("predict_none", language, paths=", ".join(printable(str(path)) for path in paths))])
+    if to is not None:
+        print_text([texts.say("predict_written", language, n=total, path=printable(str(to)))])
+    if unread:
+        print_text([texts.say("predict_unread", language, n=unread, total=total)])
+        raise typer.Exit(3)
+
+
+@contextmanager
+def _output(to: Path | None, top: int, as_json: bool) -> Iterator[Callable[[Prediction], None]]:
+    """Yields a function that adds one prediction to what was asked for: a table, JSON lines, or lines."""
+    from whyconv import predictions
+    from whyconv.show import prediction_line
+
+    if to is not None:
+        with predictions.writing_predictions(to, top) as write:
+            yield write
+    elif as_json:
+        yield lambda prediction: print_data(predictions.as_json(prediction, top))
+    else:
+        yield lambda prediction: print_data(prediction_line(prediction, top))
+
+
+def _write_all(answers: Iterable[Prediction], write: Callable[[Prediction], None]) -> tuple[int, int]:
+    """Returns how many answers were written, and how many of them are errors."""
+    total = unread = 0
+    for answer in answers:
+        write(answer)
+        total += 1
+        unread += answer.error is not None
+    return total, unread

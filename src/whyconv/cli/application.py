@@ -1,0 +1,104 @@
+"""The verbs put together, and the one door through which errors leave.
+
+Everything heavy is imported inside the verbs, so that ``--help`` stays quick and the verbs that need no
+torch never load it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Annotated, ParamSpec
+
+import typer
+
+from whyconv import __version__
+from whyconv.cli.answers import predict
+from whyconv.cli.inspections import cache, check, doctor
+from whyconv.cli.runs import demo, evaluate, train
+from whyconv.cli.terminal import print_data, print_error
+from whyconv.errors import StoppedError, WhyconvError
+
+P = ParamSpec("P")
+
+app = typer.Typer(
+    name="whyconv",
+    help="Makes an image recognizer out of a folder of labelled pictures, and answers: why convolutions?",
+    epilog="First steps:  whyconv demo   whyconv check PICTURES   whyconv train PICTURES",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # panels cost a tenth of a second and half of the width
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and ends the process with the exit code of the outcome.
+
+    Args:
+        arguments: Words after the program's name; those of the process by default.
+    """
+    words, has_traceback = _take_traceback(list(sys.argv[1:] if arguments is None else arguments))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        app(args=words, prog_name="whyconv")
+    except BrokenPipeError:
+        _drop_stdout()
+        sys.exit(1)
+    except Exception as error:
+        if has_traceback:
+            raise
+        print_error(error)
+        sys.exit(error.exit_code if isinstance(error, WhyconvError) else 1)
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error arose.")] = False,
+) -> None:
+    del traceback  # taken out by main, which accepts it after the verb as well
+    if version:
+        print_data(f"whyconv {__version__}")
+        raise typer.Exit
+
+
+def _stoppable(verb: Callable[P, None]) -> Callable[P, None]:
+    """Makes Ctrl-C an error like any other, with exit code 130."""
+
+    @wraps(verb)
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            verb(*args, **kwargs)
+        except KeyboardInterrupt as error:
+            raise StoppedError("Stopped by Ctrl-C.") from error
+
+    return call
+
+
+for _verb in (doctor, demo, check, train, evaluate, predict, cache):
+    app.command()(_stoppable(_verb))
+
+
+def _take_traceback(words: list[str]) -> tuple[list[str], bool]:
+    """Returns the words without ``--traceback``, which may stand anywhere before ``--``, and whether it did."""
+    end = words.index("--") if "--" in words else len(words)
+    options = [word for word in words[:end] if word != "--traceback"]
+    return options + words[end:], len(options) < end
+
+
+def _on_sigterm(*_: object) -> None:
+    raise StoppedError("Stopped by SIGTERM.", exit_code=143)
+
+
+def _drop_stdout() -> None:
+    """Points stdout nowhere after its reader has gone, so that closing it at exit does not fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

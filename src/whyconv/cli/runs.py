@@ -1,0 +1,145 @@
+"""The verbs that make and score a run: demo, train, evaluate. They need torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from whyconv import texts
+from whyconv.cli.options import GroupBy, Json, LabelFrom, Lang, Layout, Out, Seed, Store
+from whyconv.cli.terminal import listening, print_data, print_text
+from whyconv.errors import UsageError, needing_extra
+
+if TYPE_CHECKING:
+    from whyconv.results import RunSummary
+
+# Words of `train` that say where the settings come from or how to show the outcome, and are none themselves.
+_NOT_SETTINGS = ("config", "resume", "as_json", "lang")
+
+
+def demo(out: Out = None, seed: Seed = None, as_json: Json = False, lang: Lang = None) -> None:
+    """Train on handwritten digits in a minute.
+
+    The 1,797 digits of scikit-learn are written to demo-digits/ as PNG files in class folders, so that the
+    other verbs have something to be tried on.
+    """
+    with needing_extra("The demo", "train"):
+        from whyconv.demo import write_digits
+    language = texts.language(lang)
+    folder = write_digits(Path("demo-digits"))
+    count = sum(1 for _ in folder.rglob("*.png"))
+    print_text([texts.say("demo_written", language, n=count, folder=str(folder))])
+    _train({"pictures": str(folder), "out": out, "seed": seed}, language, as_json)
+
+
+def train(  # noqa: PLR0913, PLR0917
+    pictures: Annotated[str | None, typer.Argument(help="As for `whyconv check`.", show_default=False)] = None,
+    config: Annotated[Path | None, typer.Option(metavar="RUN.TOML", help="Train by the plan in this file.")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
+    network: Annotated[str | None, typer.Option(help="plain, lesson, or your own as package.module:callable.")] = None,
+    optimizer: Annotated[str | None, typer.Option(metavar="NAME", help="gd, momentum, rmsprop, adam or adamw.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the pictures.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Time that the training may take.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side in pixels of what the network sees.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Pictures per step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Length of a step.")] = None,
+    seed: Seed = None,
+    balance: Annotated[str | None, typer.Option(metavar="auto|none|weights", help="Small classes count more.")] = None,
+    flips: Annotated[str | None, typer.Option(metavar="auto|on|off", help="Mirror pictures while training.")] = None,
+    layout: Layout = None,
+    label_from: LabelFrom = None,
+    group_by: GroupBy = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable file.")] = False,
+    threads: Annotated[int | None, typer.Option(help="Processor cores to use.")] = None,
+    store: Store = None,
+    out: Out = None,
+    as_json: Json = False,
+    lang: Lang = None,
+) -> None:
+    """Train a recognizer.
+
+    What is not asked for follows from the pictures by stated rules. Ctrl-C saves; --resume goes on.
+    """
+    given = {
+        name: value for name, value in locals().items() if name not in _NOT_SETTINGS and value not in (None, False)
+    }
+    if sum(word is not None for word in (pictures, config, resume)) != 1:
+        raise UsageError("Expected one of: whyconv train PICTURES, --config RUN.TOML, --resume RUN.")
+    language = texts.language(lang)
+    if pictures is not None:
+        _train(given, language, as_json)
+    elif config is not None:
+        _refuse(given, "--config")
+        _train_from_file(config, language, as_json)
+    elif resume is not None:
+        _refuse({name: value for name, value in given.items() if name != "epochs"}, "--resume")
+        _resume(resume, epochs, language, as_json)
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    pictures: Annotated[
+        str | None, typer.Argument(help="Labelled pictures; the run's own test part by default.")
+    ] = None,
+    layout: Layout = None,
+    label_from: LabelFrom = None,
+    as_json: Json = False,
+    lang: Lang = None,
+) -> None:
+    """Score a run on labelled pictures.
+
+    Every accuracy comes with its 95 % interval, and beside it what guessing the largest class would give.
+    """
+    with needing_extra("Evaluating", "train"):
+        from whyconv import workflow
+    language = texts.language(lang)
+    with listening(language) as notify:
+        summary = workflow.evaluate(
+            run, pictures, notify, layout=layout or "auto", label_from=label_from, language=language
+        )
+    _show(summary, language, as_json)
+
+
+def _train(given: dict[str, Any], language: str, as_json: bool) -> None:
+    with needing_extra("Training", "train"):
+        from whyconv import workflow
+    from whyconv.settings import TrainSettings
+
+    wanted = {name: value for name, value in given.items() if value is not None}
+    settings = TrainSettings(**wanted, language=language)
+    with listening(language) as notify:
+        summary = workflow.train(settings, notify)
+    _show(summary, language, as_json)
+
+
+def _train_from_file(config: Path, language: str, as_json: bool) -> None:
+    with needing_extra("Training", "train"):
+        from whyconv import workflow
+    with listening(language) as notify:
+        summary = workflow.train_from_file(config, notify)
+    _show(summary, language, as_json)
+
+
+def _resume(run: Path, epochs: int | None, language: str, as_json: bool) -> None:
+    with needing_extra("Training", "train"):
+        from whyconv import workflow
+    with listening(language) as notify:
+        summary = workflow.resume(run, notify, epochs=epochs)
+    _show(summary, language, as_json)
+
+
+def _refuse(given: dict[str, Any], source: str) -> None:
+    if given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given))
+        raise UsageError(f"{flags} cannot be changed with {source}: the plan is in run.toml. Edit it, or leave it.")
+
+
+def _show(summary: RunSummary, language: str, as_json: bool) -> None:
+    from whyconv.show import run_lines, run_values
+
+    if as_json:
+        print_data(json.dumps(run_values(summary)))
+    print_text(run_lines(summary, language))

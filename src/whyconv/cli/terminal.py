@@ -1,0 +1,45 @@
+"""The two streams: text for people on stderr, data on stdout."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from whyconv.errors import WhyconvError
+
+if TYPE_CHECKING:
+    from whyconv.progress import Listener
+
+
+def print_data(line: str) -> None:
+    """Prints a line of data."""
+    print(line)
+
+
+def print_text(lines: Iterable[str]) -> None:
+    """Prints lines for people."""
+    for line in lines:
+        print(line, file=sys.stderr)
+
+
+def print_error(error: Exception) -> None:
+    """Prints what went wrong, without where."""
+    from whyconv.show import printable
+
+    is_ours = isinstance(error, WhyconvError)
+    text = str(error) if is_ours else f"{type(error).__name__}: {error}  (--traceback shows where)"
+    print_text(printable(line) for line in f"Error: {text}".splitlines())
+
+
+@contextmanager
+def listening(language: str) -> Iterator[Listener]:
+    """Shows events on stderr while the block runs: bars on a terminal, plain lines otherwise."""
+    from rich.console import Console
+
+    from whyconv.progress import Listener, has_bars
+
+    console = Console(stderr=True)
+    with Listener(console, language, bars=has_bars(console)) as listener:
+        yield listener

@@ -1,0 +1,54 @@
+"""A container's limits count, not the host's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from whyconv import machine
+
+
+@pytest.fixture
+def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, 8),
+        ({"cpu.max": "max 100000\n"}, 8),
+        ({"cpu.max": "250000 100000\n"}, 2),
+        ({"cpu.max": "20000 100000\n"}, 1),
+        ({"cpu.max": "1600000 100000\n"}, 8),
+        ({"cpu.max": "nonsense"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "0"}, 8),
+    ],
+)
+@pytest.mark.usefixtures("eight_cores")
+def test_cores(files: dict[str, str], expected: int, tmp_path: Path) -> None:
+    write(tmp_path, files)
+    assert machine.num_cores(tmp_path) == expected
+
+
+@pytest.mark.parametrize("name", ["memory.max", "memory/memory.limit_in_bytes"])
+def test_memory_is_the_smaller_of_limit_and_machine(name: str, tmp_path: Path) -> None:
+    physical = machine.memory_bytes(tmp_path)
+    write(tmp_path, {name: "123456789\n"})
+    assert machine.memory_bytes(tmp_path) == 123456789
+    write(tmp_path, {name: "max" if name == "memory.max" else str(2**63 - 4096)})
+    assert machine.memory_bytes(tmp_path) == physical
+
+
+def test_the_disk_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+    assert 0 < machine.free_disk_bytes(tmp_path / "a" / "b") <= 2**60
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)

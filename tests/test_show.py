@@ -1,0 +1,264 @@
+"""What a terminal shows: aligned, within 80 columns, in both languages, and never steered by a name."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from whyconv.results import (
+    Calibration,
+    CheckReport,
+    ClassCount,
+    ClassScore,
+    Confusion,
+    DuplicateGroup,
+    EpochRecord,
+    Estimate,
+    Evaluation,
+    Note,
+    Parity,
+    Prediction,
+    RankedLabel,
+    RunSummary,
+    SizeRange,
+    SureAndWrong,
+    Unreadable,
+)
+from whyconv.show import (
+    check_lines,
+    clock,
+    epoch_line,
+    evaluation_lines,
+    note_lines,
+    prediction_line,
+    printable,
+    run_lines,
+    run_values,
+    size,
+)
+
+COPIES = DuplicateGroup(names=["cat/1.jpg", "dog/2.jpg"], kind="exact", labels=["cat", "dog"], parts=["train", "test"])
+REPORT = CheckReport(
+    where="pets",
+    layout="class folders",
+    num_pictures=2013,
+    classes=[
+        ClassCount(name="cat", num_pictures=1203, num_by_part={"train": 1000, "test": 203}),
+        ClassCount(name="고양이 족제비", num_pictures=810, num_by_part={"train": 700, "test": 110}),
+    ],
+    widths=SizeRange(min=159, median=320, max=1024),
+    heights=SizeRange(min=134, median=240, max=442),
+    channels="color",
+    num_gray=12,
+    formats={"png": 13, "jpeg": 2000},
+    num_turned=41,
+    num_scaled=12,
+    num_alpha=1,
+    num_animated=2,
+    unreadable=[Unreadable(name=f"cat/{k}.jpg", reason="cut short") for k in range(7)],
+    duplicates=[COPIES, COPIES],
+    mirrored=[("cat/3.jpg", "cat/4.jpg")],
+    leaks=[COPIES],
+    conflicts=[COPIES],
+    skipped=[".DS_Store", "runs/", "__MACOSX/"],
+    notes=[],
+    seconds=1.5,
+)
+
+
+def estimate(value: float) -> Estimate:
+    return Estimate(value=value, low=value - 0.042, high=value + 0.039, n=301)
+
+
+def scored(num_classes: int = 2, part: str = "test") -> Evaluation:
+    scores = [
+        ClassScore(
+            name=f"class {k}", n=150 + k, recall=estimate(0.5 + k / 100), precision=None if k == 0 else estimate(0.8)
+        )
+        for k in range(num_classes)
+    ]
+    return Evaluation(
+        part=part,
+        n=301,
+        accuracy=estimate(0.841),
+        balanced_accuracy=estimate(0.816),
+        largest_class="class 1",
+        largest_class_fraction=0.399,
+        loss=0.5,
+        classes=scores,
+        confusion=[[0] * num_classes] * num_classes,
+        most_confused=[
+            Confusion(truth="dog", answer="wolf", count=9),
+            Confusion(truth="cat", answer="ferret", count=5),
+        ],
+        sure_and_wrong=[SureAndWrong(name="cat/7.jpg", truth="cat", answer="dog", probability=0.99)],
+        calibration=Calibration(temperature=1.31, error_before=0.071, error_after=0.024, n_fit=301),
+        left_out=[Unreadable(name="x", reason="cut short")],
+    )
+
+
+SUMMARY = RunSummary(
+    run="runs/pets-1",
+    network="plain",
+    num_parameters=283_000,
+    best_epoch=17,
+    num_epochs=30,
+    seconds=3751,
+    stopped="early",
+    validation=scored(part="validation"),
+    test=scored(),
+    parity=Parity(n=301, num_same_answer=301, largest_difference=4.1e-6, tolerance=1e-4),
+)
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_tables_fit_80_columns(language: str) -> None:
+    lines = [*check_lines(REPORT, language), *run_lines(SUMMARY, language), *evaluation_lines(scored(40), language)]
+    assert [line for line in lines if cell_len(line) > 80] == []
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_columns_are_aligned_on_the_screen(language: str) -> None:
+    rows = [line for line in check_lines(REPORT, language) if " %" in line]
+    assert len(rows) == 2
+    assert len({cell_len(row[: row.index(" %")]) for row in rows}) == 1
+
+
+def test_a_check_says_everything_that_was_found() -> None:
+    text = "\n".join(check_lines(REPORT, "en"))
+    for told in (
+        "pets   class folders   2,013 pictures, 2 classes",
+        "train 1,000   test 203",
+        "159-1024 x 134-442 (320 x 240), color (12 gray)",
+        "jpeg 2,000, png 13",
+        "41, taken upright",
+        "12, scaled to 0-255",
+        "2 groups (4 pictures), kept on one side of the split",
+        "1 group of copies (2 pictures) lie in two parts",
+        "cat/1.jpg = dog/2.jpg",
+        "1 pair, only reported",
+        "! 7 files cannot be read and are left out",
+        "cat/0.jpg   cut short",
+        "and 2 more",
+        "passed over: .DS_Store, runs/, __MACOSX/",
+    ):
+        assert told in text
+
+
+def test_many_classes_are_cut_in_the_middle() -> None:
+    classes = [ClassCount(name=f"c{k}", num_pictures=1000 - k) for k in range(100)]
+    text = "\n".join(check_lines(REPORT.model_copy(update={"classes": classes}), "en"))
+    assert "c0 " in text
+    assert "c99" in text
+    assert "c50" not in text
+    assert "... 90 more classes ..." in text
+
+
+def test_a_score_never_stands_without_its_interval() -> None:
+    lines = evaluation_lines(scored(), "en")
+    assert "84.1 % (79.9-88.0)" in lines[1]
+    assert "81.6 % (77.4-85.5)" in lines[2]
+    assert "39.9 %   always answering 'class 1'" in lines[3]
+    assert "dog -> wolf 9, cat -> ferret 5" in lines[4]
+    assert "1 picture, cat/7.jpg: dog 0.99" in lines[5]
+    assert "0.071 -> 0.024 (temperature 1.31)" in lines[6]
+    assert lines[8].split() == ["class", "0", "150", "50.0", "%", "(45.8-53.9)", "-"]
+    assert "95 %" in lines[-1]
+
+
+def test_the_weakest_of_many_classes_are_shown() -> None:
+    text = "\n".join(evaluation_lines(scored(40), "en"))
+    assert "class 9 " in text
+    assert "class 10 " not in text
+    assert "30 more classes" in text
+
+
+def test_the_last_line_of_a_run_says_where_the_results_are() -> None:
+    lines = run_lines(SUMMARY, "en")
+    assert "283,000 parameters, best epoch 17 of 30, 1:02:31" in lines[0]
+    assert lines[-1] == "results in runs/pets-1   report: runs/pets-1/report.html"
+    assert any("onnxruntime on 301 of 301 pictures, largest difference 4.1e-06" in line for line in lines)
+
+
+def test_a_run_in_json_has_plain_fractions() -> None:
+    values = run_values(SUMMARY)
+    assert values["run"] == "runs/pets-1"
+    test = values["test"]
+    assert (test["accuracy"], test["low"], test["high"], test["n"]) == pytest.approx((0.841, 0.799, 0.88, 301))
+    assert test["balanced_accuracy"] == pytest.approx(0.816)
+    assert run_values(SUMMARY.model_copy(update={"validation": None}))["validation"] is None
+
+
+def test_one_line_an_epoch() -> None:
+    record = EpochRecord(
+        epoch=9,
+        num_epochs=30,
+        step=90,
+        loss=0.6123,
+        train_accuracy=0.802,
+        validation_loss=0.7,
+        validation_accuracy=0.811,
+        learning_rate=0.1,
+        seconds=151,
+        is_best=True,
+    )
+    assert epoch_line(record, "en") == "epoch  9/30  J 0.612  train 80.2 %  validation 81.1 %  [2:31]  best"
+    without = record.model_copy(update={"validation_accuracy": None, "is_best": False})
+    assert epoch_line(without, "ko") == "에포크  9/30  J 0.612  학습 80.2 %  [2:31]"
+
+
+def test_a_prediction_is_one_line() -> None:
+    labels = [
+        RankedLabel(label=name, probability=share) for name, share in (("dog", 0.93), ("wolf", 0.05), ("cat", 0.01))
+    ]
+    assert prediction_line(Prediction(name="a b.jpg", labels=labels), 2) == "a b.jpg   dog 0.93   wolf 0.05"
+    assert prediction_line(Prediction(name="x", labels=[], error="cut short"), 2) == "x   error: cut short"
+
+
+@given(st.text() | st.binary().map(os.fsdecode))
+def test_no_name_steers_the_terminal(text: str) -> None:
+    labels = [RankedLabel(label=text, probability=1.0)]
+    line = prediction_line(Prediction(name=text, labels=labels), 1)
+    turning = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+    assert not [letter for letter in line if unicodedata.bidirectional(letter) in turning]
+    assert not [letter for letter in line if ord(letter) < 32 or 127 <= ord(letter) < 160]
+    assert len(line.splitlines()) == 1
+    line.encode("utf-8")
+
+
+def test_printable_spells_out_what_it_hides() -> None:
+    assert printable("a\x1b[31m\u202eb\n") == "a\\x1b[31m\\u202eb\\n"
+    assert printable(os.fsdecode(b"\xff.jpg")) == "\\xff.jpg"
+    assert printable("고양이 👩\u200d👩") == "고양이 👩\u200d👩"
+
+
+def test_notes_are_wrapped_and_warnings_marked() -> None:
+    long = Note(key="predict_none", values={"paths": ["with\x1bescape"] + ["folder"] * 30}, level="warning")
+    lines = note_lines(long, "en")
+    assert len(lines) > 2
+    assert lines[0].startswith("! no pictures found in with\\x1bescape, folder,")
+    assert all(line.startswith("  ") and cell_len(line) <= 80 for line in lines[1:])
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (25_276_510_208, "25.3 GB"),
+    ],
+)
+def test_sizes(num_bytes: int, text: str) -> None:
+    assert size(num_bytes) == text
+
+
+def test_times() -> None:
+    assert [clock(seconds) for seconds in (0, 59.6, 151, 3751)] == ["0:00", "1:00", "2:31", "1:02:31"]
