@@ -12,7 +12,7 @@ from whyconv.images.formats import Header, sniff
 from whyconv.images.isolation import DECODE_SECONDS, decode_apart, read_header_apart
 from whyconv.images.jpeg import Covers, check_passes, choose_factor, decode_jpeg, read_jpeg_header, without_metadata
 from whyconv.images.modes import Background, blend, scale_floats, scale_integers
-from whyconv.images.orientation import turn
+from whyconv.images.orientation import turn, turn_box
 from whyconv.images.raster import MAX_PIXELS, check_size, read_raster, read_raster_header
 
 __all__ = [
@@ -84,7 +84,7 @@ def decode(
         return _decode_odd_jpeg(content, header, alpha_background)
     factor = choose_factor(header.width, header.height, target_side, covers)
     pixels = decode_jpeg(content, header, factor, is_gray=to_gray or header.mode == "L")
-    return _finish_jpeg(turn(pixels, header.orientation), header)
+    return _finish_jpeg(pixels, header, factor)
 
 
 def decode_array(array: np.ndarray, *, alpha_background: Background = WHITE) -> Decoded:
@@ -139,10 +139,12 @@ def _read_jpeg_header(content: bytes) -> Header:
 
 def _decode_odd_jpeg(content: bytes, header: Header, background: Background) -> Decoded:
     odd = read_raster(without_metadata(content), "jpeg", background)
-    return _finish_jpeg(turn(odd.pixels, header.orientation), header)
+    return _finish_jpeg(odd.pixels, header)
 
 
-def _finish_jpeg(pixels: np.ndarray, header: Header) -> Decoded:
+def _finish_jpeg(pixels: np.ndarray, header: Header, factor: int = 1) -> Decoded:
+    pixels = turn(pixels, header.orientation)
+    box = turn_box(header.width / factor, header.height / factor, pixels, header.orientation)
     is_sideways = header.orientation >= 5
     facts = PictureFacts(
         format="jpeg",
@@ -153,7 +155,7 @@ def _finish_jpeg(pixels: np.ndarray, header: Header) -> Decoded:
         is_gray=is_gray(pixels),
         is_turned=header.orientation != 1,
     )
-    return Decoded(pixels, facts)
+    return Decoded(pixels, facts, None if factor == 1 else box)
 
 
 def _check_shape(array: np.ndarray) -> np.ndarray:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+Box = tuple[float, float, float, float]
+
 
 @dataclass(frozen=True, slots=True)
 class PictureFacts:
@@ -44,10 +46,13 @@ class Decoded:
         pixels: Upright pixels, uint8, shape (h, w, 1) or (h, w, 3), 0-255; may be read-only. Smaller than
             ``facts`` says where a JPEG was decoded at a fraction of its size.
         facts: What the file is like.
+        box: Left, top, right, bottom of the picture within ``pixels``, in pixels and parts of them: a JPEG
+            at 1/8 of 500 x 375 has 63 x 47 pixels, of which 62.5 x 46.875 are picture. None: all of it.
     """
 
     pixels: np.ndarray
     facts: PictureFacts
+    box: Box | None = None
 
 
 def is_gray(pixels: np.ndarray) -> bool:

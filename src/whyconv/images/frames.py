@@ -17,8 +17,10 @@ def count_gif_frames(content: bytes) -> int:
         elif kind == 0x2C:
             count += 1
             position = _skip_blocks(content, position + 11 + _palette_bytes(content[position + 9 : position + 10]))
-        else:
+        elif kind == 0x3B:
             break
+        else:  # Stray bytes between blocks are passed over, as decoders do.
+            position += 1
     return max(1, count)
 
 

@@ -6,7 +6,7 @@
 | unsigned integers of a known number of bits | v * 255 / (2^bits - 1), rounded: v / 257 for 16 bits |
 | 32-bit integers | as they are if all lie in 0-255; v / 257 if all lie in 0-65535; else least..greatest to 0..255 |
 | fractions (float) | v * 255 if all lie in 0-1; as they are if in 0-255; else least..greatest to 0..255; NaN refused |
-| 16-bit color | the high byte, as Pillow reads it (at most 1 below v / 257) |
+| 16-bit color | the high byte, as Pillow reads it (within 1 of v / 257) |
 | CMYK | (255 - ink) * (255 - black) / 255 |
 | CIELAB | D50, to sRGB |
 | palette | its colors |
@@ -30,6 +30,7 @@ _ROWS_AT_ONCE = 64
 _GRAY_MODES = ("1", "L", "LA", "La")
 
 # CIELAB (D50) -> XYZ -> linear sRGB, with the Bradford adaptation from D50 to D65 folded in.
+_LAB_SIGN = np.array([0, 128, 128], np.uint8)  # Pillow hands a* and b* out as signed bytes.
 _WHITE_D50 = np.array([0.96422, 1.0, 0.82521])
 _XYZ_D50_TO_SRGB = np.array(
     [[3.1338561, -1.6168667, -0.4906146], [-0.9787684, 1.9161415, 0.0334540], [0.0719453, -0.2289914, 1.4052427]]
@@ -61,7 +62,7 @@ def to_uint8(
     if image.mode == "F":
         return scale_floats(np.asarray(image))[:, :, None], False
     if image.mode == "LAB":
-        return lab_to_srgb(np.asarray(image)), False
+        return lab_to_srgb(np.asarray(image) ^ _LAB_SIGN), False
     if image.has_transparency_data:
         return _lay_over(image, background)
     return _pixels(_as(image, "L" if image.mode in _GRAY_MODES else "RGB")), False

@@ -7,6 +7,8 @@ import struct
 
 import numpy as np
 
+from whyconv.images.facts import Box
+
 _TAG = 0x0112
 _XMP_ORIENTATION = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])")
 
@@ -55,3 +57,19 @@ def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
     return np.ascontiguousarray(pixels)
+
+
+def turn_box(width: float, height: float, pixels: np.ndarray, orientation: int) -> Box:
+    """Returns where a picture lies in turned pixels, if it was stored at the top left of them.
+
+    Args:
+        width: Of the picture as stored, in pixels; may be a fraction.
+        height: Likewise.
+        pixels: Already turned, (h, w, c).
+        orientation: How they were turned.
+    """
+    if orientation >= 5:
+        width, height = height, width
+    left = pixels.shape[1] - width if orientation in (2, 3, 6, 7) else 0.0
+    top = pixels.shape[0] - height if orientation in (3, 4, 7, 8) else 0.0
+    return left, top, left + width, top + height

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from whyconv.errors import PictureError
 from whyconv.images.decode import decode, decode_array
+from whyconv.images.facts import Box
 
 _Level = Annotated[int, Field(ge=0, le=255)]
 
@@ -65,10 +66,10 @@ def prepare(content: bytes | np.ndarray, policy: PicturePolicy, *, name: str = "
         if not name:
             raise
         raise PictureError(f"{name}: {error}") from error
-    return fit(decoded.pixels, policy)
+    return fit(decoded.pixels, policy, box=decoded.box)
 
 
-def fit(pixels: np.ndarray, policy: PicturePolicy) -> np.ndarray:
+def fit(pixels: np.ndarray, policy: PicturePolicy, *, box: Box | None = None) -> np.ndarray:
     """Resizes pixels to the network's square, small pictures up and large ones down.
 
     The filter is a triangle as wide as the step (Pillow's BILINEAR with antialiasing), in fixed-point
@@ -79,6 +80,7 @@ def fit(pixels: np.ndarray, policy: PicturePolicy) -> np.ndarray:
     Args:
         pixels: uint8 (h, w, 1 or 3), 0-255.
         policy: The rules.
+        box: The part to take, as ``Decoded.box`` gives it; None for all.
 
     Returns:
         uint8 (side, side, channels), 0-255, C-contiguous.
@@ -89,9 +91,10 @@ def fit(pixels: np.ndarray, policy: PicturePolicy) -> np.ndarray:
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     if policy.channels == 1 and image.mode != "L":
         image = image.convert("L")
-    width, height = _fitted_size(image.width, image.height, policy)
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    left, top, right, bottom = box or (0, 0, *image.size)
+    width, height = _fitted_size(right - left, bottom - top, policy)
+    if box is not None or image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BILINEAR, box)
     fitted = np.asarray(image)
     canvas = np.full((policy.side, policy.side, policy.channels), policy.letterbox_fill, np.uint8)
     top, left = (policy.side - height) // 2, (policy.side - width) // 2
@@ -99,7 +102,7 @@ def fit(pixels: np.ndarray, policy: PicturePolicy) -> np.ndarray:
     return canvas
 
 
-def _fitted_size(width: int, height: int, policy: PicturePolicy) -> tuple[int, int]:
+def _fitted_size(width: float, height: float, policy: PicturePolicy) -> tuple[int, int]:
     if policy.fit == "stretch":
         return policy.side, policy.side
     longer = max(width, height)
