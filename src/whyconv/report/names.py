@@ -32,7 +32,7 @@ def shown(name: str, limit: int = MAX_NAME_LENGTH) -> str:
 def shown_value(value: object) -> object:
     """Returns text as ``shown`` gives it, each text of a list too, and anything else as it is."""
     if isinstance(value, str):
-        return shown(value, limit=4 * MAX_NAME_LENGTH)
+        return shown(value)
     if isinstance(value, list | tuple):
         return ", ".join(str(shown_value(item)) for item in value)
     return value

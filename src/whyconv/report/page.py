@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -64,7 +65,7 @@ def speaker(language: str) -> Say:
 
     def say(key: str, **values: object) -> str:
         sentence = texts.say(key, language, **{name: shown_value(value) for name, value in values.items()})
-        return sentence.replace(" %", _PERCENT)
+        return re.sub(r"(?<=\d) %", _PERCENT, sentence)
 
     return say
 
