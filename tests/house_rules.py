@@ -278,11 +278,32 @@ def _unsafe(node: ast.Call) -> str:
     return ""
 
 
-def prints(package: Path) -> list[str]:
-    """Only cli speaks to the terminal."""
+def handed_on(package: Path) -> list[str]:
+    """The __init__ of a folder only hands names on, and lists each in ``__all__``."""
     complaints = []
     for module in modules(package):
-        if module.part == "cli":
+        if module.path.name != "__init__.py" or not module.name:
+            continue
+        body = [node for node in module.tree.body if not isinstance(node, ast.Expr)]
+        imports = [node for node in body if isinstance(node, ast.ImportFrom) and node.module != "__future__"]
+        imported = {alias.asname or alias.name for node in imports for alias in node.names}
+        assigned = [node for node in body if not isinstance(node, ast.Import | ast.ImportFrom)]
+        listed = {name for node in assigned for name in _listed(node)}
+        if imported != listed or any(not _listed(node) for node in assigned):
+            complaints.append(f"{module.name}: hands on {sorted(imported)}, lists {sorted(listed)}")
+    return complaints
+
+
+def _listed(node: ast.stmt) -> list[str]:
+    is_all = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    return ast.literal_eval(node.value) if isinstance(node, ast.Assign) and is_all else []
+
+
+def prints(package: Path) -> list[str]:
+    """Only cli's terminal speaks."""
+    complaints = []
+    for module in modules(package):
+        if module.name == "cli.terminal":
             continue
         for node in ast.walk(module.tree):
             called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""

@@ -21,6 +21,7 @@ RULES = (
     house_rules.names,
     house_rules.code_from_data,
     house_rules.prints,
+    house_rules.handed_on,
 )
 VERBS = ("doctor", "demo", "check", "train", "evaluate", "predict", "cache")
 # Not there after `pip install whyconv`, or too slow for what must answer at once.
@@ -80,6 +81,11 @@ PLANTED = {
     "weights by default": (house_rules.code_from_data, {"nets/pretrained.py": "torch.load(path)"}),
     "twice": (house_rules.code_from_data, {"nets/pretrained.py": "torch.load(a, weights_only=True)\n" * 2}),
     "print": (house_rules.prints, {"images/a.py": "print(1)"}),
+    "name not listed": (
+        house_rules.handed_on,
+        {"images/__init__.py": "from whyconv.images.a import A, B\n__all__ = ['A']"},
+    ),
+    "code in a list of names": (house_rules.handed_on, {"images/__init__.py": "def f(): pass"}),
 }
 
 
@@ -95,7 +101,8 @@ def test_what_the_table_allows_passes(tmp_path: Path) -> None:
         {
             "nets/layers.py": "import torch\nfrom whyconv import __version__, errors",
             "measures/trace.py": "from whyconv.nets.layers import Local",
-            "cli.py": "import typer\ndef train():\n    from whyconv.nets import layers\n    print(layers)",
+            "cli/terminal.py": "print(1)",
+            "cli/runs.py": "import typer\ndef train():\n    from whyconv.nets import layers\n    return layers",
             "nets/pretrained.py": "torch.load(path, weights_only=True)",
             "errors.py": "",
         },
