@@ -72,7 +72,7 @@ def test_classes_are_matched_by_name_and_differences_told(lay):
     assert pictures.classes == ("b", "c")
     assert described(pictures)["test/c/1.jpg"] == ("c", "test")
     assert described(pictures)["test/a/1.jpg"] == (None, "test")
-    missing, foreign = pictures.notes
+    _, missing, foreign = pictures.notes
     assert (missing.key, missing.values["part"], missing.values["classes"]) == ("classes_missing_in_part", "test", "b")
     assert (foreign.key, foreign.values["num_pictures"], foreign.values["classes"]) == (
         "classes_foreign_in_part",
@@ -85,7 +85,7 @@ def test_classes_are_matched_by_name_and_differences_told(lay):
 def test_train_beside_other_classes_is_a_class(lay):
     pictures = read_pictures(lay("train/1.jpg", "bus/1.jpg"))
     assert pictures.classes == ("bus", "train")
-    assert note_keys(pictures) == ["parts_read_as_classes"]
+    assert note_keys(pictures) == ["read_as_folders", "parts_read_as_classes"]
 
 
 def test_parts_without_classes_are_refused_unless_they_are_meant(lay):

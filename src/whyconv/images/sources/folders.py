@@ -9,7 +9,6 @@ import numpy as np
 
 from whyconv.errors import DataError
 from whyconv.images.sources.labels import (
-    PART_ALIASES,
     compile_pattern,
     group_numbers,
     match_names,
@@ -55,6 +54,11 @@ class Shape:
         return [name for name in self.tops if part_of(name)]
 
     @property
+    def num_parts(self) -> int:
+        """How many different parts the part folders stand for."""
+        return len({part_of(name) for name in self.part_tops})
+
+    @property
     def has_parts(self) -> bool:
         """Whether train, validation and test folders with class folders inside are the safe reading.
 
@@ -63,7 +67,7 @@ class Shape:
         """
         with_classes = [name for name in self.part_tops if self.tops[name].inside]
         is_alone = len(self.part_tops) == len(self.tops)
-        return bool(with_classes) and (is_alone or len({part_of(name) for name in self.part_tops}) > 1)
+        return bool(with_classes) and (is_alone or self.num_parts > 1)
 
     @property
     def is_flat_parts(self) -> bool:
@@ -253,15 +257,14 @@ def flat_parts_error(where: str, shape: Shape, names: Names) -> DataError:
     )
 
 
-def no_classes_error(where: str, names: Names) -> DataError:
-    """Returns the error for one folder of pictures without classes; proposes ``--label-from``."""
+def no_classes_error(where: str, names: Names, table: str | None) -> DataError:
+    """Returns the error for one folder of pictures without classes; proposes a table there, or ``--label-from``."""
+    if table is not None:
+        other = f" If {printable(table)} says the labels, name that file instead of the folder."
+    else:
+        other = suggest_pattern(names)
     return DataError(
         f"{printable(where)} has no class folders: found {len(names):,} files at its top, for example {few(names, 3)}. "
         f"Expected each class in a folder of its own ({printable(where)}/cat, {printable(where)}/dog), "
-        f"or a labels.csv with the columns file_name,label.{suggest_pattern(names)}"
+        f"or a labels.csv with the columns file_name,label.{other}"
     )
-
-
-def accepted_part_names() -> str:
-    """Returns the folder names taken for parts, for messages."""
-    return ", ".join(PART_ALIASES)

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from whyconv.errors import DataError, UsageError, nearest
-from whyconv.images.sources.folders import flat_parts_error, no_classes_error, read_folders, shape_of
-from whyconv.images.sources.listing import Names, Pictures, printable
-from whyconv.images.sources.walk import missing_error, walk
+from whyconv.images.sources.array_files import ARRAY_ENDINGS
+from whyconv.images.sources.array_names import companions
+from whyconv.images.sources.arrays import read_arrays
+from whyconv.images.sources.candidates import array_files, labels_files, lone_table, nothing_found_error
+from whyconv.images.sources.folders import Shape, flat_parts_error, no_classes_error, read_folders, shape_of
+from whyconv.images.sources.listing import PART_NAMES, FileContents, Names, Pictures, few, printable
+from whyconv.images.sources.table_files import TABLE_ENDINGS
+from whyconv.images.sources.table_rows import TableFile
+from whyconv.images.sources.tables import check_missing, read_tables
+from whyconv.images.sources.walk import Tree, missing_error, walk
+from whyconv.results import Note
 
 LAYOUTS = ("auto", "folders", "splits", "table", "arrays")
 
@@ -27,29 +41,183 @@ def read_pictures(
         where: A folder, a labels file or table, or a file of arrays.
         layout: "auto", or the reading to take: "folders", "splits", "table" or "arrays".
         label_from: Regular expression searched in each name; its group ``label``, else its first, is the label.
-        group_by: Regular expression on the names, or a column of the labels file: pictures that share it
-            stay together in a split.
+        group_by: Regular expression on the names, or a column of the labels file, or an array: pictures
+            that share it stay together in a split.
         require_labels: Whether pictures without any label are refused.
+
+    Returns:
+        The pictures in a fixed order. The first of their notes says how they were read.
 
     Raises:
         UsageError: ``layout`` or a regular expression is wrong.
         DataError: There is nothing to read, or it cannot be read without guessing.
+        MissingExtraError: Parquet or HDF5 without the extra ``tables``.
     """
     if layout not in LAYOUTS:
         raise UsageError(f"Unknown layout '{layout}'.{nearest(layout, LAYOUTS)} Choose from: {', '.join(LAYOUTS)}.")
     if not os.path.lexists(where):
         raise missing_error([os.fspath(where)])
-    tree = walk(where)
-    shape = shape_of(tree.files)
-    names = Names(map(printable, tree.files))
-    if not tree.files:
-        raise DataError(f"{printable(os.fspath(where))} holds no pictures.")
-    with_parts = layout == "splits" or (
-        layout == "auto" and (shape.has_parts or (label_from is not None and shape.is_flat_parts))
-    )
-    if require_labels and label_from is None:
-        if not shape.tops:
-            raise no_classes_error(os.fspath(where), names)
-        if shape.is_flat_parts and layout != "folders":
-            raise flat_parts_error(os.fspath(where), shape, names)
-    return read_folders(tree, os.fspath(where), shape, with_parts=with_parts, label_from=label_from, group_by=group_by)
+    asked = _Request(os.fspath(where), layout, label_from, group_by, require_labels)
+    taken, pictures = asked.read_folder() if Path(where).is_dir() else asked.read_file()
+    if require_labels and not (pictures.labels >= 0).any():
+        raise DataError(f"{printable(asked.where)}: none of the {len(pictures):,} pictures has a label.")
+    return replace(pictures, where=asked.where, notes=(_told(taken, pictures), *pictures.notes))
+
+
+class _Reading(NamedTuple):
+    """A way to read a folder, and the files it opens (which then are not passed over)."""
+
+    read: Callable[[], Pictures]
+    files: Sequence[Path] = ()
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What was asked for; the arguments of ``read_pictures``."""
+
+    where: str
+    layout: str
+    label_from: str | None
+    group_by: str | None
+    require_labels: bool
+
+    def read_file(self) -> tuple[str, Pictures]:
+        """Reads a table or a file of arrays."""
+        path, name = Path(self.where), printable(self.where)
+        ending = path.suffix.lower()
+        if ending not in (*TABLE_ENDINGS, *ARRAY_ENDINGS):
+            raise DataError(
+                f"{name} is a single file. Expected a folder of pictures, a table ({', '.join(TABLE_ENDINGS)}) "
+                f"or arrays ({', '.join(ARRAY_ENDINGS)})."
+            )
+        kind = "table" if ending in TABLE_ENDINGS else "arrays"
+        if self.layout not in ("auto", kind):
+            raise UsageError(f"{name} cannot be read with --layout {self.layout}: it is a file of the kind '{kind}'.")
+        if kind == "arrays":
+            return kind, self._arrays(companions(path))
+        pictures = self._table([TableFile(path)], path.parent)
+        return kind, replace(pictures, notes=(*pictures.notes, *check_missing(pictures, path)))
+
+    def read_folder(self) -> tuple[str, Pictures]:
+        """Walks a folder and takes the safest of its possible readings, or the one asked for."""
+        tree = walk(self.where)
+        shape = shape_of(tree.files)
+        readings = self._readings(tree, shape)
+        if self.layout not in ("auto", *readings):
+            found = f"It can be read as: {', '.join(readings)}." if readings else "No other reading fits either."
+            raise DataError(f"{printable(self.where)} cannot be read with --layout {self.layout}. {found}")
+        if not readings:
+            raise self._no_reading(tree, shape)
+        if self.layout != "auto":
+            taken, pictures, other = self.layout, readings[self.layout].read(), ""
+        else:
+            taken, pictures, other = _safest(readings)
+        notes = []
+        if other:
+            values = {"taken": taken, "other": other, "where": printable(self.where)}
+            notes.append(Note(key="two_readings", values=values, level="warning"))
+        pictures = replace(pictures, notes=(*notes, *pictures.notes))
+        return taken, _complete(pictures, tree, readings[taken].files)
+
+    def _readings(self, tree: Tree, shape: Shape) -> dict[str, _Reading]:
+        """Possible readings, the safest first: labels file, part folders or class folders, arrays."""
+        readings: dict[str, _Reading] = {}
+        tables = labels_files(tree, shape.base) if self.layout in ("auto", "table") else []
+        if tables:
+            readings["table"] = _Reading(
+                partial(self._table, tables, Path(self.where)), [table.path for table in tables]
+            )
+        needs_folders = self.label_from is None and self.require_labels
+        are_parts = shape.has_parts or (not needs_folders and (shape.is_flat_parts or shape.num_parts > 1))
+        if are_parts or (shape.part_tops and self.layout == "splits"):
+            readings["splits"] = _Reading(partial(self._folders, tree, shape, with_parts=True))
+        elif tree.files and not (needs_folders and (shape.is_flat_parts or not shape.tops)):
+            readings["folders"] = _Reading(partial(self._folders, tree, shape, with_parts=False))
+        if self.layout == "folders" and shape.tops:
+            readings["folders"] = _Reading(partial(self._folders, tree, shape, with_parts=False))
+        arrays = array_files(tree, shape.base, is_sure=not tree.files)
+        if arrays:
+            readings["arrays"] = _Reading(partial(self._arrays, arrays), arrays)
+        return readings
+
+    def _no_reading(self, tree: Tree, shape: Shape) -> DataError:
+        if not tree.files:
+            return nothing_found_error(self.where, tree)
+        names = Names(map(printable, tree.files))
+        if shape.is_flat_parts:
+            return flat_parts_error(self.where, shape, names)
+        return no_classes_error(self.where, names, lone_table(tree))
+
+    def _folders(self, tree: Tree, shape: Shape, *, with_parts: bool) -> Pictures:
+        return read_folders(
+            tree, self.where, shape, with_parts=with_parts, label_from=self.label_from, group_by=self.group_by
+        )
+
+    def _table(self, files: list[TableFile], root: Path) -> Pictures:
+        return read_tables(
+            root, files, label_from=self.label_from, group_by=self.group_by, require_labels=self.require_labels
+        )
+
+    def _arrays(self, files: list[Path]) -> Pictures:
+        if self.label_from is not None:
+            raise UsageError("--label-from reads file names, and pictures in arrays have none. Leave it out.")
+        return read_arrays(self.where, files, group_by=self.group_by, require_labels=self.require_labels)
+
+
+def _safest(readings: dict[str, _Reading]) -> tuple[str, Pictures, str]:
+    """Returns the reading to take, its pictures, and the other reading that is worth a warning, or "".
+
+    A labels file was written on purpose and goes before folder names, unless it speaks of less than half
+    of the pictures in class folders. Folders go before arrays.
+    """
+    taken, *others = readings
+    pictures = readings[taken].read()
+    rival = next((other for other in others if other != "arrays"), None)
+    if taken != "table" or rival is None:
+        return taken, pictures, next(iter(others), "")
+    in_folders = readings[rival].read()
+    if 2 * len(set(pictures.names) & set(in_folders.names)) < len(in_folders):
+        return rival, in_folders, taken
+    is_same = _described(pictures) == _described(in_folders)
+    return taken, pictures, "" if is_same else rival
+
+
+def _complete(pictures: Pictures, tree: Tree, used: Sequence[Path]) -> Pictures:
+    """Adds what only the walk knows: what was passed over, not listed, missing or closed."""
+    notes = list(pictures.notes)
+    read = {path.relative_to(tree.root).as_posix() for path in used}
+    unlisted = tree.files
+    if isinstance(pictures.contents, FileContents):
+        listed, there = set(pictures.contents.paths), set(tree.files)
+        unlisted = [path for path in tree.files if path not in listed]
+        notes += [] if listed <= there else check_missing(pictures, Path(tree.root))
+    if unlisted:
+        values = {"num": f"{len(unlisted):,}", "names": few(unlisted)}
+        notes.append(Note(key="pictures_not_listed", values=values, level="warning"))
+    if tree.closed:
+        values = {"num": f"{len(tree.closed):,}", "folders": few(tree.closed)}
+        notes.append(Note(key="folders_closed", values=values, level="warning"))
+    skipped = [printable(path) for path in (*tree.skipped, *tree.others, *unlisted) if path not in read]
+    if skipped:
+        notes.append(Note(key="skipped", values={"num": f"{len(skipped):,}", "names": few(skipped)}))
+    return replace(pictures, skipped=tuple(skipped), notes=tuple(notes))
+
+
+def _described(pictures: Pictures) -> dict[str, tuple[str, int]]:
+    names = (*pictures.classes, "")
+    each = zip(pictures.names, pictures.labels.tolist(), pictures.parts.tolist(), strict=True)
+    return {name: (names[label], part) for name, label, part in each}
+
+
+def _told(taken: str, pictures: Pictures) -> Note:
+    """The sentence that says how the pictures were read."""
+    counts = np.bincount(pictures.parts, minlength=len(PART_NAMES)).tolist()
+    parts = ", ".join(f"{name} {num:,}" for name, num in zip(PART_NAMES[1:], counts[1:], strict=True) if num)
+    values = {
+        "layout": pictures.layout,
+        "num_pictures": f"{len(pictures):,}",
+        "num_classes": f"{len(pictures.classes):,}",
+        "classes": few(pictures.classes, 10),
+        "parts": parts,
+    }
+    return Note(key=f"read_as_{taken}", values=values)

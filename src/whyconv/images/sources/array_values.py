@@ -1,0 +1,134 @@
+"""What the numbers in arrays mean: pixel ranges, labels as numbers, texts or one-hot rows, class names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from whyconv.images.sources.array_files import Rows
+from whyconv.results import Note
+
+_ROWS_AT_ONCE_BYTES = 1 << 24
+
+
+@dataclass
+class Findings:
+    """What came up while a source was read: mistakes, all told at once, and notes."""
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+
+class Texts(NamedTuple):
+    """Labels as class names, None for none, and the source's own order of the classes."""
+
+    labels: list[str | None]
+    order: list[str]
+
+
+def pixel_rule(rows: Rows, key: str, findings: Findings) -> np.dtype[np.generic] | None:
+    """Decides what pixel values mean, by the range of the whole array and not picture by picture.
+
+    One dark picture must not be read by another rule than its neighbors. uint8 and bool are taken as
+    they are. Other numbers are scanned once: whole numbers or floats up to 255 become uint8, whole
+    numbers up to 65535 become uint16, floats in [0, 1] stay fractions. Anything else is a problem.
+
+    Returns:
+        The type that values are rounded to; None where they are read as they are.
+    """
+    dtype = rows.dtype
+    if dtype in (np.uint8, np.bool_):
+        return None
+    if dtype.kind not in "iuf":
+        findings.problems.append(f"{key} holds {dtype}, expected numbers")
+        return None
+    low, high = _range(rows)
+    values = {"array": key, "type": str(dtype), "low": f"{low:g}", "high": f"{high:g}"}
+    if dtype.kind == "f" and low >= 0 and high <= 1:
+        findings.notes.append(Note(key="array_fractions", values=values))
+        return None
+    if low >= 0 and high <= 255:
+        findings.notes.append(Note(key="array_eight_bit", values=values))
+        return np.dtype(np.uint8)
+    if dtype.kind in "iu" and low >= 0 and high <= 65535:
+        findings.notes.append(Note(key="array_sixteen_bit", values=values))
+        return np.dtype(np.uint16)
+    findings.problems.append(
+        f"{key} ({dtype}) holds values from {low:g} to {high:g}, expected 0 to 255, whole numbers 0 to 65535, "
+        "or fractions 0 to 1 (pictures before any normalization)"
+    )
+    return None
+
+
+def class_texts(rows: Rows, key: str, findings: Findings) -> list[str]:
+    """Returns the names of the classes by number: bytes are UTF-8, numbers are written out."""
+    names = [_text(value) for value in np.asarray(rows[:]).ravel().tolist()]
+    if len(set(names)) < len(names):
+        findings.problems.append(f"{key} names a class twice")
+    return names
+
+
+def label_texts(values: np.ndarray, key: str, names: Sequence[str], findings: Findings) -> Texts:
+    """Returns labels as texts: numbers by ``names`` where there are any, one-hot rows by their place.
+
+    Args:
+        values: (n,), (n, 1) or (1, n) of numbers or texts, or one-hot (n, classes).
+        key: Name of the array, for messages.
+        names: Class names by number; may be empty.
+        findings: Mistakes and notes are added here.
+    """
+    if values.ndim == 2 and 1 not in values.shape and values.dtype.kind in "iufb":
+        if not (((values == 0) | (values == 1)).all() and (values.sum(axis=1) == 1).all()):
+            findings.problems.append(f"{key} has shape {values.shape} and is not one-hot; expected one label a picture")
+            return Texts([None] * len(values), [])
+        findings.notes.append(Note(key="labels_one_hot", values={"array": key, "num": str(values.shape[1])}))
+        values = values.argmax(axis=1)
+    elif values.ndim > 1 and max(values.shape) != values.size:
+        findings.problems.append(f"{key} has shape {values.shape}, expected one label a picture")
+        return Texts([None] * len(values), [])
+    values = values.ravel()
+    if values.dtype.kind not in "iufb":
+        texts: list[str | None] = [_text(value) or None for value in values.tolist()]
+        return Texts(texts, list(names))
+    return _numbered(values, key, names, findings)
+
+
+def _numbered(values: np.ndarray, key: str, names: Sequence[str], findings: Findings) -> Texts:
+    has_label = np.isfinite(values) if values.dtype.kind == "f" else np.ones(len(values), bool)
+    known = values[has_label]
+    whole = np.rint(known).astype(np.int64)
+    if (whole != known).any():
+        findings.problems.append(f"{key} holds {known[whole != known][0]:g}, expected whole numbers or texts")
+        return Texts([None] * len(values), [])
+    distinct = np.unique(whole)
+    if names and len(distinct) and (distinct[0] < 0 or distinct[-1] >= len(names)):
+        wrong = distinct[0] if distinct[0] < 0 else distinct[-1]
+        findings.problems.append(
+            f"{key} holds label {wrong}, but {len(names)} classes are named (0 to {len(names) - 1})"
+        )
+        return Texts([None] * len(values), [])
+    spelled = {number: names[number] if names else str(number) for number in distinct.tolist()}
+    result: list[str | None] = [None] * len(values)
+    for row, number in zip(np.flatnonzero(has_label).tolist(), whole.tolist(), strict=True):
+        result[row] = spelled[number]
+    return Texts(result, list(spelled.values()))
+
+
+def _range(rows: Rows) -> tuple[float, float]:
+    n = rows.shape[0]
+    row_bytes = max(1, int(np.prod(rows.shape[1:], dtype=np.int64)) * rows.dtype.itemsize)
+    step = max(1, _ROWS_AT_ONCE_BYTES // row_bytes)
+    low, high = np.inf, -np.inf
+    for start in range(0, n, step):
+        block = np.asarray(rows[start : start + step])
+        block = block[np.isfinite(block)] if block.dtype.kind == "f" else block
+        if block.size:
+            low, high = min(low, float(block.min())), max(high, float(block.max()))
+    return (low, high) if low <= high else (0.0, 0.0)
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "backslashreplace").strip() if isinstance(value, bytes) else str(value).strip()

@@ -1,0 +1,237 @@
+"""Pictures in arrays: x and y, x_train and y_train, the course's train_set_x and train_set_y."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from whyconv.errors import DataError, PictureError, UsageError, nearest
+from whyconv.images.sources.array_files import Member, Rows, members_of
+from whyconv.images.sources.array_names import PartArrays, listed, sort_members
+from whyconv.images.sources.array_values import Findings, Texts, class_texts, label_texts, pixel_rule
+from whyconv.images.sources.labels import group_numbers, number_classes
+from whyconv.images.sources.listing import PART_NAMES, Names, Pictures, few, printable
+from whyconv.results import Note
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Pictures of one array.
+
+    Attributes:
+        rows: (n, h, w) or (n, h, w, channels), or channels first.
+        key: Name of the array.
+        is_channels_first: Whether the axes are (n, channels, h, w).
+        dtype: What the values are turned into, without changing them; None for as they are.
+        changed_ns: Time of the last change of the file in ns; 0 for arrays in memory.
+    """
+
+    rows: Rows
+    key: str
+    is_channels_first: bool = False
+    dtype: np.dtype[np.generic] | None = None
+    changed_ns: int = 0
+
+    def read(self, row: int) -> np.ndarray:
+        """Returns the pixels of one picture, (h, w) or (h, w, channels)."""
+        try:
+            pixels = np.asarray(self.rows[row])
+        except OSError as error:
+            raise PictureError(f"the array cannot be read: {error}") from None
+        pixels = np.moveaxis(pixels, 0, -1) if self.is_channels_first else pixels
+        if self.dtype is None:
+            return np.ascontiguousarray(pixels)
+        if not np.isfinite(pixels).all():
+            raise PictureError("it holds values that are not finite")
+        return np.asarray(np.rint(pixels), self.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayContents:
+    """Pictures in one or more arrays.
+
+    Attributes:
+        blocks: The arrays.
+        block_of: int64 (n,), the array that a picture lies in.
+        row_of: int64 (n,), its row there.
+    """
+
+    blocks: tuple[Block, ...]
+    block_of: np.ndarray
+    row_of: np.ndarray
+
+    def read(self, row: int) -> np.ndarray:
+        """Returns the pixels of one picture; raises PictureError where they cannot be read."""
+        return self.blocks[int(self.block_of[row])].read(int(self.row_of[row]))
+
+    def stat(self, row: int) -> tuple[int, int]:
+        """Returns the bytes of the picture's values, and the time of its file's last change in ns."""
+        block = self.blocks[int(self.block_of[row])]
+        return math.prod(block.rows.shape[1:]) * block.rows.dtype.itemsize, block.changed_ns
+
+    def take(self, rows: np.ndarray) -> ArrayContents:
+        """Returns the pictures of ``rows`` only."""
+        return ArrayContents(self.blocks, self.block_of[rows], self.row_of[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One part, read: its number in PART_NAMES, pixels, labels, and group keys."""
+
+    number: int
+    block: Block
+    texts: Texts
+    keys: list[str | None]
+
+
+def read_arrays(
+    where: str, files: Sequence[Path], *, group_by: str | None = None, require_labels: bool = True
+) -> Pictures:
+    """Reads files of arrays; arrays find each other by their names.
+
+    ``x`` or ``images`` holds pictures, ``y`` or ``labels`` their classes; ``train``, ``val`` or ``test`` in
+    the name of an array, or else of its file, is the part; ``classes`` names the classes in the order of
+    their numbers, which is kept.
+
+    Args:
+        where: What was asked for.
+        files: .npz, .npy or HDF5 files that belong together.
+        group_by: Name of an array with one number or text a picture.
+        require_labels: Whether pictures without labels are refused.
+
+    Raises:
+        DataError: Arrays are missing, of the wrong shape, type or length: all of them named at once.
+        UsageError: There is no array ``group_by``.
+    """
+    members = [member for file in files for member in members_of(file)]
+    arrays, unused = sort_members(members, len(files) > 1, group_by)
+    if not any(part.images for part in arrays.values()):
+        raise DataError(
+            f"{few(file.name for file in files)} holds no pictures under a known name. Found the arrays: "
+            f"{listed(members)}. Expected x and y, or x_train, y_train, x_test, y_test "
+            "(images and labels are understood too)."
+        )
+    if group_by is not None and not any(part.groups for part in arrays.values()):
+        near = nearest(group_by, [member.key for member in members])
+        raise UsageError(f"There is no array '{group_by}' to group by.{near} Found: {listed(members)}.")
+    findings = Findings()
+    if unused:
+        findings.notes.append(Note(key="arrays_ignored", values={"arrays": few(unused)}))
+    shared = next((part.classes for part in arrays.values() if part.classes), None)
+    found = [(number, part) for number, part in sorted(arrays.items()) if part.images]
+    parts = [_read_part(number, part, shared, require_labels, findings) for number, part in found]
+    if findings.problems:
+        raise DataError(f"{printable(where)} cannot be used: {'; '.join(findings.problems)}.")
+    keys = [key for part in parts for key in part.keys]
+    return replace(
+        _pictures(parts, findings),
+        where=where,
+        layout="arrays in " + few(dict.fromkeys(file.name for file in files)),
+        groups=None if group_by is None else group_numbers(keys),
+    )
+
+
+def pictures_from_arrays(
+    images: np.ndarray,
+    labels: np.ndarray | None = None,
+    *,
+    classes: Sequence[str] = (),
+    parts: np.ndarray | None = None,
+) -> Pictures:
+    """Makes pictures of arrays in memory.
+
+    Args:
+        images: (n, h, w) or (n, h, w, channels): whole numbers 0-255 or 0-65535, or fractions 0-1.
+        labels: (n,) numbers or texts, or one-hot (n, classes); none if None.
+        classes: Names by number; the labels themselves where empty.
+        parts: int (n,), index into PART_NAMES; all 0 if None.
+
+    Raises:
+        DataError: Shapes, types or lengths are wrong: all mistakes at once.
+    """
+    findings = Findings()
+    arrays = PartArrays(images=Member(Path(), "x", np.asarray(images)))
+    if labels is not None:
+        arrays.labels = Member(Path(), "y", np.asarray(labels))
+    if classes:
+        arrays.classes = Member(Path(), "classes", np.array(classes, dtype=np.str_))
+    part = _read_part(0, arrays, None, labels is not None, findings)
+    if findings.problems:
+        raise DataError(f"The arrays cannot be used: {'; '.join(findings.problems)}.")
+    return _pictures([part], findings, parts)
+
+
+def _read_part(
+    number: int, arrays: PartArrays, shared: Member | None, require_labels: bool, findings: Findings
+) -> _Part:
+    assert arrays.images is not None
+    block = _block(arrays.images, findings)
+    n = (*block.rows.shape, 0)[0]
+    keys: list[str | None] = [None] * n
+    if arrays.groups:
+        keys = [str(value) for value in np.asarray(arrays.groups.rows[:]).ravel().tolist()]
+        if len(keys) != n:
+            findings.problems.append(f"{block.key} has {n:,} pictures but {arrays.groups.key} has {len(keys):,} values")
+    if arrays.labels is None:
+        if require_labels:
+            findings.problems.append(f"{block.key} has no labels beside it (looked for y or labels of the same part)")
+        return _Part(number, block, Texts([None] * n, []), keys)
+    named = arrays.classes or shared
+    names = class_texts(named.rows, named.key, findings) if named else []
+    texts = label_texts(np.asarray(arrays.labels.rows[:]), arrays.labels.key, names, findings)
+    if len(texts.labels) != n:
+        num = len(texts.labels)
+        findings.problems.append(f"{block.key} has {n:,} pictures but {arrays.labels.key} has {num:,} labels")
+    return _Part(number, block, texts, keys)
+
+
+def _block(images: Member, findings: Findings) -> Block:
+    shape = tuple(images.rows.shape)
+    is_channels_first = len(shape) == 4 and shape[1] in (1, 3, 4) and shape[3] not in (1, 3, 4)
+    if len(shape) not in (3, 4) or (len(shape) == 4 and not is_channels_first and shape[3] not in (1, 3, 4)):
+        findings.problems.append(
+            f"{images.key} has shape {shape}, expected (n, h, w) or (n, h, w, 1, 3 or 4){_square_hint(shape)}"
+        )
+        return Block(images.rows, images.key)
+    if is_channels_first:
+        findings.notes.append(Note(key="array_channels_first", values={"array": images.key, "shape": str(shape)}))
+    dtype = pixel_rule(images.rows, images.key, findings)
+    changed = images.file.stat().st_mtime_ns if images.file.is_file() else 0
+    return Block(images.rows, images.key, is_channels_first, dtype, changed)
+
+
+def _square_hint(shape: tuple[int, ...]) -> str:
+    if len(shape) == 2 and math.isqrt(shape[1]) ** 2 == shape[1] > 1:
+        side = math.isqrt(shape[1])
+        return f" (if these are pictures of {side}x{side}, save them as x.reshape(-1, {side}, {side}))"
+    return ""
+
+
+def _pictures(found: Sequence[_Part], findings: Findings, parts: np.ndarray | None = None) -> Pictures:
+    blocks = tuple(part.block for part in found)
+    sizes = [block.rows.shape[0] for block in blocks]
+    if parts is None:
+        parts = np.repeat(np.array([part.number for part in found], np.int8), sizes)
+    parts = np.asarray(parts, np.int8)
+    order = list(dict.fromkeys(name for part in found for name in part.texts.order))
+    labels, classes, notes = number_classes([text for part in found for text in part.texts.labels], parts, order)
+    is_repeated = len({block.key for block in blocks}) < len(blocks)
+    prefixes = [f"{PART_NAMES[part.number]}/" * is_repeated + part.block.key for part in found]
+    return Pictures(
+        where="arrays",
+        layout="arrays in memory",
+        names=Names(f"{prefix}[{row}]" for prefix, size in zip(prefixes, sizes, strict=True) for row in range(size)),
+        labels=labels,
+        classes=classes,
+        parts=parts,
+        groups=None,
+        skipped=(),
+        notes=(*findings.notes, *notes),
+        contents=ArrayContents(
+            blocks, np.repeat(np.arange(len(blocks)), sizes), np.concatenate([np.arange(size) for size in sizes])
+        ),
+    )

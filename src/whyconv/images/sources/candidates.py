@@ -1,0 +1,98 @@
+"""What a folder could be read as, besides class folders: labels files, Parquet shards, arrays."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from whyconv.errors import DataError, MissingExtraError
+from whyconv.images.sources.array_files import ARRAY_ENDINGS
+from whyconv.images.sources.array_names import parts_in
+from whyconv.images.sources.columns import has_labels
+from whyconv.images.sources.labels import part_of
+from whyconv.images.sources.listing import few, printable
+from whyconv.images.sources.table_files import PARQUET_ENDINGS, TABLE_ENDINGS, open_table
+from whyconv.images.sources.table_rows import TableFile
+from whyconv.images.sources.walk import Tree
+
+_LABELS_FILE_STEMS = ("labels", "label", "metadata")
+_SHARD_FOLDERS = ("", "data")
+_ARCHIVE_ENDINGS = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+
+
+def labels_files(tree: Tree, base: str) -> list[TableFile]:
+    """Finds ``labels.csv``, ``metadata.jsonl`` and the like that hold labels.
+
+    Looked for at the top, else in every part folder (``train/metadata.csv``); failing those, where there
+    are no pictures at all, Parquet files named after parts (``data/train-00000-of-00002.parquet``).
+
+    Args:
+        tree: What lies below the folder.
+        base: The folder that was looked through, with a final ``/``, or "".
+
+    Raises:
+        DataError: Two labels files lie at the top, or one cannot be read.
+        MissingExtraError: One is Parquet, without pyarrow.
+    """
+    tables = [PurePosixPath(path) for path in tree.others if path.lower().endswith(TABLE_ENDINGS)]
+    named = [path for path in tables if path.stem.casefold() in _LABELS_FILE_STEMS]
+    tops = [path for path in named if str(path.parent) in (".", base.rstrip("/"))]
+    tops = [path for path in tops if has_labels(open_table(Path(tree.root, path)))]
+    if len(tops) > 1:
+        raise DataError(f"Two files say the labels: {few(map(str, tops))}. Name the right one instead of the folder.")
+    if tops:
+        return [TableFile(Path(tree.root, tops[0]))]
+    inner = [path for path in named if str(path.parent.parent) in (".", base.rstrip("/")) and part_of(path.parent.name)]
+    inner = [path for path in inner if has_labels(open_table(Path(tree.root, path)))]
+    if inner:
+        return [TableFile(Path(tree.root, path), part_of(path.parent.name)) for path in inner]
+    return [] if tree.files else _shards(tree, tables)
+
+
+def array_files(tree: Tree, base: str, *, is_sure: bool) -> list[Path]:
+    """Finds files of arrays at the top.
+
+    Args:
+        tree: What lies below the folder.
+        base: The folder that was looked through, with a final ``/``, or "".
+        is_sure: Whether there is nothing else to read; otherwise files of other things, such as weights
+            of a network, are no arrays of pictures and no trouble.
+    """
+    found = [path for path in tree.others if path.lower().endswith(ARRAY_ENDINGS)]
+    files = [Path(tree.root, path) for path in found if path.rpartition("/")[0] in ("", base.rstrip("/"))]
+    return files if is_sure or any(map(_may_hold_pictures, files)) else []
+
+
+def lone_table(tree: Tree) -> str | None:
+    """Returns the only table at the top, whatever its name."""
+    found = [path for path in tree.others if path.lower().endswith(TABLE_ENDINGS) and "/" not in path]
+    return found[0] if len(found) == 1 else None
+
+
+def nothing_found_error(where: str, tree: Tree) -> DataError:
+    """Returns the error for a folder without anything that may be a picture."""
+    endings = Counter(PurePosixPath(path).suffix.lower() for path in tree.others)
+    found = ", ".join(f"{num:,} {ending}" for ending, num in endings.most_common(5)) or "no files"
+    hint = ""
+    if any(ending in endings for ending in _ARCHIVE_ENDINGS):
+        hint = " Unpack the archive first."
+    elif tree.skipped:
+        hint = f" Passed over: {few(tree.skipped)}."
+    return DataError(
+        f"{printable(where)} holds no pictures; found {found}. Looked for class folders ({printable(where)}/cat/1.jpg),"
+        f" train, val and test folders around them, labels.csv or metadata.csv, Parquet, .npz and HDF5 files.{hint}"
+    )
+
+
+def _may_hold_pictures(path: Path) -> bool:
+    try:
+        return bool(parts_in(path))
+    except (DataError, MissingExtraError):
+        return False
+
+
+def _shards(tree: Tree, tables: Sequence[PurePosixPath]) -> list[TableFile]:
+    shards = [p for p in tables if p.suffix.lower() in PARQUET_ENDINGS and str(p.parent) in (".", *_SHARD_FOLDERS)]
+    return [TableFile(Path(tree.root, path), part_of(re.split(r"[-_.]", path.stem)[0])) for path in shards]

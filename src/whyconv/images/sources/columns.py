@@ -1,0 +1,116 @@
+"""Which column of a table says what: path, bytes, label, part; by the names people give them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from whyconv.errors import DataError
+from whyconv.images.sources.listing import few, printable
+from whyconv.images.sources.table_files import Table
+from whyconv.results import Note
+
+PATH_NAMES = (
+    "file_name", "filename", "file", "path", "file_path", "filepath", "image_path", "img_path", "image_file",
+    "image_name", "image", "img", "picture",
+)  # fmt: skip
+BYTES_NAMES = ("image", "img", "picture", "bytes", "image_bytes", "img_bytes", "content", "jpg", "jpeg", "png", "webp")
+LABEL_NAMES = (
+    "label", "labels", "class_name", "label_name", "class", "category", "target", "y", "class_label", "class_id",
+    "label_id",
+)  # fmt: skip
+PART_COLUMN_NAMES = ("split", "part", "subset", "partition")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that were taken, as written in the table; None where there is none."""
+
+    path: str | None
+    content: str | None
+    label: str | None
+    part: str | None
+    group: str | None
+
+
+def choose_columns(
+    table: Table, *, group_by: str | None, needs_label: bool, notes: list[Note], is_path_enough: bool = True
+) -> Columns:
+    """Chooses columns by name, in any case and with blanks or hyphens for underscores.
+
+    Where several would do, the first in the order of our lists is taken and a warning names the others.
+
+    Args:
+        table: The table.
+        group_by: A column that says what stays together, if there is one of that name.
+        needs_label: Whether a column of labels must be there.
+        notes: Notes are added here.
+        is_path_enough: Whether paths alone (no bytes) are of use.
+
+    Raises:
+        DataError: A column is missing: all that are missing at once, with the columns found.
+    """
+    content = _choose(table.binary, BYTES_NAMES, []) or (table.binary[0] if len(table.binary) == 1 else None)
+    others: list[str] = []
+    # A struct of the `datasets` library holds bytes, or else only a path: then it is a column of paths.
+    path = None if content and table.binary else _choose(table.columns, PATH_NAMES, others)
+    label = _choose(table.columns, LABEL_NAMES, others)
+    part = _choose(table.columns, PART_COLUMN_NAMES, others)
+    group = next((name for name in table.columns if group_by is not None and name == group_by), None)
+    problems = []
+    if path is None and content is None:
+        problems.append(f"no column of file names (looked for {', '.join(PATH_NAMES[:5])}, image, ...)")
+    if label is None and needs_label:
+        problems.append(f"no column of labels (looked for {', '.join(LABEL_NAMES[:8])}, ...)")
+    if problems:
+        raise DataError(
+            f"{printable(table.path.name)} has {' and '.join(problems)}. Its columns: {few(table.columns, 10)}. "
+            "Expected a first line such as file_name,label."
+        )
+    values = {
+        "file": printable(table.path.name),
+        "path": path or content or "",
+        "label": label or "-",
+        "part": part or "-",
+    }
+    notes.append(Note(key="table_columns", values=values))
+    if others:
+        values = {
+            "file": printable(table.path.name),
+            "taken": few([c for c in (path, label, part) if c]),
+            "others": few(others),
+        }
+        notes.append(Note(key="table_columns_passed_over", values=values, level="warning"))
+    return Columns(path, content, label, part, group)
+
+
+def has_labels(table: Table) -> bool:
+    """Whether a table has a column of labels and one of paths or bytes."""
+    path = bool(table.binary) or _choose(table.columns, PATH_NAMES, [])
+    return bool(path and _choose(table.columns, LABEL_NAMES, []))
+
+
+def label_text(value: object) -> str | None:
+    """Returns a label as text, None for none (empty, null, not a number).
+
+    Raises:
+        ValueError: It is neither text nor a number.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if not isinstance(value, str | int | float):
+        raise ValueError(f"the label is {few([repr(value)])}, expected one text or number")
+    return str(value).strip() or None
+
+
+def _choose(columns: Sequence[str], names: Sequence[str], others: list[str]) -> str | None:
+    by_name = {re.sub(r"[\s\-]+", "_", column.strip().casefold()): column for column in reversed(columns)}
+    found = [by_name[name] for name in names if name in by_name]
+    others.extend(found[1:])
+    return found[0] if found else None

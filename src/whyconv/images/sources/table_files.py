@@ -1,0 +1,208 @@
+"""Tables, row by row: CSV, JSON Lines, Parquet; columns by name, each row with its line number."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import importlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from whyconv.errors import DataError, MissingExtraError
+from whyconv.images.sources.listing import few, printable
+
+CSV_ENDINGS = (".csv", ".tsv")
+JSONL_ENDINGS = (".jsonl", ".ndjson")
+PARQUET_ENDINGS = (".parquet", ".pq")
+TABLE_ENDINGS = (*CSV_ENDINGS, *JSONL_ENDINGS, *PARQUET_ENDINGS)
+
+_DELIMITERS = ",;\t|"
+_LINES_LOOKED_AT = 1_000
+_LONGEST_FIELD = 1 << 24
+
+Row = tuple[int, list[Any]]
+
+
+@dataclass
+class Table:
+    """A table whose rows can be read again and again, without holding them.
+
+    Attributes:
+        path: The file.
+        columns: Names as written.
+        binary: Columns of bytes, or of structs with a field ``bytes`` (Parquet only).
+        class_names: For a column of class numbers, the names of the classes, where the file holds them.
+        problems: Mistakes met while reading rows, each with its line.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    binary: tuple[str, ...] = ()
+    class_names: dict[str, list[str]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def rows(self, columns: Sequence[str]) -> Iterator[Row]:
+        """Yields the line number (Parquet: the row number, from 1) and the values of ``columns``."""
+        ending = self.path.suffix.lower()
+        if ending in PARQUET_ENDINGS:
+            return _parquet_rows(self, columns)
+        return _json_rows(self, columns) if ending in JSONL_ENDINGS else _csv_rows(self, columns)
+
+
+def open_table(path: Path) -> Table:
+    """Opens a table by its ending and reads the names of its columns.
+
+    Raises:
+        DataError: The file is empty, damaged, or not UTF-8.
+        MissingExtraError: Parquet without pyarrow.
+    """
+    ending = path.suffix.lower()
+    if ending in PARQUET_ENDINGS:
+        return _open_parquet(path)
+    table = Table(path, ())
+    if ending in JSONL_ENDINGS:
+        keys = dict.fromkeys(key for _, record in islice(_records(table), _LINES_LOOKED_AT) for key in record)
+        table.columns, table.problems = tuple(keys), []
+    else:
+        table.columns = tuple(name.strip() for name in next(_fields(path), (0, []))[1])
+    if not table.columns:
+        raise DataError(f"{printable(path.name)} has no columns. Expected a first line such as file_name,label.")
+    return table
+
+
+def import_parquet() -> ModuleType:
+    """Returns pyarrow.parquet; raises MissingExtraError without it."""
+    try:
+        return importlib.import_module("pyarrow.parquet")
+    except ImportError:
+        raise MissingExtraError("Reading Parquet", "tables") from None
+
+
+def _csv_rows(table: Table, columns: Sequence[str]) -> Iterator[Row]:
+    places = [table.columns.index(name) for name in columns]
+    fields = _fields(table.path)
+    next(fields, None)
+    for line, values in fields:
+        if len(values) == len(table.columns):
+            yield line, [values[place] for place in places]
+        else:
+            hint = "; put a text with a comma in quotes" if len(values) > len(table.columns) else ""
+            table.problems.append(
+                f"line {line} has {len(values)} fields where the first line has {len(table.columns)}{hint}"
+            )
+
+
+def _fields(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yields line number and fields of each line that is not blank, the first one included."""
+    try:
+        with path.open(encoding=_encoding(path), newline="") as file:
+            first = file.readline()
+            file.seek(0)
+            # The first line holds names of columns: which mark stands between them is plain there.
+            delimiter = max(_DELIMITERS, key=first.count)
+            csv.field_size_limit(_LONGEST_FIELD)
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            yield from ((reader.line_num, values) for values in reader if any(value.strip() for value in values))
+    except UnicodeDecodeError as error:
+        raise DataError(_encoding_text(path, error)) from None
+    except csv.Error as error:
+        raise DataError(f"{printable(path.name)} is not a table of comma-separated values: {error}.") from None
+
+
+def _json_rows(table: Table, columns: Sequence[str]) -> Iterator[Row]:
+    for line, record in _records(table):
+        yield line, [record.get(name) for name in columns]
+
+
+def _records(table: Table) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        with table.path.open(encoding=_encoding(table.path)) as file:
+            for line, text in enumerate(file, 1):
+                if not text.strip():
+                    continue
+                try:
+                    record = json.loads(text)
+                except (json.JSONDecodeError, RecursionError):
+                    table.problems.append(f"line {line} is not JSON; expected one object a line")
+                    continue
+                if isinstance(record, dict):
+                    yield line, record
+                else:
+                    table.problems.append(f'line {line} is not an object; expected {{"file_name": ..., "label": ...}}')
+    except UnicodeDecodeError as error:
+        raise DataError(_encoding_text(table.path, error)) from None
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(4)
+    return "utf-16" if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+def _encoding_text(path: Path, error: UnicodeDecodeError) -> str:
+    return (
+        f"{printable(path.name)} is not UTF-8 (byte 0x{error.object[error.start]:02x} at {error.start}). "
+        "Save it again as UTF-8; spreadsheets call it 'CSV UTF-8'."
+    )
+
+
+def _open_parquet(path: Path) -> Table:
+    parquet = import_parquet()
+    arrow = importlib.import_module("pyarrow")
+    try:
+        schema = parquet.read_schema(path)
+    except (OSError, arrow.ArrowException) as error:
+        raise DataError(f"{printable(path.name)} cannot be read as Parquet: {error}. Is the file complete?") from None
+    binary = [each.name for each in schema if is_binary(each.type) or "bytes" in _struct_fields(each.type)]
+    return Table(path, tuple(schema.names), tuple(binary), _class_names(schema.metadata or {}))
+
+
+def is_binary(kind: Any) -> bool:  # noqa: ANN401 - pyarrow has no types
+    """Whether a pyarrow type holds bytes."""
+    return str(kind) in ("binary", "large_binary", "binary_view") or str(kind).startswith("fixed_size_binary")
+
+
+def _struct_fields(kind: Any) -> list[str]:  # noqa: ANN401
+    return [each.name for each in kind] if str(kind).startswith("struct<") else []
+
+
+def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
+    """Class names that the `datasets` library writes beside a column of class numbers."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        return {name: [str(each) for each in about["names"]] for name, about in features.items() if "names" in about}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _parquet_rows(table: Table, columns: Sequence[str]) -> Iterator[Row]:
+    """Yields rows batch by batch; of a column of bytes only the field ``path`` is read, None without one."""
+    arrow = importlib.import_module("pyarrow")
+    try:
+        with import_parquet().ParquetFile(table.path) as file:
+            fields = {each.name: _struct_fields(each.type) for each in file.schema_arrow}
+            wanted = [
+                f"{name}.path" if "path" in fields[name] else name
+                for name in columns
+                if name not in table.binary or "path" in fields[name]
+            ]
+            line = 0
+            for batch in file.iter_batches(columns=wanted, batch_size=1024) if wanted else _empty_rows(file):
+                found = {name: batch.column(name).to_pylist() for name in batch.schema.names}
+                for row in range(batch.num_rows):
+                    line += 1
+                    values = [found[name][row] if name in found else None for name in columns]
+                    yield line, [value.get("path") if isinstance(value, dict) else value for value in values]
+    except (OSError, arrow.ArrowException) as error:
+        name = printable(table.path.name)
+        raise DataError(f"{name} cannot be read as Parquet: {error}. Columns: {few(table.columns, 8)}.") from None
+
+
+def _empty_rows(file: Any) -> Iterator[Any]:  # noqa: ANN401
+    arrow = importlib.import_module("pyarrow")
+    yield arrow.table({"": arrow.nulls(file.metadata.num_rows)})

@@ -1,0 +1,170 @@
+"""Rows of labels files to pictures: paths that stay inside, labels that do not contradict, mistakes together."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from whyconv.errors import DataError
+from whyconv.images.sources.columns import Columns, label_text
+from whyconv.images.sources.labels import PART_ALIASES, part_of
+from whyconv.images.sources.listing import few, printable
+from whyconv.images.sources.table_files import Table
+
+_MOST_PROBLEMS = 10
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://|data:", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A table to be read; ``part`` is that of its folder or file name, 0 for none."""
+
+    path: Path
+    part: int = 0
+
+
+@dataclass
+class Listing:
+    """What the rows of all tables come to, picture by picture.
+
+    Attributes:
+        paths: Relative to the root, with ``/``, or absolute; "" for bytes without a name.
+        labels: As text, None for none.
+        parts: Index into PART_NAMES.
+        keys: What stays together, None without such a column.
+        file_of: Which table.
+        line_of: Which line or, in Parquet, which row from 1.
+        num_repeated: Rows that say again what an earlier row said.
+        problems: The first mistakes.
+        num_problems: How many there are.
+    """
+
+    paths: list[str] = field(default_factory=list)
+    labels: list[str | None] = field(default_factory=list)
+    parts: list[int] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    file_of: list[int] = field(default_factory=list)
+    line_of: list[int] = field(default_factory=list)
+    num_repeated: int = 0
+    problems: list[str] = field(default_factory=list)
+    num_problems: int = 0
+
+    def complain(self, problem: str) -> None:
+        """Notes a mistake; only the first ones keep their text."""
+        self.num_problems += 1
+        if len(self.problems) < _MOST_PROBLEMS:
+            self.problems.append(problem)
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    path: str
+    label: str | None
+    part: int
+    key: str | None
+
+
+def list_rows(root: Path, files: Sequence[TableFile], tables: Sequence[Table], chosen: Sequence[Columns]) -> Listing:
+    """Reads all rows of all tables.
+
+    Raises:
+        DataError: Rows that cannot be understood, leave the folder of their table, or contradict each
+            other: the first ten and their number, at once.
+    """
+    listing = Listing()
+    named = few(file.path.name for file in files)
+    place: dict[str, int] = {}
+    for number, (file, table, columns) in enumerate(zip(files, tables, chosen, strict=True)):
+        prefix = "" if len(files) == 1 else f"{file.path.name}, "
+        for row in _rows(table, columns, file, root, listing):
+            earlier = place.setdefault(row.path, len(listing.paths)) if columns.content is None else len(listing.paths)
+            if earlier < len(listing.paths):
+                _compare(row, earlier, listing, prefix)
+                continue
+            listing.paths.append(row.path)
+            listing.labels.append(row.label)
+            listing.parts.append(row.part)
+            listing.keys.append(row.key)
+            listing.file_of.append(number)
+            listing.line_of.append(row.line)
+    if listing.problems:
+        more = f" (the first {_MOST_PROBLEMS})" if listing.num_problems > _MOST_PROBLEMS else ""
+        are = "mistake" if listing.num_problems == 1 else "mistakes"
+        raise DataError(f"{named}: {listing.num_problems:,} {are}{more}: {'; '.join(listing.problems)}.")
+    if not listing.paths:
+        raise DataError(f"{named} holds no rows. Expected one row a picture.")
+    return listing
+
+
+def _rows(table: Table, columns: Columns, file: TableFile, root: Path, listing: Listing) -> Iterator[_Row]:
+    """Yields the rows that can be understood; complains of the others."""
+    wanted = [columns.path or columns.content, columns.label, columns.part, columns.group]
+    asked = list(dict.fromkeys(name for name in wanted if name is not None))
+    names = table.class_names.get(columns.label or "", [])
+    base = posixpath.join(*file.path.parent.relative_to(root).parts, "")
+    for line, values in table.rows(asked):
+        found = dict(zip(asked, values, strict=True))
+        path, label, part, key = (found.get(name) if name is not None else None for name in wanted)
+        try:
+            if columns.content is None:
+                path = _inside(_path_text(path, columns.path), base, root)
+            is_number = bool(names) and isinstance(label, int) and 0 <= label < len(names)
+            text = names[int(label)] if is_number and label is not None else label_text(label)
+            yield _Row(line, str(path or ""), text, _part_number(part) or file.part, label_text(key))
+        except ValueError as error:
+            listing.complain(f"line {line}: {printable(str(error))}")
+    for problem in table.problems:
+        listing.complain(problem)
+
+
+def _path_text(path: object, column: str | None) -> str:
+    if path is None or path == "" or (isinstance(path, str) and not path.strip()):
+        raise ValueError(f"{column} is empty")
+    if not isinstance(path, str):
+        raise ValueError(f"{column} is {path!r}, expected a file name")
+    if _URL.match(path.strip()):
+        raise ValueError(f"{path.strip()} is a web address; nothing is downloaded, name files on this disk")
+    if "\0" in path:
+        raise ValueError(f"{column} holds a zero byte")
+    return path.strip()
+
+
+def _inside(text: str, base: str, root: Path) -> str:
+    """Returns the path relative to the root, spelled as the file on disk if one of its spellings is there.
+
+    Tries backslashes as slashes and both Unicode forms: a table made on Windows or macOS names the same files.
+    """
+    if Path(text).is_absolute():
+        path, top = Path(text), root.absolute()
+        return path.relative_to(top).as_posix() if path.is_relative_to(top) else path.as_posix()
+    slashed = text.replace("\\", "/")
+    spellings = [text, slashed, unicodedata.normalize("NFC", slashed), unicodedata.normalize("NFD", slashed)]
+    paths = [posixpath.normpath(spelling) for spelling in dict.fromkeys(spellings)]
+    if any(path == ".." or path.startswith(("../", "/")) for path in paths):
+        raise ValueError(
+            f"{text} leaves the folder of the table; put the table above the pictures, or write whole paths"
+        )
+    return base + next((path for path in paths if os.path.lexists(root / (base + path))), paths[min(1, len(paths) - 1)])
+
+
+def _part_number(part: object) -> int:
+    text = label_text(part)
+    if text is not None and not part_of(text):
+        raise ValueError(f"part '{text}' is unknown, expected one of {', '.join(PART_ALIASES)}")
+    return part_of(text or "")
+
+
+def _compare(row: _Row, earlier: int, listing: Listing, prefix: str) -> None:
+    for what, old, new in (("labels", listing.labels[earlier], row.label), ("parts", listing.parts[earlier], row.part)):
+        if old != new:
+            told = f" ({old or 'none'}, {new or 'none'})" if what == "labels" else ""
+            name = printable(row.path)
+            listing.complain(f"{prefix}lines {listing.line_of[earlier]} and {row.line} give {name} two {what}{told}")
+            return
+    listing.num_repeated += 1

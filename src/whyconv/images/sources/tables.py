@@ -1,0 +1,145 @@
+"""Labels files and tables: each row names a picture, or holds its bytes, and says its label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from whyconv.errors import DataError, UsageError
+from whyconv.images.sources.columns import Columns, choose_columns
+from whyconv.images.sources.folders import groups_by_pattern, labels_by_pattern
+from whyconv.images.sources.labels import group_numbers, number_classes
+from whyconv.images.sources.listing import Contents, FileContents, Names, Pictures, few, printable, printable_names
+from whyconv.images.sources.parquet import ParquetContents, ParquetFile
+from whyconv.images.sources.table_files import Table, open_table
+from whyconv.images.sources.table_rows import Listing, TableFile, list_rows
+from whyconv.results import Note
+
+
+def read_tables(
+    root: Path, files: Sequence[TableFile], *, label_from: str | None, group_by: str | None, require_labels: bool
+) -> Pictures:
+    """Reads labels files.
+
+    Paths are relative to the folder of their table and stay inside it; absolute paths are taken as they
+    are; nothing is downloaded. A file that is missing stays in the list: a note counts them, and reading
+    it says so. An empty label is no mistake, but the picture has none, and a note counts those too.
+
+    Args:
+        root: Folder that names are relative to.
+        files: CSV, JSON Lines or Parquet files.
+        label_from: Regular expression on the names that gives the label instead of a column.
+        group_by: A column, or else a regular expression on the names.
+        require_labels: Whether a table without labels is refused.
+
+    Raises:
+        DataError: Columns are missing, or rows contradict themselves: all mistakes of the file at once.
+        UsageError: A regular expression is none, or ``group_by`` is neither column nor expression.
+        MissingExtraError: Parquet without pyarrow.
+    """
+    notes: list[Note] = []
+    tables = [open_table(file.path) for file in files]
+    needs_label = require_labels and label_from is None
+    chosen = [choose_columns(table, group_by=group_by, needs_label=needs_label, notes=notes) for table in tables]
+    if len({columns.content is None for columns in chosen}) > 1:
+        raise DataError(f"Of {few(file.path.name for file in files)}, some hold pictures and some only their names.")
+    listing = list_rows(root, files, tables, chosen)
+    contents, names = _contents(root, files, chosen, listing)
+    texts: Sequence[str | None] = listing.labels
+    if label_from is not None:
+        texts = labels_by_pattern(label_from, names, notes)
+    notes += _row_notes(listing, names, texts, files)
+    parts = np.array(listing.parts, np.int8)
+    order = [name for table, columns in zip(tables, chosen, strict=True) for name in _order(table, columns)]
+    labels, classes, class_notes = number_classes(texts, parts, [] if label_from else order)
+    return Pictures(
+        where=str(root),
+        layout=f"{_kind(files)} {few(file.path.relative_to(root).as_posix() for file in files)}",
+        names=names,
+        labels=labels,
+        classes=classes,
+        parts=parts,
+        groups=_groups(group_by, chosen, tables, listing, names, notes),
+        skipped=(),
+        notes=(*notes, *class_notes),
+        contents=contents,
+    )
+
+
+def _kind(files: Sequence[TableFile]) -> str:
+    return "labels file" if len(files) == 1 else "labels files"
+
+
+def _order(table: Table, columns: Columns) -> list[str]:
+    return table.class_names.get(columns.label or "", [])
+
+
+def _contents(
+    root: Path, files: Sequence[TableFile], chosen: Sequence[Columns], listing: Listing
+) -> tuple[Contents, Names]:
+    if chosen[0].content is None:
+        paths = Names(listing.paths)
+        return FileContents(str(root), paths), printable_names(paths)
+    columns = [ParquetFile(file.path, each.content or "") for file, each in zip(files, chosen, strict=True)]
+    file_of = np.array(listing.file_of, np.int64)
+    rows = np.array(listing.line_of, np.int64) - 1
+    if all(listing.paths) and len(set(listing.paths)) == len(listing.paths):
+        names = printable_names(Names(listing.paths))
+    else:
+        stems = [printable(file.path.relative_to(root).as_posix()) for file in files]
+        names = Names(f"{stems[number]}[{row}]" for number, row in zip(file_of.tolist(), rows.tolist(), strict=True))
+    return ParquetContents(tuple(columns), file_of, rows), names
+
+
+def check_missing(pictures: Pictures, where: Path) -> list[Note]:
+    """Returns a note on files that a table names and that are not there.
+
+    Raises:
+        DataError: None of them is there: the paths are then relative to something else.
+    """
+    if not isinstance(pictures.contents, FileContents):
+        return []
+    paths = pictures.contents.paths
+    missing = [path for path in paths if not (Path(pictures.contents.root) / path).exists()]
+    if not missing:
+        return []
+    if len(missing) == len(paths):
+        first = Path(pictures.contents.root) / missing[0]
+        found = next(iter(sorted(first.parent.glob(first.name + ".*"))), None) if first.parent.is_dir() else None
+        hint = f" There is {printable(found.name)}: write the names with their endings." if found else ""
+        raise DataError(
+            f"None of the {len(paths):,} files named in {printable(where.name)} is there, for example "
+            f"{printable(str(first))}. Expected paths relative to the folder of the table.{hint}"
+        )
+    values = {"num": f"{len(missing):,}", "num_rows": f"{len(paths):,}", "names": few(missing)}
+    return [Note(key="table_files_missing", values=values, level="warning")]
+
+
+def _row_notes(listing: Listing, names: Names, texts: Sequence[str | None], files: Sequence[TableFile]) -> list[Note]:
+    notes = []
+    table = few(file.path.name for file in files)
+    if listing.num_repeated:
+        notes.append(Note(key="table_rows_repeated", values={"file": table, "num": f"{listing.num_repeated:,}"}))
+    unlabeled = [row for row, text in enumerate(texts) if text is None]
+    if unlabeled and texts is listing.labels and len(unlabeled) < len(texts):
+        values = {"file": table, "num": f"{len(unlabeled):,}", "names": few(names[row] for row in unlabeled)}
+        notes.append(Note(key="table_labels_empty", values=values, level="warning"))
+    return notes
+
+
+def _groups(
+    group_by: str | None, chosen: Sequence[Columns], tables: Sequence[Table], listing: Listing, names: Names,
+    notes: list[Note],
+) -> np.ndarray | None:  # fmt: skip
+    if group_by is None or all(columns.group is None for columns in chosen):
+        try:
+            return groups_by_pattern(group_by, names, notes)
+        except UsageError as error:
+            columns = few(tables[0].columns, 10)
+            raise UsageError(f"{error} It is no column of the table either. Its columns: {columns}.") from None
+    num_alone = listing.keys.count(None)
+    values = {"num_groups": f"{len(set(listing.keys) - {None}):,}", "num_alone": f"{num_alone:,}"}
+    notes.append(Note(key="grouped", values=values, level="warning" if num_alone else "info"))
+    return group_numbers(listing.keys)
