@@ -62,7 +62,7 @@ def test_cut_files_have_a_plain_reason(format_name, fraction):
 def test_png_cut_short_says_so():
     content = encode(photo(90, 90), "PNG")
     for length in (len(content) // 2, len(content) - 30):
-        with pytest.raises(PictureError, match="^cut short: the PNG ends before its pixels do"):
+        with pytest.raises(PictureError, match=r"^cut short: the PNG ends before its pixels do"):
             decode(content[:length])
 
 
@@ -93,7 +93,7 @@ def test_pillows_own_limit_plays_no_part(monkeypatch):
 def test_a_note_that_unpacks_to_a_flood_is_refused(kind):
     content = encode(_PIXELS, "PNG")
     flood = png_chunk(kind, b"name\0\0" + zlib.compress(bytes(100_000_000), 9))
-    with pytest.raises(PictureError, match="^hostile: a note inside this PNG"):
+    with pytest.raises(PictureError, match=r"^hostile: a note inside this PNG"):
         decode(content[:33] + flood + content[33:])
 
 

@@ -99,7 +99,7 @@ def test_the_reason_carries_the_name_that_was_given():
     policy = PicturePolicy(side=8, channels=3)
     with pytest.raises(PictureError, match=r"^cat/1\.jpg: empty file$"):
         prepare(b"", policy, name="cat/1.jpg")
-    with pytest.raises(PictureError, match="^empty file$"):
+    with pytest.raises(PictureError, match=r"^empty file$"):
         prepare(b"", policy)
 
 
