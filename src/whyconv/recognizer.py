@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -18,6 +16,7 @@ from whyconv.errors import ModelFileError, PictureError, UsageError
 from whyconv.images.decode import MAX_FILE_BYTES
 from whyconv.images.prepare import PicturePolicy, prepare
 from whyconv.images.sources import list_images
+from whyconv.images.threads import map_in_order
 from whyconv.machine import num_cores
 from whyconv.model_file import find_model, read_model
 from whyconv.results import Prediction, RankedLabel
@@ -186,27 +185,21 @@ class Recognizer:
         self, items: Iterable[tuple[str, Loader]], batch_size: int
     ) -> Iterator[tuple[list[tuple[str, np.ndarray | str]], Answers]]:
         """Yields batches of (name, pixels or the reason there are none), with the answers for those readable."""
-        prepared = self._prepare_ahead(items, ahead=2 * batch_size + self._num_threads)
+        # Two batches ahead: one for the network, one that the threads fill meanwhile.
+        look_ahead = -(-2 * batch_size // self._num_threads)
+        prepared = map_in_order(self._prepare, items, self._num_threads, look_ahead=look_ahead)
         while batch := list(islice(prepared, batch_size)):
             readable = [pixels for _, pixels in batch if not isinstance(pixels, str)]
             shape = (0, self.policy.side, self.policy.side, self.policy.channels)
             yield batch, self.run(np.stack(readable) if readable else np.empty(shape, np.uint8))
 
-    def _prepare_ahead(self, items: Iterable[tuple[str, Loader]], ahead: int) -> Iterator[tuple[str, np.ndarray | str]]:
-        """Yields the prepared items in order while threads work on the next ``ahead`` of them."""
-        waiting: deque[tuple[str, Future[np.ndarray | str]]] = deque()
-        source = iter(items)
-        pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="whyconv-pictures")
+    def _prepare(self, item: tuple[str, Loader]) -> tuple[str, np.ndarray | str]:
+        """Returns a picture's name, and its pixels or the reason there are none."""
+        name, load = item
         try:
-            while True:
-                for name, load in islice(source, ahead - len(waiting)):
-                    waiting.append((name, pool.submit(_prepare_or_reason, load, self.policy)))
-                if not waiting:
-                    return
-                name, future = waiting.popleft()
-                yield name, future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+            return name, prepare(load(), self.policy)
+        except PictureError as error:
+            return name, str(error)
 
     def _check_graph(self) -> None:
         """Refuses a graph whose doors are not those the metadata speaks of."""
@@ -238,13 +231,6 @@ def load_file(path: str | Path) -> bytes:
         return Path(path).read_bytes()
     except (OSError, ValueError) as error:
         raise PictureError(f"the file cannot be opened: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _prepare_or_reason(load: Loader, policy: PicturePolicy) -> np.ndarray | str:
-    try:
-        return prepare(load(), policy)
-    except PictureError as error:
-        return str(error)
 
 
 def _as_items(pictures: Picture | Iterable[Picture]) -> tuple[Iterable[tuple[str, Loader]], bool]:

@@ -60,15 +60,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code if isinstance(error, WhyconvError) else 1)
 
 
-@app.callback()
-def _options(
-    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
-    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error arose.")] = False,
-) -> None:
-    del traceback  # taken out by main, which accepts it after the verb as well
-    if version:
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
         print_data(f"whyconv {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Show where an error arose.")] = False,
+) -> None:
+    del version, traceback  # one has ended the program; the other main takes out, wherever it stands
 
 
 def _stoppable(verb: Callable[P, None]) -> Callable[P, None]:

@@ -109,7 +109,7 @@ def _train(given: dict[str, Any], language: str, as_json: bool) -> None:
     from whyconv.settings import TrainSettings
 
     wanted = {name: value for name, value in given.items() if value is not None}
-    settings = TrainSettings(**wanted, language=language)
+    settings = TrainSettings.of(wanted | {"language": language}, where="whyconv train")
     with listening(language) as notify:
         summary = workflow.train(settings, notify)
     _show(summary, language, as_json)
