@@ -17,7 +17,7 @@ import numpy as np
 from whyconv import files
 
 PIXELS, SURVEYS = "pixels", "surveys"
-_READ_ERRORS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+_READ_ERRORS = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
 def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
     """Reads what ``write_arrays`` wrote; None where there is none, or it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # np.load leaves a file open that it opened itself and could not read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
     except _READ_ERRORS:
         return None
@@ -117,7 +118,7 @@ def remove_stores(folder: Path | None = None, *, where: str | Path | None = None
 
 def _entry(path: Path, index: Path, kind: str) -> CacheEntry | None:
     try:
-        with np.load(index, allow_pickle=False) as stored:
+        with index.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             where = str(stored["where"])
     except _READ_ERRORS:
         return None

@@ -248,4 +248,4 @@ def _keep(path: Path, where: str, names: list[str], rows: np.ndarray, reasons: d
         write_arrays(path, arrays)
     except OSError as error:
         values = {"folder": str(path.parent), "reason": error.strerror or str(error)}
-        notify(Note(key="cache.not_kept", values=values, level="warning"))
+        notify(Note(key="cache_not_kept", values=values, level="warning"))
