@@ -210,3 +210,8 @@ def test_epochs_without_validation_are_drawn_as_one_line() -> None:
     html = render(content(epochs=alone))
     assert "line second" not in html
     assert '<li class="second">' not in html
+
+
+def test_the_kept_epoch_is_marked_where_it_is_drawn() -> None:
+    assert render(content()).count('class="mark"') == 2
+    assert 'class="mark"' not in render(content(epochs=epochs(3)))

@@ -43,7 +43,8 @@ def curves(
     """
     figures = [_by_step(np.asarray(losses, dtype=np.float64), say)] if len(losses) else []
     if epochs:
-        mark = (float(best_epoch), say("report_chart_kept")) if best_epoch else None
+        is_drawn = any(record.epoch == best_epoch for record in epochs)
+        mark = (float(best_epoch), say("report_chart_kept")) if is_drawn else None
         figures += [_loss_by_epoch(epochs, mark, say), _accuracy_by_epoch(epochs, mark, say)]
     return figures
 

@@ -85,7 +85,7 @@ def _cell_map(counts: NDArray[np.int64], names: Sequence[str], truth: str, answe
     widest = max(text_width(name, _FONT) for name in names)
     slanted = math.ceil(widest * 0.72)
     cell = min(_WIDEST_CELL, max(_NARROWEST_CELL, _ROOMY_SIDE // k))
-    grid = _Grid(counts, fullness(counts), names, cell, left=math.ceil(widest) + 34, top=slanted + 34)
+    grid = _Grid(counts, fullness(counts), names, cell, left=math.ceil(widest) + 34, top=slanted + 44)
     cells = [_cell(grid, row, column) for row in range(k) for column in range(k)]
     width, height = grid.left + k * cell + max(8, slanted - 8), grid.top + k * cell + 2
     opening = _opening("matrix", width, height, f"{truth} / {answer}")
