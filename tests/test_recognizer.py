@@ -161,6 +161,12 @@ def test_a_graph_that_onnxruntime_refuses_is_a_model_file_error(tmp_path: Path, 
     assert capfd.readouterr().err == ""
 
 
+def test_a_prediction_prints_as_one_line(recognizer: Recognizer) -> None:
+    red = np.full((8, 8, 3), (255, 0, 0), np.uint8)
+    assert str(recognizer.predict(red)) == "[0]   red 1.00   green 0.00   blue 0.00"
+    assert str(recognizer.predict([b""])[0]).startswith("[0]   error: ")
+
+
 def test_its_repr_says_what_it_knows(recognizer: Recognizer) -> None:
     assert "3 classes (red, green, blue), 8 x 8 pixels" in repr(recognizer)
 
@@ -168,34 +174,3 @@ def test_its_repr_says_what_it_knows(recognizer: Recognizer) -> None:
 def test_no_torch_is_loaded() -> None:
     code = "import sys, whyconv.recognizer; sys.exit('torch' in sys.modules or 'onnx' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-_WATCH = """
-import resource, sys
-from whyconv.recognizer import load_file, open_recognizer
-recognizer = open_recognizer(sys.argv[1])
-def rss():
-    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
-def items():
-    from pathlib import Path
-    files = sorted(Path(sys.argv[2]).glob("*.png"))
-    for index in range(int(sys.argv[3])):
-        yield f"{index}.png", lambda path=files[index % len(files)]: load_file(path)
-first = 0
-for done, prediction in enumerate(recognizer.stream(items(), batch_size=32)):
-    assert prediction.error is None
-    if done == 1000:
-        first = rss()
-print(rss() - first)
-"""
-
-
-def _growth(model: Path, folder: Path, count: int) -> int:
-    if not Path("/proc/self/statm").exists():
-        pytest.skip("the memory of a process is read from /proc")
-    command = [sys.executable, "-c", _WATCH, str(model), str(folder), str(count)]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def test_memory_stays_flat_over_three_thousand(recognizer: Recognizer, files: list[Path], tmp_path: Path) -> None:
-    assert _growth(recognizer.path, tmp_path, 3_000) < 50_000_000

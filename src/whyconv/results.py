@@ -317,6 +317,11 @@ class RankedLabel(Record):
     label: str
     probability: float
 
+    def __repr__(self) -> str:
+        return f"{self.label} {self.probability:.2f}"
+
+    __str__ = __repr__
+
 
 class Prediction(Record):
     """The answer for one picture; ``error`` says why there is none, and ``labels`` is then empty."""
@@ -324,6 +329,12 @@ class Prediction(Record):
     name: str
     labels: list[RankedLabel]
     error: str | None = None
+
+    def __repr__(self) -> str:
+        answers = [f"error: {self.error}"] if self.error is not None else map(str, self.labels)
+        return "   ".join([self.name, *answers])
+
+    __str__ = __repr__
 
 
 class RunSummary(Record):
