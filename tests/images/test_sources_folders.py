@@ -111,3 +111,143 @@ def test_one_folder_without_classes_proposes_label_from(lay):
 def test_wrong_layout_names_the_nearest(tmp_path):
     with pytest.raises(UsageError, match="Did you mean 'folders'"):
         read_pictures(tmp_path, layout="folder")
+
+
+def test_a_wrapping_folder_is_looked_through(lay):
+    pictures = read_pictures(lay("flowers/Train/rose/1.jpg", "flowers/Train/tulip/1.jpg", "flowers/test/rose/1.jpg"))
+    assert described(pictures)["flowers/test/rose/1.jpg"] == ("rose", "test")
+    assert note_keys(pictures)[:2] == ["read_as_splits", "folder_looked_through"]
+    assert read_pictures(lay("flowers/Train/rose/1.jpg"), layout="folders").classes == ("test", "Train")
+
+
+def test_pictures_deeper_inside_belong_to_the_first_folder(lay):
+    pictures = read_pictures(lay("cat/1.jpg", "cat/black/old/2.jpg", "dog/a/3.jpg"))
+    assert described(pictures)["cat/black/old/2.jpg"] == ("cat", "")
+    assert pictures.notes[1].key == "folders_inside_classes"
+    assert pictures.notes[1].values["num"] == "2"
+
+
+def test_parts_inside_class_folders_are_not_parts_but_told(lay):
+    pictures = read_pictures(lay("cat/train/1.jpg", "cat/test/2.jpg", "dog/train/3.jpg"))
+    assert pictures.classes == ("cat", "dog")
+    assert set(pictures.parts) == {0}
+    assert "parts_inside_classes" in note_keys(pictures)
+
+
+def test_pictures_outside_classes_have_no_label(lay):
+    pictures = read_pictures(lay("cat/1.jpg", "dog/1.jpg", "cover.jpg"))
+    assert described(pictures)["cover.jpg"] == (None, "")
+    assert "pictures_outside_classes" in note_keys(pictures)
+    pictures = read_pictures(lay("train/cat/1.jpg", "test/7.jpg", "extra/1.jpg"), layout="splits")
+    assert described(pictures)["test/7.jpg"] == (None, "test")
+    assert described(pictures)["extra/1.jpg"] == (None, "")
+
+
+def test_empty_class_folders_are_no_classes_but_told(lay):
+    root = lay("cat/1.jpg", "dog/1.jpg", "notes/readme.txt")
+    (root / "horse").mkdir()
+    pictures = read_pictures(root)
+    assert pictures.classes == ("cat", "dog")
+    (note,) = [note for note in pictures.notes if note.key == "folders_empty"]
+    assert (note.level, note.values["folders"]) == ("warning", "horse, notes")
+    root = lay("train/cat/1.jpg")
+    (root / "train" / "cow").mkdir()
+    notes = read_pictures(root, layout="splits").notes
+    assert [note.values["folders"] for note in notes if note.key == "folders_empty"] == ["train/cow"]
+
+
+def test_class_names_are_compared_in_nfc_and_case_is_told(lay):
+    pictures = read_pictures(
+        lay("train/caf\u00e9/1.jpg", "test/cafe\u0301/2.jpg", "train/Cat/1.jpg", "train/cat/1.jpg")
+    )
+    assert pictures.classes == ("caf\u00e9", "Cat", "cat")
+    assert list(pictures.labels[[0]]) == [0]
+    assert {"classes_differ_by_case", "classes_normalized"} <= set(note_keys(pictures))
+
+
+def test_classes_are_sorted_naturally(lay):
+    assert read_pictures(lay("10/1.jpg", "9/1.jpg", "1/1.jpg", "b2/1.jpg", "b10/1.jpg")).classes == (
+        "1", "9", "10", "b2", "b10")  # fmt: skip
+
+
+def test_group_by_puts_names_together(lay):
+    pictures = read_pictures(
+        lay("cat/anna_1.jpg", "cat/ben_1.jpg", "dog/anna_2.jpg", "dog/x.jpg"), group_by="([a-z]+)_"
+    )
+    anna, ben, again, alone = pictures.groups
+    assert anna == again
+    assert len({anna, ben, alone}) == 3
+    (note,) = [note for note in pictures.notes if note.key == "grouped"]
+    assert (note.level, note.values) == ("warning", {"num_groups": "2", "num_alone": "1"})
+
+
+def test_label_from_uses_a_named_group_and_tells_what_does_not_fit(lay):
+    root = lay("train/001-cat.jpg", "train/002-dog.jpg", "test/003-cat.jpg", "test/cover.jpg")
+    pictures = read_pictures(root, label_from=r"(\d+)-(?P<label>[a-z]+)")
+    assert described(pictures)["test/003-cat.jpg"] == ("cat", "test")
+    assert described(pictures)["test/cover.jpg"] == (None, "test")
+    assert "label_from_unmatched" in note_keys(pictures)
+
+
+@pytest.mark.parametrize(
+    ("option", "pattern", "error", "text"),
+    [("label_from", "(cat", UsageError, "not a regular expression: missing \\)"),
+     ("label_from", "cat", UsageError, "marks nothing"),
+     ("label_from", "(horse)", DataError, r"fits none of the 2 names, for example cat\.0\.jpg"),
+     ("group_by", "[", UsageError, "--group-by"),
+     ("group_by", "(horse)", DataError, "fits none")],
+)  # fmt: skip
+def test_wrong_patterns_are_refused(lay, option, pattern, error, text):
+    with pytest.raises(error, match=text):
+        read_pictures(lay("cat.0.jpg", "dog.0.jpg"), **{"label_from": "([a-z]+)", option: pattern})
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [(["cat.0.jpg", "cat.1.jpg", "dog.0.jpg", "dog.1.jpg"], "cat, dog"),
+     (["Siamese_12.png", "Siamese_3.png", "Birman (1).png", "Birman (22).png"], "Siamese, Birman"),
+     (["001_cat.jpg", "002_dog.jpg", "3-cat.jpg", "4-dog.jpg"], "cat, dog")],
+)  # fmt: skip
+def test_the_proposed_pattern_fits_the_names(names, labels):
+    from whyconv.images.sources.suggest import suggest_pattern
+
+    assert f"(labels here: {labels})" in suggest_pattern(names)
+
+
+def test_no_pattern_is_proposed_where_none_fits():
+    from whyconv.images.sources.suggest import suggest_pattern
+
+    assert "labels here" not in suggest_pattern([f"IMG_{i}.jpg" for i in range(50)])
+    assert "labels here" not in suggest_pattern([f"{i:032x}.jpg" for i in range(50)])
+
+
+def test_select_keeps_names_labels_and_contents_together(lay):
+    pictures = read_pictures(lay("cat/1.jpg", "cat/2.jpg", "dog/1.jpg"), group_by="([0-9])")
+    for some in (
+        pictures.select(np.array([2, 0])),
+        pictures.select(np.array([False, True, True])).select(np.array([1])),
+    ):
+        assert some.names[0] == "dog/1.jpg"
+        assert some.read(0) == b"dog/1.jpg"
+        assert some.classes[some.labels[0]] == "dog"
+        assert len(some) == len(some.labels) == len(some.parts) == len(some.groups)
+    assert pictures.select(np.array([2, 0])).groups[0] == pictures.groups[2]
+
+
+def test_only_unlabeled_pictures_are_refused_unless_allowed(lay):
+    root = lay("a.jpg", "b.jpg")
+    assert read_pictures(root, require_labels=False).classes == ()
+    with pytest.raises(DataError, match=r"does not exist.*Did you mean"):
+        read_pictures(lay("cats/1.jpg") / "cat")
+    with pytest.raises(DataError, match="is a single file"):
+        read_pictures(root / "a.jpg")
+
+
+def test_real_photos(shared_data):
+    pictures = read_pictures(shared_data("flowers"))
+    assert pictures.classes == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
+    assert np.bincount(pictures.parts).tolist() == [0, 2_934, 0, 736]
+    assert (pictures.labels >= 0).all()
+    assert read_pictures(shared_data("sign_digits")).classes == tuple("0123456789")
+    with pytest.raises(DataError, match="no class folders: found 556 files"):
+        read_pictures(shared_data("zoo"))

@@ -1,7 +1,17 @@
 """Pictures and their labels, however they lie on disk: folders, labels files, tables, arrays."""
 
+from whyconv.images.sources.arrays import pictures_from_arrays
 from whyconv.images.sources.listing import PART_NAMES, Contents, Names, Pictures
 from whyconv.images.sources.reading import LAYOUTS, read_pictures
 from whyconv.images.sources.walk import list_images
 
-__all__ = ["LAYOUTS", "PART_NAMES", "Contents", "Names", "Pictures", "list_images", "read_pictures"]
+__all__ = [
+    "LAYOUTS",
+    "PART_NAMES",
+    "Contents",
+    "Names",
+    "Pictures",
+    "list_images",
+    "pictures_from_arrays",
+    "read_pictures",
+]

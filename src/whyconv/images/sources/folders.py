@@ -226,7 +226,7 @@ def _folder_notes(
 
 
 def _empty_classes(tree: Tree, shape: Shape, with_parts: bool) -> list[str]:
-    """Folders where a class is expected that hold no candidate; those around skipped runs are none."""
+    """Folders where a part or class is expected that hold no candidate; those around skipped runs are none."""
     full = {folder for path in tree.files for folder in _class_levels(path[len(shape.base) :])}
     around_runs = {run[: run.rfind("/")] for run in tree.runs if "/" in run}
     empty = []
@@ -234,9 +234,9 @@ def _empty_classes(tree: Tree, shape: Shape, with_parts: bool) -> list[str]:
         if not folder.startswith(shape.base) or folder in around_runs:
             continue
         inner = folder[len(shape.base) :]
-        is_class_level = inner.count("/") == (1 if with_parts and part_of(inner.partition("/")[0]) else 0)
-        is_part_level = with_parts and "/" not in inner and part_of(inner)
-        if (is_class_level or is_part_level) and inner not in full:
+        is_in_part = part_of(inner.partition("/")[0]) > 0
+        is_expected = is_in_part and inner.count("/") <= 1 if with_parts else "/" not in inner
+        if is_expected and inner not in full:
             empty.append(folder)
     return empty
 

@@ -1,0 +1,277 @@
+"""Arrays: .npz, .npy, HDF5 pairs, arrays in memory."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from whyconv.errors import DataError, MissingExtraError, UsageError
+from whyconv.images.sources import PART_NAMES, pictures_from_arrays, read_pictures
+
+RNG = np.random.default_rng(0)
+
+
+def shots(n, *shape):
+    """Returns n random pictures, uint8."""
+    return RNG.integers(0, 256, (n, *(shape or (6, 5, 3))), dtype=np.uint8)
+
+
+def spoken(pictures):
+    return [pictures.classes[label] if label >= 0 else None for label in pictures.labels]
+
+
+def keys(pictures):
+    return [note.key for note in pictures.notes]
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_x_and_y(tmp_path, save):
+    x = shots(4)
+    save(tmp_path / "set.npz", x=x, y=[1, 0, 10, 2], classes=["no", "yes", *"abcdefgh", "ten"])
+    pictures = read_pictures(tmp_path / "set.npz")
+    assert list(pictures.names) == ["x[0]", "x[1]", "x[2]", "x[3]"]
+    assert spoken(pictures) == ["yes", "no", "ten", "a"]
+    assert pictures.classes == ("no", "yes", "a", "ten")
+    assert pictures.layout == "arrays in set.npz"
+    assert all(np.array_equal(pictures.read(row), x[row]) for row in range(4))
+    assert pictures.stat(0) == (90, (tmp_path / "set.npz").stat().st_mtime_ns)
+    some = pictures.select(np.array([3, 1]))
+    assert np.array_equal(some.read(0), x[3])
+    assert read_pictures(tmp_path).layout == "arrays in set.npz"
+    assert read_pictures(tmp_path).skipped == ()
+
+
+def test_stored_arrays_are_mapped_not_loaded(tmp_path):
+    x = shots(50, 32, 32, 3)
+    np.savez(tmp_path / "a.npz", y=np.zeros(50, int), x=np.asfortranarray(x))
+    pictures = read_pictures(tmp_path / "a.npz")
+    assert isinstance(pictures.contents.blocks[0].rows, np.memmap)
+    assert np.array_equal(pictures.read(7), x[7])
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [("x_train y_train", "x_val y_val", "x_test y_test"), ("X_train Y_train", "X_valid Y_valid", "X_test Y_test"),
+     ("train_images train_labels", "val_images val_labels", "test_images test_labels"),
+     ("xtrain ytrain", "xdev ydev", "xtest ytest"),
+     ("train_set_x train_set_y", "dev_set_x dev_set_y", "test_set_x test_set_y")],
+)  # fmt: skip
+def test_parts_by_the_names_of_arrays(tmp_path, train, val, test):
+    arrays = {}
+    for n, names in ((3, train), (1, val), (2, test)):
+        x, y = names.split()
+        arrays |= {x: shots(n), y: np.arange(n) % 2}
+    np.savez(tmp_path / "set.npz", **arrays)
+    pictures = read_pictures(tmp_path / "set.npz")
+    assert [PART_NAMES[part] for part in pictures.parts] == ["train"] * 3 + ["validation"] + ["test"] * 2
+    assert spoken(pictures) == ["0", "1", "0", "0", "0", "1"]
+    assert pictures.names[4] == f"{test.split()[0]}[0]"
+    assert np.array_equal(pictures.read(5), arrays[test.split()[0]][1])
+
+
+def test_parts_by_the_names_of_files(tmp_path):
+    np.savez(tmp_path / "train.npz", x=shots(3), y=[0, 1, 1])
+    np.savez(tmp_path / "my_test.npz", x=shots(2), y=[0, 1])
+    pictures = read_pictures(tmp_path)
+    assert sorted(pictures.names) == ["test/x[0]", "test/x[1]", "train/x[0]", "train/x[1]", "train/x[2]"]
+    np.savez(tmp_path / "training.npz", x=shots(3), y=[0, 1, 1])
+    with pytest.raises(DataError, match=r"Two arrays hold the train images: 'x' in train.npz and 'x' in training.npz"):
+        read_pictures(tmp_path)
+
+
+def test_npy_files_beside_each_other(tmp_path):
+    x = shots(3, 4, 4)
+    np.save(tmp_path / "x_train.npy", x)
+    np.save(tmp_path / "y_train.npy", np.array([[1.0], [0.0], [1.0]]))
+    for where in (tmp_path, tmp_path / "x_train.npy"):
+        pictures = read_pictures(where)
+        assert spoken(pictures) == ["1", "0", "1"]
+        assert np.array_equal(pictures.read(2), x[2])
+
+
+@pytest.mark.parametrize(
+    ("y", "expected"),
+    [(np.array([2, 0, 1]), ["2", "0", "1"]), (np.array([[2, 0, 1]]), ["2", "0", "1"]),
+     (np.array([-1, 1, 1]), ["-1", "1", "1"]), (np.array([True, False, True]), ["1", "0", "1"]),
+     (np.eye(3)[[2, 0, 1]], ["2", "0", "1"]), (np.array(["b", "a ", ""]), ["b", "a", None]),
+     (np.array([b"caf\xc3\xa9", b"a", b"a"]), ["caf\u00e9", "a", "a"]),
+     (np.array([1.0, np.nan, 0.0]), ["1", None, "0"])],
+)  # fmt: skip
+def test_labels_as_people_write_them(y, expected):
+    assert spoken(pictures_from_arrays(shots(3), y)) == expected
+
+
+def test_order_of_numbered_classes():
+    assert pictures_from_arrays(shots(3), np.array([-1, 10, 2])).classes == ("-1", "2", "10")
+
+
+@pytest.mark.parametrize(
+    ("x", "values", "key"),
+    [(np.array([[[0.0, 0.5], [1.0, 0.25]]]), [[0.0, 0.5], [1.0, 0.25]], "array_fractions"),
+     (np.array([[[0.0, 127.5], [255.0, 1.4]]]), [[0, 128], [255, 1]], "array_eight_bit"),
+     (np.array([[[0, 7], [255, 1]]], np.int64), [[0, 7], [255, 1]], "array_eight_bit"),
+     (np.array([[[0, 7], [255, 1]]], np.uint16), [[0, 7], [255, 1]], "array_eight_bit"),
+     (np.array([[[0, 256], [65535, 1]]], np.int32), [[0, 256], [65535, 1]], "array_sixteen_bit")],
+)  # fmt: skip
+def test_pixel_values_are_understood_by_the_range_of_the_whole_array(x, values, key):
+    pictures = pictures_from_arrays(x, np.array([0]))
+    pixels = pictures.read(0)
+    assert pixels.tolist() == values
+    assert keys(pictures) == [key]
+    assert (
+        pixels.dtype == {"array_fractions": x.dtype, "array_eight_bit": np.uint8, "array_sixteen_bit": np.uint16}[key]
+    )
+
+
+def test_a_dark_picture_among_bright_ones_stays_dark():
+    x = np.zeros((2, 2, 2), np.float32)
+    x[0], x[1] = 1, 200
+    assert pictures_from_arrays(x, np.array([0, 1])).read(0).tolist() == [[1, 1], [1, 1]]
+
+
+def test_channels_first_are_moved():
+    x = shots(2, 3, 8, 9)
+    pictures = pictures_from_arrays(x, np.array([0, 1]))
+    assert np.array_equal(pictures.read(1), x[1].transpose(1, 2, 0))
+    assert keys(pictures) == ["array_channels_first"]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "text"),
+    [({"x": shots(4), "y": [0, 1]}, "x has 4 pictures but y has 2 labels"),
+     ({"x": shots(4)}, "x has no labels beside it"),
+     ({"x": np.zeros((4, 784)), "y": [0] * 4}, r"shape \(4, 784\).*save them as x.reshape\(-1, 28, 28\)"),
+     ({"x": np.zeros((4, 6, 6, 2)), "y": [0] * 4}, r"expected \(n, h, w\) or \(n, h, w, 1, 3 or 4\)"),
+     ({"x": np.full((2, 2, 2), -1.0), "y": [0, 1]}, r"values from -1 to -1.*before any normalization"),
+     ({"x": np.full((2, 2, 2), "a"), "y": [0, 1]}, "expected numbers"),
+     ({"x": shots(2), "y": [0.5, 1]}, "y holds 0.5, expected whole numbers or texts"),
+     ({"x": shots(2), "y": [0, 2], "classes": ["a", "b"]}, "y holds label 2, but 2 classes are named"),
+     ({"x": shots(2), "y": [[0, 2], [1, 1]]}, "is not one-hot"),
+     ({"x": shots(2), "y": [0, 1], "classes": ["a", "a"]}, "names a class twice"),
+     ({"arr_0": shots(2), "arr_1": [0, 1]}, r"no pictures under a known name. Found the arrays: arr_0 \(2, 6, 5, 3\)"),
+     ({"x": np.array([{}, 1], object), "y": [0, 1]}, "(Object arrays|holds Python objects)")],
+)  # fmt: skip
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_mistakes_are_named(tmp_path, arrays, text, save):
+    save(tmp_path / "set.npz", **arrays)
+    with pytest.raises(DataError, match=text):
+        read_pictures(tmp_path / "set.npz")
+
+
+def test_all_mistakes_at_once(tmp_path):
+    np.savez(tmp_path / "set.npz", x_train=shots(4), y_train=[0, 1], x_test=shots(2, 5), y_test=[0, 0.5])
+    with pytest.raises(DataError, match=r"x_train has 4 pictures.*; x_test has shape \(2, 5\).*; y_test holds 0.5"):
+        read_pictures(tmp_path / "set.npz")
+
+
+@pytest.mark.parametrize("ending", ["npz", "npy", "h5"])
+def test_damaged_files_are_named(tmp_path, ending):
+    path = tmp_path / f"x.{ending}"
+    path.write_bytes(b"PK\x03\x04 no such thing")
+    with pytest.raises(DataError, match=rf"x.{ending} cannot be read as"):
+        read_pictures(path)
+    if ending == "npz":
+        np.savez(path, x=shots(100), y=np.zeros(100))
+        path.write_bytes(path.read_bytes()[:4_000])
+        with pytest.raises(DataError, match="Is the file complete"):
+            read_pictures(path)
+
+
+def test_group_by_an_array_and_what_is_not_used(tmp_path):
+    np.savez(tmp_path / "set.npz", x=shots(3), y=[0, 1, 1], person=["a", "b", "a"], extra=[1])
+    pictures = read_pictures(tmp_path / "set.npz", group_by="person")
+    assert pictures.groups.tolist() == [0, 1, 0]
+    assert "arrays_ignored" in keys(pictures)
+    with pytest.raises(UsageError, match=r"no array 'persons' to group by. Did you mean 'person'"):
+        read_pictures(tmp_path / "set.npz", group_by="persons")
+    with pytest.raises(UsageError, match="--label-from reads file names"):
+        read_pictures(tmp_path / "set.npz", label_from="(a)")
+
+
+def test_arrays_beside_class_folders_are_told(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").write_bytes(b"x")
+    np.savez(tmp_path / "weights.npz", kernel=np.ones(3))
+    assert keys(read_pictures(tmp_path))[:2] == ["read_as_folders", "skipped"]
+    np.savez(tmp_path / "all.npz", x=shots(3), y=[0, 1, 1])
+    pictures = read_pictures(tmp_path)
+    note = pictures.notes[1]
+    assert (note.key, note.level, note.values["taken"], note.values["other"]) == (
+        "two_readings",
+        "warning",
+        "folders",
+        "arrays",
+    )
+    (tmp_path / "weights.npz").unlink()
+    assert len(read_pictures(tmp_path, layout="arrays")) == 3
+
+
+h5py = pytest.importorskip("h5py")
+
+
+def write_pair(folder):
+    x = {"train": shots(5, 4, 4, 3), "test": shots(3, 4, 4, 3)}
+    for part, y in (("train", [0, 1, 0, 1, 1]), ("test", [1, 0, 0])):
+        with h5py.File(folder / f"{part}_cats.h5", "w") as file:
+            file[f"{part}_set_x"], file[f"{part}_set_y"] = x[part], y
+            file["list_classes"] = np.array([b"non-cat", b"cat"])
+    return x
+
+
+def test_the_courses_pair_from_folder_or_either_file(tmp_path):
+    x = write_pair(tmp_path)
+    with h5py.File(tmp_path / "unrelated_test.h5", "w") as file:
+        file["test_set_x"], file["test_set_y"] = shots(1, 4, 4, 3), [0]
+    for where in (tmp_path / "train_cats.h5", tmp_path / "test_cats.h5"):
+        pictures = read_pictures(where)
+        assert pictures.classes == ("non-cat", "cat")
+        assert np.bincount(pictures.parts).tolist() == [0, 5, 0, 3]
+        assert spoken(pictures)[:2] == ["non-cat", "cat"]
+        assert np.array_equal(pictures.read(6), x["test"][1])
+        assert pictures.names[6] == "test_set_x[1]"
+    (tmp_path / "unrelated_test.h5").unlink()
+    assert len(read_pictures(tmp_path)) == 8
+
+
+def test_contents_can_be_sent_to_another_process(tmp_path):
+    x = write_pair(tmp_path)
+    pictures = read_pictures(tmp_path)
+    pictures.read(0)
+    again = pickle.loads(pickle.dumps(pictures))
+    assert np.array_equal(again.read(4), x["train"][4])
+
+
+def test_hdf5_groups_and_outside_data(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["train/x"], file["train/y"] = shots(2), [0, 1]
+        file["test/images"], file["test/labels"] = shots(1), [1]
+    assert np.bincount(read_pictures(tmp_path / "a.h5").parts).tolist() == [0, 2, 0, 1]
+    layout = h5py.VirtualLayout((2, 6, 5, 3), np.uint8)
+    layout[:] = h5py.VirtualSource(tmp_path / "a.h5", "train/x", (2, 6, 5, 3))
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file.create_virtual_dataset("x", layout)
+        file["y"] = [0, 1]
+    with pytest.raises(DataError, match="lies in other files"):
+        read_pictures(tmp_path / "b.h5")
+
+
+def test_without_h5py_the_extra_is_named(tmp_path, monkeypatch):
+    write_pair(tmp_path)
+    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
+    with pytest.raises(MissingExtraError, match=r"Reading HDF5 needs.*whyconv\[tables\]"):
+        read_pictures(tmp_path)
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").write_bytes(b"x")
+    assert read_pictures(tmp_path).classes == ("cat", "dog")
+
+
+def test_the_courses_own_pair(shared_data):
+    pictures = read_pictures(shared_data("catvnoncat") / "test_catvnoncat.h5")
+    assert np.bincount(pictures.parts).tolist() == [0, 209, 0, 50]
+    assert pictures.classes == ("non-cat", "cat")
+    with h5py.File(shared_data("catvnoncat") / "test_catvnoncat.h5") as file:
+        assert np.array_equal(pictures.read(258), file["test_set_x"][49])
+        assert pictures.labels[209:].tolist() == file["test_set_y"][:].tolist()
+    assert pictures.read(0).shape == (64, 64, 3)
