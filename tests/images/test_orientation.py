@@ -6,7 +6,7 @@ from PIL import Image, ImageOps
 
 from drawn_pictures import encode, exif_block, photo
 from whyconv.images.decode import decode, read_header
-from whyconv.images.orientation import read_orientation, turn
+from whyconv.images.orientation import read_orientation, turn, turn_box
 from whyconv.images.prepare import PicturePolicy, prepare
 
 # Where the stored pixel (row r, column c) belongs in the upright picture of h rows and w columns, from the
@@ -99,6 +99,16 @@ def test_turned_photos_stand_like_the_others_of_their_series(shared_data):
         small = prepare(path.read_bytes(), policy)
         distances = [np.abs(others - np.rot90(small, turn).astype(int)).mean(axis=(1, 2, 3)).min() for turn in range(4)]
         assert np.argmin(distances) == 0
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_box_is_where_the_picture_went(orientation):
+    stored = np.zeros((8, 10, 1), np.uint8)
+    stored[:6, :9] = 1
+    turned = turn(stored, orientation)
+    rows, columns = np.nonzero(turned[:, :, 0])
+    expected = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    assert turn_box(9, 6, turned, orientation) == expected
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
