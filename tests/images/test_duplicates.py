@@ -210,7 +210,10 @@ def test_copies_of_real_photos_are_found(shared_data, tmp_path, name):
     for number, image in enumerate(planted(shared_data, name, 60)):
         files[f"{number:03}/original.png"] = png(image)
         made = [*copies(image, number), ("cropped by 10 %", jpeg(cropped(image, 0.1, number), 85))]
-        made += [("mirrored", jpeg(ImageOps.mirror(image), 85)), ("mirrored", jpeg(ImageOps.mirror(resized(image, 0.7))))]
+        made += [
+            ("mirrored", jpeg(ImageOps.mirror(image), 85)),
+            ("mirrored", jpeg(ImageOps.mirror(resized(image, 0.7)))),
+        ]
         for place, (kind, content) in enumerate(made):
             files[f"{number:03}/{place}.jpg"] = content
             kinds[f"{number:03}/{place}.jpg"] = kind

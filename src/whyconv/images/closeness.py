@@ -106,14 +106,23 @@ def confirm(
     keep = _accepted(coarse, _MAX_COARSE_ERROR, _MAX_COARSE_WORST)
     originals, suspects = originals[keep], suspects[keep]
     motions = np.concatenate([part.motion for part in coarse])[keep] if coarse else np.zeros((0, 4), np.float32)
-    fine = []
-    for part in _batches(len(originals)):
-        moving = closeups.take(originals[part])
-        moving = moving[:, :, ::-1] if is_mirrored else moving
-        fine.append(lay_over(moving, closeups.take(suspects[part]), start=motions[part], num_steps=5))
+    fine = [
+        _look_closely(closeups, originals[part], suspects[part], motions[part], is_mirrored)
+        for part in _batches(len(originals))
+    ]
     keep = _accepted(fine, _MAX_ERROR, _MAX_WORST)
     errors = np.concatenate([part.error for part in fine]) if fine else np.zeros(0, np.float32)
     return originals[keep], suspects[keep], errors[keep]
+
+
+def _look_closely(
+    closeups: Closeups, originals: np.ndarray, suspects: np.ndarray, motion: np.ndarray, is_mirrored: bool
+) -> Fit:
+    """Lays the pictures themselves over each other: by brightness, and then compares in color."""
+    moving, fixed = closeups.take(originals), closeups.take(suspects)
+    moving = moving[:, :, ::-1] if is_mirrored else moving
+    gray = lay_over(moving.mean(3, keepdims=True), fixed.mean(3, keepdims=True), start=motion, num_steps=3)
+    return lay_over(moving, fixed, start=gray.motion, num_steps=0)
 
 
 def _centered_halves(thumbnails: np.ndarray) -> np.ndarray:

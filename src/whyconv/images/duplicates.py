@@ -24,7 +24,7 @@ _VERSION = "1"
 MIN_NEAR_SIDE = 32
 # Gray levels of detail beyond smooth shading, below which there is nothing to compare but the exact pixels.
 _MIN_DETAIL = 2.0
-_BLOCK = 1024
+_BLOCK = 256
 
 
 @dataclass(frozen=True, eq=False)
