@@ -161,6 +161,14 @@ def test_a_graph_that_onnxruntime_refuses_is_a_model_file_error(tmp_path: Path, 
     assert capfd.readouterr().err == ""
 
 
+def test_the_runtime_says_nothing_on_its_own(tmp_path: Path, capfd) -> None:
+    model = make_model(make_metadata())
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(3, np.float32), "unused"))
+    onnx.save(model, tmp_path / "m.onnx")
+    open_recognizer(tmp_path / "m.onnx")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_prediction_prints_as_one_line(recognizer: Recognizer) -> None:
     red = np.full((8, 8, 3), (255, 0, 0), np.uint8)
     assert str(recognizer.predict(red)) == "[0]   red 1.00   green 0.00   blue 0.00"

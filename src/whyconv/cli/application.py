@@ -50,14 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _on_sigterm)
     try:
         app(args=words, prog_name="whyconv")
-    except BrokenPipeError:
-        _drop_stdout()
-        sys.exit(1)
     except Exception as error:
         if has_traceback:
             raise
         print_error(error)
         sys.exit(error.exit_code if isinstance(error, WhyconvError) else 1)
+    finally:
+        _flush()
 
 
 def _print_version(is_asked: bool) -> None:
@@ -104,6 +103,9 @@ def _on_sigterm(*_: object) -> None:
     raise StoppedError("Stopped by SIGTERM.", exit_code=143)
 
 
-def _drop_stdout() -> None:
-    """Points stdout nowhere after its reader has gone, so that closing it at exit does not fail again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _flush() -> None:
+    """Writes out what is left; where the reader has gone (``| head``), that is no failure to speak of."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
