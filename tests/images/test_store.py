@@ -1,0 +1,294 @@
+"""Prepared pixels on disk: right, found again, made anew where content changed, whole whatever happens."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from scenes import jpeg, pictures_of, png, scene
+from whyconv.errors import StorageError
+from whyconv.images import store as store_file
+from whyconv.images.prepare import PicturePolicy, prepare
+from whyconv.images.sources import read_pictures
+from whyconv.images.store import open_store
+
+POLICY = PicturePolicy(side=24, channels=3)
+
+
+def eight(tmp_path):
+    files = {f"{c}/{i}.jpg": jpeg(scene(i + 10 * (c == "b"))) for c in "ab" for i in range(4)}
+    return pictures_of(tmp_path / "data", files)
+
+
+def opened(tmp_path, pictures=None, policy=POLICY, **options):
+    pictures = read_pictures(tmp_path / "data") if pictures is None else pictures
+    return open_store(pictures, policy, folder=tmp_path / "cache", **options)
+
+
+def expected(pictures, policy=POLICY):
+    return np.stack([prepare(pictures.read(index), policy) for index in range(len(pictures))])
+
+
+@pytest.mark.parametrize(
+    "policy", [POLICY, PicturePolicy(side=16, channels=1), PicturePolicy(side=9, channels=3, fit="stretch")]
+)
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_pixels_are_those_that_prepare_gives(tmp_path, policy, num_threads):
+    pictures = eight(tmp_path)
+    found = opened(tmp_path, pictures, policy, num_threads=num_threads)
+    assert np.array_equal(found.pixels, expected(pictures, policy))
+    assert found.pixels.dtype == np.uint8
+    assert found.readable.all()
+    assert found.num_decoded == 8
+
+
+def test_pixels_are_mapped_and_cannot_be_changed(tmp_path):
+    pictures = eight(tmp_path)
+    for found in (opened(tmp_path, pictures), opened(tmp_path, pictures)):
+        assert isinstance(found.pixels, np.memmap)
+        with pytest.raises(ValueError, match="read-only"):
+            found.pixels[0] = 0
+
+
+def test_a_second_opening_reads_no_picture(tmp_path, monkeypatch):
+    pictures = eight(tmp_path)
+    first = opened(tmp_path, pictures)
+    files = {path: path.stat().st_mtime_ns for path in first.path.iterdir()}
+    again = read_pictures(tmp_path / "data")
+    monkeypatch.setattr(type(again), "read", lambda self, index: pytest.fail("a picture was read"))
+    second = opened(tmp_path, again)
+    assert second.num_decoded == 0
+    assert np.array_equal(first.pixels, second.pixels)
+    assert {path: path.stat().st_mtime_ns for path in first.path.iterdir()} == files
+
+
+def test_a_touched_file_keeps_its_pixels_and_is_read_once(tmp_path, monkeypatch):
+    pictures = eight(tmp_path)
+    first = opened(tmp_path, pictures)
+    os.utime(tmp_path / "data" / "a" / "2.jpg", ns=(5, 5))
+    reads = []
+    read = type(pictures).read
+    monkeypatch.setattr(type(pictures), "read", lambda self, index: reads.append(index) or read(self, index))
+    monkeypatch.setattr(store_file, "prepare", lambda *_: pytest.fail("a picture was decoded"))
+    second = opened(tmp_path, pictures)
+    assert (reads, second.num_decoded) == ([2], 0)
+    assert np.array_equal(first.pixels, second.pixels)
+    opened(tmp_path, pictures)
+    assert reads == [2]
+
+
+def test_a_changed_file_is_decoded_again_and_no_other(tmp_path):
+    opened(tmp_path, eight(tmp_path))
+    (tmp_path / "data" / "b" / "1.jpg").write_bytes(jpeg(scene(99)))
+    pictures = read_pictures(tmp_path / "data")
+    second = opened(tmp_path, pictures)
+    assert second.num_decoded == 1
+    assert np.array_equal(second.pixels, expected(pictures))
+    # The pixels that were replaced take no room any more.
+    assert len(list(second.path.iterdir())) == 2
+
+
+def test_a_change_that_keeps_the_size_is_seen_by_its_time(tmp_path):
+    def block(level):
+        return png(scene(1)) + bytes([level]) * 10
+
+    pictures = pictures_of(tmp_path / "data", {"a/1.png": block(1), "b/2.png": png(scene(2))})
+    opened(tmp_path, pictures)
+    path = tmp_path / "data" / "a" / "1.png"
+    size = path.stat().st_size
+    path.write_bytes(block(2))
+    os.utime(path, ns=(7, 7))
+    assert path.stat().st_size == size
+    assert opened(tmp_path, pictures).num_decoded == 1
+
+
+def test_added_removed_and_reordered_pictures_keep_their_own_pixels(tmp_path):
+    opened(tmp_path, eight(tmp_path))
+    (tmp_path / "data" / "a" / "0.jpg").unlink()
+    (tmp_path / "data" / "a" / "00 new.jpg").write_bytes(jpeg(scene(55)))
+    pictures = read_pictures(tmp_path / "data")
+    second = opened(tmp_path, pictures)
+    assert second.num_decoded == 1
+    assert np.array_equal(second.pixels, expected(pictures))
+    turned = pictures.select(np.array([5, 2, 7]))
+    third = opened(tmp_path, turned)
+    assert third.num_decoded == 0
+    assert np.array_equal(third.pixels, expected(turned))
+
+
+def test_unreadable_pictures_are_zeros_with_a_reason_and_are_not_tried_in_vain(tmp_path):
+    files = {"a/1.png": png(scene(1)), "b/2.png": b"broken", "b/3.png": png(scene(3))}
+    first = opened(tmp_path, pictures_of(tmp_path / "data", files))
+    second = opened(tmp_path)
+    for found in (first, second):
+        assert found.readable.tolist() == [True, False, True]
+        assert list(found.reasons) == [1]
+        assert not found.pixels[1].any()
+    assert second.num_decoded == 0
+    (tmp_path / "data" / "b" / "2.png").write_bytes(png(scene(2)))
+    third = opened(tmp_path)
+    assert (third.readable.all(), third.reasons, third.num_decoded) == (True, {}, 1)
+
+
+def test_another_policy_has_a_store_of_its_own(tmp_path):
+    pictures = eight(tmp_path)
+    other = PicturePolicy(side=24, channels=3, letterbox_fill=0)
+    assert opened(tmp_path, pictures).path != opened(tmp_path, pictures, other).path
+    assert opened(tmp_path, pictures, other).num_decoded == 0
+
+
+def test_arrays_changed_in_place_are_noticed(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 24, 24, 3), np.uint8)
+    np.savez(tmp_path / "set.npz", x=pixels, y=np.arange(6) % 2)
+    assert np.array_equal(opened(tmp_path, read_pictures(tmp_path / "set.npz")).pixels, pixels)
+    pixels[3] = 7
+    time.sleep(0.01)
+    np.savez(tmp_path / "set.npz", x=pixels, y=np.arange(6) % 2)
+    second = opened(tmp_path, read_pictures(tmp_path / "set.npz"))
+    assert second.num_decoded == 1
+    assert np.array_equal(second.pixels, pixels)
+
+
+def test_no_pictures_make_an_empty_store(tmp_path):
+    nothing = eight(tmp_path).select(np.zeros(0, np.int64))
+    for _ in range(2):
+        assert opened(tmp_path, nothing).pixels.shape == (0, 24, 24, 3)
+
+
+@pytest.mark.parametrize("damage", ["index cut short", "pixels cut short", "pixels gone", "index gone"])
+def test_a_damaged_store_is_made_anew(tmp_path, damage):
+    pictures = eight(tmp_path)
+    first = opened(tmp_path, pictures)
+    pixels = next(first.path.glob("pixels-*"))
+    what, _, how = damage.partition(" ")
+    target = pixels if what == "pixels" else first.path / "index.npz"
+    if how == "gone":
+        target.unlink()
+    else:
+        target.write_bytes(target.read_bytes()[:-100])
+    second = opened(tmp_path, pictures)
+    assert second.num_decoded == 8
+    assert np.array_equal(second.pixels, expected(pictures))
+
+
+def test_the_size_is_said_before_anything_is_written(tmp_path):
+    events = []
+
+    def listen(event):
+        events.append((event, (tmp_path / "cache").exists()))
+
+    opened(tmp_path, eight(tmp_path), notify=listen)
+    note, was_written = events[0]
+    assert note.key == "store_size"
+    assert note.values["num_bytes"] == 8 * 24 * 24 * 3
+    assert note.values["free_bytes"] > 0
+    assert not was_written
+    last = events[-1][0]
+    assert (last.stage, last.done, last.total) == ("store", 8, 8)
+
+
+def test_a_full_disk_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    pictures = eight(tmp_path)
+    free = store_file.RESERVE_BYTES + 8 * 24 * 24 * 3 - 1
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    with pytest.raises(StorageError, match=r"only 200 MB.*--store DIR.*--size N \(now 24\)"):
+        opened(tmp_path, pictures)
+    assert not (tmp_path / "cache").exists()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free + 1))
+    assert opened(tmp_path, pictures).num_decoded == 8
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "cache").write_text("a file, not a folder")
+    with pytest.raises(StorageError, match="--store DIR"):
+        opened(tmp_path, eight(tmp_path))
+
+
+def test_an_error_while_building_leaves_the_old_store_whole(tmp_path, monkeypatch):
+    first = opened(tmp_path, eight(tmp_path))
+    before = first.pixels.copy()
+    (tmp_path / "data" / "b" / "0.jpg").write_bytes(jpeg(scene(99)))
+    os.utime(tmp_path / "data" / "b" / "0.jpg", ns=(9, 9))
+    monkeypatch.setattr(store_file, "prepare", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        opened(tmp_path)
+    assert len(list(first.path.iterdir())) == 2
+    assert np.array_equal(first.pixels, before)
+    monkeypatch.undo()
+    assert opened(tmp_path).num_decoded == 1
+
+
+BUILD = """
+import sys, json, time
+from pathlib import Path
+import numpy as np
+from whyconv.images import store
+from whyconv.images.prepare import PicturePolicy
+from whyconv.images.sources import read_pictures
+data, cache, pause = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
+decode = store._decode
+store._decode = lambda job, row: (time.sleep(pause), decode(job, row))[1]
+found = store.open_store(read_pictures(data), PicturePolicy(side=24, channels=3), folder=cache, num_threads=1)
+print(json.dumps([found.num_decoded, int(found.pixels.astype(np.int64).sum())]))
+"""
+
+
+def start_building(tmp_path, pause):
+    command = [sys.executable, "-c", BUILD, str(tmp_path / "data"), str(tmp_path / "cache"), str(pause)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_process_killed_while_building_leaves_no_half_store(tmp_path):
+    pictures = eight(tmp_path)
+    process = start_building(tmp_path, 0.5)
+    folder = tmp_path / "cache" / "pixels"
+    deadline = time.monotonic() + 30
+    while not (folder.exists() and list(folder.glob("*/.pixels-*"))) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    leftovers = list(folder.glob("*/.pixels-*"))
+    assert leftovers
+    assert not list(folder.glob("*/index.npz"))
+    found = opened(tmp_path, pictures)
+    assert np.array_equal(found.pixels, expected(pictures))
+    assert leftovers[0].exists()
+    # Nobody has written to it for two hours: the next that builds here removes it.
+    os.utime(leftovers[0], (time.time() - 7200, time.time() - 7200))
+    (tmp_path / "data" / "a" / "0.jpg").write_bytes(jpeg(scene(70)))
+    opened(tmp_path)
+    assert not leftovers[0].exists()
+
+
+def test_two_processes_at_once_build_the_same_store(tmp_path):
+    pictures = eight(tmp_path)
+    processes = [start_building(tmp_path, 0.03) for _ in range(3)]
+    results = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+    total = int(expected(pictures).astype(np.int64).sum())
+    assert [result[1] for result in results] == [total] * 3
+    assert opened(tmp_path, pictures).num_decoded == 0
+    assert np.array_equal(opened(tmp_path, pictures).pixels, expected(pictures))
+
+
+def test_an_open_store_outlives_its_replacement(tmp_path):
+    first = opened(tmp_path, eight(tmp_path))
+    before = first.pixels.copy()
+    (tmp_path / "data" / "a" / "0.jpg").write_bytes(jpeg(scene(99)))
+    opened(tmp_path)
+    assert np.array_equal(first.pixels, before)
+
+
+def test_a_store_of_thousands_opens_at_once(shared_data, tmp_path):
+    pictures = read_pictures(shared_data("flowers"))
+    opened(tmp_path, pictures, PicturePolicy(side=8, channels=3))
+    start = time.perf_counter()
+    found = opened(tmp_path, pictures, PicturePolicy(side=8, channels=3))
+    assert time.perf_counter() - start < 0.5
+    assert (len(found.pixels), found.num_decoded) == (3670, 0)
