@@ -175,9 +175,9 @@ def test_a_reader_that_has_gone_is_no_stack_trace(repeated: int, model: Path, in
     reader, writer = os.pipe()
     os.close(reader)
     words = ["predict", str(model), *[str(inbox)] * repeated]
-    done = subprocess.run(
-        [sys.executable, "-m", "whyconv", *words], check=False, stdout=writer, stderr=subprocess.PIPE, timeout=60
-    )
+    command = [sys.executable, "-m", "whyconv", *words]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(command, check=False, stdout=writer, stderr=subprocess.PIPE, env=environment, timeout=60)
     os.close(writer)
     assert done.stderr == b""
 
