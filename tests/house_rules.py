@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "model_file": ("images",),
     "recognizer": ("images", "model_file", "predictions"),
     "report": (),
-    "training": ("nets", "images"),
+    "training": ("nets", "images", "inspection"),
     "measures": ("counting", "nets.layers", "nets.twins", "images"),
     "export": ("nets", "training", "measures", "counting", "recognizer", "model_file", "images"),
     "study": ("training", "nets", "measures", "counting", "images"),
@@ -30,7 +30,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "show": (),
     "inspection": ("images",),
     "progress": ("show",),
-    "workflow": ("images", "nets", "training", "measures", "study", "export", "report", "recognizer", "model_file"),
+    "scoring": ("images", "inspection", "training", "recognizer", "model_file"),
+    "planning": ("images", "nets", "training"),
+    "finishing": ("images", "nets", "training", "export", "report", "scoring", "planning", "recognizer", "model_file"),
+    "workflow": (
+        *("images", "inspection", "nets", "training", "measures", "study", "export", "report"),
+        *("planning", "finishing", "scoring", "recognizer", "model_file"),
+    ),
     "estimator": ("workflow", "recognizer"),
     "cli": ("*",),
     "__main__": ("cli",),
@@ -41,7 +47,10 @@ GROUND_OF = {"report": ("results", "texts", "files")}
 
 TORCH_FREE = (*GROUND_FLOOR, "images", "counting", "predictions", "model_file", "recognizer", "inspection", "web")
 
-_TORCH_HALF = ("nets", "training", "measures", "study", "export", "workflow", "estimator")
+_TORCH_HALF = (
+    *("nets", "training", "measures", "study", "export"),
+    *("planning", "finishing", "scoring", "workflow", "estimator"),
+)
 # Package of others -> the parts that may import it.
 USED_BY: dict[str, tuple[str, ...]] = {
     "torch": (*_TORCH_HALF, "cli"),
