@@ -32,7 +32,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "progress": ("show",),
     "scoring": ("images", "inspection", "training", "recognizer", "model_file"),
     "planning": ("images", "nets", "training"),
-    "finishing": ("images", "nets", "training", "export", "report", "scoring", "planning", "recognizer", "model_file"),
+    "finishing": (
+        *("images", "nets", "training", "export", "report"),
+        *("scoring", "planning", "recognizer", "model_file", "predictions"),
+    ),
     "workflow": (
         *("images", "inspection", "nets", "training", "measures", "study", "export", "report"),
         *("planning", "finishing", "scoring", "recognizer", "model_file"),
