@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whyconv.errors import UsageError
-from whyconv.predictions import as_json, escape_formula, margin, writing_predictions
+from whyconv.predictions import as_json, escape_formula, margin, text_cell, writing_predictions
 from whyconv.results import Prediction, RankedLabel
 
 
@@ -88,6 +89,13 @@ def test_cells_that_a_spreadsheet_would_run_are_quoted(start: str, tmp_path: Pat
     with write(tmp_path / "p.csv", rows).open(encoding="utf-8", newline="") as file:
         first, second = csv.DictReader(file)
     assert first["path"] == first["label"] == second["error"] == "'" + start
+
+
+@given(st.lists(st.text(), min_size=1))
+def test_cells_read_back_as_the_csv_module_reads_them(texts: list[str]) -> None:
+    line = ",".join(["", *map(text_cell, texts)]) + "\r\n"
+    (row,) = csv.reader(io.StringIO(line, newline=""), strict=True)
+    assert row[1:] == [escape_formula(text) for text in texts]
 
 
 @given(st.text())

@@ -8,7 +8,6 @@ written as ``\udcXX``.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -86,14 +85,23 @@ def escape_formula(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
+def text_cell(text: str) -> str:
+    """Returns ``text`` as a CSV cell: quoted where the form asks for it, and never a formula.
+
+    References:
+        RFC 4180, *Common Format and MIME Type for CSV Files*, section 2.
+    """
+    cell = escape_formula(_as_utf8(text))
+    return '"' + cell.replace('"', '""') + '"' if any(letter in cell for letter in ',"\r\n') else cell
+
+
 @contextmanager
 def _csv(path: Path, top: int) -> Iterator[Callable[[Row], None]]:
     with writing(path) as file, _as_text(file) as text:
-        writer = csv.writer(text)
-        writer.writerow(_columns(top))
+        text.write(",".join(_columns(top)) + "\r\n")
 
         def write_row(row: Row) -> None:
-            writer.writerow(escape_formula(value) if isinstance(value, str) else value for value in row.values())
+            text.write(",".join(map(_cell, row.values())) + "\r\n")
 
         yield write_row
 
@@ -141,6 +149,10 @@ def _as_text(file: IO[bytes]) -> Iterator[io.TextIOWrapper]:
 
 def _columns(top: int) -> list[str]:
     return list(as_row(Prediction(name="", labels=[]), top))
+
+
+def _cell(value: str | float | None) -> str:
+    return text_cell(value) if isinstance(value, str) else "" if value is None else f"{value:.6g}"
 
 
 def _dump(row: Row) -> str:

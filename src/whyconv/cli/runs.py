@@ -75,8 +75,8 @@ def train(  # noqa: PLR0913, PLR0917
         _refuse(given, "--config")
         _train_from_file(config, language, as_json)
     elif resume is not None:
-        _refuse({name: value for name, value in given.items() if name != "epochs"}, "--resume")
-        _resume(resume, epochs, language, as_json)
+        _refuse(given, "--resume")
+        _resume(resume, language, as_json)
 
 
 def evaluate(
@@ -97,9 +97,7 @@ def evaluate(
         from whyconv import workflow
     language = texts.language(lang)
     with listening(language) as notify:
-        summary = workflow.evaluate(
-            run, pictures, notify, layout=layout or "auto", label_from=label_from, language=language
-        )
+        summary = workflow.evaluate(run, pictures, notify, layout=layout or "auto", label_from=label_from)
     _show(summary, language, as_json)
 
 
@@ -123,11 +121,11 @@ def _train_from_file(config: Path, language: str, as_json: bool) -> None:
     _show(summary, language, as_json)
 
 
-def _resume(run: Path, epochs: int | None, language: str, as_json: bool) -> None:
+def _resume(run: Path, language: str, as_json: bool) -> None:
     with needing_extra("Training", "train"):
         from whyconv import workflow
     with listening(language) as notify:
-        summary = workflow.resume(run, notify, epochs=epochs)
+        summary = workflow.resume(run, notify)
     _show(summary, language, as_json)
 
 
