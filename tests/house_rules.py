@@ -32,8 +32,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "progress": ("show",),
     "scoring": ("images", "inspection", "training", "recognizer", "model_file"),
     "planning": ("images", "nets", "training"),
+    "reporting": ("training", "planning", "report"),
     "finishing": (
-        *("images", "nets", "training", "export", "report"),
+        *("images", "nets", "training", "export", "reporting"),
         *("scoring", "planning", "recognizer", "model_file", "predictions"),
     ),
     "workflow": (
@@ -52,7 +53,7 @@ TORCH_FREE = (*GROUND_FLOOR, "images", "counting", "predictions", "model_file", 
 
 _TORCH_HALF = (
     *("nets", "training", "measures", "study", "export"),
-    *("planning", "finishing", "scoring", "workflow", "estimator"),
+    *("planning", "finishing", "reporting", "scoring", "workflow", "estimator"),
 )
 # Package of others -> the parts that may import it.
 USED_BY: dict[str, tuple[str, ...]] = {
