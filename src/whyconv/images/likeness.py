@@ -15,7 +15,7 @@ import numpy as np
 _TILES = 8
 _DAMPING = 1e-4
 # Motion: shift and stretch along x, then along y; light: gain and offset.
-_AT_REST = np.array([0, 1, 0, 1], np.float32)
+AT_REST = np.array([0, 1, 0, 1], np.float32)
 _LEAST, _MOST = np.array([-0.4, 0.7, -0.4, 0.7], np.float32), np.array([0.4, 1.4, 0.4, 1.4], np.float32)
 _SAME_LIGHT = np.array([1, 0], np.float32)
 # Gray levels at which a camera or an editor has lost what was there.
@@ -63,7 +63,7 @@ def lay_over(moving: np.ndarray, fixed: np.ndarray, *, start: np.ndarray | None 
     """
     num_pairs = len(moving)
     planes_moving, planes_fixed = _planes(moving), _planes(fixed)
-    motion = np.tile(_AT_REST, (num_pairs, 1)) if start is None else start.astype(np.float32)
+    motion = np.tile(AT_REST, (num_pairs, 1)) if start is None else start.astype(np.float32)
     light = np.tile(_SAME_LIGHT, (num_pairs, 1))
     for _ in range(num_steps):
         warped, weight = _warp(planes_moving, motion)
