@@ -50,6 +50,7 @@ class Metadata(BaseModel):
         network: Name of the network.
         version: The whyconv that wrote the file.
         parts: Number of pictures in each part of the data it was made from.
+        views: Which views of a picture the answer averages; the averaging is inside the graph.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -61,6 +62,7 @@ class Metadata(BaseModel):
     network: str = ""
     version: str = ""
     parts: dict[str, Any] = Field(default_factory=dict)
+    views: tuple[Literal["upright", "mirrored"], ...] = ("upright",)
 
     @model_validator(mode="after")
     def _names_differ(self) -> Metadata:

@@ -1,0 +1,214 @@
+"""A trained network as one ONNX file that takes uint8 pixels, and the proof that it answers the same."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from whyconv import __version__, files
+from whyconv.errors import ModelFileError
+from whyconv.images.prepare import PicturePolicy
+from whyconv.model_file import METADATA_KEY, Metadata
+from whyconv.recognizer import Recognizer
+from whyconv.results import Parity
+from whyconv.settings import NetworkPlan
+
+TOLERANCE = 1e-4
+_PARITY_BATCH = 256
+
+
+class Answering(nn.Module):
+    """Pixels in, probabilities and features out: what is written to the file.
+
+    Args:
+        network: Maps normalized pictures (n, c, side, side) to logits (n, classes).
+        plan: Statistics for normalization, and whether the mirror image is looked at too.
+        temperature: What logits are divided by, > 0.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, plan: NetworkPlan, temperature: float) -> None:
+        super().__init__()
+        self.network = network
+        self.temperature = temperature
+        self.mirror_views = plan.mirror_views
+        self.register_buffer("mean", torch.tensor(plan.mean, dtype=torch.float32).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(plan.std, dtype=torch.float32).view(1, -1, 1, 1))
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps pixels uint8 (n, side, side, c) to probabilities (n, classes) and features (n, d)."""
+        x = (pixels.permute(0, 3, 1, 2).to(torch.float32) - self.mean) / self.std
+        logits, features = self._look(torch.cat([x, x.flip(3)]) if self.mirror_views else x)
+        if self.mirror_views:
+            logits, features = _mean_of_views(logits), _mean_of_views(features)
+        return torch.softmax(logits / self.temperature, dim=1), features
+
+    def _look(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and features; of a network that does not name its features, the logits are taken."""
+        features, head = getattr(self.network, "features", None), getattr(self.network, "head", None)
+        if callable(features) and isinstance(head, nn.Module):
+            found = features(x)
+            if found.ndim == 2:
+                return head(found), found
+        logits = self.network(x)
+        return logits, logits
+
+
+def _mean_of_views(values: Tensor) -> Tensor:
+    """The mean of the upright half and the mirrored half of a doubled batch."""
+    return values.view(2, -1, values.shape[1]).mean(dim=0)
+
+
+def export(path: Path, network: nn.Module, metadata: Metadata, plan: NetworkPlan) -> None:
+    """Writes ``model.onnx``: one file, dynamic number of pictures, everything inside.
+
+    Args:
+        path: Where to.
+        network: The trained network; put in evaluation mode.
+        metadata: Class names, picture policy, temperature, versions.
+        plan: What the network was built with.
+
+    Raises:
+        ModelFileError: torch cannot express the network in ONNX.
+    """
+    model = _to_onnx(Answering(network, plan, metadata.temperature).eval(), plan)
+    _describe(model, {METADATA_KEY: metadata.model_dump_json()})
+    onnx.checker.check_model(model, full_check=True)
+    files.write_bytes(path, model.SerializeToString())
+
+
+def export_maps(path: Path, model_path: Path) -> None:
+    """Writes ``why.onnx``: the same network with every layer's map as an output more, named as in ``layers.json``.
+
+    Where the answer averages both orientations, the maps have 2 n rows: n upright ones, then n mirrored ones.
+    """
+    model = onnx.shape_inference.infer_shapes(onnx.load(model_path, load_external_data=False))
+    shapes = {info.name: info for info in model.graph.value_info}
+    known = {output.name for output in model.graph.output}
+    for node in _layers(model):
+        name = node.output[0]
+        if name in shapes and name not in known:
+            model.graph.output.append(shapes[name])
+            known.add(name)
+    onnx.checker.check_model(model, full_check=True)
+    files.write_bytes(path, model.SerializeToString())
+
+
+def describe_layers(model_path: Path) -> list[dict[str, Any]]:
+    """What ``layers.json`` holds: name of the map, kind, kernel, stride, padding and output shape of every layer.
+
+    Shapes are those of one picture, without the batch; what a layer does not have is left out.
+    """
+    model = onnx.shape_inference.infer_shapes(onnx.load(model_path, load_external_data=False))
+    shapes = {
+        info.name: [place.dim_value for place in info.type.tensor_type.shape.dim[1:]]
+        for info in (*model.graph.value_info, *model.graph.output)
+    }
+    return [_layer_row(node, shapes.get(node.output[0])) for node in _layers(model)]
+
+
+def compare(recognizer: Recognizer, network: nn.Module, plan: NetworkPlan, pixels: NDArray[np.uint8]) -> Parity:
+    """Asks torch and the exported file about the same pictures, uint8 (n, side, side, c)."""
+    answering = Answering(network, plan, recognizer.metadata.temperature).eval()
+    num_same, largest = 0, 0.0
+    for start in range(0, len(pixels), _PARITY_BATCH):
+        batch = np.ascontiguousarray(pixels[start : start + _PARITY_BATCH])
+        with torch.inference_mode():
+            expected = answering(torch.from_numpy(batch))[0].numpy()
+        found = recognizer.run(batch).probabilities
+        num_same += int((expected.argmax(1) == found.argmax(1)).sum())
+        largest = max(largest, float(np.abs(expected - found).max()))
+    return Parity(n=len(pixels), num_same_answer=num_same, largest_difference=largest, tolerance=TOLERANCE)
+
+
+def _to_onnx(answering: nn.Module, plan: NetworkPlan) -> onnx.ModelProto:
+    example = torch.zeros((2, plan.side, plan.side, plan.in_channels), dtype=torch.uint8)
+    exporter_log = logging.getLogger("torch.onnx")
+    level = exporter_log.level
+    exporter_log.setLevel(logging.ERROR)
+    try:
+        # The exporter speaks to its own developers; what a person must know is in the error below.
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                answering,
+                (example,),
+                dynamo=True,
+                external_data=False,
+                input_names=["pixels"],
+                output_names=["probabilities", "features"],
+                dynamic_shapes={"pixels": {0: torch.export.Dim("n", min=1)}},
+                verbose=False,
+            )
+    except Exception as error:  # every exporter pass has errors of its own kind
+        reason = str(error).strip().splitlines()[0]
+        raise ModelFileError(
+            f"The network cannot be written as ONNX: {reason}. Its weights are in model.safetensors."
+        ) from error
+    finally:
+        exporter_log.setLevel(level)
+    assert program is not None
+    return program.model_proto
+
+
+def _describe(model: onnx.ModelProto, properties: dict[str, str]) -> None:
+    """Puts our metadata into the model, and takes the exporter's notes about its source files out."""
+    del model.metadata_props[:]
+    model.producer_name, model.producer_version = "whyconv", __version__
+    model.doc_string = ""
+    for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, model.graph):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    for key, value in properties.items():
+        model.metadata_props.add(key=key, value=value)
+
+
+def _layers(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The nodes that are layers to a person: with weights, pooling, or an activation."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    kinds = {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "Relu", "Softmax", "Flatten"}
+    with_weights = {"Conv", "Gemm", "MatMul", "BatchNormalization", "ConvTranspose"}
+    return [
+        node
+        for node in model.graph.node
+        if node.op_type in kinds or (node.op_type in with_weights and any(name in weights for name in node.input))
+    ]
+
+
+def _layer_row(node: onnx.NodeProto, shape: list[int] | None) -> dict[str, Any]:
+    attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+    names = {
+        "kernel_shape": "kernel",
+        "strides": "stride",
+        "pads": "padding",
+        "dilations": "dilation",
+        "group": "groups",
+    }
+    found = {ours: json.loads(json.dumps(attributes[theirs])) for theirs, ours in names.items() if theirs in attributes}
+    return {"map": node.output[0], "kind": node.op_type, **found, **({"output": shape} if shape else {})}
+
+
+def metadata_for(plan: NetworkPlan, policy: PicturePolicy, temperature: float, parts: dict[str, int]) -> Metadata:
+    """What the exported file says about itself."""
+    return Metadata(
+        classes=tuple(plan.classes),
+        policy=policy,
+        temperature=temperature,
+        network=plan.name,
+        version=__version__,
+        parts=parts,
+        views=("upright", "mirrored") if plan.mirror_views else ("upright",),
+    )

@@ -1,0 +1,163 @@
+"""What follows a training: calibration, scores, the exported file and its proof, tables, report, model card."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from torch import nn
+
+from whyconv import files
+from whyconv.errors import ModelFileError
+from whyconv.export import compare, describe_layers, export, export_maps, metadata_for
+from whyconv.images.prepare import PicturePolicy, fit
+from whyconv.planning import Material
+from whyconv.predictions import escape_formula
+from whyconv.recognizer import Recognizer, open_recognizer
+from whyconv.reporting import write_pages
+from whyconv.results import Calibration, Evaluation, Parity, RunSummary
+from whyconv.settings import Plan
+from whyconv.training.checkpoint import save_weights
+from whyconv.training.evaluate import calibration_error, fit_temperature, score, softmax
+from whyconv.training.loop import Outcome, network_logits
+from whyconv.training.pictures import Part
+from whyconv.training.run_folder import MODEL, NETWORK, SUMMARY, WEIGHTS, write_json
+
+_THUMBNAIL_SIDE = 32
+_MOST_KEPT = 5000
+_BATCH = 256
+
+
+def finish(
+    folder: Path, network: nn.Module, plan: Plan, material: Material, outcome: Outcome, *, began: float
+) -> RunSummary:
+    """Writes everything that a run consists of beside its plan and its history.
+
+    Args:
+        folder: The run folder.
+        network: With the weights that are kept.
+        plan: As carried out.
+        material: The pictures.
+        outcome: How the training ended.
+        began: ``time.perf_counter()`` at the start of the command.
+    """
+    save_weights(folder / WEIGHTS, network)
+    temperature, scores = _scores(network, plan, material)
+    counts = {part.name: len(part) for part in (material.train, material.validation, material.test)}
+    metadata = metadata_for(plan.network, material.policy, temperature, counts)
+    write_json(folder / NETWORK, metadata.model_dump(mode="json") | plan.network.model_dump(exclude={"name"}))
+    export(folder / MODEL, network, metadata, plan.network)
+    export_maps(folder / "why.onnx", folder / MODEL)
+    write_json(folder / "layers.json", describe_layers(folder / MODEL))
+    recognizer = open_recognizer(folder, num_threads=plan.threads)
+    parity = _parity(recognizer, network, plan, material)
+    _write_predictions(folder / "predictions.csv", recognizer, material)
+    _write_examples(folder, recognizer, material.train)
+    summary = RunSummary(
+        run=str(folder),
+        network=plan.network.name,
+        num_parameters=sum(parameter.numel() for parameter in network.parameters()),
+        best_epoch=outcome.best_epoch or outcome.num_epochs,
+        num_epochs=outcome.num_epochs,
+        seconds=round(time.perf_counter() - began, 2),
+        stopped=outcome.reason,
+        validation=scores.get("validation"),
+        test=scores.get("test"),
+        parity=parity,
+    )
+    write_pages(folder, summary, network, plan, material)
+    files.write_text(folder / SUMMARY, summary.model_dump_json(indent=2) + "\n")
+    return summary
+
+
+def read_summary(run: Path) -> RunSummary:
+    """Reads what ``finish`` wrote.
+
+    Raises:
+        ModelFileError: ``run`` is no finished run folder.
+    """
+    try:
+        return RunSummary.model_validate_json((run / SUMMARY).read_bytes())
+    except FileNotFoundError:
+        raise ModelFileError(
+            f"{run} is no finished run: it has no {SUMMARY}. If its training was stopped, go on with:  "
+            f"whyconv train --resume {run}"
+        ) from None
+    except ValidationError as error:
+        raise ModelFileError(f"{run / SUMMARY} is damaged: {error.error_count()} mistake(s).") from None
+
+
+def _scores(network: nn.Module, plan: Plan, material: Material) -> tuple[float, dict[str, Evaluation]]:
+    """Fits the temperature on validation, then scores validation and test with it."""
+    logits = {
+        part.name: network_logits(network, part.data.pixels, plan.network)
+        for part in (material.validation, material.test)
+    }
+    validation = material.validation
+    temperature = fit_temperature(logits["validation"], validation.data.labels) if len(validation) else 1.0
+    scores = {}
+    for part in (validation, material.test):
+        if len(part):
+            left_out = material.division.left_out if part is material.test else []
+            scores[part.name] = score(
+                softmax(logits[part.name] / temperature).astype(np.float32),
+                part.data.labels,
+                classes=plan.network.classes,
+                names=part.names,
+                part=part.name,
+                calibration=_calibration(logits[part.name], part, temperature, len(validation)),
+                left_out=left_out,
+            )
+    return temperature, scores
+
+
+def _calibration(logits: NDArray[np.float32], part: Part, temperature: float, n_fit: int) -> Calibration | None:
+    if not n_fit:
+        return None
+    return Calibration(
+        temperature=temperature,
+        error_before=calibration_error(softmax(logits).astype(np.float32), part.data.labels),
+        error_after=calibration_error(softmax(logits / temperature).astype(np.float32), part.data.labels),
+        n_fit=n_fit,
+    )
+
+
+def _parity(recognizer: Recognizer, network: nn.Module, plan: Plan, material: Material) -> Parity:
+    """Compares on every test picture; on validation, else training, where there are none."""
+    part = next(part for part in (material.test, material.validation, material.train) if len(part))
+    return compare(recognizer, network, plan.network, part.data.pixels)
+
+
+def _write_predictions(path: Path, recognizer: Recognizer, material: Material) -> None:
+    """One row for every validation and test picture, answered by the exported file."""
+    classes = recognizer.classes
+    with files.writing(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
+        table = csv.writer(text)
+        table.writerow(["path", "part", "truth", "label", "probability"])
+        for part in (material.validation, material.test):
+            for start in range(0, len(part), _BATCH):
+                rows = recognizer.run(part.data.pixels[start : start + _BATCH]).probabilities
+                for place, row in enumerate(rows, start):
+                    words = (part.names[place], part.name, classes[part.data.labels[place]], classes[row.argmax()])
+                    table.writerow([*(escape_formula(word) for word in words), f"{row.max():.6f}"])
+        text.detach()
+
+
+def _write_examples(folder: Path, recognizer: Recognizer, train: Part) -> None:
+    """Features and thumbnails of training pictures, at most 5,000 evenly chosen: what answers can be likened to."""
+    step = max(1, -(-len(train) // _MOST_KEPT))
+    pixels = train.data.pixels[::step]
+    features = [recognizer.run(pixels[start : start + _BATCH]).features for start in range(0, len(pixels), _BATCH)]
+    side = min(_THUMBNAIL_SIDE, pixels.shape[1])
+    policy = PicturePolicy(side=side, channels=recognizer.policy.channels, fit="stretch")
+    thumbnails = np.stack([fit(picture, policy) for picture in pixels])
+    known = [part for part in features if part is not None]
+    for name, array in (("features.npy", np.concatenate(known)), ("thumbnails.npy", thumbnails)):
+        with files.writing(folder / name) as file:
+            np.save(file, array, allow_pickle=False)

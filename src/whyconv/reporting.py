@@ -1,0 +1,129 @@
+"""Gathers what a run's report and model card are made of, and has them written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from whyconv.planning import Material
+from whyconv.report import LayerRow, MistakenPicture, ReportContent, SeenPicture, write_card, write_report
+from whyconv.results import RunSummary
+from whyconv.settings import Plan
+from whyconv.training.history import read_history
+from whyconv.training.optimizers import FORMULAS
+from whyconv.training.pictures import Part
+from whyconv.training.run_folder import METRICS
+
+_NUM_SEEN = 24
+
+
+def write_pages(folder: Path, summary: RunSummary, network: nn.Module, plan: Plan, material: Material) -> None:
+    """Writes ``report.html`` and ``MODEL_CARD.md`` of a run."""
+    losses, epochs = read_history(folder / METRICS)
+    content = ReportContent(
+        run=folder.name,
+        summary=summary,
+        epochs=epochs,
+        losses=losses,
+        plan=_plan_rows(plan, material),
+        check=material.division.inspection.report,
+        seen=_seen(material.train, plan),
+        most_confused=_mistaken(summary, material),
+        detectors=first_detectors(network),
+        layers=layer_rows(network, plan),
+        environment=json.loads((folder / "environment.json").read_text(encoding="utf-8")),
+        data_digest=plan.pictures.digest,
+    )
+    write_report(folder / "report.html", content, plan.language)
+    write_card(folder / "MODEL_CARD.md", content, plan.language)
+
+
+def first_detectors(network: nn.Module) -> NDArray[Any] | None:
+    """Weights of the first 2-d convolution, (filters, kh, kw, c); None where there is none."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            return np.asarray(module.weight.detach().permute(0, 2, 3, 1).numpy())
+    return None
+
+
+def layer_rows(network: nn.Module, plan: Plan) -> list[LayerRow]:
+    """Every module without children that the network calls, in the order of the calls."""
+    rows: list[LayerRow] = []
+    names = {module: name for name, module in network.named_modules() if not list(module.children())}
+
+    def note(module: nn.Module, inputs: tuple[Any, ...], output: object) -> None:
+        shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
+        size = sum(parameter.numel() for parameter in module.parameters())
+        rows.append(LayerRow(names[module], _kind(module), shape, size))
+
+    hooks = [module.register_forward_hook(note) for module in names if not isinstance(module, nn.Identity)]
+    sizes = plan.network
+    try:
+        network.eval()
+        with torch.inference_mode():
+            network(torch.zeros(1, sizes.in_channels, sizes.side, sizes.side))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return rows
+
+
+def _kind(module: nn.Module) -> str:
+    size = getattr(module, "kernel_size", None)
+    if size is None:
+        return type(module).__name__
+    height, width = size if isinstance(size, tuple) else (size, size)
+    return f"{type(module).__name__} {height}x{width}"
+
+
+def _plan_rows(plan: Plan, material: Material) -> dict[str, Any]:
+    network, recipe, pictures = plan.network, plan.training, plan.pictures
+    return {
+        "network": network.name,
+        "side": network.side,
+        "channels": network.in_channels,
+        "fit": material.policy.fit,
+        "batch": recipe.batch,
+        "epochs": recipe.epochs,
+        "optimizer": recipe.optimizer,
+        "formula": FORMULAS[recipe.optimizer],
+        "learning_rate": recipe.learning_rate,
+        "weight_decay": recipe.weight_decay,
+        "balance": len(set(recipe.class_weights)) > 1,
+        "flips": plan.augment.flip,
+        "seed": plan.seed,
+        "threads": plan.threads,
+        "num_train": pictures.num_train,
+        "num_validation": pictures.num_validation,
+        "num_test": pictures.num_test,
+    }
+
+
+def _seen(train: Part, plan: Plan) -> list[SeenPicture]:
+    """Training pictures spread over the classes."""
+    labels = train.data.labels
+    by_class = [np.flatnonzero(labels == index) for index in range(len(plan.network.classes))]
+    turns = range(max((len(rows) for rows in by_class), default=0))
+    chosen = [int(rows[turn]) for turn in turns for rows in by_class if turn < len(rows)][:_NUM_SEEN]
+    return [
+        SeenPicture(train.data.pixels[row], train.names[row], plan.network.classes[labels[row]])
+        for row in sorted(chosen, key=lambda row: int(labels[row]))
+    ]
+
+
+def _mistaken(summary: RunSummary, material: Material) -> list[MistakenPicture]:
+    scored = summary.test or summary.validation
+    if scored is None:
+        return []
+    part = material.test if scored.part == "test" else material.validation
+    places = {name: row for row, name in enumerate(part.names)}
+    return [
+        MistakenPicture(part.data.pixels[places[each.name]], each.name, each.truth, each.answer, each.probability)
+        for each in scored.sure_and_wrong
+    ]

@@ -1,0 +1,96 @@
+"""Scores of an exported file on labelled pictures: the file as it is used, not the network it came from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyconv.errors import DataError
+from whyconv.images.sources import PART_NAMES
+from whyconv.images.split import TEST
+from whyconv.inspection import Inspection, inspect
+from whyconv.recognizer import Recognizer, open_recognizer
+from whyconv.results import Evaluation, Note, Notify, RunSummary, Unreadable
+from whyconv.settings import Plan
+from whyconv.training.evaluate import score
+from whyconv.training.pictures import Division
+
+_FEW = 5
+
+
+def score_own_test(run: Path, plan: Plan, division: Division, summary: RunSummary) -> Evaluation:
+    """Scores a run on the test part of its own pictures.
+
+    Raises:
+        DataError: The run has no test part.
+    """
+    rows = division.indices(TEST)
+    if not len(rows):
+        raise DataError(f"{run} has no test part. Name labelled pictures:  whyconv evaluate {run} PICTURES")
+    recognizer = open_recognizer(run, num_threads=plan.threads)
+    probabilities = _ask(recognizer, division.inspection, rows)
+    return score(
+        probabilities,
+        division.labels[rows],
+        classes=recognizer.classes,
+        names=[division.inspection.pictures.names[row] for row in rows.tolist()],
+        part="test",
+        calibration=summary.test.calibration if summary.test else None,
+        left_out=division.left_out,
+    )
+
+
+def score_pictures(run: Path, where: str, *, layout: str, label_from: str | None, notify: Notify) -> Evaluation:
+    """Scores a run on other labelled pictures: their test part if they have one, else all of them.
+
+    Classes are matched by name. Pictures that cannot be read, have no label, or are of a class that the
+    recognizer does not know are left out, each with its reason.
+
+    Raises:
+        DataError: No picture is left to score.
+    """
+    recognizer = open_recognizer(run)
+    inspection = inspect(where, layout=layout, label_from=label_from, notify=notify)
+    pictures, survey = inspection.pictures, inspection.survey
+    known = {name: index for index, name in enumerate(recognizer.classes)}
+    translate = np.array([known.get(name, -1) for name in pictures.classes] or [-1], np.int32)
+    labels = np.where(pictures.labels >= 0, translate[pictures.labels], -1)
+    wanted = np.ones(len(pictures), bool)
+    if (pictures.parts == PART_NAMES.index("test")).any() and len(set(pictures.parts.tolist())) > 1:
+        wanted = pictures.parts == PART_NAMES.index("test")
+        notify(Note(key="evaluate_own_split"))
+    foreign = sorted({pictures.classes[label] for label in pictures.labels[wanted & (labels < 0)] if label >= 0})
+    if foreign:
+        count = int((wanted & (labels < 0) & (pictures.labels >= 0)).sum())
+        notify(Note(key="evaluate_foreign", values={"n": count, "names": ", ".join(foreign[:_FEW])}, level="warning"))
+    rows = np.flatnonzero(wanted & (labels >= 0) & survey.readable)
+    if not len(rows):
+        known_names = ", ".join(recognizer.classes[:_FEW])
+        raise DataError(f"{where} has no readable picture of a class that {run} knows (such as {known_names}).")
+    return score(
+        _ask(recognizer, inspection, rows),
+        labels[rows].astype(np.int32),
+        classes=recognizer.classes,
+        names=[pictures.names[row] for row in rows.tolist()],
+        part="pictures",
+        left_out=_left_out(inspection, wanted, labels),
+    )
+
+
+def _ask(recognizer: Recognizer, inspection: Inspection, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Probabilities (n, classes) for the pictures in ``rows``, read one batch at a time."""
+    return recognizer.predict_proba(inspection.pictures.read(int(row)) for row in rows)
+
+
+def _left_out(inspection: Inspection, wanted: NDArray[np.bool_], labels: NDArray[np.int32]) -> list[Unreadable]:
+    pictures, reasons = inspection.pictures, inspection.survey.reasons
+    left_out = []
+    for row in np.flatnonzero(wanted & ((labels < 0) | ~inspection.survey.readable)).tolist():
+        label = int(pictures.labels[row])
+        unknown = (
+            f"class '{pictures.classes[label]}' is not known to the recognizer" if label >= 0 else "it has no label"
+        )
+        left_out.append(Unreadable(name=pictures.names[row], reason=reasons.get(row, unknown)))
+    return left_out

@@ -1,0 +1,188 @@
+"""What was asked, and what was planned: pydantic models that refuse unknown keys."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from whyconv.errors import SettingsError, nearest
+
+OptimizerName = Literal["gd", "momentum", "rmsprop", "adam", "adamw"]
+
+
+class Settings(BaseModel):
+    """A frozen set of settings; all mistakes are reported at once, with the nearest known name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def of(cls, values: dict[str, Any], where: str = "settings") -> Self:
+        """Makes the settings from ``values``.
+
+        Raises:
+            SettingsError: Names every unknown key and every value out of range, with what was expected.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            lines = [f"  {_mistake(cls, mistake)}" for mistake in error.errors()]
+            raise SettingsError("\n".join([f"{where}: {len(lines)} mistake(s)", *lines])) from None
+
+
+def _mistake(cls: type[BaseModel], mistake: ErrorDetails) -> str:
+    place = ".".join(str(part) for part in mistake["loc"])
+    if mistake["type"] == "extra_forbidden":
+        model = cls
+        for part in mistake["loc"][:-1]:
+            annotation = model.model_fields[str(part)].annotation
+            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+                model = annotation
+        return f"{place} is not known.{nearest(str(mistake['loc'][-1]), model.model_fields)}"
+    return f"{place} = {mistake['input']!r}: {mistake['msg'][0].lower()}{mistake['msg'][1:]}"
+
+
+class TrainSettings(Settings):
+    """What a person may say about a training; what is None follows from the data by stated rules.
+
+    Attributes:
+        pictures: A folder, labels file, ``.npz`` or HDF5 file.
+        layout: How to read it; "auto" recognizes it.
+        label_from: Regular expression on the relative path whose first group is the label.
+        group_by: Regular expression or column whose equal values stay on one side of the split.
+        strict: Stop at the first unreadable file instead of leaving it out.
+        network: Name in the catalogue, or ``package.module:callable``.
+        optimizer: One of gd, momentum, rmsprop, adam, adamw.
+        epochs: Passes over the training part.
+        minutes: Time for the whole command; the number of epochs follows from a measurement.
+        size: Side of the picture the network sees, in pixels.
+        batch: Pictures per step.
+        learning_rate: Highest learning rate of the schedule.
+        seed: Of the split, the starting weights, the order and the augmentation.
+        balance: Weigh classes by their rarity: "auto" does so when the largest is 1.5 times the smallest.
+        flips: Mirror training pictures; "auto" lets validation decide.
+        threads: Of the processor; all that the process may use by default.
+        store: Folder of the pixel store.
+        out: Folder that run folders are made in.
+        language: Of the report: "en" or "ko".
+    """
+
+    pictures: str
+    layout: str = "auto"
+    label_from: str | None = None
+    group_by: str | None = None
+    strict: bool = False
+    network: str = "plain"
+    optimizer: OptimizerName | None = None
+    epochs: int | None = Field(default=None, ge=1, le=100_000)
+    minutes: float | None = Field(default=None, gt=0, le=100_000)
+    size: int | None = Field(default=None, ge=6, le=1024)
+    batch: int | None = Field(default=None, ge=2, le=65_536)
+    learning_rate: float | None = Field(default=None, gt=0, le=1000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    balance: Literal["auto", "none", "weights"] = "auto"
+    flips: Literal["auto", "on", "off"] = "auto"
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    store: str | None = None
+    out: str = "runs"
+    language: Literal["en", "ko"] = "en"
+
+
+class PicturesPlan(Settings):
+    """Which pictures, how read and split. ``digest`` is over names, labels and parts of the split."""
+
+    path: str
+    layout: str
+    label_from: str = ""
+    group_by: str = ""
+    strict: bool = False
+    store: str = ""
+    digest: str
+    num_train: int
+    num_validation: int
+    num_test: int
+
+
+class NetworkPlan(Settings):
+    """Which network, and the sizes it is built with. ``mirror_views``: answers average both orientations."""
+
+    name: str
+    in_channels: Literal[1, 3]
+    side: int
+    classes: list[str]
+    mean: list[float]
+    std: list[float]
+    mirror_views: bool
+
+
+class AugmentPlan(Settings):
+    """How training pictures are varied.
+
+    Attributes:
+        flip: Mirrored with probability 1/2.
+        shift_fraction: Moved by up to this fraction of the side.
+        min_area: Cropped to at least this fraction of the area (1: no crop).
+        max_aspect: Stretched by up to this factor.
+        max_degrees: Turned by up to this angle.
+        color: Brightness, contrast and saturation vary by up to this fraction.
+    """
+
+    flip: bool
+    shift_fraction: float = Field(ge=0, le=0.5)
+    min_area: float = Field(gt=0, le=1)
+    max_aspect: float = Field(ge=1, le=4)
+    max_degrees: float = Field(ge=0, le=180)
+    color: float = Field(ge=0, lt=1)
+
+
+class TrainingPlan(Settings):
+    """The recipe, with every number in it. The learning rate rises over ``warmup_fraction`` and falls to 0."""
+
+    optimizer: OptimizerName
+    epochs: int = Field(ge=1)
+    batch: int = Field(ge=2)
+    learning_rate: float = Field(gt=0)
+    momentum: float = Field(ge=0, lt=1)
+    weight_decay: float = Field(ge=0)
+    warmup_fraction: float = Field(ge=0, le=1)
+    label_smoothing: float = Field(ge=0, lt=1)
+    average: float = Field(ge=0, lt=1)
+    patience: int = Field(ge=1)
+    class_weights: list[float]
+    seconds: float = Field(ge=0)
+
+
+class Plan(Settings):
+    """Everything that decides the weights: same plan, same pictures, same threads, the same bits."""
+
+    version: int = 1
+    seed: int
+    threads: int
+    language: Literal["en", "ko"] = "en"
+    pictures: PicturesPlan
+    network: NetworkPlan
+    augment: AugmentPlan
+    training: TrainingPlan
+
+    def to_toml(self) -> str:
+        """The plan as TOML, as written to ``run.toml``."""
+        return tomli_w.dumps(self.model_dump())
+
+    @classmethod
+    def read(cls, path: Path) -> Plan:
+        """Reads a plan written by ``to_toml``.
+
+        Raises:
+            SettingsError: The file is missing, not TOML, or says something unknown.
+        """
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise SettingsError(f"{path} does not exist. A run folder has its plan in run.toml.") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path} is not TOML: {error}") from None
+        return cls.of(values, where=str(path))

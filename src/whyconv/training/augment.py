@@ -1,0 +1,83 @@
+"""Order and variation of the training pictures, as pure functions of (seed, epoch, picture).
+
+Nothing here keeps state: a run that goes on after a stop, or that cuts its batches otherwise, sees the same
+pictures varied in the same way.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from whyconv.settings import AugmentPlan
+
+_NUM_DRAWS = 10
+_ORDER, _VARIATION = 1, 2
+
+
+def epoch_order(seed: int, epoch: int, num_pictures: int) -> NDArray[np.int64]:
+    """The order in which the training pictures are visited, a permutation of 0 .. num_pictures - 1."""
+    return _generator(seed, epoch, _ORDER).permutation(num_pictures)
+
+
+def epoch_draws(seed: int, epoch: int, num_pictures: int) -> NDArray[np.float32]:
+    """Uniform numbers in [0, 1), shape (num_pictures, 10): row i varies picture i in this epoch."""
+    return _generator(seed, epoch, _VARIATION).random((num_pictures, _NUM_DRAWS), dtype=np.float32)
+
+
+def epoch_batches(order: NDArray[np.int64], batch: int) -> list[NDArray[np.int64]]:
+    """Cuts the order into batches whose sizes differ by at most one, so that none is too small to normalize."""
+    return np.array_split(order, max(1, round(len(order) / batch)))
+
+
+def vary(pixels: Tensor, draws: NDArray[np.float32], plan: AugmentPlan) -> Tensor:
+    """Varies a batch of pictures: crop, stretch, turn, move, mirror; brightness, contrast, saturation.
+
+    Args:
+        pixels: Pictures (n, c, side, side), any scale.
+        draws: Uniform numbers in [0, 1), one row of ten for each picture.
+        plan: How far each variation may go.
+
+    Returns:
+        Pictures of the same shape and scale; what lies outside is filled by reflection.
+    """
+    matrix = torch.from_numpy(_affine(draws, plan))
+    grid = functional.affine_grid(matrix, list(pixels.shape), align_corners=False)
+    moved = functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return _recolor(moved, draws[:, 7:10], plan.color) if plan.color else moved
+
+
+def _affine(draws: NDArray[np.float32], plan: AugmentPlan) -> NDArray[np.float32]:
+    """Maps output places to input places, both in [-1, 1]: shape (n, 2, 3)."""
+    signed = 2 * draws - 1
+    area = plan.min_area + (1 - plan.min_area) * draws[:, 0]
+    aspect = np.exp(signed[:, 1] * math.log(plan.max_aspect))
+    scale_x, scale_y = np.sqrt(area * aspect), np.sqrt(area / aspect)
+    move_x = signed[:, 2] * np.maximum(1 - scale_x, 2 * plan.shift_fraction)
+    move_y = signed[:, 3] * np.maximum(1 - scale_y, 2 * plan.shift_fraction)
+    mirror = np.where((draws[:, 4] < 0.5) & plan.flip, -1.0, 1.0)
+    angle = signed[:, 5] * math.radians(plan.max_degrees)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    rows = [
+        [mirror * scale_x * cosine, -scale_y * sine, move_x],
+        [mirror * scale_x * sine, scale_y * cosine, move_y],
+    ]
+    return np.stack([np.stack(row, axis=1) for row in rows], axis=1).astype(np.float32)
+
+
+def _recolor(pixels: Tensor, draws: NDArray[np.float32], strength: float) -> Tensor:
+    factors = torch.from_numpy(1 + strength * (2 * draws - 1)).view(-1, 3, 1, 1, 1)
+    brightness, contrast, saturation = factors.unbind(dim=1)
+    mean = pixels.mean(dim=(1, 2, 3), keepdim=True)
+    recolored = (pixels - mean) * contrast + mean * brightness
+    gray = recolored.mean(dim=1, keepdim=True)
+    return (recolored - gray) * saturation + gray
+
+
+def _generator(seed: int, epoch: int, purpose: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch, purpose])))

@@ -1,0 +1,88 @@
+"""Weights and the state of a training on disk: safetensors and JSON, never a pickle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from whyconv import files
+from whyconv.errors import ModelFileError
+
+_OPTIMIZER = "optimizer."
+
+
+def save_weights(path: Path, network: nn.Module, metadata: dict[str, str] | None = None) -> None:
+    """Writes a network's parameters and buffers as safetensors, under their state-dict names."""
+    _save(path, network.state_dict(), metadata or {})
+
+
+def load_weights(path: Path, network: nn.Module) -> None:
+    """Reads parameters and buffers into ``network``.
+
+    Raises:
+        ModelFileError: The file cannot be read, or its names or shapes are not those of the network.
+    """
+    tensors, _ = _load(path)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ModelFileError(f"{path} does not fit the network: {error}") from None
+
+
+def save_state(
+    path: Path, tensors: dict[str, dict[str, Tensor]], optimizer: torch.optim.Optimizer, progress: dict[str, Any]
+) -> None:
+    """Writes all that is needed to go on bit for bit.
+
+    Args:
+        path: Of the checkpoint; written whole or not at all.
+        tensors: State dicts by a name of one word, such as "network".
+        optimizer: Its state tensors are written too; its settings come from the plan.
+        progress: Plain JSON values.
+    """
+    flat = {f"{name}.{key}": value for name, states in tensors.items() for key, value in states.items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        flat |= {
+            f"{_OPTIMIZER}{index}.{key}": torch.as_tensor(value) for key, value in state.items() if value is not None
+        }
+    _save(path, flat, {"progress": json.dumps(progress)})
+
+
+def load_state(path: Path, optimizer: torch.optim.Optimizer) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """Reads what ``save_state`` wrote: the optimizer in place, the rest returned.
+
+    Raises:
+        ModelFileError: The checkpoint is missing or damaged.
+    """
+    flat, metadata = _load(path)
+    tensors: dict[str, dict[str, Tensor]] = {}
+    states: dict[int, dict[str, Tensor]] = {}
+    for key, value in flat.items():
+        name, _, rest = key.partition(".")
+        if key.startswith(_OPTIMIZER):
+            index, _, entry = rest.partition(".")
+            states.setdefault(int(index), {})[entry] = value
+        else:
+            tensors.setdefault(name, {})[rest] = value
+    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+    return tensors, json.loads(metadata["progress"])
+
+
+def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    files.write_bytes(path, save({key: value.detach().contiguous() for key, value in tensors.items()}, metadata))
+
+
+def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError:
+        raise ModelFileError(f"{path} does not exist.") from None
+    except SafetensorError as error:
+        raise ModelFileError(f"{path} is damaged or no safetensors file: {error}") from None

@@ -1,0 +1,150 @@
+"""Answers and truths in, scores out: accuracy, per class, confusion, calibration. NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyconv.results import Calibration, ClassScore, Confusion, Evaluation, SureAndWrong, Unreadable
+from whyconv.training.intervals import fraction, mean_of_fractions
+
+_NUM_BINS = 15
+_MOST_CONFUSED = 10
+_SURE_AND_WRONG = 12
+_TINY = 1e-12
+
+
+def score(  # noqa: PLR0913
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    *,
+    classes: Sequence[str],
+    names: Sequence[str],
+    part: str,
+    calibration: Calibration | None = None,
+    left_out: Sequence[Unreadable] = (),
+) -> Evaluation:
+    """Scores the answers on one part of the pictures.
+
+    Args:
+        probabilities: In [0, 1], shape (n, classes), rows sum to 1.
+        labels: The truth, indices into ``classes``, shape (n,).
+        classes: Names of the columns.
+        names: Of the pictures, for the list of sure and wrong ones.
+        part: "validation", "test", or where the pictures come from.
+        calibration: As fitted; carried along.
+        left_out: Pictures that could not be scored, with the reason.
+    """
+    answers = probabilities.argmax(axis=1)
+    confusion = confusion_matrix(labels, answers, len(classes))
+    scores = [_class_score(confusion, index, name) for index, name in enumerate(classes)]
+    counts = confusion.sum(axis=1)
+    own = probabilities[np.arange(len(labels)), labels]
+    return Evaluation(
+        part=part,
+        n=len(labels),
+        accuracy=fraction(int(np.trace(confusion)), len(labels)),
+        balanced_accuracy=mean_of_fractions([each.recall for each in scores if each.recall is not None]),
+        largest_class=classes[int(counts.argmax())],
+        largest_class_fraction=float(counts.max() / counts.sum()),
+        loss=float(-np.log(np.maximum(own, _TINY)).mean()),
+        classes=scores,
+        confusion=confusion.tolist(),
+        most_confused=_most_confused(confusion, classes),
+        sure_and_wrong=_sure_and_wrong(probabilities, labels, classes, names),
+        calibration=calibration,
+        left_out=list(left_out),
+    )
+
+
+def confusion_matrix(truth: NDArray[np.int32], answers: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
+    """Counts (classes, classes): row is the truth, column the answer."""
+    flat = np.bincount(truth.astype(np.int64) * num_classes + answers, minlength=num_classes**2)
+    return flat.reshape(num_classes, num_classes)
+
+
+def calibration_error(probabilities: NDArray[np.float32], labels: NDArray[np.int32]) -> float:
+    """Expected calibration error in [0, 1], 15 equally wide bins of the first answer's probability; lower is better.
+
+    Biased upward for small n: print n beside it.
+
+    References:
+        Guo, Pleiss, Sun, Weinberger, *On calibration of modern neural networks* (2017), arXiv 1706.04599, eq. 3.
+    """
+    sure = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    bins = np.clip(np.ceil(sure * _NUM_BINS).astype(int) - 1, 0, _NUM_BINS - 1)
+    gaps = [abs(right[bins == index].sum() - sure[bins == index].sum()) for index in range(_NUM_BINS)]
+    return float(sum(gaps) / len(labels))
+
+
+def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> float:
+    """The temperature in [0.05, 20] by which logits are divided to make the mean cross-entropy least.
+
+    Args:
+        logits: Shape (n, classes), of pictures the network was not trained on.
+        labels: Shape (n,).
+
+    References:
+        Guo and others (2017), section 4.2.
+    """
+    from scipy.optimize import minimize_scalar
+
+    def cost(log_temperature: float) -> float:
+        chosen = softmax(logits / np.exp(log_temperature))[np.arange(len(labels)), labels]
+        return float(-np.log(np.maximum(chosen, _TINY)).mean())
+
+    found = minimize_scalar(cost, bounds=(np.log(0.05), np.log(20)), method="bounded", options={"xatol": 1e-4})
+    # Where everything is answered rightly the cost has no least value inside; then nothing is changed.
+    return float(np.exp(found.x)) if cost(found.x) < cost(0.0) and not _all_right(logits, labels) else 1.0
+
+
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Probabilities (n, classes) in [0, 1] from logits (n, classes)."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+
+
+def _all_right(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> bool:
+    return bool((logits.argmax(axis=1) == labels).all())
+
+
+def _class_score(confusion: NDArray[np.int64], index: int, name: str) -> ClassScore:
+    right, own, answered = int(confusion[index, index]), int(confusion[index].sum()), int(confusion[:, index].sum())
+    return ClassScore(
+        name=name,
+        n=own,
+        recall=fraction(right, own) if own else None,
+        precision=fraction(right, answered) if answered else None,
+    )
+
+
+def _most_confused(confusion: NDArray[np.int64], classes: Sequence[str]) -> list[Confusion]:
+    wrong = confusion.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_CONFUSED]
+    pairs = [(int(place // len(classes)), int(place % len(classes))) for place in order]
+    return [
+        Confusion(truth=classes[row], answer=classes[column], count=int(wrong[row, column]))
+        for row, column in pairs
+        if wrong[row, column]
+    ]
+
+
+def _sure_and_wrong(
+    probabilities: NDArray[np.float32], labels: NDArray[np.int32], classes: Sequence[str], names: Sequence[str]
+) -> list[SureAndWrong]:
+    answers = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(answers != labels)
+    surest = wrong[np.argsort(-probabilities[wrong, answers[wrong]], kind="stable")][:_SURE_AND_WRONG]
+    return [
+        SureAndWrong(
+            name=names[index],
+            truth=classes[labels[index]],
+            answer=classes[answers[index]],
+            probability=float(probabilities[index, answers[index]]),
+        )
+        for index in surest
+    ]

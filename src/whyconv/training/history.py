@@ -1,0 +1,43 @@
+"""What happened in a training, line by line in ``metrics.jsonl``: J of every step, and a record per epoch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from whyconv import files
+from whyconv.results import EpochRecord
+
+
+def append_epoch(path: Path, losses: list[float], first_step: int, record: EpochRecord) -> None:
+    """Adds one line for each step of an epoch, ``{"step": ..., "loss": ...}``, then the epoch's record."""
+    lines = [json.dumps({"step": first_step + index, "loss": loss}) for index, loss in enumerate(losses)]
+    files.append_line(path, "\n".join([*lines, record.model_dump_json()]))
+
+
+def read_history(path: Path) -> tuple[list[float], list[EpochRecord]]:
+    """Reads J of every step and the records of the epochs; a last line cut short is passed over."""
+    losses: list[float] = []
+    records: list[EpochRecord] = []
+    if not path.exists():
+        return losses, records
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            values = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if "epoch" in values:
+            records.append(EpochRecord.model_validate(values))
+        else:
+            losses.append(values["loss"])
+    return losses, records
+
+
+def cut_history(path: Path, num_epochs: int) -> None:
+    """Keeps the first ``num_epochs`` epochs, so that a training that goes on writes each line once."""
+    losses, records = read_history(path)
+    files.write_text(path, "")
+    done = 0
+    for record in records[:num_epochs]:
+        append_epoch(path, losses[done : record.step], done + 1, record)
+        done = record.step

@@ -1,0 +1,291 @@
+"""The training loop: random weights in, the weights of the best epoch out."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from whyconv.errors import StoppedError, WhyconvError
+from whyconv.results import EpochRecord, Notify, ignore
+from whyconv.settings import NetworkPlan, Plan
+from whyconv.training import augment
+from whyconv.training.checkpoint import load_state, save_state
+from whyconv.training.history import append_epoch, cut_history
+from whyconv.training.optimizers import build_optimizer, learning_rate_at
+
+_EVALUATION_BATCH = 256
+_CHECKPOINT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPixels:
+    """Pictures at the network's size, and their labels.
+
+    Attributes:
+        pixels: uint8 (n, side, side, channels); may be a memory map.
+        labels: Indices of classes (n,).
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended. ``reason``: "planned", "no_gain" (early stopping) or "clock"."""
+
+    best_epoch: int
+    num_epochs: int
+    reason: str
+
+
+def train_network(  # noqa: PLR0913
+    network: nn.Module,
+    train: LabelledPixels,
+    validation: LabelledPixels,
+    plan: Plan,
+    *,
+    folder: Path | None = None,
+    notify: Notify = ignore,
+    stop_requested: Callable[[], int] = lambda: 0,
+) -> Outcome:
+    """Lowers the mean cross-entropy over the training pictures; leaves the best epoch's weights in ``network``.
+
+    Best is the lowest cross-entropy on validation. With ``folder``, J and a record per epoch go to
+    ``metrics.jsonl``, and ``checkpoints/last.safetensors`` holds all that is needed to go on; where it exists
+    already, the training goes on from it, bit for bit.
+
+    Args:
+        network: Maps (n, c, side, side) to logits (n, classes); changed in place.
+        train: The training part.
+        validation: The validation part; may be empty, then the last epoch counts as best.
+        plan: Every number of the recipe.
+        folder: The run folder.
+        notify: Told of every epoch.
+        stop_requested: Asked after every step; what it returns but 0 is the exit code of the stop.
+
+    Raises:
+        StoppedError: A stop was requested; the state was saved when there is a ``folder``.
+        WhyconvError: J is no longer a number.
+    """
+    session = _Session(network, train, validation, plan, folder)
+    if session.checkpoint is not None and session.checkpoint.exists():
+        session.restore()
+    elif folder is not None:
+        cut_history(folder / "metrics.jsonl", 0)
+    while (reason := session.ended()) is None:
+        session.run_epoch(notify, stop_requested)
+    session.save()
+    network.load_state_dict(session.best_weights)
+    return Outcome(best_epoch=session.best_epoch, num_epochs=session.epoch, reason=reason)
+
+
+class _Session:
+    """The state of one training: everything in it is in the checkpoint, or follows from the plan."""
+
+    def __init__(
+        self, network: nn.Module, train: LabelledPixels, validation: LabelledPixels, plan: Plan, folder: Path | None
+    ) -> None:
+        self.network, self.train, self.validation, self.plan = network, train, validation, plan
+        self.checkpoint = folder / "checkpoints" / "last.safetensors" if folder else None
+        self.metrics = folder / "metrics.jsonl" if folder else None
+        recipe = plan.training
+        self.optimizer = build_optimizer(
+            recipe.optimizer,
+            network,
+            learning_rate=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
+        self.class_weights = torch.tensor(recipe.class_weights, dtype=torch.float32)
+        self.num_steps = recipe.epochs * len(augment.epoch_batches(np.arange(len(train)), recipe.batch))
+        self.averaged = copy.deepcopy(network)
+        self.best_weights = _copied(network)
+        self.epoch = self.step = self.best_epoch = 0
+        self.best_loss = math.inf
+        self.seconds = 0.0
+        self.losses: list[float] = []
+        self.num_right = 0
+        self.saved_at = -math.inf
+
+    def ended(self) -> str | None:
+        recipe = self.plan.training
+        if self.epoch >= recipe.epochs:
+            return "planned"
+        if self.epoch - self.best_epoch >= recipe.patience:
+            return "no_gain"
+        if recipe.seconds and self.epoch and self.seconds * (self.epoch + 1) / self.epoch > recipe.seconds:
+            return "clock"
+        return None
+
+    def run_epoch(self, notify: Notify, stop_requested: Callable[[], int]) -> None:
+        began = time.perf_counter() - self.seconds
+        epoch, seed = self.epoch + 1, self.plan.seed
+        batches = augment.epoch_batches(augment.epoch_order(seed, epoch, len(self.train)), self.plan.training.batch)
+        draws = augment.epoch_draws(seed, epoch, len(self.train))
+        first_step = self.epoch * len(batches)
+        for indices in batches[self.step - first_step :]:
+            self._take_step(indices, draws[indices])
+            self.seconds = time.perf_counter() - began
+            if code := stop_requested():
+                self.save()
+                raise StoppedError(self._how_to_go_on(), exit_code=code)
+        self._end_epoch(epoch, first_step, began, notify)
+
+    def _take_step(self, indices: NDArray[np.int64], draws: NDArray[np.float32]) -> None:
+        recipe = self.plan.training
+        # Dropout and the like draw from torch's own numbers: a function of (seed, step), so that a training
+        # that goes on after a stop draws the same.
+        torch.manual_seed((self.plan.seed * 1_000_003 + self.step) % 2**63)
+        order = np.sort(indices)
+        pixels = torch.from_numpy(self.train.pixels[order].transpose(0, 3, 1, 2)).float()
+        labels = torch.from_numpy(self.train.labels[order].astype(np.int64))
+        varied = augment.vary(pixels, draws[np.argsort(indices)], self.plan.augment)
+        rate = learning_rate_at(self.step, self.num_steps, recipe.learning_rate, recipe.warmup_fraction)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.network.train()
+        logits = self.network(normalize(varied, self.plan.network))
+        loss = functional.cross_entropy(
+            logits, labels, weight=self.class_weights, label_smoothing=recipe.label_smoothing
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        self.optimizer.step()
+        self.step += 1
+        self._note_loss(loss.item())
+        self.num_right += int((logits.detach().argmax(dim=1) == labels).sum())
+        self._average()
+
+    def _note_loss(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise WhyconvError(
+                f"The cost J became {loss} at step {self.step} (epoch {self.epoch + 1}). A lower --learning-rate "
+                f"than {self.plan.training.learning_rate:g} should help; the weights so far are in checkpoints/."
+            )
+        self.losses.append(loss)
+
+    def _average(self) -> None:
+        """Moves the averaged weights towards the current ones, faster in the first steps."""
+        decay = min(self.plan.training.average, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for mean, value in zip(_tensors(self.averaged), _tensors(self.network), strict=True):
+                if mean.is_floating_point():
+                    mean.lerp_(value, 1 - decay)
+                else:
+                    mean.copy_(value)
+
+    def _end_epoch(self, epoch: int, first_step: int, began: float, notify: Notify) -> None:
+        loss, accuracy = self._validate()
+        self.epoch = epoch
+        is_best = loss is None or loss < self.best_loss
+        if is_best:
+            self.best_epoch, self.best_loss = epoch, math.inf if loss is None else loss
+            self.best_weights = _copied(self.averaged)
+        self.seconds = time.perf_counter() - began
+        record = EpochRecord(
+            epoch=epoch,
+            num_epochs=self.plan.training.epochs,
+            step=self.step,
+            loss=sum(self.losses) / len(self.losses),
+            train_accuracy=self.num_right / len(self.train),
+            validation_loss=loss,
+            validation_accuracy=accuracy,
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+            seconds=round(self.seconds, 3),
+            is_best=is_best,
+        )
+        if self.metrics is not None:
+            append_epoch(self.metrics, self.losses, first_step + 1, record)
+        self.losses, self.num_right = [], 0
+        notify(record)
+        if self.seconds - self.saved_at > _CHECKPOINT_SECONDS:
+            self.save()
+
+    def _validate(self) -> tuple[float | None, float | None]:
+        if not len(self.validation):
+            return None, None
+        logits = torch.from_numpy(network_logits(self.averaged, self.validation.pixels, self.plan.network))
+        labels = torch.from_numpy(self.validation.labels.astype(np.int64))
+        return functional.cross_entropy(logits, labels).item(), (logits.argmax(dim=1) == labels).float().mean().item()
+
+    def save(self) -> None:
+        if self.checkpoint is None:
+            return
+        progress = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "best_epoch": self.best_epoch,
+            "best_loss": self.best_loss if math.isfinite(self.best_loss) else None,
+            "seconds": self.seconds,
+            "losses": self.losses,
+            "num_right": self.num_right,
+        }
+        tensors = {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "best": self.best_weights,
+        }
+        save_state(self.checkpoint, tensors, self.optimizer, progress)
+        self.saved_at = self.seconds
+
+    def restore(self) -> None:
+        assert self.checkpoint is not None
+        assert self.metrics is not None
+        tensors, progress = load_state(self.checkpoint, self.optimizer)
+        self.network.load_state_dict(tensors["network"])
+        self.averaged.load_state_dict(tensors["averaged"])
+        self.best_weights = tensors["best"]
+        self.epoch, self.step, self.best_epoch = progress["epoch"], progress["step"], progress["best_epoch"]
+        self.best_loss = math.inf if progress["best_loss"] is None else progress["best_loss"]
+        self.seconds, self.losses, self.num_right = progress["seconds"], progress["losses"], progress["num_right"]
+        cut_history(self.metrics, self.epoch)
+
+    def _how_to_go_on(self) -> str:
+        where = self.checkpoint.parent.parent if self.checkpoint else None
+        saved = f" All is saved. Go on with:  whyconv train --resume {where}" if where else ""
+        return f"Stopped at step {self.step} of {self.num_steps} (epoch {self.epoch + 1}).{saved}"
+
+
+def normalize(pixels: Tensor, plan: NetworkPlan) -> Tensor:
+    """Brings pixels (n, c, h, w) from [0, 255] to mean 0 and deviation 1 over the training part, channel by channel."""
+    mean = torch.tensor(plan.mean, dtype=torch.float32).view(1, -1, 1, 1)
+    std = torch.tensor(plan.std, dtype=torch.float32).view(1, -1, 1, 1)
+    return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def network_logits(network: nn.Module, pixels: NDArray[np.uint8], plan: NetworkPlan) -> NDArray[np.float32]:
+    """Logits (n, classes) of pictures uint8 (n, side, side, c), in evaluation mode, without gradients.
+
+    With ``plan.mirror_views`` the mean over the picture and its mirror image.
+    """
+    network.eval()
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(pixels), _EVALUATION_BATCH):
+            batch = torch.from_numpy(pixels[start : start + _EVALUATION_BATCH].transpose(0, 3, 1, 2)).float()
+            x = normalize(batch, plan)
+            logits = (network(x) + network(x.flip(3))) / 2 if plan.mirror_views else network(x)
+            parts.append(logits.numpy())
+    return np.concatenate(parts) if parts else np.zeros((0, len(plan.classes)), np.float32)
+
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    return list(network.state_dict(keep_vars=False).values())
+
+
+def _copied(network: nn.Module) -> dict[str, Tensor]:
+    return {key: value.detach().clone() for key, value in network.state_dict().items()}

@@ -1,0 +1,86 @@
+r"""Ways to lower the cost J, by the lecture's names, and the schedule of the learning rate.
+
+With g the gradient of J, a the learning rate and t the step counted from 1:
+
+* ``gd``: w <- w - a g.
+* ``momentum``: v <- b v + g; w <- w - a v, with b = 0.9. The lecture writes v <- b v + (1 - b) g: the same path
+  with a learning rate 1/(1 - b) = 10 times larger. This is torch's form (dampening 0).
+* ``rmsprop``: s <- r s + (1 - r) g^2; w <- w - a g / (sqrt(s) + e), with r = 0.9 as in the lecture (torch's own
+  default is 0.99) and e = 1e-8 outside the root, as in both.
+* ``adam``: v <- b v + (1 - b) g; s <- r s + (1 - r) g^2; w <- w - a (v / (1 - b^t)) / (sqrt(s / (1 - r^t)) + e),
+  with b = 0.9, r = 0.999, e = 1e-8, as in the lecture and in torch.
+* ``adamw``: ``adam`` after w <- (1 - a d) w with weight decay d, which is not part of the gradient.
+
+For the first four, weight decay d adds d w to g.
+
+References:
+    Ng, *Deep Learning Specialization*, course 2, week 2. Kingma, Ba, *Adam* (2015), arXiv 1412.6980.
+    Loshchilov, Hutter, *Decoupled Weight Decay Regularization* (2019), arXiv 1711.05101.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from whyconv.settings import OptimizerName
+
+FORMULAS: dict[str, str] = {
+    "gd": "w <- w - a g",
+    "momentum": "v <- b v + g;  w <- w - a v",
+    "rmsprop": "s <- r s + (1 - r) g^2;  w <- w - a g / (sqrt(s) + e)",
+    "adam": "v <- b v + (1 - b) g;  s <- r s + (1 - r) g^2;  w <- w - a v^ / (sqrt(s^) + e)",
+    "adamw": "w <- (1 - a d) w;  then as adam",
+}
+
+
+def build_optimizer(
+    name: OptimizerName, network: nn.Module, *, learning_rate: float, momentum: float = 0.9, weight_decay: float = 0.0
+) -> torch.optim.Optimizer:
+    """Builds the optimizer called ``name`` for all trainable parameters of ``network``.
+
+    Weight decay applies to weights only, not to biases and normalization (parameters of one axis).
+
+    Args:
+        name: One of gd, momentum, rmsprop, adam, adamw.
+        network: Whose parameters are to be changed.
+        learning_rate: a above, > 0.
+        momentum: b above, in [0, 1); unused by gd and rmsprop.
+        weight_decay: d above, >= 0.
+    """
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [parameter for parameter in trainable if parameter.ndim > 1], "weight_decay": weight_decay},
+        {"params": [parameter for parameter in trainable if parameter.ndim <= 1], "weight_decay": 0.0},
+    ]
+    match name:
+        case "gd":
+            return torch.optim.SGD(groups, lr=learning_rate)
+        case "momentum":
+            return torch.optim.SGD(groups, lr=learning_rate, momentum=momentum)
+        case "rmsprop":
+            return torch.optim.RMSprop(groups, lr=learning_rate, alpha=0.9, eps=1e-8)
+        case "adam":
+            return torch.optim.Adam(groups, lr=learning_rate, betas=(momentum, 0.999), eps=1e-8)
+        case "adamw":
+            return torch.optim.AdamW(groups, lr=learning_rate, betas=(momentum, 0.999), eps=1e-8)
+
+
+def learning_rate_at(step: int, num_steps: int, highest: float, warmup_fraction: float) -> float:
+    """The learning rate of a step: a line up over the warm-up, then half a cosine down to 0.
+
+    Args:
+        step: Counted from 0.
+        num_steps: Of the whole training.
+        highest: Reached at the end of the warm-up.
+        warmup_fraction: Of ``num_steps``, in [0, 1].
+
+    References:
+        Loshchilov, Hutter, *SGDR* (2017), arXiv 1608.03983, equation 5 without restarts.
+    """
+    warmup = warmup_fraction * num_steps
+    if step < warmup:
+        return highest * (step + 1) / (warmup + 1)
+    return highest * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, num_steps - warmup)))

@@ -1,0 +1,161 @@
+"""From a place with labelled pictures to the pixels and labels of each part."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyconv.errors import DataError
+from whyconv.images.check import require_trainable
+from whyconv.images.prepare import PicturePolicy
+from whyconv.images.split import LEFT_OUT, TEST, TRAIN, VALIDATION, Material, assign_parts
+from whyconv.images.store import open_store
+from whyconv.inspection import Inspection
+from whyconv.results import Note, Notify, Unreadable
+from whyconv.training.loop import LabelledPixels
+
+_LEAK_REASON = "a copy of it is among the training pictures"
+_STATISTICS_PICTURES = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One part of the pictures at the network's size.
+
+    Attributes:
+        name: "train", "validation" or "test".
+        names: Of the pictures.
+        data: Their pixels and labels, row for row.
+    """
+
+    name: str
+    names: list[str]
+    data: LabelledPixels
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True, eq=False)
+class Division:
+    """Which picture is in which part, before any pixel is prepared.
+
+    Attributes:
+        inspection: The pictures and what is known about them.
+        parts: int8 (n,): 1 training, 2 validation, 3 test, 0 left out.
+        left_out: Test pictures that are not scored, with the reason.
+    """
+
+    inspection: Inspection
+    parts: NDArray[np.int8]
+    left_out: list[Unreadable]
+
+    @property
+    def digest(self) -> str:
+        """32 hex characters over content, label and part of every picture, whatever their order and paths."""
+        survey, pictures = self.inspection.survey, self.inspection.pictures
+        names = [pictures.classes[label] if label >= 0 else "" for label in pictures.labels]
+        rows = sorted(
+            digest.tobytes().hex() + f" {part} {name}"
+            for digest, part, name in zip(survey.digests, self.parts, names, strict=True)
+        )
+        return hashlib.blake2b("\n".join(rows).encode(), digest_size=16).hexdigest()
+
+    def indices(self, part: int) -> NDArray[np.int64]:
+        """Rows of the pictures of one part, in the order of their content: the same on every machine."""
+        rows = np.flatnonzero(self.parts == part)
+        digests = self.inspection.survey.digests[rows]
+        return rows[np.lexsort((rows, *digests.T[::-1]))]
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """Class of every picture, -1 for none."""
+        return np.asarray(self.inspection.pictures.labels, np.int32)
+
+
+def divide(inspection: Inspection, *, seed: int, strict: bool, notify: Notify) -> Division:
+    """Refuses what cannot be trained on, and assigns every picture to a part.
+
+    Test pictures of the user's own split of which a copy is in the training part are not scored: they would
+    measure memory.
+
+    Raises:
+        DataError: The pictures cannot be trained on, or ``strict`` and a file cannot be read.
+    """
+    report = inspection.report
+    if strict and report.unreadable:
+        first = report.unreadable[0]
+        raise DataError(
+            f"{len(report.unreadable)} file(s) cannot be read; the first is {first.name}: {first.reason}. "
+            "Repair or remove them, or train without --strict to leave them out."
+        )
+    require_trainable(report)
+    pictures, survey, duplicates = inspection.pictures, inspection.survey, inspection.duplicates
+    material = Material(
+        labels=pictures.labels,
+        digests=survey.digests,
+        classes=pictures.classes,
+        readable=survey.readable,
+        parts=pictures.parts,
+        groups=(duplicates.group, pictures.groups),
+    )
+    parts, notes = assign_parts(material, seed=seed)
+    for note in (*report.notes, *notes):
+        notify(note)
+    copies = (parts == TEST) & np.isin(duplicates.group, duplicates.group[parts == TRAIN])
+    left_out = [Unreadable(name=pictures.names[row], reason=_LEAK_REASON) for row in np.flatnonzero(copies).tolist()]
+    if left_out:
+        notify(Note(key="train_leaks_left_out", values={"n": len(left_out)}, level="warning"))
+    return Division(inspection, np.where(copies, LEFT_OUT, parts).astype(np.int8), left_out)
+
+
+def side_for(inspection: Inspection, largest: int = 128) -> int:
+    """The side of the network's picture when none is asked for.
+
+    The median of the pictures' longer sides: as it is up to 32 pixels, else rounded down to a multiple of 8,
+    and at most ``largest``.
+    """
+    survey = inspection.survey
+    longer = np.maximum(survey.widths, survey.heights)[survey.readable]
+    median = int(np.median(longer))
+    return max(8, median) if median <= 32 else min(largest, median // 8 * 8)
+
+
+def channels_for(inspection: Inspection) -> Literal[1, 3]:
+    """1 when every picture is gray, else 3."""
+    return 1 if inspection.report.channels == "gray" else 3
+
+
+def load_parts(
+    division: Division, policy: PicturePolicy, *, store: Path | None, notify: Notify, num_threads: int | None = None
+) -> tuple[Part, Part, Part]:
+    """Prepares the pixels, once, and gives the training, validation and test parts.
+
+    Memory: pixels are copied from the store's memory map, (n, side, side, channels) bytes.
+    """
+    pictures = division.inspection.pictures
+    opened = open_store(pictures, policy, folder=store, notify=notify, num_threads=num_threads)
+    labels = division.labels
+
+    def part(number: int, name: str) -> Part:
+        rows = division.indices(number)
+        order = np.argsort(rows)
+        pixels = np.empty((len(rows), *opened.pixels.shape[1:]), np.uint8)
+        # Read in the order of the disk, kept in the order of the content.
+        pixels[order] = opened.pixels[rows[order]]
+        return Part(name, [pictures.names[row] for row in rows], LabelledPixels(pixels, labels[rows]))
+
+    return part(TRAIN, "train"), part(VALIDATION, "validation"), part(TEST, "test")
+
+
+def channel_statistics(pixels: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel, in gray levels, over at most 2,000 evenly chosen pictures."""
+    step = -(-len(pixels) // _STATISTICS_PICTURES)
+    sample = pixels[::step].astype(np.float64)
+    mean, std = sample.mean(axis=(0, 1, 2)), sample.std(axis=(0, 1, 2))
+    return [round(float(value), 4) for value in mean], [max(1.0, round(float(value), 4)) for value in std]

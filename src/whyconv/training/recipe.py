@@ -1,0 +1,95 @@
+"""From the pictures and what was asked to the plan: every number follows by a stated rule.
+
+The numbers were chosen on flowers and digits; ``docs/log.md`` says what was tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from whyconv.settings import AugmentPlan, OptimizerName, TrainingPlan, TrainSettings
+
+# Learning rate of each optimizer at a batch of 16, and how it grows with the batch: (rate, power).
+_RATES: dict[str, tuple[float, float]] = {
+    "gd": (0.05, 1.0),
+    "momentum": (0.01, 1.0),
+    "rmsprop": (0.0005, 0.5),
+    "adam": (0.001, 0.5),
+    "adamw": (0.006, 0.5),
+}
+_BALANCE_RATIO = 1.5
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the rules look at. ``counts``: training pictures of each class."""
+
+    counts: Sequence[int]
+    side: int
+    in_channels: int
+
+    @property
+    def num_train(self) -> int:
+        """Pictures in the training part."""
+        return sum(self.counts)
+
+
+def training_plan(
+    settings: TrainSettings, facts: Facts, *, epochs: int | None = None, seconds: float = 0.0
+) -> TrainingPlan:
+    """The recipe for these pictures.
+
+    Args:
+        settings: What was asked; what is None is decided here.
+        facts: About the training part.
+        epochs: From a measurement when minutes were asked for; overrides the rule.
+        seconds: When to stop whatever the number of epochs; 0 for never.
+    """
+    optimizer: OptimizerName = settings.optimizer or ("adam" if settings.network == "lesson" else "adamw")
+    batch = min(settings.batch or batch_for(facts.num_train), facts.num_train)
+    planned = settings.epochs or epochs or epochs_for(facts.num_train)
+    rate, power = _RATES[optimizer]
+    return TrainingPlan(
+        optimizer=optimizer,
+        epochs=planned,
+        batch=max(2, batch),
+        learning_rate=settings.learning_rate or rate * (batch / 16) ** power,
+        momentum=0.9,
+        weight_decay=0.5 if optimizer == "adamw" else 0.0,
+        warmup_fraction=0.1,
+        label_smoothing=0.0 if settings.network == "lesson" else 0.1,
+        average=0.98,
+        patience=max(10, planned // 3),
+        class_weights=class_weights(facts.counts, settings.balance),
+        seconds=seconds,
+    )
+
+
+def augment_plan(settings: TrainSettings, facts: Facts, *, flip: bool) -> AugmentPlan:
+    """How far the training pictures are varied: small pictures of gray signs less than photos."""
+    if facts.side <= 16:
+        return AugmentPlan(flip=flip, shift_fraction=0.06, min_area=0.8, max_aspect=1.1, max_degrees=10, color=0)
+    color = 0.2 if facts.in_channels == 3 else 0.1
+    return AugmentPlan(flip=flip, shift_fraction=0.06, min_area=0.6, max_aspect=1.25, max_degrees=10, color=color)
+
+
+def batch_for(num_train: int) -> int:
+    """Pictures per step: 16 up to 1,000 training pictures, 64 up to 10,000, else 128."""
+    return 16 if num_train <= 1000 else 64 if num_train <= 10_000 else 128
+
+
+def epochs_for(num_train: int) -> int:
+    """Passes over the training part: 120,000 pictures in all, but from 10 to 60 passes."""
+    return max(10, min(60, round(120_000 / num_train)))
+
+
+def class_weights(counts: Sequence[int], balance: str) -> list[float]:
+    """Weight of each class in J: 1, or inversely proportional to its count, with mean 1 over the pictures.
+
+    "auto" weighs when the largest class has at least 1.5 times the pictures of the smallest.
+    """
+    wanted = balance == "weights" or (balance == "auto" and max(counts) >= _BALANCE_RATIO * max(1, min(counts)))
+    if not wanted:
+        return [1.0] * len(counts)
+    return [round(sum(counts) / (len(counts) * max(1, count)), 6) for count in counts]

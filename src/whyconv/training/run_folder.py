@@ -1,0 +1,93 @@
+"""The run folder: where it is made, what lies in it, what machine it was made on."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from whyconv import __version__, files
+from whyconv.errors import ModelFileError, StorageError
+from whyconv.settings import Plan
+
+PLAN, NETWORK, WEIGHTS, MODEL = "run.toml", "network.json", "model.safetensors", "model.onnx"
+METRICS, SUMMARY = "metrics.jsonl", "summary.json"
+_PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "onnx", "onnxruntime", "scipy")
+
+
+def new_run_folder(out: str, pictures: str) -> Path:
+    """Makes ``out/<name of the pictures>-<n>/`` with the first n that is free; safe against a second process.
+
+    Raises:
+        StorageError: The folder cannot be made.
+    """
+    name = re.sub(r"[^\w.-]+", "-", Path(pictures).resolve().stem).strip("-.") or "run"
+    parent = Path(out)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        taken = [
+            int(match[1])
+            for each in parent.iterdir()
+            if (match := re.fullmatch(re.escape(name) + r"-(\d+)", each.name))
+        ]
+        number = max(taken, default=0) + 1
+        while True:
+            folder = parent / f"{name}-{number}"
+            try:
+                folder.mkdir()
+                return folder
+            except FileExistsError:
+                number += 1
+    except OSError as error:
+        raise StorageError(
+            f"No run folder can be made in {out}: {error.strerror or error}. Name another with --out."
+        ) from None
+
+
+def write_plan(folder: Path, plan: Plan) -> None:
+    """Writes ``run.toml`` and ``environment.json``, before step 1."""
+    files.write_text(folder / PLAN, plan.to_toml())
+    write_json(folder / "environment.json", environment(plan.threads))
+
+
+def read_plan(folder: Path) -> Plan:
+    """Reads the plan of a run folder.
+
+    Raises:
+        ModelFileError: It is no run folder.
+        SettingsError: Its plan cannot be read.
+    """
+    if not (folder / PLAN).is_file():
+        raise ModelFileError(f"{folder} is no run folder: it has no {PLAN}. Expected one such as runs/pets-1.")
+    return Plan.read(folder / PLAN)
+
+
+def write_json(path: Path, values: object) -> None:
+    """Writes JSON for people and programs: indented, UTF-8."""
+    files.write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def environment(threads: int) -> dict[str, Any]:
+    """Versions and machine, as far as they bear on the numbers."""
+    return {
+        "whyconv": __version__,
+        "python": platform.python_version(),
+        **{name: _version(name) for name in _PACKAGES},
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": threads,
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,34 @@
+"""Ctrl-C and SIGTERM as a question that the loop asks between two steps."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], int]]:
+    """Gives a function that returns 0, or 130 after Ctrl-C, or 143 after SIGTERM.
+
+    A second Ctrl-C interrupts at once. Outside the main thread, where signals cannot be caught, the function
+    always returns 0. The handlers found are put back at the end.
+    """
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: 0
+        return
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: 128 + received[0] if received else 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
