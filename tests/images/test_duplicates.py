@@ -141,18 +141,18 @@ def test_a_chain_of_small_steps_is_cut(tmp_path):
 
 
 def test_what_is_found_does_not_depend_on_order_or_names(tmp_path):
-    contents = [content for seed in range(4) for content in [png(scene(seed)), *(c for _, c in copies(scene(seed)))]]
+    contents = [content for seed in range(3) for content in [png(scene(seed)), *(c for _, c in copies(scene(seed)))]]
     random = np.random.default_rng(0)
     results = []
-    for attempt in range(3):
+    for attempt in range(2):
         order = random.permutation(len(contents))
         names = [f"class/{place:03}" for place in range(len(contents))]
         pictures = pictures_of(tmp_path / str(attempt), {names[p]: contents[i] for p, i in enumerate(order.tolist())})
         found = found_in(pictures, tmp_path / f"cache{attempt}")
         rank = order[[names.index(name) for name in pictures.names]]
         results.append({frozenset(rank[m].tolist()): int(rank[m[0]]) for m in found.members()})
-    assert results[0] == results[1] == results[2]
-    assert len(results[0]) == 4
+    assert results[0] == results[1]
+    assert len(results[0]) == 3
 
 
 def test_unreadable_files_are_no_copies_of_each_other(tmp_path):
@@ -203,11 +203,18 @@ def planted(shared_data, name, count):
             yield image.convert("RGB")
 
 
-@pytest.mark.parametrize("name", ["flowers", "sign_digits"])
-def test_copies_of_real_photos_are_found(shared_data, tmp_path, name):
-    """Recall of planted copies, over the whole set: at least 99 % where the whole picture is still there."""
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("flowers", 12),
+        pytest.param("flowers", 150, marks=pytest.mark.slow),
+        pytest.param("sign_digits", 150, marks=pytest.mark.slow),
+    ],
+)
+def test_copies_of_real_photos_are_found(shared_data, tmp_path, name, count):
+    """Recall of planted copies: at least 99 % where the whole picture is still there."""
     files, kinds = {}, {}
-    for number, image in enumerate(planted(shared_data, name, 60)):
+    for number, image in enumerate(planted(shared_data, name, count)):
         files[f"{number:03}/original.png"] = png(image)
         made = [*copies(image, number), ("cropped by 10 %", jpeg(cropped(image, 0.1, number), 85))]
         made += [

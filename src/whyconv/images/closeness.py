@@ -114,8 +114,9 @@ def _fit(look: _Look, originals: np.ndarray, suspects: np.ndarray, motion: np.nd
 
 def _halved(thumbnails: np.ndarray) -> np.ndarray:
     """Returns thumbnails at half their size, float32 (n, 16, 16)."""
-    half = THUMBNAIL_SIDE // 2
-    return np.asarray(thumbnails.reshape(-1, half, 2, half, 2).mean((2, 4), dtype=np.float32))
+    # Four strided sums take a tenth of the time that a mean over two axes takes.
+    rows = thumbnails[:, ::2].astype(np.uint16) + thumbnails[:, 1::2]
+    return np.asarray((rows[:, :, ::2] + rows[:, :, 1::2]).astype(np.float32) / 4)
 
 
 def _centered_halves(thumbnails: np.ndarray) -> np.ndarray:

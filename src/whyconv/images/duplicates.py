@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from whyconv.images.cache import read_arrays, write_arrays
-from whyconv.images.closeness import MAX_HASH_DISTANCE, Closeups, confirm, correlated
+from whyconv.images.closeness import MAX_HASH_DISTANCE, confirm, correlated
+from whyconv.images.closeups import Closeups
 from whyconv.images.hashing import close_pairs, look_hashes
 from whyconv.images.likeness import detail_of
 from whyconv.images.sources.listing import Pictures
@@ -148,7 +149,9 @@ def _mirror_pairs(thumbnails: np.ndarray, closeups: Closeups, order: np.ndarray,
     found = []
     for block in _blocks(np.arange(len(order))):
         turned = look_hashes(thumbnails[order[block]][:, :, ::-1])
-        for left, right in close_pairs(turned, hashes, MAX_HASH_DISTANCE):
+        # Whichever of the two is turned, they fit: each pair is looked at once.
+        for left, ahead in close_pairs(turned, hashes[block[0] :], MAX_HASH_DISTANCE):
+            right = ahead + block[0]
             once = block[left] < right
             found += _copies(thumbnails, closeups, (order[block[left[once]]], order[right[once]]), is_mirrored=True)
     pairs = sorted((min(pair), max(pair)) for _, *pair in found)

@@ -9,6 +9,7 @@ decides, not the mean.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -188,10 +189,15 @@ def detail_of(planes: np.ndarray) -> np.ndarray:
     Returns:
         Standard deviation of what is left, float32 (n,), in gray levels.
     """
-    side = planes.shape[-1]
-    y, x = np.meshgrid(np.linspace(-1, 1, side), np.linspace(-1, 1, side), indexing="ij")
-    surfaces = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1).reshape(side * side, -1)
-    basis = np.linalg.qr(surfaces)[0].astype(np.float32)
-    flat = planes.reshape(*planes.shape[:2], side * side)
+    basis = _smooth_surfaces(planes.shape[-1])
+    flat = planes.reshape(*planes.shape[:2], -1)
     rest = flat - (flat @ basis) @ basis.T
     return np.asarray(np.sqrt((rest**2).mean((1, 2))))
+
+
+@cache
+def _smooth_surfaces(side: int) -> np.ndarray:
+    """Returns an orthonormal basis of the quadratic surfaces over a square, float32 (side * side, 6)."""
+    y, x = np.meshgrid(np.linspace(-1, 1, side), np.linspace(-1, 1, side), indexing="ij")
+    surfaces = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1).reshape(side * side, -1)
+    return np.linalg.qr(surfaces)[0].astype(np.float32)
