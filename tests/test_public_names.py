@@ -43,6 +43,16 @@ def test_another_name_is_an_attribute_error() -> None:
         whyconv.tarin  # noqa: B018
 
 
+WITHOUT_TORCH = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError(name, name="torch")
+sys.meta_path.insert(0, Refuse())
+"""
+
+
 def run_python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
 
@@ -62,5 +72,5 @@ def test_the_half_that_uses_loads_no_torch(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["train", "PictureClassifier"])
 def test_without_torch_the_line_that_installs_it_is_told(name: str) -> None:
-    done = run_python(f"import sys; sys.modules['torch'] = None\nimport whyconv\nwhyconv.{name}")
+    done = run_python(f"{WITHOUT_TORCH}import whyconv\nwhyconv.{name}")
     assert f"whyconv.{name} needs an optional package. Install it with:  pip install 'whyconv[train]'" in done.stderr

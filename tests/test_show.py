@@ -39,7 +39,6 @@ from whyconv.show import (
     printable,
     run_lines,
     run_values,
-    size,
 )
 
 COPIES = DuplicateGroup(names=["cat/1.jpg", "dog/2.jpg"], kind="exact", labels=["cat", "dog"], parts=["train", "test"])
@@ -65,8 +64,8 @@ REPORT = CheckReport(
     mirrored=[("cat/3.jpg", "cat/4.jpg")],
     leaks=[COPIES],
     conflicts=[COPIES],
-    skipped=[".DS_Store", "runs/", "__MACOSX/"],
-    notes=[],
+    skipped=[],
+    notes=[Note(key="skipped", values={"num": "3", "names": ".DS_Store, runs/, __MACOSX/"})],
     seconds=1.5,
 )
 
@@ -145,7 +144,7 @@ def test_a_check_says_everything_that_was_found() -> None:
         "! 7 files cannot be read and are left out",
         "cat/0.jpg   cut short",
         "and 2 more",
-        "passed over: .DS_Store, runs/, __MACOSX/",
+        "passed over: 3 (.DS_Store, runs/, __MACOSX/)",
     ):
         assert told in text
 
@@ -243,21 +242,6 @@ def test_notes_are_wrapped_and_warnings_marked() -> None:
     assert len(lines) > 2
     assert lines[0].startswith("! no pictures found in with\\x1bescape, folder,")
     assert all(line.startswith("  ") and cell_len(line) <= 80 for line in lines[1:])
-
-
-@pytest.mark.parametrize(
-    ("num_bytes", "text"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1.0 kB"),
-        (999_949, "999.9 kB"),
-        (999_950, "1.0 MB"),
-        (25_276_510_208, "25.3 GB"),
-    ],
-)
-def test_sizes(num_bytes: int, text: str) -> None:
-    assert size(num_bytes) == text
 
 
 def test_times() -> None:

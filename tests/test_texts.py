@@ -10,7 +10,7 @@ import pytest
 
 import whyconv
 from whyconv.errors import UsageError
-from whyconv.texts import fields, language, say, sentences
+from whyconv.texts import fields, language, say, sentences, size
 
 PACKAGE = Path(whyconv.__file__).parent
 # Keys made at run time: the part before the value -> the values it takes.
@@ -19,6 +19,8 @@ MADE = {
     "channels_": ("gray", "color"),
     "check_": ("turned", "scaled", "alpha", "animated", "duplicates", "leaks", "conflicts"),
     "scores_": ("class", "pictures", "recall", "precision"),
+    "read_as_": ("folders", "splits", "table", "arrays"),
+    "split_": ("made", "kept", "both_carved", "validation_carved", "test_carved"),
     "doctor_purpose_": ("train", "pretrained", "serve", "tables", "heic", "cluster"),
 }
 
@@ -79,6 +81,21 @@ def test_fields_are_filled_in() -> None:
     assert say("check_count", "en", n=1, classes=1) == "1 picture, 1 class"
     assert say("check_count", "ko", n=3670, classes=5) == "이미지 3,670장, 클래스 5개"
     assert say("epoch_validation", "en", share=0.841) == "validation 84.1 %"
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (25_276_510_208, "25.3 GB"),
+    ],
+)
+def test_sizes(num_bytes: int, text: str) -> None:
+    assert size(num_bytes) == text
 
 
 def test_braces_in_a_value_stay_as_they_are() -> None:

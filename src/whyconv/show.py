@@ -51,9 +51,8 @@ def check_lines(report: CheckReport, language: str) -> list[str]:
     lines = [f"{head}   {count}", *_class_lines(report.classes, language), *_table(rows)]
     lines += [*_example_lines(report), *_unreadable_lines(report, language)]
     for note in report.notes:
-        lines += note_lines(note, language)
-    if report.skipped:
-        lines += _wrap(say("check_skipped", language, names=_some(report.skipped, language)), "  ")
+        if not note.key.startswith("read_as_"):  # that is the first line
+            lines += note_lines(note, language)
     return lines
 
 
@@ -157,16 +156,6 @@ def note_lines(note: Note, language: str) -> list[str]:
 def interval(estimate: Estimate) -> str:
     """Returns ``84.1 % (79.9-88.0)``: a fraction and its 95 % interval in percent."""
     return f"{100 * estimate.value:.1f} % ({100 * estimate.low:.1f}-{100 * estimate.high:.1f})"
-
-
-def size(num_bytes: int) -> str:
-    """Returns ``15.3 GB``: a number of bytes in the decimal unit that leaves one to three digits before the point."""
-    amount, unit = float(num_bytes), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if amount < 999.95:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
 
 
 def clock(seconds: float) -> str:
@@ -288,11 +277,6 @@ def _sizes(widths: SizeRange, heights: SizeRange) -> str:
     if widths.min == widths.max and heights.min == heights.max:
         return f"{widths.min} x {heights.min}"
     return f"{widths.min}-{widths.max} x {heights.min}-{heights.max} ({widths.median} x {heights.median})"
-
-
-def _some(names: Sequence[str], language: str) -> str:
-    shown = ", ".join(printable(name) for name in names[:_FEW])
-    return f"{shown}, {say('and_more', language, n=len(names) - _FEW)}" if len(names) > _FEW else shown
 
 
 def _table(rows: Iterable[Sequence[str]]) -> list[str]:

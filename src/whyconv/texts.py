@@ -1,10 +1,11 @@
 """Every sentence of results, notes, report and page, in English and Korean.
 
 The sentences themselves lie in ``sentences/*.toml``, tables a translator can read without reading code.
-Besides Python's own format specifications, fields know two more::
+Besides Python's own format specifications, fields know three more::
 
     {share:percent}          0.841 -> "84.1 %"
     picture{n:plural}        "s" unless n is 1;  cop{n:plural:y|ies} for other endings
+    {num_bytes:size}         115_008 -> "115.0 kB"
 """
 
 from __future__ import annotations
@@ -35,6 +36,16 @@ def say(key: str, language: str = "en", **values: object) -> str:
         KeyError: There is no such sentence, or a field of it has no value: a mistake in the program.
     """
     return _FORMATTER.vformat(sentences()[key][language], (), values)
+
+
+def size(num_bytes: int) -> str:
+    """Returns ``15.3 GB``: a number of bytes in the decimal unit that leaves one to three digits before the point."""
+    amount, unit = float(num_bytes), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 999.95:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
 
 
 def language(option: str | None, environment: Mapping[str, str] | None = None) -> Language:
@@ -70,11 +81,13 @@ def fields(sentence: str) -> set[str]:
 
 
 class _Formatter(string.Formatter):
-    """``str.format`` with the specifications ``percent`` and ``plural``."""
+    """``str.format`` with the specifications ``percent``, ``size`` and ``plural``."""
 
     def format_field(self, value: object, format_spec: str) -> str:
         if format_spec == "percent" and isinstance(value, SupportsFloat):
             return f"{100 * float(value):.1f} %"
+        if format_spec == "size" and isinstance(value, int):
+            return size(value)
         if format_spec.startswith("plural"):
             one, many = format_spec.partition(":")[2].split("|") if ":" in format_spec else ("", "s")
             return one if value == 1 else many

@@ -66,7 +66,7 @@ def cache(
 ) -> None:
     """List or remove stores of decoded pictures."""
     from whyconv.images.cache import default_folder, list_stores, remove_stores
-    from whyconv.show import printable, size
+    from whyconv.show import printable
 
     language = texts.language(lang)
     folder = Path(store) if store else default_folder()
@@ -76,10 +76,10 @@ def cache(
             {"path": str(one.path), "kind": one.kind, "where": one.where, "bytes": one.num_bytes} for one in entries
         ]
         print_data(json.dumps({"folder": str(folder), "is_cleared": clear, "stores": stores}))
-    total = size(sum(one.num_bytes for one in entries))
+    total = texts.size(sum(one.num_bytes for one in entries))
     head = "cache_cleared" if clear else "cache_head"
     lines = [texts.say(head, language, n=len(entries), size=total, folder=printable(str(folder)))]
-    lines += [f"  {size(one.num_bytes):>9}  {one.kind:<7}  {printable(one.where)}" for one in entries]
+    lines += [f"  {texts.size(one.num_bytes):>9}  {one.kind:<7}  {printable(one.where)}" for one in entries]
     if entries and not clear:
         lines.append(texts.say("cache_next", language))
     print_text(lines)
