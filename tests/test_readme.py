@@ -85,7 +85,7 @@ def test_the_tree_names_every_part_of_the_package() -> None:
     there = {path.name for path in package.iterdir() if path.suffix == ".py"}
     there |= {f"{path.name}/" for path in package.iterdir() if path.is_dir() and path.name != "__pycache__"}
     inside = tree.partition("src/whyconv/\n")[2]
-    shown = set(re.findall(r"(?:^| )  ?(\w+(?:\.py|/)) ", inside, flags=re.MULTILINE))
+    shown = set(re.findall(r"(?:^| )  ?(\w+(?:\.py|/))(?= )", inside, flags=re.MULTILINE))
     assert shown == there
 
 
