@@ -58,6 +58,9 @@ def __getattr__(name: str) -> object:
     from whyconv.errors import needing_extra
 
     if name in _NEED_TRAINING:
+        from whyconv.machine import set_thread_habits
+
+        set_thread_habits()
         with needing_extra(f"whyconv.{name}", "train"):
             return getattr(import_module(f"whyconv.{_NEED_TRAINING[name]}"), name)
     module = import_module(f"whyconv.{_MODULES.get(name, 'errors')}")

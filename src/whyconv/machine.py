@@ -21,6 +21,17 @@ def num_cores(cgroup: Path = _CGROUP) -> int:
     return max(1, affinity if quota is None else min(affinity, round(quota)))
 
 
+def set_thread_habits() -> None:
+    """Sets how torch's threads wait and how it asks for memory; to be called before torch is imported.
+
+    Threads that spin while they wait make a step many times slower as soon as another process uses a core:
+    they sleep instead. Large buffers are taken in huge pages. What the environment already says is kept.
+    """
+    if "torch" not in sys.modules:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+
 def memory_bytes(cgroup: Path = _CGROUP) -> int | None:
     """Returns the memory this process may use in bytes: the container's limit or the machine's; None if unknown."""
     names = ("SC_PHYS_PAGES", "SC_PAGE_SIZE")

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 
 from whyconv.errors import DataError
 from whyconv.images.prepare import PicturePolicy
+from whyconv.machine import num_cores
 from whyconv.results import Note, Notify
 from whyconv.settings import NetworkPlan, PicturesPlan, Plan, TrainSettings
 from whyconv.training.pictures import Division, Part, channel_statistics
@@ -23,6 +25,7 @@ _TRIAL_FRACTION = 0.06
 _ENDING_SECONDS = 12.0
 _ENDING_FRACTION = 0.05
 _SLACK = 0.93
+_SMALL_SIDE = 16
 _MIN_TRIAL_EPOCHS, _MAX_TRIAL_EPOCHS = 2, 15
 
 
@@ -37,7 +40,7 @@ class Material:
     test: Part
 
 
-def make_plan(settings: TrainSettings, material: Material, *, threads: int, began: float, notify: Notify) -> Plan:
+def make_plan(settings: TrainSettings, material: Material, *, began: float, notify: Notify) -> Plan:
     """Decides everything before step 1.
 
     Where mirroring is left to validation, or minutes are asked for, a short trial training is made first and
@@ -46,7 +49,6 @@ def make_plan(settings: TrainSettings, material: Material, *, threads: int, bega
     Args:
         settings: What was asked.
         material: The prepared pictures.
-        threads: Of the processor.
         began: ``time.perf_counter()`` at the start of the command, from which minutes count.
         notify: Told of what was decided, and why.
 
@@ -58,7 +60,8 @@ def make_plan(settings: TrainSettings, material: Material, *, threads: int, bega
     classes = material.division.inspection.pictures.classes
     counts = np.bincount(material.train.data.labels, minlength=len(classes)).tolist()
     facts = Facts(counts=counts, side=material.policy.side, in_channels=material.policy.channels)
-    draft = _draft(settings, material, facts, threads)
+    draft = _draft(settings, material, facts, settings.threads or threads_for(facts.side))
+    torch.set_num_threads(draft.threads)
     if facts.in_channels == 1:
         notify(Note(key="run_gray"))
     if len(set(draft.training.class_weights)) > 1:
@@ -68,6 +71,11 @@ def make_plan(settings: TrainSettings, material: Material, *, threads: int, bega
     trial = _try(settings, material, draft)
     flip = _decide_flip(settings, trial, notify)
     return _settle(settings, draft, facts, trial, flip=flip, began=began, notify=notify)
+
+
+def threads_for(side: int) -> int:
+    """One thread for pictures of up to 16 pixels, whose steps are too small to share; else all that may be used."""
+    return 1 if side <= _SMALL_SIDE else num_cores()
 
 
 def _draft(settings: TrainSettings, material: Material, facts: Facts, threads: int) -> Plan:

@@ -86,7 +86,8 @@ class EpochRecord(Record):
         step: Optimizer steps so far.
         loss: Mean of J over the epoch's steps, in nats.
         train_accuracy: Fraction right on the epoch's (augmented) training pictures.
-        validation_loss: Mean cross-entropy on the validation part, in nats; None without one.
+        validation_loss: Mean cross-entropy on the validation part, with the label smoothing of the training, in
+            nats; None without one.
         validation_accuracy: Fraction right on the validation part; None without one.
         learning_rate: At the last step.
         seconds: Since training began.

@@ -65,7 +65,7 @@ def train(settings: TrainSettings | str | Path, notify: Notify = ignore, **wante
         policy = PicturePolicy(side=settings.size or side_for(inspection), channels=channels_for(inspection))
         parts = load_parts(division, policy, store=store, notify=notify, num_threads=threads)
         material = Material(division, policy, *parts)
-        plan = make_plan(settings, material, threads=threads, began=began, notify=notify)
+        plan = make_plan(settings, material, began=began, notify=notify)
     except BaseException:
         _remove_if_empty(folder)
         raise

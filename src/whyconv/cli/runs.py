@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -72,8 +73,8 @@ def train(  # noqa: PLR0913, PLR0917
     if pictures is not None:
         _train(given, language, as_json)
     elif config is not None:
-        _refuse(given, "--config")
-        _train_from_file(config, language, as_json)
+        _refuse({name: value for name, value in given.items() if name != "out"}, "--config")
+        _train_from_file(config, out or "runs", language, as_json)
     elif resume is not None:
         _refuse(given, "--resume")
         _resume(resume, language, as_json)
@@ -94,7 +95,7 @@ def evaluate(
     Every accuracy comes with its 95 % interval, and beside it what guessing the largest class would give.
     """
     with needing_extra("Evaluating", "train"):
-        from whyconv import workflow
+        workflow = _workflow()
     language = texts.language(lang)
     with listening(language) as notify:
         summary = workflow.evaluate(run, pictures, notify, layout=layout or "auto", label_from=label_from)
@@ -103,7 +104,7 @@ def evaluate(
 
 def _train(given: dict[str, Any], language: str, as_json: bool) -> None:
     with needing_extra("Training", "train"):
-        from whyconv import workflow
+        workflow = _workflow()
     from whyconv.settings import TrainSettings
 
     wanted = {name: value for name, value in given.items() if value is not None}
@@ -113,20 +114,29 @@ def _train(given: dict[str, Any], language: str, as_json: bool) -> None:
     _show(summary, language, as_json)
 
 
-def _train_from_file(config: Path, language: str, as_json: bool) -> None:
+def _train_from_file(config: Path, out: str, language: str, as_json: bool) -> None:
     with needing_extra("Training", "train"):
-        from whyconv import workflow
+        workflow = _workflow()
     with listening(language) as notify:
-        summary = workflow.train_from_file(config, notify)
+        summary = workflow.train_from_file(config, notify, out=out)
     _show(summary, language, as_json)
 
 
 def _resume(run: Path, language: str, as_json: bool) -> None:
     with needing_extra("Training", "train"):
-        from whyconv import workflow
+        workflow = _workflow()
     with listening(language) as notify:
         summary = workflow.resume(run, notify)
     _show(summary, language, as_json)
+
+
+def _workflow() -> ModuleType:
+    from whyconv.machine import set_thread_habits
+
+    set_thread_habits()
+    from whyconv import workflow
+
+    return workflow
 
 
 def _refuse(given: dict[str, Any], source: str) -> None:

@@ -64,7 +64,7 @@ def train_network(  # noqa: PLR0913
 ) -> Outcome:
     """Lowers the mean cross-entropy over the training pictures; leaves the best epoch's weights in ``network``.
 
-    Best is the lowest cross-entropy on validation. With ``folder``, J and a record per epoch go to
+    Best is the lowest cross-entropy on validation, with the label smoothing of the training. With ``folder``, J and a record per epoch go to
     ``metrics.jsonl``, and ``checkpoints/last.safetensors`` holds all that is needed to go on; where it exists
     already, the training goes on from it, bit for bit.
 
@@ -220,7 +220,9 @@ class _Session:
             return None, None
         logits = torch.from_numpy(network_logits(self.averaged, self.validation.pixels, self.plan.network))
         labels = torch.from_numpy(self.validation.labels.astype(np.int64))
-        return functional.cross_entropy(logits, labels).item(), (logits.argmax(dim=1) == labels).float().mean().item()
+        smoothing = self.plan.training.label_smoothing
+        loss = functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+        return loss.item(), (logits.argmax(dim=1) == labels).float().mean().item()
 
     def save(self) -> None:
         if self.checkpoint is None:

@@ -55,8 +55,10 @@ def try_mirror(network: nn.Module, train: LabelledPixels, validation: LabelledPi
     began = time.perf_counter()
     outcome = train_network(network, train, validation, plan)
     seconds = (time.perf_counter() - began) / outcome.num_epochs
-    right = network_logits(network, validation.pixels, plan.network).argmax(1) == validation.labels
-    mirrored = network_logits(network, validation.pixels[:, :, ::-1], plan.network).argmax(1) == validation.labels
+    right, mirrored = (
+        network_logits(network, pixels, plan.network).argmax(axis=1) == validation.labels
+        for pixels in (validation.pixels, validation.pixels[:, :, ::-1].copy())
+    )
     return MirrorTrial(
         n=len(validation),
         num_right=int(right.sum()),
