@@ -163,7 +163,7 @@ def test_a_score_never_stands_without_its_interval() -> None:
     assert "84.1 % (79.9-88.0)" in lines[1]
     assert "81.6 % (77.4-85.5)" in lines[2]
     assert "39.9 %   always answering 'class 1'" in lines[3]
-    assert "dog -> wolf 9, cat -> ferret 5" in lines[4]
+    assert "dog -> wolf: 9, cat -> ferret: 5" in lines[4]
     assert "1 picture, cat/7.jpg: dog 0.99" in lines[5]
     assert "0.071 -> 0.024 (temperature 1.31)" in lines[6]
     assert lines[8].split() == ["class", "0", "150", "50.0", "%", "(45.8-53.9)", "-"]
@@ -242,6 +242,11 @@ def test_notes_are_wrapped_and_warnings_marked() -> None:
     assert len(lines) > 2
     assert lines[0].startswith("! no pictures found in with\\x1bescape, folder,")
     assert all(line.startswith("  ") and cell_len(line) <= 80 for line in lines[1:])
+
+
+def test_a_part_is_named_in_the_language_spoken() -> None:
+    note = Note(key="classes_unreadable_in_part", values={"part": "train", "num": 1, "classes": "cat"})
+    assert "학습 부분" in note_lines(note, "ko")[0]
 
 
 def test_times() -> None:

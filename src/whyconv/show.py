@@ -6,6 +6,7 @@ every one goes through ``printable``.
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -27,6 +28,7 @@ from whyconv.results import (
 from whyconv.texts import say
 
 WIDTH = 80
+PART_NAMES = ("train", "validation", "test")
 _MANY_CLASSES = 16
 _FEW = 5
 _JOINERS = "\u200c\u200d"  # of Persian and of emoji: harmless, and names look broken without them
@@ -49,7 +51,7 @@ def check_lines(report: CheckReport, language: str) -> list[str]:
     count = say("check_count", language, n=report.num_pictures, classes=len(report.classes))
     rows = [*_picture_rows(report, language), *_twin_rows(report, language)]
     lines = [f"{head}   {count}", *_class_lines(report.classes, language), *_table(rows)]
-    lines += [*_example_lines(report), *_unreadable_lines(report, language)]
+    lines += [*_example_lines(report, language), *_unreadable_lines(report, language)]
     for note in report.notes:
         if not note.key.startswith("read_as_"):  # that is the first line
             lines += note_lines(note, language)
@@ -107,7 +109,7 @@ def run_lines(summary: RunSummary, language: str) -> list[str]:
                 difference=parity.largest_difference,
             )
         )
-    lines.append(say("run_next", language, run=printable(summary.run)))
+    lines.append(say("run_next", language, run=printable(shlex.quote(summary.run))))
     return [*lines, say("run_results", language, run=printable(summary.run))]
 
 
@@ -150,6 +152,8 @@ def prediction_line(prediction: Prediction, top: int) -> str:
 def note_lines(note: Note, language: str) -> list[str]:
     """Returns a note as wrapped lines, warnings with a ``!`` in front."""
     values = {name: _printable_value(value) for name, value in note.values.items()}
+    if note.values.get("part") in PART_NAMES:
+        values["part"] = say(f"part_{note.values['part']}", language)
     return _wrap(say(note.key, language, **values), "! " if note.level == "warning" else "  ")
 
 
@@ -184,7 +188,10 @@ def _class_row(one: ClassCount, total: int, language: str) -> tuple[str, str]:
 
 def _picture_rows(report: CheckReport, language: str) -> Iterable[tuple[str, str]]:
     if report.widths and report.heights:
-        channels = say(f"channels_{report.channels}", language, n=report.num_gray)
+        some_gray = report.channels == "color" and report.num_gray
+        channels = say(
+            "channels_some_gray" if some_gray else f"channels_{report.channels}", language, n=report.num_gray
+        )
         yield say("check_sizes", language), f"{_sizes(report.widths, report.heights)}, {channels}"
     formats = ", ".join(
         f"{name} {count:,}" for name, count in sorted(report.formats.items(), key=lambda item: -item[1])
@@ -211,11 +218,12 @@ def _twin_rows(report: CheckReport, language: str) -> Iterable[tuple[str, str]]:
         yield say("check_mirrored", language), say("check_mirrored_value", language, n=len(report.mirrored))
 
 
-def _example_lines(report: CheckReport) -> Iterable[str]:
+def _example_lines(report: CheckReport, language: str) -> Iterable[str]:
     """Yields the first group of copies that would mislead a training."""
     for group in (report.leaks + report.conflicts)[:1]:
         first, second = (printable(name) for name in group.names[:2])
         more = " = ..." if len(group.names) > 2 else ""
+        yield "  " + say("check_example", language)
         line = f"    {first} = {second}{more}"
         yield from [line] if cell_len(line) <= WIDTH else [f"    {first}", f"    = {second}{more}"]
 
@@ -232,7 +240,7 @@ def _unreadable_lines(report: CheckReport, language: str) -> list[str]:
 
 def _mistake_rows(evaluation: Evaluation, language: str) -> Iterable[tuple[str, str]]:
     if evaluation.most_confused:
-        pairs = [f"{printable(one.truth)} -> {printable(one.answer)} {one.count}" for one in evaluation.most_confused]
+        pairs = [f"{printable(one.truth)} -> {printable(one.answer)}: {one.count}" for one in evaluation.most_confused]
         yield say("most_confused", language), ", ".join(pairs[:3])
     if evaluation.sure_and_wrong:
         first = evaluation.sure_and_wrong[0]
