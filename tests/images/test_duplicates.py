@@ -188,6 +188,15 @@ def test_at_most_one_in_a_hundred_digits_is_grouped(tmp_path):
     assert sum(len(members) for members in found.members()) <= 0.01 * len(digits.images)
 
 
+@pytest.mark.slow
+def test_digits_drawn_larger_are_not_copies_either(tmp_path):
+    digits = load_digits()
+    large = [Image.fromarray((image * 15.9).astype(np.uint8)).resize((48, 48)) for image in digits.images]
+    np.savez(tmp_path / "digits.npz", x=np.stack([np.asarray(image) for image in large]), y=digits.target)
+    found = found_in(read_pictures(tmp_path / "digits.npz"), tmp_path / "cache")
+    assert sum(len(members) for members in found.members()) <= 0.01 * len(digits.images)
+
+
 def test_hands_before_one_wall_are_not_copies(shared_data, tmp_path):
     pictures = read_pictures(shared_data("sign_digits"))
     found = found_in(pictures, tmp_path / "cache")

@@ -26,6 +26,9 @@ _MIN_CORRELATION = 0.78
 _MIN_OVERLAP = 0.75
 # A copy with less contrast than this is hardly the same picture, and nearly flat ones fit anything.
 _GAINS = (0.4, 2.5)
+# Motion is worth its price: moved and stretched far enough, one plain shape fits any other. At 4, a crop by 5 %
+# may still leave four fifths of the error that an uncropped copy may, one by 25 % none at all.
+_PRICE = 4.0
 _BATCH = 64
 
 
@@ -36,18 +39,22 @@ class _Look:
     Attributes:
         see: From indices (k,) to pictures, float32 (k, side, side, channels).
         num_steps: Gauss-Newton steps from where the look before left off.
-        max_error: Largest error that passes.
-        max_worst: Largest error of a tile that passes.
+        max_error: Largest error that passes without motion.
+        max_worst: Largest error of a tile that passes without motion.
+        price: How much of both limits is taken away by a motion over half the picture.
     """
 
     see: Callable[[np.ndarray], np.ndarray]
     num_steps: int
     max_error: float
     max_worst: float
+    price: float = 0.0
 
     def admits(self, fit: Fit) -> np.ndarray:
         """Returns which pairs pass, bool (k,)."""
-        is_close = (fit.error <= self.max_error) & (fit.worst <= self.max_worst)
+        motion = np.abs(fit.motion - AT_REST).max(1)
+        left = np.maximum(0, 1 - self.price * motion)
+        is_close = (fit.error <= self.max_error * left) & (fit.worst <= self.max_worst * left)
         return np.asarray(is_close & (fit.overlap >= _MIN_OVERLAP) & (fit.gain >= _GAINS[0]) & (fit.gain <= _GAINS[1]))
 
 
@@ -100,7 +107,7 @@ def _looks(thumbnails: np.ndarray, closeups: Closeups) -> tuple[_Look, ...]:
     return (
         _Look(lambda rows: _halved(thumbnails[rows])[..., None], 3, max_error=0.42, max_worst=np.inf),
         _Look(lambda rows: thumbnails[rows, :, :, None].astype(np.float32), 4, max_error=0.40, max_worst=0.95),
-        _Look(closeups.take, 3, max_error=0.30, max_worst=0.60),
+        _Look(closeups.take, 3, max_error=0.30, max_worst=0.60, price=_PRICE),
     )
 
 
