@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from drawn_pictures import encode, photo, png_chunk, png_claiming
+from drawn_pictures import encode, exif_block, photo, png_chunk, png_claiming
 from whyconv.errors import PictureError
 from whyconv.images import decode as decode_module
 from whyconv.images.decode import MAX_FILE_BYTES, decode, decode_array, read_header
@@ -35,9 +35,9 @@ def test_lossy_formats_come_back_nearly(format_name):
 
 def test_heic_is_read_with_the_extra():
     pillow_heif = pytest.importorskip("pillow_heif")
-    heif = pillow_heif.from_pillow(Image.fromarray(_PIXELS))
+    heif = pillow_heif.from_pillow(Image.fromarray(np.rot90(_PIXELS).copy()))
     file = io.BytesIO()
-    heif.save(file, quality=95)
+    heif.save(file, quality=95, exif=exif_block(6))  # its own marks of turning are obeyed by its decoder
     decoded = decode(file.getvalue())
     assert decoded.facts.format == "heic"
     assert np.abs(decoded.pixels.astype(int) - _PIXELS).mean() < 5

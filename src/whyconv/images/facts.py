@@ -20,7 +20,7 @@ class PictureFacts:
         height: In pixels, upright, at full size.
         channels: Of the decoded pixels: 1 where the file is gray by its mode, else 3.
         is_gray: One channel, or red, green and blue equal in every decoded pixel.
-        is_turned: EXIF orientation turned or mirrored it.
+        is_turned: EXIF orientation turned or mirrored it. (The decoder of HEIC does so itself, untold.)
         is_scaled: Its values had more than 8 bits, or were fractions, and were scaled to 0-255.
         has_alpha: Some pixel is transparent and shows the background.
         num_frames: Frames of an animation or pages of a document, of which the first is taken.

@@ -204,9 +204,7 @@ def _cannot_start(why: str) -> WhyconvError:
 def _forget_parents_workers() -> None:
     """After a fork: the pipes of the parent's workers are not ours to use."""
     global _pool  # noqa: PLW0603 - one pool a process
-    for worker in _pool.idle:
-        worker.process.returncode = 0  # Not our child: nothing to wait for, nothing to warn of.
-    _parents_pools.append(_pool)
+    _parents_pools.append(_pool)  # Kept, for to let go of it would wait for processes that are not its children.
     _pool = _Pool()
 
 

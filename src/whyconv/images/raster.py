@@ -16,8 +16,16 @@ from whyconv.images.frames import count_gif_frames, count_tiff_pages
 from whyconv.images.modes import Background, to_uint8
 from whyconv.images.orientation import read_orientation, turn
 from whyconv.images.reasons import explain, say_format
+from whyconv.images.webp import read_webp_size
 
 MAX_PIXELS = 80_000_000
+
+Expect = Callable[[int], None]
+
+
+def _ignore(num_pixels: int) -> None:
+    """Default listener: does nothing."""
+
 
 # One literal table: format -> module and class that opens it. Nothing else is ever tried on a file.
 _PLUGINS = {
@@ -45,30 +53,28 @@ _SAMPLE_FORMAT = 339
 _RAW_EXIF = "Raw profile type exif"
 
 
-def read_raster_header(content: bytes, format_name: str) -> Header:
-    """Reads the head of a file with Pillow.
+def read_raster_header(content: bytes, format_name: str, expect: Expect = _ignore) -> Header:
+    """Reads the head of a file with Pillow; arguments as for ``read_raster``.
 
     Raises:
         PictureError: It cannot be opened, or has too many pixels.
     """
-    return _describe(_open(content, format_name), content, format_name)
+    return _describe(_open(content, format_name, expect), content, format_name)
 
 
-def read_raster(
-    content: bytes, format_name: str, background: Background, expect: Callable[[int], None] = lambda pixels: None
-) -> Decoded:
+def read_raster(content: bytes, format_name: str, background: Background, expect: Expect = _ignore) -> Decoded:
     """Decodes the first frame of a file with Pillow.
 
     Args:
         content: The whole file.
         format_name: What ``sniff`` called it.
         background: Seen through transparent pixels.
-        expect: Called with the number of pixels after the header and before they are decoded.
+        expect: Called with the number of pixels that the header claims, before they take memory.
 
     Raises:
         PictureError: It cannot be opened or decoded, or has too many pixels.
     """
-    image = _open(content, format_name)
+    image = _open(content, format_name, expect)
     header = _describe(image, content, format_name)
     expect(header.width * header.height)
     try:
@@ -114,7 +120,10 @@ def check_size(width: int, height: int, format_name: str, limit: int = MAX_PIXEL
         )
 
 
-def _open(content: bytes, format_name: str) -> ImageFile.ImageFile:
+def _open(content: bytes, format_name: str, expect: Expect) -> ImageFile.ImageFile:
+    if format_name == "webp" and all(size := read_webp_size(content)):
+        check_size(*size, format_name)
+        expect(size[0] * size[1])
     module, name = _PLUGINS[format_name]
     try:
         image: ImageFile.ImageFile = getattr(importlib.import_module(module), name)(io.BytesIO(content))

@@ -84,16 +84,15 @@ def limit_memory(more_bytes: int) -> None:
 def _answer(request: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes | memoryview]:
     format_name = request["format"]
     spare = request["spare_bytes"] + 2 * len(content)
+
+    def expect(num_pixels: int) -> None:
+        limit_memory(spare + _BYTES_PER_PIXEL * num_pixels)
+
     try:
         limit_memory(spare)
         if request["is_header_only"]:
-            return {"header": asdict(read_raster_header(content, format_name))}, b""
-        decoded = read_raster(
-            content,
-            format_name,
-            tuple(request["background"]),
-            expect=lambda num_pixels: limit_memory(spare + _BYTES_PER_PIXEL * num_pixels),
-        )
+            return {"header": asdict(read_raster_header(content, format_name, expect))}, b""
+        decoded = read_raster(content, format_name, tuple(request["background"]), expect)
     except PictureError as error:
         return {"error": str(error)}, b""
     except MemoryError as error:
