@@ -144,7 +144,7 @@ def test_a_check_says_everything_that_was_found() -> None:
         "! 7 files cannot be read and are left out",
         "cat/0.jpg   cut short",
         "and 2 more",
-        "passed over: 3 (.DS_Store, runs/, __MACOSX/)",
+        "Passed over: 3 (.DS_Store, runs/, __MACOSX/)",
     ):
         assert told in text
 
