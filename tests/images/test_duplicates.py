@@ -73,6 +73,15 @@ def test_another_object_before_the_same_background_is_another_picture(tmp_path):
     assert groups == []
 
 
+def test_a_small_object_is_enough_of_a_difference(tmp_path):
+    """Nine tenths of the picture agree to the pixel: the worst tile decides, not the mean."""
+    background = scene(1, 200, 200)
+    changed = background.copy()
+    changed.paste(Image.new("RGB", (30, 30), "black"), (90, 60))
+    groups, _, _ = found_among(tmp_path, {"a.png": png(background), "b.png": png(changed)})
+    assert groups == []
+
+
 def test_another_color_is_another_picture(tmp_path):
     image = scene(1)
     red, green, blue = image.split()
@@ -98,6 +107,13 @@ def test_blank_pictures_are_compared_exactly_only(tmp_path):
     groups, mirrored, _ = found_among(tmp_path, {"a.png": blank(20), "b.png": blank(21), "c.png": blank(20)})
     assert groups == [["a.png", "c.png"]]
     assert mirrored == []
+
+
+def test_faint_pictures_are_compared_exactly_only(tmp_path):
+    """Three gray levels of detail are what compression leaves of anything."""
+    faint = (np.asarray(scene(1), np.float32) - 128) * 0.03
+    files = {f"{level}.png": encode((faint + level).astype(np.uint8), "PNG") for level in (100, 120)}
+    assert found_among(tmp_path, files)[0] == []
 
 
 def test_below_32_pixels_only_exact_copies_count(tmp_path):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from scenes import jpeg, pictures_of, png, scene
-from whyconv.errors import StorageError
+from whyconv.errors import PictureError, StorageError
 from whyconv.images import store as store_file
 from whyconv.images.prepare import PicturePolicy, prepare
 from whyconv.images.sources import read_pictures
@@ -134,6 +134,20 @@ def test_unreadable_pictures_are_zeros_with_a_reason_and_are_not_tried_in_vain(t
     (tmp_path / "data" / "b" / "2.png").write_bytes(png(scene(2)))
     third = opened(tmp_path)
     assert (third.readable.all(), third.reasons, third.num_decoded) == (True, {}, 1)
+
+
+def test_a_file_that_may_not_be_read_now_is_tried_again(tmp_path, monkeypatch):
+    pictures = eight(tmp_path)
+
+    def refuse(self, index):
+        raise PictureError("permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(pictures), "read", refuse)
+        assert set(opened(tmp_path, pictures).reasons.values()) == {"permission denied"}
+    second = opened(tmp_path, pictures)
+    assert second.reasons == {}
+    assert np.array_equal(second.pixels, expected(pictures))
 
 
 def test_another_policy_has_a_store_of_its_own(tmp_path):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from drawn_pictures import encode, exif_block
 from scenes import jpeg, pictures_of, png, resized, scene
+from whyconv.errors import PictureError
 from whyconv.images.sources import read_pictures
 from whyconv.images.survey import survey
 
@@ -89,6 +90,29 @@ def test_a_file_that_cannot_be_opened_is_quarantined_and_tried_again(tmp_path):
     assert list(found.reasons) == [0]
     (tmp_path / "elsewhere.png").rename(tmp_path / "data" / "class" / "a.png")
     assert survey(pictures, store=tmp_path / "cache").reasons == {}
+
+
+def test_a_file_that_may_not_be_read_now_is_tried_again(tmp_path, monkeypatch):
+    """Its size and time are known and stay the same, but what is in it was never seen."""
+    pictures = pictures_of(tmp_path / "data", {"class/a.png": png(scene(1)), "class/b.png": png(scene(2))})
+
+    def refuse(self, index):
+        raise PictureError("permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(pictures), "read", refuse)
+        assert survey(pictures, store=tmp_path / "cache").reasons == dict.fromkeys(range(2), "permission denied")
+    assert survey(pictures, store=tmp_path / "cache").reasons == {}
+
+
+def test_a_change_that_keeps_the_time_is_seen_by_its_size(tmp_path):
+    first, _ = of(tmp_path, {"a.png": png(scene(1))})
+    path = tmp_path / "data" / "class" / "a.png"
+    time = path.stat().st_mtime_ns
+    path.write_bytes(png(scene(2)))
+    os.utime(path, ns=(time, time))
+    second = survey(read_pictures(tmp_path / "data"), store=tmp_path / "cache")
+    assert not np.array_equal(first.pixel_digests, second.pixel_digests)
 
 
 def test_pixel_digests_are_equal_exactly_where_pixels_are(tmp_path):
