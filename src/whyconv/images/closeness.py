@@ -5,6 +5,10 @@ The limits were set between two measured heaps. Planted copies of 250 flower pho
 99 of 100 cases, an error of at most 0.26 and a worst tile of at most 0.54. The closest of 2.1 million pairs of
 different hand-sign photos, many of one hand before one wall, leave 0.29 and 0.80. The limits of the first two
 looks only spare work: they let 99 of 100 of the same copies pass.
+
+With these limits, of copies of 150 photos of either set: compressed at 50 to 95 and resized by 0.5 to 1.5, all
+are found; cropped by 2 to 5 %, 99 %; by 10 %, 47 %; brighter or darker by a quarter, 98 %; mirrored, all. Of
+the 3,670 flower photos 24 are grouped, each looked at by eye, none wrongly; of 2,059 hand signs, none.
 """
 
 from __future__ import annotations
