@@ -48,6 +48,7 @@ def test_a_bar_while_a_stage_lasts() -> None:
         listener._bars.refresh()
     drawn = console.file.getvalue()
     assert "30/100" in drawn
+    assert "1/2" in drawn.rpartition("train 50.0 %")[2]
     assert "train 50.0 %" in drawn
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tiny_model import CLASSES, SIDE, expected_probabilities, make_metadata, make_model, write_model
 from whyconv.errors import ModelFileError, PictureError, UsageError
-from whyconv.recognizer import Recognizer, load_file, open_recognizer
+from whyconv.recognizer import Recognizer, open_recognizer
 
 RANDOM = np.random.default_rng(7)
 
@@ -77,7 +77,7 @@ def test_gray_and_colored_arrays_are_told_apart_by_their_shape(recognizer: Recog
 def test_a_stream_keeps_order_and_names_whatever_the_batch(
     recognizer: Recognizer, pixels: np.ndarray, files: list[Path], batch_size: int
 ) -> None:
-    items = ((path.name, lambda path=path: load_file(path)) for path in files)
+    items = ((path.name, lambda path=path: path.read_bytes()) for path in files)
     predictions = list(recognizer.stream(items, batch_size=batch_size))
     assert [one.name for one in predictions] == [path.name for path in files]
     best = expected_probabilities(pixels).argmax(axis=1)
@@ -91,7 +91,7 @@ def test_a_bad_file_is_a_row_with_its_reason(recognizer: Recognizer, files: list
     predictions = recognizer.predict([files[0], *bad, files[1]])
     assert [one.error is None for one in predictions] == [True, False, False, False, False, True]
     assert all(one.labels == [] for one in predictions[1:-1])
-    assert "No such file" in predictions[3].error
+    assert "missing" in predictions[3].error
     assert "folder" in predictions[4].error
     assert all(str(tmp_path) not in one.error for one in predictions[1:-1])
 

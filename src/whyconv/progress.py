@@ -57,6 +57,7 @@ class Listener:
                     self._write(line, style)
             case EpochRecord():
                 self._write(epoch_line(event, self._language), None)
+                self._draw(Progress(stage="train", done=event.epoch, total=event.num_epochs))
 
     def _write(self, line: str, style: str | None) -> None:
         self._console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)

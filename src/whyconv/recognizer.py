@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,9 +12,9 @@ import numpy as np
 import onnxruntime
 
 from whyconv.errors import ModelFileError, PictureError, UsageError
-from whyconv.images.decode import MAX_FILE_BYTES
 from whyconv.images.prepare import PicturePolicy, prepare
 from whyconv.images.sources import list_images
+from whyconv.images.sources.listing import read_file
 from whyconv.images.threads import map_in_order
 from whyconv.machine import num_cores
 from whyconv.model_file import find_model, read_model
@@ -216,27 +215,10 @@ class Recognizer:
             )
 
 
-def load_file(path: str | Path) -> bytes:
-    """Reads one picture file.
-
-    Raises:
-        PictureError: It is missing, no regular file, forbidden, or over the limit of 100 MB.
-    """
-    try:
-        facts = Path(path).stat()
-        if not stat.S_ISREG(facts.st_mode):
-            raise PictureError("it is a folder" if stat.S_ISDIR(facts.st_mode) else "it is not a regular file")
-        if facts.st_size > MAX_FILE_BYTES:
-            raise PictureError(f"the file has {facts.st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
-        return Path(path).read_bytes()
-    except (OSError, ValueError) as error:
-        raise PictureError(f"the file cannot be opened: {getattr(error, 'strerror', None) or error}") from error
-
-
 def _as_items(pictures: Picture | Iterable[Picture]) -> tuple[Iterable[tuple[str, Loader]], bool]:
     """Returns (name, loader) pairs, and whether one single picture was meant."""
     if isinstance(pictures, str | Path) and Path(pictures).is_dir():
-        return ((str(path), partial(load_file, path)) for path in list_images([pictures])), False
+        return ((str(path), partial(read_file, path)) for path in list_images([pictures])), False
     if isinstance(pictures, str | Path | bytes):
         return [_as_item(0, pictures)], True
     if isinstance(pictures, np.ndarray):
@@ -256,7 +238,7 @@ def _as_items(pictures: Picture | Iterable[Picture]) -> tuple[Iterable[tuple[str
 
 def _as_item(index: int, picture: Picture) -> tuple[str, Loader]:
     if isinstance(picture, str | Path):
-        return str(picture), partial(load_file, picture)
+        return str(picture), partial(read_file, Path(picture))
     if isinstance(picture, bytes | np.ndarray):
         return f"[{index}]", lambda: picture
     raise UsageError(f"Picture {index} is of type {type(picture).__name__}. Expected a path, file content or an array.")

@@ -33,13 +33,14 @@ def predict(  # noqa: PLR0913, PLR0917
     code is then 3.
     """
     from whyconv.images.sources import list_images
-    from whyconv.recognizer import load_file, open_recognizer
+    from whyconv.images.sources.listing import read_file
+    from whyconv.recognizer import open_recognizer
     from whyconv.show import printable
 
     language = texts.language(lang)
     recognizer = open_recognizer(model)
     top = min(top, len(recognizer.classes))
-    items = ((str(path), partial(load_file, path)) for path in list_images(paths))
+    items = ((str(path), partial(read_file, path)) for path in list_images(paths))
     with _output(to, top, as_json) as write:
         # Two labels at least, for the margin between them.
         total, unread = _write_all(recognizer.stream(items, batch_size=batch, top=max(top, 2)), write)

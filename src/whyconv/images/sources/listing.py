@@ -89,14 +89,7 @@ class FileContents:
 
     def read(self, row: int) -> bytes:
         """Returns the bytes of the file; raises PictureError where there are none to be had."""
-        path = Path(self.root, self.paths[row])
-        num_bytes, _ = stat_file(path)
-        if num_bytes > MAX_FILE_BYTES:
-            raise PictureError(f"the file has {num_bytes:,} bytes; at most {MAX_FILE_BYTES:,} are read")
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise PictureError(_reason(error)) from None
+        return read_file(Path(self.root, self.paths[row]))
 
     def stat(self, row: int) -> tuple[int, int]:
         """Returns size in bytes and time of the last change in ns; raises PictureError."""
@@ -172,6 +165,17 @@ class Pictures:
             groups=None if self.groups is None else self.groups[rows],
             contents=self.contents.take(rows),
         )
+
+
+def read_file(path: Path) -> bytes:
+    """Returns the bytes of one regular file within the limit of size; raises PictureError."""
+    num_bytes, _ = stat_file(path)
+    if num_bytes > MAX_FILE_BYTES:
+        raise PictureError(f"the file has {num_bytes:,} bytes; at most {MAX_FILE_BYTES:,} are read")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PictureError(_reason(error)) from None
 
 
 def stat_file(path: Path) -> tuple[int, int]:
