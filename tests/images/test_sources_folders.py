@@ -86,6 +86,9 @@ def test_train_beside_other_classes_is_a_class(lay):
     pictures = read_pictures(lay("train/1.jpg", "bus/1.jpg"))
     assert pictures.classes == ("bus", "train")
     assert note_keys(pictures) == ["read_as_folders", "parts_read_as_classes"]
+    pictures = read_pictures(lay("train/steam/2.jpg", "bus/2.jpg"))
+    assert pictures.classes == ("bus", "train")
+    assert read_pictures(lay("train/steam/2.jpg"), layout="splits").classes == ("steam",)
 
 
 def test_parts_without_classes_are_refused_unless_they_are_meant(lay):
@@ -118,6 +121,12 @@ def test_a_wrapping_folder_is_looked_through(lay):
     assert described(pictures)["flowers/test/rose/1.jpg"] == ("rose", "test")
     assert note_keys(pictures)[:2] == ["read_as_splits", "folder_looked_through"]
     assert read_pictures(lay("flowers/Train/rose/1.jpg"), layout="folders").classes == ("test", "Train")
+
+
+def test_a_wrapping_folder_around_one_part_is_looked_through(lay):
+    pictures = read_pictures(lay("flowers/train/rose/1.jpg", "flowers/train/tulip/1.jpg"))
+    assert pictures.classes == ("rose", "tulip")
+    assert set(pictures.parts) == {1}
 
 
 def test_pictures_deeper_inside_belong_to_the_first_folder(lay):

@@ -116,6 +116,8 @@ def test_if_all_files_are_missing_the_place_looked_in_is_named(lay):
         read_pictures(write(root, "file,label\nb.jpg,cat\n"))
     with pytest.raises(DataError, match=r"There is a\.jpg: write the names with their endings"):
         read_pictures(write(root, "id,file,label\n1,images/a,cat\n"))
+    with pytest.raises(DataError, match=r"There is images/a\.jpg: move the table into images"):
+        read_pictures(write(root, "file,label\na.jpg,cat\n"))
 
 
 def test_every_mistake_of_a_file_is_named_at_once(lay):
@@ -280,6 +282,8 @@ def test_two_labels_files_or_an_odd_name_are_asked_about(lay):
     write(root, "file,label\na.jpg,cat\nb.jpg,dog\n", "index.csv")
     with pytest.raises(DataError, match=r"If index.csv says the labels, name that file"):
         read_pictures(root)
+    with pytest.raises(DataError, match=r"train/, val/ hold pictures directly.*If index.csv says the labels"):
+        read_pictures(write(lay("k/train/a.jpg", "k/val/b.jpg"), "file,label\na.jpg,cat\n", "k/index.csv").parent)
     for name in ("labels.csv", "metadata.csv"):
         write(root, "file,label\na.jpg,cat\nb.jpg,dog\n", name)
     with pytest.raises(DataError, match=r"Two files say the labels: labels.csv, metadata.csv"):

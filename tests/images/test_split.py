@@ -172,6 +172,30 @@ def test_three_persons_who_show_every_class_go_one_to_each_part():
     assert sorted(set(split(labels, groups=[persons])[::40])) == [1, 2, 3]
 
 
+def test_order_does_not_matter_where_groups_span_classes():
+    rng = np.random.default_rng(0)
+    for salt in range(200):
+        labels, groups, order = rng.integers(0, 4, 14), rng.integers(0, 6, 14), rng.permutation(14)
+        digests = digests_of(14, salt)
+        expected = split(labels, digests=digests, groups=[groups])[order]
+        assert np.array_equal(split(labels[order], digests=digests[order], groups=[groups[order]]), expected)
+
+
+def test_a_large_person_does_not_fill_a_small_part():
+    persons = np.concatenate([np.repeat([0, 1, 2], 100), np.repeat(np.arange(3, 15), 5)])
+    parts = split(np.arange(360) % 2, groups=[persons])
+    assert set(parts[:300]) == {TRAIN}
+    assert set(parts[300:]) == {VALIDATION, TEST}
+
+
+def test_a_class_is_not_taken_out_of_training_to_fill_another_part():
+    """Class 1 is only in the small group 0, which is the easiest to move when class 0 lacks a test part."""
+    labels, groups = np.array([0, 1] + [0] * 20), np.array([0, 0] + [1] * 10 + [2] * 10)
+    parts = split(labels, groups=[groups])
+    assert set(parts[:2]) == {TRAIN}
+    assert sorted([parts[2], parts[12]]) == [VALIDATION, TEST]
+
+
 OWN = {
     "train and test": ([TRAIN, TEST], [70, 15, 15], "split_validation_carved"),
     "train and validation": ([TRAIN, VALIDATION], [70, 15, 15], "split_test_carved"),

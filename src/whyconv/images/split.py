@@ -19,6 +19,10 @@ LEFT_OUT, TRAIN, VALIDATION, TEST = 0, 1, 2, 3
 _PRIORITY = (TRAIN, TEST, VALIDATION)
 _MOST_NAMED = 5
 
+# A group of several classes goes to a held-out part only if this fraction of it is wanted there: classes are
+# never mixed in a group as in the whole, so all of it seldom is.
+_LEAST_WANTED = 0.9
+
 
 @dataclass
 class _Group:
@@ -210,7 +214,9 @@ def _place_mixed(group: _Group, targets: dict[int, dict[int, float]]) -> None:
 
 
 def _fits(group: _Group, part: int, targets: dict[int, dict[int, float]]) -> bool:
-    return math.fsum(min(num, targets[label].get(part, 0)) for label, num in group.counts.items()) * 2 >= group.size
+    """Whether nearly all pictures of the group are still wanted in the part."""
+    wanted = math.fsum(max(0, min(num, targets[label].get(part, 0))) for label, num in group.counts.items())
+    return wanted >= _LEAST_WANTED * group.size
 
 
 def _repair(by_class: dict[int, list[_Group]], fractions: dict[int, float]) -> None:

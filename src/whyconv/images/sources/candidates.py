@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from whyconv.errors import DataError, MissingExtraError
@@ -65,10 +66,15 @@ def array_files(tree: Tree, base: str, *, is_sure: bool) -> list[Path]:
     return files if is_sure or any(map(_may_hold_pictures, files)) else []
 
 
-def lone_table(tree: Tree) -> str | None:
-    """Returns the only table at the top, whatever its name."""
-    found = [path for path in tree.others if path.lower().endswith(TABLE_ENDINGS) and "/" not in path]
-    return found[0] if len(found) == 1 else None
+def table_of_another_name(tree: Tree) -> str | None:
+    """Returns the first table at the top that says labels, whatever its name."""
+    for path in tree.others:
+        if "/" not in path and path.lower().endswith(TABLE_ENDINGS):
+            # It is only proposed: one that cannot be read is no proposal, and no trouble either.
+            with suppress(DataError, MissingExtraError):
+                if has_labels(open_table(Path(tree.root, path))):
+                    return path
+    return None
 
 
 def nothing_found_error(where: str, tree: Tree) -> DataError:

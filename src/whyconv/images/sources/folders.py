@@ -247,24 +247,26 @@ def _class_levels(path: str) -> list[str]:
     return ([first] if rest else []) + ([f"{first}/{second}"] if deeper else [])
 
 
-def flat_parts_error(where: str, shape: Shape, names: Names) -> DataError:
+def flat_parts_error(where: str, shape: Shape, names: Names, table: str | None) -> DataError:
     """Returns the error for part folders that hold pictures and no class folders."""
     folders, first = few(f"{name}/" for name in shape.part_tops), printable(shape.part_tops[0])
     return DataError(
         f"{printable(where)}: {folders} hold pictures directly, so there are parts but no classes. "
         f"Expected class folders inside, for example {first}/cat and {first}/dog."
-        f"{suggest_pattern(names)} If these folders are the classes, say --layout folders."
+        f"{_proposal(names, table)} If these folders are the classes, say --layout folders."
     )
 
 
 def no_classes_error(where: str, names: Names, table: str | None) -> DataError:
     """Returns the error for one folder of pictures without classes; proposes a table there, or ``--label-from``."""
-    if table is not None:
-        other = f" If {printable(table)} says the labels, name that file instead of the folder."
-    else:
-        other = suggest_pattern(names)
     return DataError(
         f"{printable(where)} has no class folders: found {len(names):,} files at its top, for example {few(names, 3)}. "
         f"Expected each class in a folder of its own ({printable(where)}/cat, {printable(where)}/dog), "
-        f"or a labels.csv with the columns file_name,label.{other}"
+        f"or a labels.csv with the columns file_name,label.{_proposal(names, table)}"
     )
+
+
+def _proposal(names: Names, table: str | None) -> str:
+    if table is None:
+        return suggest_pattern(names)
+    return f" If {printable(table)} says the labels, name that file instead of the folder."

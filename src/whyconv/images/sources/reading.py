@@ -15,7 +15,7 @@ from whyconv.errors import DataError, UsageError, nearest
 from whyconv.images.sources.array_files import ARRAY_ENDINGS
 from whyconv.images.sources.array_names import companions
 from whyconv.images.sources.arrays import read_arrays
-from whyconv.images.sources.candidates import array_files, labels_files, lone_table, nothing_found_error
+from whyconv.images.sources.candidates import array_files, labels_files, nothing_found_error, table_of_another_name
 from whyconv.images.sources.folders import Shape, flat_parts_error, no_classes_error, read_folders, shape_of
 from whyconv.images.sources.listing import PART_NAMES, FileContents, Names, Pictures, few, printable
 from whyconv.images.sources.table_files import TABLE_ENDINGS
@@ -145,8 +145,8 @@ class _Request:
             return nothing_found_error(self.where, tree)
         names = Names(map(printable, tree.files))
         if shape.is_flat_parts:
-            return flat_parts_error(self.where, shape, names)
-        return no_classes_error(self.where, names, lone_table(tree))
+            return flat_parts_error(self.where, shape, names, table_of_another_name(tree))
+        return no_classes_error(self.where, names, table_of_another_name(tree))
 
     def _folders(self, tree: Tree, shape: Shape, *, with_parts: bool) -> Pictures:
         return read_folders(

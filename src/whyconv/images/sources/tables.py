@@ -107,14 +107,25 @@ def check_missing(pictures: Pictures, where: Path) -> list[Note]:
         return []
     if len(missing) == len(paths):
         first = Path(pictures.contents.root) / missing[0]
-        found = next(iter(sorted(first.parent.glob(first.name + ".*"))), None) if first.parent.is_dir() else None
-        hint = f" There is {printable(found.name)}: write the names with their endings." if found else ""
         raise DataError(
             f"None of the {len(paths):,} files named in {printable(where.name)} is there, for example "
-            f"{printable(str(first))}. Expected paths relative to the folder of the table.{hint}"
+            f"{printable(str(first))}. Expected paths relative to the folder of the table.{_missing_hint(first, where)}"
         )
     values = {"num": f"{len(missing):,}", "num_rows": f"{len(paths):,}", "names": few(missing)}
     return [Note(key="table_files_missing", values=values, level="warning")]
+
+
+def _missing_hint(first: Path, table: Path) -> str:
+    """Says where a file that is missing may lie: with an ending, or one folder deeper."""
+    if first.parent.is_dir():
+        found = min((path.name for path in first.parent.iterdir() if path.stem == first.name), default=None)
+        if found is not None:
+            return f" There is {printable(found)}: write the names with their endings."
+    beside = table if table.is_dir() else table.parent
+    inside = min((path.name for path in beside.iterdir() if (path / first.name).is_file()), default=None)
+    if inside is not None:
+        return f" There is {printable(f'{inside}/{first.name}')}: move the table into {printable(inside)}."
+    return ""
 
 
 def _row_notes(listing: Listing, names: Names, texts: Sequence[str | None], files: Sequence[TableFile]) -> list[Note]:
