@@ -21,7 +21,7 @@ _MOST_NAMED = 5
 
 # A group of several classes goes to a held-out part only if this fraction of it is wanted there: classes are
 # never mixed in a group as in the whole, so all of it seldom is.
-_LEAST_WANTED = 0.9
+_LEAST_WANTED = 0.75
 
 
 @dataclass
@@ -214,7 +214,7 @@ def _place_mixed(group: _Group, targets: dict[int, dict[int, float]]) -> None:
 
 
 def _fits(group: _Group, part: int, targets: dict[int, dict[int, float]]) -> bool:
-    """Whether nearly all pictures of the group are still wanted in the part."""
+    """Whether most pictures of the group are still wanted in the part."""
     wanted = math.fsum(max(0, min(num, targets[label].get(part, 0))) for label, num in group.counts.items())
     return wanted >= _LEAST_WANTED * group.size
 
