@@ -149,6 +149,12 @@ def test_a_check_says_everything_that_was_found() -> None:
         assert told in text
 
 
+def test_a_long_first_line_becomes_two() -> None:
+    layout = "train/test folders with class folders inside"
+    longer = check_lines(REPORT.model_copy(update={"layout": layout, "where": "p" * 20}), "en")
+    assert longer[:2] == [f"{'p' * 20}   {layout}", "2,013 pictures, 2 classes"]
+
+
 def test_many_classes_are_cut_in_the_middle() -> None:
     classes = [ClassCount(name=f"c{k}", num_pictures=1000 - k) for k in range(100)]
     text = "\n".join(check_lines(REPORT.model_copy(update={"classes": classes}), "en"))

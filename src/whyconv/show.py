@@ -50,7 +50,8 @@ def check_lines(report: CheckReport, language: str) -> list[str]:
     head = say("check_head", language, where=printable(report.where), layout=printable(report.layout))
     count = say("check_count", language, n=report.num_pictures, classes=len(report.classes))
     rows = [*_picture_rows(report, language), *_twin_rows(report, language)]
-    lines = [f"{head}   {count}", *_class_lines(report.classes, language), *_table(rows)]
+    first = [f"{head}   {count}"] if cell_len(f"{head}   {count}") <= WIDTH else [head, count]
+    lines = [*first, *_class_lines(report.classes, language), *_table(rows)]
     lines += [*_example_lines(report, language), *_unreadable_lines(report, language)]
     for note in report.notes:
         if not note.key.startswith("read_as_"):  # that is the first line
