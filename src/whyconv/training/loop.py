@@ -64,9 +64,9 @@ def train_network(  # noqa: PLR0913
 ) -> Outcome:
     """Lowers the mean cross-entropy over the training pictures; leaves the best epoch's weights in ``network``.
 
-    Best is the lowest cross-entropy on validation, with the label smoothing of the training. With ``folder``, J and a record per epoch go to
-    ``metrics.jsonl``, and ``checkpoints/last.safetensors`` holds all that is needed to go on; where it exists
-    already, the training goes on from it, bit for bit.
+    Best is the lowest cross-entropy on validation, with the label smoothing of the training. With ``folder``, J
+    and a record per epoch go to ``metrics.jsonl``, and ``checkpoints/last.safetensors`` holds all that is needed
+    to go on; where it exists already, the training goes on from it, bit for bit.
 
     Args:
         network: Maps (n, c, side, side) to logits (n, classes); changed in place.

@@ -1,0 +1,74 @@
+"""Order and variation depend on seed, epoch and picture alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from whyconv.settings import AugmentPlan
+from whyconv.training.augment import epoch_batches, epoch_draws, epoch_order, vary
+
+STILL = AugmentPlan(flip=False, shift_fraction=0, min_area=1, max_aspect=1, max_degrees=0, color=0)
+WILD = AugmentPlan(flip=True, shift_fraction=0.1, min_area=0.6, max_aspect=1.25, max_degrees=10, color=0.2)
+
+
+def pictures(n: int, side: int = 12, channels: int = 3) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).uniform(0, 255, (n, channels, side, side)).astype(np.float32))
+
+
+@given(st.integers(2, 300), st.integers(2, 100))
+@settings(max_examples=50, deadline=None)
+def test_batches_cover_the_order_once_and_differ_by_at_most_one(n: int, batch: int) -> None:
+    batches = epoch_batches(epoch_order(3, 1, n), batch)
+    assert sorted(np.concatenate(batches)) == list(range(n))
+    sizes = {len(each) for each in batches}
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) <= 2 * batch
+
+
+def test_another_seed_or_epoch_gives_another_order() -> None:
+    orders = {tuple(epoch_order(seed, epoch, 50)) for seed in (0, 1) for epoch in (1, 2)}
+    assert len(orders) == 4
+    assert np.array_equal(epoch_draws(5, 7, 40), epoch_draws(5, 7, 40))
+
+
+def test_a_picture_is_varied_alike_in_any_batch() -> None:
+    x, draws = pictures(6), epoch_draws(0, 1, 6)
+    whole = vary(x, draws, WILD)
+    halves = torch.cat([vary(x[:2], draws[:2], WILD), vary(x[2:], draws[2:], WILD)])
+    assert torch.equal(whole, halves)
+    assert not torch.equal(vary(x, epoch_draws(0, 2, 6), WILD), whole)
+
+
+def test_nothing_asked_for_changes_nothing() -> None:
+    x = pictures(4)
+    torch.testing.assert_close(vary(x, epoch_draws(0, 1, 4), STILL), x, rtol=0, atol=1e-3)
+
+
+def test_a_flip_is_the_mirror_image() -> None:
+    x, draws = pictures(8), epoch_draws(0, 1, 8)
+    varied = vary(x, draws, STILL.model_copy(update={"flip": True}))
+    flipped = torch.from_numpy(draws[:, 4] < 0.5)
+    assert 0 < int(flipped.sum()) < 8
+    expected = torch.where(flipped[:, None, None, None], x.flip(3), x)
+    torch.testing.assert_close(varied, expected, rtol=0, atol=1e-3)
+
+
+def test_a_shift_moves_by_at_most_its_fraction() -> None:
+    x = torch.zeros(200, 1, 20, 20)
+    x[:, :, 9:11, 9:11] = 1
+    varied = vary(x, epoch_draws(0, 1, 200), STILL.model_copy(update={"shift_fraction": 0.1}))
+    rows = torch.arange(20, dtype=torch.float32)
+    centers = (varied.sum(dim=(1, 3)) * rows).sum(dim=1) / varied.sum(dim=(1, 2, 3))
+    moved = (centers - 9.5).abs()
+    assert moved.max() <= 0.1 * 20 + 1e-3
+    assert moved.max() > 1.5
+
+
+def test_color_changes_brightness_but_leaves_gray_gray() -> None:
+    gray = pictures(5, channels=1).expand(-1, 3, -1, -1)
+    varied = vary(gray, epoch_draws(0, 1, 5), STILL.model_copy(update={"color": 0.3}))
+    torch.testing.assert_close(varied[:, 0], varied[:, 2])
+    assert not torch.allclose(varied, gray)

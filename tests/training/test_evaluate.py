@@ -1,0 +1,62 @@
+"""Scores against scikit-learn, and calibration against its optimum found by brute force."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from whyconv.training.evaluate import calibration_error, fit_temperature, score, softmax
+
+CLASSES = ["a", "b", "c", "d"]
+
+
+def answers(n: int = 400, scale: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, n).astype(np.int32)
+    logits = generator.normal(size=(n, 4))
+    logits[np.arange(n), labels] += 1.5
+    return (logits * scale).astype(np.float32), labels
+
+
+def test_scores_equal_scikit_learns() -> None:
+    logits, labels = answers()
+    probabilities = softmax(logits).astype(np.float32)
+    found = score(probabilities, labels, classes=CLASSES, names=[str(i) for i in range(400)], part="test")
+    guess = probabilities.argmax(1)
+    assert found.accuracy.value == pytest.approx(metrics.accuracy_score(labels, guess))
+    recalls = metrics.recall_score(labels, guess, labels=[0, 1, 2], average=None)
+    assert found.balanced_accuracy.value == pytest.approx(recalls.mean())
+    assert [each.recall.value for each in found.classes[:3]] == pytest.approx(list(recalls))
+    assert found.classes[3].recall is None
+    assert found.classes[3].n == 0
+    assert found.confusion == metrics.confusion_matrix(labels, guess, labels=range(4)).tolist()
+    assert found.loss == pytest.approx(metrics.log_loss(labels, probabilities, labels=range(4)), rel=1e-5)
+    assert found.largest_class_fraction == pytest.approx(np.bincount(labels).max() / 400)
+    counts = [each.count for each in found.most_confused]
+    assert counts == sorted(counts, reverse=True)
+    assert sum(counts) <= int((guess != labels).sum())
+    sure = [each.probability for each in found.sure_and_wrong]
+    assert sure == sorted(sure, reverse=True)
+    assert sure[0] == pytest.approx(probabilities[guess != labels].max())
+
+
+def test_temperature_is_the_one_of_least_cross_entropy() -> None:
+    logits, labels = answers(scale=4.0)
+    grid = np.exp(np.linspace(np.log(0.05), np.log(20), 4001))
+    costs = [metrics.log_loss(labels, softmax(logits / t), labels=range(4)) for t in grid[::20]]
+    assert fit_temperature(logits, labels) == pytest.approx(grid[::20][int(np.argmin(costs))], rel=0.02)
+    assert fit_temperature(logits, labels) > 1.5
+
+
+def test_where_all_is_right_nothing_is_sharpened() -> None:
+    logits = np.eye(4, dtype=np.float32)[[0, 1, 2, 3]]
+    assert fit_temperature(logits, np.arange(4, dtype=np.int32)) == 1.0
+
+
+def test_calibration_error_by_hand() -> None:
+    # Two bins: 0.6 sure, half right (gap 0.1, 4 pictures); 0.9 sure, all right (gap 0.1, 2 pictures).
+    sure = np.array([0.6, 0.6, 0.6, 0.6, 0.9, 0.9])
+    probabilities = np.stack([sure, 1 - sure], axis=1).astype(np.float32)
+    labels = np.array([0, 0, 1, 1, 0, 0], np.int32)
+    assert calibration_error(probabilities, labels) == pytest.approx(0.1, abs=1e-6)
