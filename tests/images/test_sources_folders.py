@@ -120,6 +120,7 @@ def test_a_wrapping_folder_is_looked_through(lay):
     pictures = read_pictures(lay("flowers/Train/rose/1.jpg", "flowers/Train/tulip/1.jpg", "flowers/test/rose/1.jpg"))
     assert described(pictures)["flowers/test/rose/1.jpg"] == ("rose", "test")
     assert note_keys(pictures)[:2] == ["read_as_splits", "folder_looked_through"]
+    assert pictures.notes[1].values == {"folder": "flowers"}
     assert read_pictures(lay("flowers/Train/rose/1.jpg"), layout="folders").classes == ("test", "Train")
 
 

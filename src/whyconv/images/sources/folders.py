@@ -207,7 +207,7 @@ def _folder_notes(
         values = {"num": f"{len(unlabeled):,}", "names": few(unlabeled)}
         notes.append(Note(key="pictures_outside_classes", values=values, level="warning"))
     if shape.base:
-        notes.append(Note(key="folder_looked_through", values={"folder": printable(shape.base)}))
+        notes.append(Note(key="folder_looked_through", values={"folder": printable(shape.base.rstrip("/"))}))
     empty = _empty_classes(tree, shape, with_parts)
     if empty:
         notes.append(Note(key="folders_empty", values={"num": str(len(empty)), "folders": few(empty)}, level="warning"))
