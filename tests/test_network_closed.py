@@ -43,7 +43,7 @@ def test_check_train_evaluate_predict(closed_python: list[str], demo_run: Demo, 
     for kind in ("1", "7"):
         shutil.copytree(demo_run.pictures / "train" / kind, pictures / kind)
     run("check", "digits")
-    run("train", "digits", "--epochs", "2")
+    run("train", "digits", "--epochs", "1", "--flips", "off")
     run("evaluate", "runs/digits-1")
     run("predict", "runs/digits-1", "digits/7", "--to", "answers.jsonl")
     answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
