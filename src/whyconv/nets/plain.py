@@ -7,12 +7,15 @@ import math
 from torch import Tensor, nn
 
 
+_MAX_PLACES = 32
+
+
 class Plain(nn.Module):
     """Stages of two 3x3 convolutions, halved between stages; then the mean over places; then one linear layer.
 
     Because the last map is averaged over all places, the answer does not depend on where in the picture a
     detector fired. Sides from 6 pixels up; the first layer strides on large pictures so that the first map
-    has at most 64 places a side.
+    has at most 32 places a side.
 
     Args:
         in_channels: 1 for gray pictures, 3 for color.
@@ -22,9 +25,9 @@ class Plain(nn.Module):
         dropout: Probability of zeroing a feature before the linear layer.
     """
 
-    def __init__(self, in_channels: int, num_classes: int, side: int, width: int = 32, dropout: float = 0.0) -> None:
+    def __init__(self, in_channels: int, num_classes: int, side: int, width: int = 48, dropout: float = 0.0) -> None:
         super().__init__()
-        stride = max(1, 2 ** math.ceil(math.log2(side / 64)))
+        stride = max(1, 2 ** math.ceil(math.log2(side / _MAX_PLACES)))
         kernel = 3 if stride == 1 else 2 * stride + 1
         num_stages = max(2, min(4, round(math.log2(side / stride)) - 1))
         widths = [width * min(2**stage, 8) for stage in range(num_stages)]

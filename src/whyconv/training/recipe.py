@@ -59,7 +59,7 @@ def training_plan(
         weight_decay=0.5 if optimizer == "adamw" else 0.0,
         warmup_fraction=0.1,
         label_smoothing=0.0 if settings.network == "lesson" else 0.1,
-        average=0.98,
+        average=0.99,
         patience=max(10, planned // 3),
         class_weights=class_weights(facts.counts, settings.balance),
         seconds=seconds,
