@@ -159,7 +159,7 @@ def content(names=FLOWERS, **changes) -> ReportContent:
         best_epoch=15,
         num_epochs=20,
         seconds=607.4,
-        stopped="all planned epochs done",
+        stopped="planned",
         validation=evaluation(names, "validation", seed=3),
         test=test,
         parity=Parity(n=test.n, num_same_answer=test.n, largest_difference=2.4e-7, tolerance=1e-4),

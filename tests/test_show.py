@@ -108,7 +108,7 @@ SUMMARY = RunSummary(
     best_epoch=17,
     num_epochs=30,
     seconds=3751,
-    stopped="early",
+    stopped="no_gain",
     validation=scored(part="validation"),
     test=scored(),
     parity=Parity(n=301, num_same_answer=301, largest_difference=4.1e-6, tolerance=1e-4),

@@ -18,6 +18,7 @@ MADE = {
     "part_": ("", "train", "validation", "test"),
     "channels_": ("gray", "color"),
     "check_": ("turned", "scaled", "alpha", "animated", "duplicates", "leaks", "conflicts"),
+    "stopped_": ("planned", "no_gain", "clock"),
     "scores_": ("class", "pictures", "recall", "precision"),
     "read_as_": ("folders", "splits", "table", "arrays"),
     "split_": ("made", "kept", "both_carved", "validation_carved", "test_carved"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ _ENDING_SECONDS = 12.0
 _ENDING_FRACTION = 0.05
 _SLACK = 0.93
 _SMALL_SIDE = 16
+_TRIAL_STEPS = 200
 _MIN_TRIAL_EPOCHS, _MAX_TRIAL_EPOCHS = 2, 15
 
 
@@ -62,8 +64,6 @@ def make_plan(settings: TrainSettings, material: Material, *, began: float, noti
     facts = Facts(counts=counts, side=material.policy.side, in_channels=material.policy.channels)
     draft = _draft(settings, material, facts, settings.threads or threads_for(facts.side))
     torch.set_num_threads(draft.threads)
-    if facts.in_channels == 1:
-        notify(Note(key="run_gray"))
     if len(set(draft.training.class_weights)) > 1:
         notify(Note(key="run_balanced", values={"ratio": max(counts) / max(1, min(counts))}))
     if settings.flips != "auto" and settings.minutes is None:
@@ -117,8 +117,9 @@ def _pictures_plan(settings: TrainSettings, material: Material) -> PicturesPlan:
 
 
 def _try(settings: TrainSettings, material: Material, draft: Plan) -> MirrorTrial:
-    """Trains for a few epochs without mirroring: as many as fit, by epochs or by the clock."""
-    epochs = max(_MIN_TRIAL_EPOCHS, min(_MAX_TRIAL_EPOCHS, draft.training.epochs // 4))
+    """Trains without mirroring for about 200 steps, from 2 to 15 epochs; by the clock when minutes are asked for."""
+    wanted = math.ceil(_TRIAL_STEPS * draft.training.batch / len(material.train))
+    epochs = max(_MIN_TRIAL_EPOCHS, min(_MAX_TRIAL_EPOCHS, wanted))
     seconds = settings.minutes * 60 * _TRIAL_FRACTION if settings.minutes else 0.0
     recipe = draft.training.model_copy(update={"epochs": epochs, "patience": epochs, "seconds": seconds})
     trial = draft.model_copy(update={"training": recipe})

@@ -347,7 +347,7 @@ class RunSummary(Record):
     best_epoch: int
     num_epochs: int
     seconds: float
-    stopped: str
+    stopped: Literal["", "planned", "no_gain", "clock"]
     validation: Evaluation | None
     test: Evaluation | None
     parity: Parity | None

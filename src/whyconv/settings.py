@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -43,7 +44,10 @@ def _mistake(cls: type[BaseModel], mistake: ErrorDetails) -> str:
             if isinstance(annotation, type) and issubclass(annotation, BaseModel):
                 model = annotation
         return f"{place} is not known.{nearest(str(mistake['loc'][-1]), model.model_fields)}"
-    return f"{place} = {mistake['input']!r}: {mistake['msg'][0].lower()}{mistake['msg'][1:]}"
+    hint = ""
+    if mistake["type"] == "literal_error":
+        hint = nearest(str(mistake["input"]), re.findall(r"'([^']*)'", str(mistake["ctx"]["expected"])))
+    return f"{place} = {mistake['input']!r}: {mistake['msg'][0].lower()}{mistake['msg'][1:]}.{hint}"
 
 
 class TrainSettings(Settings):

@@ -6,7 +6,6 @@ import math
 
 from torch import Tensor, nn
 
-
 _MAX_PLACES = 32
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from whyconv.training.history import append_epoch, cut_history
 from whyconv.training.optimizers import build_optimizer, learning_rate_at
 
 _EVALUATION_BATCH = 256
-_CHECKPOINT_SECONDS = 10.0
+_CHECKPOINT_SECONDS = 20.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,7 @@ class Outcome:
 
     best_epoch: int
     num_epochs: int
-    reason: str
+    reason: Literal["planned", "no_gain", "clock"]
 
 
 def train_network(  # noqa: PLR0913
@@ -121,7 +122,7 @@ class _Session:
         self.num_right = 0
         self.saved_at = -math.inf
 
-    def ended(self) -> str | None:
+    def ended(self) -> Literal["planned", "no_gain", "clock"] | None:
         recipe = self.plan.training
         if self.epoch >= recipe.epochs:
             return "planned"
