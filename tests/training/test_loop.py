@@ -15,7 +15,7 @@ from whyconv.errors import ModelFileError, StoppedError, WhyconvError
 from whyconv.settings import Plan
 from whyconv.training.checkpoint import load_weights, save_weights
 from whyconv.training.history import read_history
-from whyconv.training.loop import Outcome, network_logits, train_network
+from whyconv.training.loop import Outcome, cost, network_logits, train_network
 from whyconv.training.start import start_network
 
 TRAIN, VALIDATION = bars(64), bars(32, seed=1)
@@ -132,3 +132,23 @@ def test_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").write_bytes(b"not safetensors")
     with pytest.raises(ModelFileError, match="damaged"):
         load_weights(tmp_path / "w.safetensors", start_network(tiny_plan()))
+
+
+def test_weights_and_smoothing_together_leave_the_certain_answer_the_best() -> None:
+    """The least J of a certain picture of the common class answers that class, however rare the other one is."""
+    weights = torch.tensor([0.505, 50.5])
+    answers = torch.linspace(0.001, 0.999, 999)
+    logits = torch.stack([answers, 1 - answers], dim=1).log()
+    labels = torch.zeros(1, dtype=torch.int64)
+    costs = torch.stack([cost(each[None], labels, weights, 0.1) for each in logits])
+    assert float(answers[costs.argmin()]) == pytest.approx(0.95, abs=0.002)
+
+
+def test_the_cost_is_the_formula() -> None:
+    generator = np.random.default_rng(0)
+    logits, labels, weights = generator.normal(size=(5, 3)), np.array([0, 2, 1, 1, 0]), np.array([0.5, 1.0, 2.0])
+    shares = 0.9 * np.eye(3)[labels] + 0.1 / 3
+    log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    expected = np.mean(weights[labels] * -(shares * log_probabilities).sum(axis=1))
+    found = cost(torch.from_numpy(logits), torch.from_numpy(labels), torch.from_numpy(weights), 0.1)
+    assert float(found) == pytest.approx(expected)

@@ -160,9 +160,7 @@ class _Session:
             group["lr"] = rate
         self.network.train()
         logits = self.network(normalize(varied, self.plan.network))
-        loss = functional.cross_entropy(
-            logits, labels, weight=self.class_weights, label_smoothing=recipe.label_smoothing
-        )
+        loss = cost(logits, labels, self.class_weights, recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self.optimizer.step()
@@ -261,6 +259,25 @@ class _Session:
         where = self.checkpoint.parent.parent if self.checkpoint else None
         saved = f" All is saved. Go on with:  whyconv train --resume {where}" if where else ""
         return f"Stopped at step {self.step} of {self.num_steps} (epoch {self.epoch + 1}).{saved}"
+
+
+def cost(logits: Tensor, labels: Tensor, class_weights: Tensor, label_smoothing: float) -> Tensor:
+    """J: the mean over m pictures of the cross-entropy, each weighed by the weight of its class.
+
+    The weight belongs to the picture. torch's own combination weighs the smoothed share of every *other* class
+    by that class's weight too, which moves the least J of a common class towards rare ones.
+
+    Args:
+        logits: Shape (m, classes).
+        labels: The truth, shape (m,).
+        class_weights: Shape (classes,), mean 1 over the training pictures.
+        label_smoothing: Share of the truth spread evenly over all classes, in [0, 1).
+
+    References:
+        Szegedy and others, *Rethinking the Inception architecture* (2016), arXiv 1512.00567, section 7.
+    """
+    each = functional.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
+    return (class_weights[labels] * each).mean()
 
 
 def normalize(pixels: Tensor, plan: NetworkPlan) -> Tensor:
