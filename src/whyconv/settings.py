@@ -59,6 +59,8 @@ class TrainSettings(Settings):
         label_from: Regular expression on the relative path whose first group is the label.
         group_by: Regular expression or column whose equal values stay on one side of the split.
         strict: Stop at the first unreadable file instead of leaving it out.
+        validation_fraction: Wanted part of the pictures, where there is no validation part yet; 0: none.
+        test_fraction: Likewise for the test part.
         network: Name in the catalogue, or ``package.module:callable``.
         optimizer: One of gd, momentum, rmsprop, adam, adamw.
         epochs: Passes over the training part.
@@ -80,6 +82,8 @@ class TrainSettings(Settings):
     label_from: str | None = None
     group_by: str | None = None
     strict: bool = False
+    validation_fraction: float = Field(default=0.15, ge=0, le=0.5)
+    test_fraction: float = Field(default=0.15, ge=0, le=0.5)
     network: str = "plain"
     optimizer: OptimizerName | None = None
     epochs: int | None = Field(default=None, ge=1, le=100_000)
@@ -104,6 +108,8 @@ class PicturesPlan(Settings):
     label_from: str = ""
     group_by: str = ""
     strict: bool = False
+    validation_fraction: float = Field(default=0.15, ge=0, le=0.5)
+    test_fraction: float = Field(default=0.15, ge=0, le=0.5)
     store: str = ""
     digest: str
     num_train: int

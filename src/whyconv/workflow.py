@@ -61,7 +61,7 @@ def train(settings: TrainSettings | str | Path, notify: Notify = ignore, **wante
             notify=notify,
             num_threads=threads,
         )
-        division = divide(inspection, seed=settings.seed, strict=settings.strict, notify=notify)
+        division = divide(inspection, settings, seed=settings.seed, notify=notify)
         policy = PicturePolicy(side=settings.size or side_for(inspection), channels=channels_for(inspection))
         parts = load_parts(division, policy, store=store, notify=notify, num_threads=threads)
         material = Material(division, policy, *parts)
@@ -180,7 +180,7 @@ def _divide_again(plan: Plan, notify: Notify) -> Division:
         notify=notify,
         num_threads=plan.threads,
     )
-    division = divide(inspection, seed=plan.seed, strict=asked.strict, notify=lambda event: None)
+    division = divide(inspection, asked, seed=plan.seed, notify=lambda event: None)
     if division.digest != asked.digest:
         raise DataError(
             f"The pictures in {asked.path} are not those of the plan: some were added, removed, changed or "

@@ -54,6 +54,8 @@ def train(  # noqa: PLR0913, PLR0917
     label_from: LabelFrom = None,
     group_by: GroupBy = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable file.")] = False,
+    validation_fraction: Annotated[float | None, typer.Option(help="Part that decides when to stop; 0.15.")] = None,
+    test_fraction: Annotated[float | None, typer.Option(help="Part that is kept for the score; 0.15.")] = None,
     threads: Annotated[int | None, typer.Option(help="Processor cores to use.")] = None,
     store: Store = None,
     out: Out = None,
@@ -65,7 +67,9 @@ def train(  # noqa: PLR0913, PLR0917
     What is not asked for follows from the pictures by stated rules. Ctrl-C saves; --resume goes on.
     """
     given = {
-        name: value for name, value in locals().items() if name not in _NOT_SETTINGS and value not in (None, False)
+        name: value
+        for name, value in locals().items()
+        if name not in _NOT_SETTINGS and value is not None and value is not False
     }
     if sum(word is not None for word in (pictures, config, resume)) != 1:
         raise UsageError("Expected one of: whyconv train PICTURES, --config RUN.TOML, --resume RUN.")

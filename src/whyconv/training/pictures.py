@@ -13,13 +13,19 @@ from numpy.typing import NDArray
 from whyconv.errors import DataError
 from whyconv.images.check import require_trainable
 from whyconv.images.prepare import PicturePolicy
+from whyconv.images.sources import Pictures
 from whyconv.images.split import LEFT_OUT, TEST, TRAIN, VALIDATION, Material, assign_parts
 from whyconv.images.store import open_store
 from whyconv.inspection import Inspection
 from whyconv.results import Note, Notify, Unreadable
+from whyconv.settings import PicturesPlan, TrainSettings
 from whyconv.training.loop import LabelledPixels
 
-_LEAK_REASON = "a copy of it is among the training pictures"
+_LEAK_REASONS = {
+    TRAIN: "a copy of it is among the training pictures",
+    VALIDATION: "a copy of it is among the validation pictures",
+}
+_MOST_NAMED = 5
 _STATISTICS_PICTURES = 2000
 
 
@@ -78,17 +84,23 @@ class Division:
         return np.asarray(self.inspection.pictures.labels, np.int32)
 
 
-def divide(inspection: Inspection, *, seed: int, strict: bool, notify: Notify) -> Division:
+def divide(inspection: Inspection, asked: TrainSettings | PicturesPlan, *, seed: int, notify: Notify) -> Division:
     """Refuses what cannot be trained on, and assigns every picture to a part.
 
-    Test pictures of the user's own split of which a copy is in the training part are not scored: they would
-    measure memory.
+    Test pictures of the user's own split of which a copy is in the training or validation part are not scored:
+    they would measure memory.
+
+    Args:
+        inspection: The pictures, and what is known about them.
+        asked: Says whether to be strict, and how large the parts are.
+        seed: Of the draw.
+        notify: Told of the rule that was applied, and of what was left out.
 
     Raises:
-        DataError: The pictures cannot be trained on, or ``strict`` and a file cannot be read.
+        DataError: The pictures cannot be trained on, or some file cannot be read and that was asked to stop.
     """
     report = inspection.report
-    if strict and report.unreadable:
+    if asked.strict and report.unreadable:
         first = report.unreadable[0]
         raise DataError(
             f"{len(report.unreadable)} file(s) cannot be read; the first is {first.name}: {first.reason}. "
@@ -104,14 +116,42 @@ def divide(inspection: Inspection, *, seed: int, strict: bool, notify: Notify) -
         parts=pictures.parts,
         groups=(duplicates.group, pictures.groups),
     )
-    parts, notes = assign_parts(material, seed=seed)
-    for note in (*report.notes, *notes):
+    parts, notes = assign_parts(
+        material, seed=seed, validation_fraction=asked.validation_fraction, test_fraction=asked.test_fraction
+    )
+    for note in (*report.notes, *notes, *_torn_groups(pictures, parts)):
         notify(note)
-    copies = (parts == TEST) & np.isin(duplicates.group, duplicates.group[parts == TRAIN])
-    left_out = [Unreadable(name=pictures.names[row], reason=_LEAK_REASON) for row in np.flatnonzero(copies).tolist()]
+    leaks = _leaks(duplicates.group, parts)
+    left_out = [Unreadable(name=pictures.names[row], reason=reason) for row, reason in sorted(leaks.items())]
     if left_out:
         notify(Note(key="train_leaks_left_out", values={"n": len(left_out)}, level="warning"))
-    return Division(inspection, np.where(copies, LEFT_OUT, parts).astype(np.int8), left_out)
+    parts[list(leaks)] = LEFT_OUT
+    return Division(inspection, parts, left_out)
+
+
+def _leaks(group: NDArray[np.int64], parts: NDArray[np.int8]) -> dict[int, str]:
+    """Test pictures of which a copy lies in another part: row -> reason."""
+    return {
+        row: reason
+        # Training last: it is the graver reason where both hold.
+        for part, reason in reversed(_LEAK_REASONS.items())
+        for row in np.flatnonzero((parts == TEST) & np.isin(group, group[parts == part])).tolist()
+    }
+
+
+def _torn_groups(pictures: Pictures, parts: NDArray[np.int8]) -> list[Note]:
+    """Tells of groups that were to stay together and that the user's own parts tear apart."""
+    if pictures.groups is None:
+        return []
+    used = np.flatnonzero(parts != LEFT_OUT)
+    pairs = np.unique(np.stack([pictures.groups[used], parts[used]]), axis=1)
+    numbers, counts = np.unique(pairs[0], return_counts=True)
+    torn = numbers[counts > 1]
+    if not len(torn):
+        return []
+    firsts = [pictures.names[int(np.flatnonzero(pictures.groups == number)[0])] for number in torn[:_MOST_NAMED]]
+    values = {"n": len(torn), "names": ", ".join(firsts) + ", ..." * (len(torn) > _MOST_NAMED)}
+    return [Note(key="train_groups_torn", values=values, level="warning")]
 
 
 def side_for(inspection: Inspection, largest: int = 128) -> int:
