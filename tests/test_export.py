@@ -12,11 +12,11 @@ from onnx.reference import ReferenceEvaluator
 from torch import nn
 
 from tiny_training import bars, tiny_plan
-from whyconv.errors import ModelFileError
+from whyconv.errors import ModelFileError, StoppedError
 from whyconv.export import compare, describe_layers, export, export_maps, metadata_for
 from whyconv.images.prepare import PicturePolicy
 from whyconv.model_file import METADATA_KEY
-from whyconv.recognizer import open_recognizer
+from whyconv.recognizer import Answers, open_recognizer
 from whyconv.training.evaluate import softmax
 from whyconv.training.loop import network_logits
 from whyconv.training.start import start_network
@@ -116,3 +116,87 @@ def test_a_network_that_onnx_cannot_say_is_an_error(tmp_path: Path) -> None:
             plan.network,
         )
     assert not (tmp_path / "m.onnx").exists()
+
+
+class Normed(nn.Module):
+    """A user's network whose answer is not ``head(features(x))``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.convolution, self.norm = nn.Conv2d(1, 6, 3), nn.LayerNorm(6)
+        self.head = nn.Linear(6, 2)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        return self.convolution(x).relu().mean(dim=(2, 3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.norm(self.features(x)))
+
+
+class Headless(nn.Module):
+    """Two fully connected layers under other names, listed in another order than they are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.last, self.first = nn.Linear(5, 2), nn.Linear(64, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.first(x.flatten(1)).relu())
+
+
+def as_file(path: Path, network: nn.Module, plan):
+    policy = PicturePolicy(side=plan.network.side, channels=plan.network.in_channels)
+    export(path, network.eval(), metadata_for(plan.network, policy, 1.3, {}), plan.network)
+    return open_recognizer(path, num_threads=1)
+
+
+@pytest.mark.parametrize("build", [Normed, Headless])
+def test_a_users_network_answers_as_it_was_trained_and_gives_what_its_last_layer_takes(tmp_path: Path, build) -> None:
+    plan, network, pixels = tiny_plan(), build(), bars(20).pixels
+    recognizer = as_file(tmp_path / "m.onnx", network, plan)
+    assert compare(recognizer, network, plan.network, pixels).is_equal
+    answers = recognizer.run(pixels)
+    last = network.head if build is Normed else network.last
+    again = softmax((answers.features @ last.weight.detach().numpy().T + last.bias.detach().numpy()) / 1.3)
+    np.testing.assert_allclose(again, answers.probabilities, atol=1e-5)
+
+
+def test_a_file_of_another_answer_than_the_trained_networks_is_found_out(tmp_path: Path, monkeypatch) -> None:
+    """The proof asks the network itself, not what was wrapped around it for the export."""
+    plan, network = tiny_plan(), Normed()
+    taken = lambda network, x: (network.head(network.features(x)), network.features(x))  # noqa: E731
+    monkeypatch.setattr("whyconv.export.logits_and_features", taken)
+    assert not compare(as_file(tmp_path / "m.onnx", network, plan), network, plan.network, bars(20).pixels).is_equal
+
+
+def test_a_tie_counts_as_the_same_answer_and_nothing_else_does() -> None:
+    plan = tiny_plan()
+
+    class Even(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(len(x), 2)
+
+    class Says:
+        metadata = metadata_for(plan.network, PicturePolicy(side=8, channels=1), 1.0, {})
+
+        def __init__(self, second: float) -> None:
+            self.row = np.array([1 - second, second], np.float32)
+
+        def run(self, pixels: np.ndarray) -> Answers:
+            return Answers(np.tile(self.row, (len(pixels), 1)), None)
+
+    pixels = bars(4).pixels
+    assert compare(Says(0.50001), Even(), plan.network, pixels).is_equal
+    assert not compare(Says(0.51), Even(), plan.network, pixels).is_equal
+
+
+def test_a_stop_inside_the_export_stays_a_stop(tmp_path: Path) -> None:
+    class Stopping(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise StoppedError("stopped", exit_code=143)
+
+    with pytest.raises(StoppedError) as stopped:
+        as_file(tmp_path / "m.onnx", Stopping(), tiny_plan())
+    assert stopped.value.exit_code == 143

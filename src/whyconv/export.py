@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from whyconv import __version__, files
-from whyconv.errors import ModelFileError
+from whyconv.errors import ModelFileError, WhyconvError
 from whyconv.images.prepare import PicturePolicy
 from whyconv.model_file import METADATA_KEY, Metadata
 from whyconv.recognizer import Recognizer
 from whyconv.results import Parity
 from whyconv.settings import NetworkPlan
+from whyconv.training.evaluate import softmax
+from whyconv.training.loop import network_logits
 
 TOLERANCE = 1e-4
 _PARITY_BATCH = 256
@@ -51,20 +53,41 @@ class Answering(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Maps pixels uint8 (n, side, side, c) to probabilities (n, classes) and features (n, d)."""
         x = (pixels.permute(0, 3, 1, 2).to(torch.float32) - self.mean) / self.std
-        logits, features = self._look(torch.cat([x, x.flip(3)]) if self.mirror_views else x)
+        logits, features = logits_and_features(self.network, torch.cat([x, x.flip(3)]) if self.mirror_views else x)
         if self.mirror_views:
             logits, features = _mean_of_views(logits), _mean_of_views(features)
         return torch.softmax(logits / self.temperature, dim=1), features
 
-    def _look(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits and features; of a network that does not name its features, the logits are taken."""
-        features, head = getattr(self.network, "features", None), getattr(self.network, "head", None)
-        if callable(features) and isinstance(head, nn.Module):
-            found = features(x)
-            if found.ndim == 2:
-                return head(found), found
-        logits = self.network(x)
-        return logits, logits
+
+def logits_and_features(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Calls a network, and notes on the way what its last layer decides from.
+
+    The last layer is ``network.head``, or else the last fully connected layer that is called. Where there is none,
+    or it does not take one vector a picture, the logits stand for the features.
+
+    Args:
+        network: Maps (n, c, side, side) to logits (n, classes); called once, as it is.
+        x: Normalized pictures.
+
+    Returns:
+        Logits (n, classes) and features (n, d).
+    """
+    seen: list[Tensor] = []
+
+    def note(layer: nn.Module, inputs: tuple[object, ...]) -> None:
+        seen.extend(each for each in inputs[:1] if isinstance(each, Tensor))
+
+    head = getattr(network, "head", None)
+    layers = (
+        [head] if isinstance(head, nn.Module) else [each for each in network.modules() if isinstance(each, nn.Linear)]
+    )
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    try:
+        logits = network(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return logits, seen[-1] if seen and seen[-1].ndim == 2 else logits
 
 
 def _mean_of_views(values: Tensor) -> Tensor:
@@ -121,17 +144,31 @@ def describe_layers(model_path: Path) -> list[dict[str, Any]]:
 
 
 def compare(recognizer: Recognizer, network: nn.Module, plan: NetworkPlan, pixels: NDArray[np.uint8]) -> Parity:
-    """Asks torch and the exported file about the same pictures, uint8 (n, side, side, c)."""
-    answering = Answering(network, plan, recognizer.metadata.temperature).eval()
+    """Asks the network as it was trained, and the exported file, about the same pictures.
+
+    The network is called as in training and scoring, not as in the export: a mistake in what was wrapped around it
+    for the export is found too. Where the file's first answer is a tie in torch, it counts as the same answer.
+
+    Args:
+        recognizer: Of the exported file.
+        network: With the weights that were exported.
+        plan: What the network was built with.
+        pixels: uint8 (n, side, side, c).
+    """
     num_same, largest = 0, 0.0
     for start in range(0, len(pixels), _PARITY_BATCH):
         batch = np.ascontiguousarray(pixels[start : start + _PARITY_BATCH])
-        with torch.inference_mode():
-            expected = answering(torch.from_numpy(batch))[0].numpy()
+        expected = softmax(network_logits(network, batch, plan) / recognizer.metadata.temperature)
         found = recognizer.run(batch).probabilities
-        num_same += int((expected.argmax(1) == found.argmax(1)).sum())
+        num_same += int(_same_answer(expected, found).sum())
         largest = max(largest, float(np.abs(expected - found).max()))
     return Parity(n=len(pixels), num_same_answer=num_same, largest_difference=largest, tolerance=TOLERANCE)
+
+
+def _same_answer(expected: NDArray[np.float64], found: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether the first class of ``found`` is the most probable of ``expected``, or as good as that (n,)."""
+    behind = expected.max(axis=1) - expected[np.arange(len(expected)), found.argmax(axis=1)]
+    return np.asarray(behind < TOLERANCE)
 
 
 def _to_onnx(answering: nn.Module, plan: NetworkPlan) -> onnx.ModelProto:
@@ -154,7 +191,8 @@ def _to_onnx(answering: nn.Module, plan: NetworkPlan) -> onnx.ModelProto:
                 verbose=False,
             )
     except Exception as error:  # every exporter pass has errors of its own kind
-        reason = str(error).strip().splitlines()[0]
+        _let_ours_through(error)
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelFileError(
             f"The network cannot be written as ONNX: {reason}. Its weights are in model.safetensors."
         ) from error
@@ -162,6 +200,15 @@ def _to_onnx(answering: nn.Module, plan: NetworkPlan) -> onnx.ModelProto:
         exporter_log.setLevel(level)
     assert program is not None
     return program.model_proto
+
+
+def _let_ours_through(error: BaseException) -> None:
+    """Raises an error of whyconv, such as a stop, that the exporter wrapped into its own."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, WhyconvError | KeyboardInterrupt):
+            raise cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _describe(model: onnx.ModelProto, properties: dict[str, str]) -> None:
