@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from whyconv.errors import (
+        ArrayError,
         DataError,
         MissingExtraError,
         ModelFileError,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArrayError",
     "DataError",
     "MissingExtraError",
     "ModelFileError",

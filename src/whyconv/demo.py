@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +38,26 @@ def load_digits() -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.bool
 def write_digits(folder: Path) -> Path:
     """Writes the digits to ``folder``/train/<digit>/ and ``folder``/test/<digit>/ as PNG files.
 
-    Files that are there already are left as they are.
+    A new folder appears whole or not at all. In one that is there, files are left as they are, and missing ones
+    are put back.
 
     Returns:
         ``folder``.
     """
+    if folder.exists():
+        _fill(folder, files.write_bytes)
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as unfinished:
+        made = Path(unfinished) / folder.name
+        # Nobody sees these before they are all there, so that they need not be flushed one by one.
+        _fill(made, Path.write_bytes)
+        made.rename(folder)
+    files.sync_folder(folder.parent)
+    return folder
+
+
+def _fill(folder: Path, write: Callable[[Path, bytes], object]) -> None:
     pixels, labels, is_test = load_digits()
     for part in ("train", "test"):
         for digit in range(10):
@@ -47,6 +65,10 @@ def write_digits(folder: Path) -> Path:
     for row, (picture, label) in enumerate(zip(pixels, labels, strict=True)):
         path = folder / ("test" if is_test[row] else "train") / str(label) / f"{row:04}.png"
         if not path.exists():
-            Image.fromarray(picture).save(path)
-    files.sync_folder(folder)
-    return folder
+            write(path, _as_png(picture))
+
+
+def _as_png(picture: NDArray[np.uint8]) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, "png")
+    return content.getvalue()

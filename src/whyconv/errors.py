@@ -8,6 +8,7 @@ Text of every error: what is wrong, with the value; what was expected; what to d
             MissingExtraError   2   an optional package is needed: names the install command
         DataError               3   the pictures or labels cannot be used
             PictureError        3   one picture cannot be read
+            ArrayError          3   an array given to the estimator has the wrong shape, type or range
         ModelFileError          1   a run folder or an ONNX file cannot be used
         StorageError            1   the disk cannot hold what is to be written
         ParityError             4   two ways to the same answer disagree
@@ -33,7 +34,7 @@ class UsageError(WhyconvError):
     exit_code = 2
 
 
-class SettingsError(UsageError):
+class SettingsError(UsageError, ValueError):
     """One or more settings are unknown or out of range; all of them are named at once."""
 
 
@@ -69,6 +70,10 @@ class DataError(WhyconvError):
 
 class PictureError(DataError):
     """One picture cannot be read; its text is the reason, without the path."""
+
+
+class ArrayError(DataError, ValueError):
+    """An array given to the estimator has the wrong shape, type or range; scikit-learn expects a ValueError."""
 
 
 class ModelFileError(WhyconvError):

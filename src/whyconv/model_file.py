@@ -51,6 +51,8 @@ class Metadata(BaseModel):
         version: The whyconv that wrote the file.
         parts: Number of pictures in each part of the data it was made from.
         views: Which views of a picture the answer averages; the averaging is inside the graph.
+        array_white: 1, 255 or 65535: the value that stands for white in arrays of other numbers than uint8 and
+            bool, as it was in the training pictures; None where those were no arrays, or of several kinds.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -63,6 +65,7 @@ class Metadata(BaseModel):
     version: str = ""
     parts: dict[str, Any] = Field(default_factory=dict)
     views: tuple[Literal["upright", "mirrored"], ...] = ("upright",)
+    array_white: Literal[1, 255, 65535] | None = None
 
     @model_validator(mode="after")
     def _names_differ(self) -> Metadata:
@@ -107,24 +110,37 @@ def read_model(path: Path) -> tuple[bytes, Metadata]:
         content = path.read_bytes()
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror}.") from error
+    return content, read_metadata(content, str(path))
+
+
+def read_metadata(content: bytes, where: str) -> Metadata:
+    """Checks the content of an ONNX file, as ``read_model`` does.
+
+    Args:
+        content: The whole file.
+        where: What it is called in errors.
+
+    Raises:
+        ModelFileError: See there.
+    """
     try:
         found, is_external = _walk(memoryview(content))
     except (ValueError, IndexError, UnicodeDecodeError) as error:
         raise ModelFileError(
-            f"{path} is not an ONNX file, or it is damaged. Expected one that whyconv wrote."
+            f"{where} is not an ONNX file, or it is damaged. Expected one that whyconv wrote."
         ) from error
     if is_external:
         raise ModelFileError(
-            f"{path} points to data in other files, which is refused: a file may not read what lies beside it. "
+            f"{where} points to data in other files, which is refused: a file may not read what lies beside it. "
             "Export it as one file."
         )
-    return content, _parse_metadata(path, found.get(METADATA_KEY))
+    return _parse_metadata(where, found.get(METADATA_KEY))
 
 
-def _parse_metadata(path: Path, text: str | None) -> Metadata:
+def _parse_metadata(where: str, text: str | None) -> Metadata:
     if text is None:
         raise ModelFileError(
-            f"{path} is an ONNX file, but whyconv did not write it: class names and picture policy are missing. "
+            f"{where} is an ONNX file, but whyconv did not write it: class names and picture policy are missing. "
             "Expected model.onnx of a run folder."
         )
     try:
@@ -132,15 +148,15 @@ def _parse_metadata(path: Path, text: str | None) -> Metadata:
         version = values.get("format_version")
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise ModelFileError(
-                f"{path} has format version {version}; this whyconv reads up to {FORMAT_VERSION}. "
+                f"{where} has format version {version}; this whyconv reads up to {FORMAT_VERSION}. "
                 "Update it with:  pip install --upgrade whyconv"
             )
         return Metadata.model_validate(values)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'all'}: {one['msg']}" for one in error.errors())
-        raise ModelFileError(f"{path} has damaged whyconv metadata ({wrong}). Export it again.") from error
+        raise ModelFileError(f"{where} has damaged whyconv metadata ({wrong}). Export it again.") from error
     except (ValueError, AttributeError, RecursionError) as error:
-        raise ModelFileError(f"{path} has damaged whyconv metadata (not a JSON object). Export it again.") from error
+        raise ModelFileError(f"{where} has damaged whyconv metadata (not a JSON object). Export it again.") from error
 
 
 def _walk(model: memoryview) -> tuple[dict[str, str], bool]:

@@ -17,7 +17,7 @@ from whyconv.images.sources import list_images
 from whyconv.images.sources.listing import read_file
 from whyconv.images.threads import map_in_order
 from whyconv.machine import num_cores
-from whyconv.model_file import find_model, read_model
+from whyconv.model_file import find_model, read_metadata, read_model
 from whyconv.results import Prediction, RankedLabel
 
 Content = bytes | np.ndarray
@@ -56,18 +56,26 @@ def open_recognizer(path: str | Path, *, num_threads: int | None = None) -> Reco
 
 
 class Recognizer:
-    """Names what pictures show.
+    """Names what pictures show. Can be pickled and copied: it carries the file's content with it.
+
+    Args:
+        model: The ONNX file, or its content.
+        num_threads: Threads for decoding and for the network; by default the cores this process may use.
 
     Attributes:
-        path: The ONNX file.
+        where: The ONNX file's path, for people; "model in memory" where there is none.
         metadata: What the file says about itself.
     """
 
-    def __init__(self, path: Path, *, num_threads: int | None = None) -> None:
-        self.path = path
-        content, self.metadata = read_model(path)
+    def __init__(self, model: Path | bytes, *, num_threads: int | None = None) -> None:
+        if isinstance(model, Path):
+            self.where = str(model)
+            self._content, self.metadata = read_model(model)
+        else:
+            self.where = "model in memory"
+            self._content, self.metadata = model, read_metadata(model, self.where)
         self._num_threads = num_threads or num_cores()
-        self._session = _open_session(path, content, self._num_threads)
+        self._session = _open_session(self.where, self._content, self._num_threads)
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._check_graph()
 
@@ -81,10 +89,13 @@ class Recognizer:
         """How a picture becomes the pixels that the network takes."""
         return self.metadata.policy
 
+    def __reduce__(self) -> tuple[Callable[[bytes], Recognizer], tuple[bytes]]:
+        return partial(Recognizer, num_threads=self._num_threads), (self._content,)
+
     def __repr__(self) -> str:
         names = ", ".join(self.classes[:6]) + (", ..." if len(self.classes) > 6 else "")
         side = self.policy.side
-        return f"Recognizer({str(self.path)!r}: {len(self.classes)} classes ({names}), {side} x {side} pixels)"
+        return f"Recognizer({self.where!r}: {len(self.classes)} classes ({names}), {side} x {side} pixels)"
 
     def predict(
         self, pictures: Picture | Iterable[Picture], *, top: int | None = None
@@ -174,7 +185,7 @@ class Recognizer:
         found = dict(zip(self._outputs, self._session.run(None, {"pixels": pixels}), strict=True))
         probabilities = found["probabilities"]
         if probabilities.shape != (len(pixels), len(self.classes)) or not np.isfinite(probabilities).all():
-            raise ModelFileError(f"{self.path} gives no probability for each class: shape {probabilities.shape}.")
+            raise ModelFileError(f"{self.where} gives no probability for each class: shape {probabilities.shape}.")
         return Answers(probabilities, found.get("features"))
 
     def _rank(self, probabilities: np.ndarray, order: np.ndarray) -> list[RankedLabel]:
@@ -196,7 +207,7 @@ class Recognizer:
         """Returns a picture's name, and its pixels or the reason there are none."""
         name, load = item
         try:
-            return name, prepare(load(), self.policy)
+            return name, prepare(load(), self.policy, white=self.metadata.array_white)
         except PictureError as error:
             return name, str(error)
 
@@ -210,7 +221,7 @@ class Recognizer:
         if not is_ours or "probabilities" not in self._outputs:
             found = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
             raise ModelFileError(
-                f"{self.path} takes {found} and gives {', '.join(self._outputs)}. "
+                f"{self.where} takes {found} and gives {', '.join(self._outputs)}. "
                 f"Expected pixels tensor(uint8) [n, {side}, {side}, {channels}] and probabilities. Export it again."
             )
 
@@ -244,7 +255,7 @@ def _as_item(index: int, picture: Picture) -> tuple[str, Loader]:
     raise UsageError(f"Picture {index} is of type {type(picture).__name__}. Expected a path, file content or an array.")
 
 
-def _open_session(path: Path, content: bytes, num_threads: int) -> onnxruntime.InferenceSession:
+def _open_session(where: str, content: bytes, num_threads: int) -> onnxruntime.InferenceSession:
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
@@ -256,4 +267,4 @@ def _open_session(path: Path, content: bytes, num_threads: int) -> onnxruntime.I
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own errors share no nearer class
         reason = str(error).splitlines()[0]
-        raise ModelFileError(f"{path} cannot be run: {reason}. Export it again, or update onnxruntime.") from error
+        raise ModelFileError(f"{where} cannot be run: {reason}. Export it again, or update onnxruntime.") from error

@@ -9,6 +9,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from whyconv.errors import PictureError
+from whyconv.images.array_levels import to_levels
 from whyconv.images.decode import decode, decode_array
 from whyconv.images.facts import Box
 
@@ -37,13 +38,17 @@ class PicturePolicy(BaseModel):
     alpha_background: tuple[_Level, _Level, _Level] = (255, 255, 255)
 
 
-def prepare(content: bytes | np.ndarray, policy: PicturePolicy, *, name: str = "") -> np.ndarray:
+def prepare(
+    content: bytes | np.ndarray, policy: PicturePolicy, *, name: str = "", white: int | None = None
+) -> np.ndarray:
     """Decodes one picture and fits it to a network.
 
     Args:
         content: A whole picture file, or an array as ``decode_array`` reads it.
         policy: The rules.
         name: Put before the reason if the picture cannot be read.
+        white: The value that stands for white in an array of other numbers than uint8 and bool; None: told from
+            the picture's own values.
 
     Returns:
         uint8 (side, side, channels), 0-255, C-contiguous.
@@ -53,7 +58,8 @@ def prepare(content: bytes | np.ndarray, policy: PicturePolicy, *, name: str = "
     """
     try:
         if isinstance(content, np.ndarray):
-            decoded = decode_array(content, alpha_background=policy.alpha_background)
+            values = content if white is None else to_levels(content, white)
+            decoded = decode_array(values, alpha_background=policy.alpha_background)
         else:
             decoded = decode(
                 content,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +13,7 @@ import torch
 
 from whyconv import __version__, files
 from whyconv.errors import ModelFileError, StorageError
+from whyconv.machine import num_cores
 from whyconv.settings import Plan
 
 PLAN, NETWORK, WEIGHTS, MODEL = "run.toml", "network.json", "model.safetensors", "model.onnx"
@@ -27,7 +27,8 @@ def new_run_folder(out: str, pictures: str) -> Path:
     Raises:
         StorageError: The folder cannot be made.
     """
-    name = re.sub(r"[^\w.-]+", "-", Path(pictures).resolve().stem).strip("-.") or "run"
+    place = Path(pictures).resolve()
+    name = re.sub(r"[^\w.-]+", "-", place.stem if place.is_file() else place.name).strip("-.") or "run"
     parent = Path(out)
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +81,7 @@ def environment(threads: int) -> dict[str, Any]:
         "python": platform.python_version(),
         **{name: _version(name) for name in _PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": num_cores(),
         "threads": threads,
         "instructions": torch.backends.cpu.get_cpu_capability(),
     }
