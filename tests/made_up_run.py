@@ -15,11 +15,12 @@ from whyconv.results import (
     EpochRecord,
     Estimate,
     Evaluation,
+    Note,
     Parity,
     RunSummary,
     SizeRange,
-    SureAndWrong,
     Unreadable,
+    WrongAnswer,
 )
 
 FLOWERS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
@@ -45,6 +46,11 @@ def estimate(right: int, n: int) -> Estimate:
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return Estimate(value=share, low=max(0.0, middle - half), high=min(1.0, middle + half), n=n)
+
+
+def gap(value: float, n: int) -> Estimate:
+    """A calibration error with an interval that is not its own."""
+    return Estimate(value=value, low=0.8 * value, high=1.5 * value, n=n)
 
 
 def evaluation(names=FLOWERS, part="test", per_class=60, seed=0) -> Evaluation:
@@ -78,8 +84,9 @@ def evaluation(names=FLOWERS, part="test", per_class=60, seed=0) -> Evaluation:
         classes=scores,
         confusion=counts.tolist(),
         most_confused=[Confusion(truth=names[a], answer=names[b], count=c) for c, a, b in pairs if c],
-        sure_and_wrong=[SureAndWrong(name="test/a.jpg", truth=names[0], answer=names[1], probability=0.991)],
-        calibration=Calibration(temperature=1.34, error_before=0.071, error_after=0.022, n_fit=400),
+        num_sure_and_wrong=1,
+        surest_wrong=[WrongAnswer(name="test/a.jpg", truth=names[0], answer=names[1], probability=0.991)],
+        calibration=Calibration(temperature=1.34, error_before=gap(0.071, n), error_after=gap(0.022, n), n_fit=400),
     )
 
 
@@ -109,7 +116,7 @@ def check(names=FLOWERS, **changes) -> CheckReport:
     leak = group.model_copy(update={"parts": ["train", "test"]})
     fields = {
         "where": "flowers",
-        "layout": "class folders",
+        "layout": Note(key="layout_folders"),
         "num_pictures": 3662,
         "classes": [
             ClassCount(name=name, num_pictures=600 + 90 * i, num_by_part={"train": 500 + 90 * i, "test": 100})

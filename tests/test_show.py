@@ -26,8 +26,8 @@ from whyconv.results import (
     RankedLabel,
     RunSummary,
     SizeRange,
-    SureAndWrong,
     Unreadable,
+    WrongAnswer,
 )
 from whyconv.show import (
     check_lines,
@@ -39,12 +39,13 @@ from whyconv.show import (
     printable,
     run_lines,
     run_values,
+    scored_lines,
 )
 
 COPIES = DuplicateGroup(names=["cat/1.jpg", "dog/2.jpg"], kind="exact", labels=["cat", "dog"], parts=["train", "test"])
 REPORT = CheckReport(
     where="pets",
-    layout="class folders",
+    layout=Note(key="layout_folders"),
     num_pictures=2013,
     classes=[
         ClassCount(name="cat", num_pictures=1203, num_by_part={"train": 1000, "test": 203}),
@@ -70,6 +71,9 @@ REPORT = CheckReport(
 )
 
 
+COPY = Unreadable(name="z", reason="in English", note=Note(key="not_scored_in_train"))
+
+
 def estimate(value: float) -> Estimate:
     return Estimate(value=value, low=value - 0.042, high=value + 0.039, n=301)
 
@@ -90,14 +94,20 @@ def scored(num_classes: int = 2, part: str = "test") -> Evaluation:
         largest_class_fraction=0.399,
         loss=0.5,
         classes=scores,
-        confusion=[[0] * num_classes] * num_classes,
+        confusion=[[0] * num_classes] * (num_classes - 1) + [[0] * (num_classes - 1) + [253]],
         most_confused=[
             Confusion(truth="dog", answer="wolf", count=9),
             Confusion(truth="cat", answer="ferret", count=5),
         ],
-        sure_and_wrong=[SureAndWrong(name="cat/7.jpg", truth="cat", answer="dog", probability=0.99)],
-        calibration=Calibration(temperature=1.31, error_before=0.071, error_after=0.024, n_fit=301),
-        left_out=[Unreadable(name="x", reason="cut short")],
+        num_sure_and_wrong=3,
+        surest_wrong=[WrongAnswer(name="cat/7.jpg", truth="cat", answer="dog", probability=0.99)],
+        calibration=Calibration(
+            temperature=1.31,
+            error_before=Estimate(value=0.071, low=0.06, high=0.09, n=301),
+            error_after=Estimate(value=0.024, low=0.02, high=0.05, n=301),
+            n_fit=301,
+        ),
+        left_out=[Unreadable(name="x", reason="cut short"), COPY, COPY, Unreadable(name="y", reason="no picture")],
     )
 
 
@@ -150,9 +160,9 @@ def test_a_check_says_everything_that_was_found() -> None:
 
 
 def test_a_long_first_line_becomes_two() -> None:
-    layout = "train/test folders with class folders inside"
+    layout = Note(key="layout_splits", values={"parts": "train/test"})
     longer = check_lines(REPORT.model_copy(update={"layout": layout, "where": "p" * 20}), "en")
-    assert longer[:2] == [f"{'p' * 20}   {layout}", "2,013 pictures, 2 classes"]
+    assert longer[:2] == [f"{'p' * 20}   train/test folders with class folders inside", "2,013 pictures, 2 classes"]
 
 
 def test_many_classes_are_cut_in_the_middle() -> None:
@@ -170,10 +180,37 @@ def test_a_score_never_stands_without_its_interval() -> None:
     assert "81.6 % (77.4-85.5)" in lines[2]
     assert "39.9 %   always answering 'class 1'" in lines[3]
     assert "dog -> wolf: 9, cat -> ferret: 5" in lines[4]
-    assert "1 picture, cat/7.jpg: dog 0.99" in lines[5]
-    assert "0.071 -> 0.024 (temperature 1.31)" in lines[6]
-    assert lines[8].split() == ["class", "0", "150", "50.0", "%", "(45.8-53.9)", "-"]
-    assert "95 %" in lines[-1]
+    assert lines[5].endswith("3 of 48 wrong answers, with a probability of 0.9 or more")
+    assert lines[6].endswith("cat/7.jpg: dog 0.99")
+    assert "7.1 % (6.0-9.0) -> 2.4 % (2.0-5.0), temperature 1.31" in lines[7]
+    assert lines[9].split() == ["class", "0", "150", "50.0", "%", "(45.8-53.9)", "-"]
+    assert "95 %" in lines[11]
+
+
+def test_pictures_that_were_not_scored_are_counted_by_reason() -> None:
+    assert evaluation_lines(scored(), "en")[-4:] == [
+        "! 4 pictures not scored:",
+        "    2  a copy of it is among the training pictures",
+        "    1  cut short",
+        "    1  no picture",
+    ]
+    assert evaluation_lines(scored(), "ko")[-3] == "    2  같은 이미지가 학습 이미지에 있음"
+    many = [Unreadable(name=str(k), reason=f"ends after {k} bytes") for k in range(9)]
+    assert "and 4 more" in evaluation_lines(scored().model_copy(update={"left_out": many}), "en")[-1]
+
+
+def test_an_evaluation_says_what_it_scored_and_nothing_of_the_training() -> None:
+    lines = scored_lines(SUMMARY.model_copy(update={"evaluated": "other/pets", "parity": None}), "en")
+    assert lines[0] == "runs/pets-1/model.onnx on other/pets"
+    assert lines[1] == "test   301 pictures"
+    assert lines[-1] == "the run's own report: runs/pets-1/report.html"
+    assert not [line for line in lines if "epoch" in line or "onnxruntime" in line or "1:02:31" in line]
+
+
+def test_the_reading_is_told_in_the_language_spoken() -> None:
+    assert check_lines(REPORT, "ko")[0].startswith("pets   클래스 폴더   ")
+    nested = Note(key="check_head", values={"where": "pets", "layout": REPORT.layout})
+    assert note_lines(nested, "ko") == ["  pets   클래스 폴더"]
 
 
 def test_the_weakest_of_many_classes_are_shown() -> None:

@@ -125,5 +125,5 @@ def _mistaken(summary: RunSummary, material: Material) -> list[MistakenPicture]:
     places = {name: row for row, name in enumerate(part.names)}
     return [
         MistakenPicture(part.data.pixels[places[each.name]], each.name, each.truth, each.answer, each.probability)
-        for each in scored.sure_and_wrong
+        for each in scored.surest_wrong
     ]

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from whyconv.texts import say
+
 
 class Record(BaseModel):
     """A frozen record; printing it prints a table of its fields."""
@@ -25,6 +27,7 @@ class Record(BaseModel):
     __str__ = __repr__
 
 
+SURE = 0.9  # from this probability on, an answer is called sure
 _MOST_ROWS = 20
 
 
@@ -84,10 +87,11 @@ class EpochRecord(Record):
         epoch: Counted from 1.
         num_epochs: As planned.
         step: Optimizer steps so far.
-        loss: Mean of J over the epoch's steps, in nats.
+        loss: Mean over the epoch's steps of the J that training brings down, in nats: augmented pictures, weighed
+            by class, with label smoothing.
         train_accuracy: Fraction right on the epoch's (augmented) training pictures.
-        validation_loss: Mean cross-entropy on the validation part, with the label smoothing of the training, in
-            nats; None without one.
+        validation_loss: Mean cross-entropy of the averaged weights on the validation part as it is, every picture
+            counting the same, with the label smoothing of the training, in nats; None without one.
         validation_accuracy: Fraction right on the validation part; None without one.
         learning_rate: At the last step.
         seconds: Since training began.
@@ -115,10 +119,17 @@ def ignore(event: Event) -> None:
 
 
 class Unreadable(Record):
-    """A file that could not be read as a picture, and why; it is left out and named."""
+    """A picture that is left out, and why.
+
+    Attributes:
+        name: Of the file.
+        reason: In English.
+        note: The same in either language, where whyconv decided; None where a decoder did.
+    """
 
     name: str
     reason: str
+    note: Note | None = None
 
 
 class ClassCount(Record):
@@ -159,7 +170,7 @@ class CheckReport(Record):
 
     Attributes:
         where: The path that was asked for.
-        layout: How it was read, in words: "class folders", "labels file metadata.csv", ...
+        layout: How it was read: "class folders", "labels file metadata.csv", ...
         num_pictures: Readable pictures with a label.
         classes: Count of each class.
         widths: Widths in pixels.
@@ -182,7 +193,7 @@ class CheckReport(Record):
     """
 
     where: str
-    layout: str
+    layout: Note
     num_pictures: int
     classes: list[ClassCount]
     widths: SizeRange | None
@@ -204,7 +215,8 @@ class CheckReport(Record):
     seconds: float
 
     def __repr__(self) -> str:
-        head = f"{self.where}: {self.num_pictures:,} pictures, {len(self.classes):,} classes ({self.layout})"
+        layout = say(self.layout.key, **self.layout.values)
+        head = f"{self.where}: {self.num_pictures:,} pictures, {len(self.classes):,} classes ({layout})"
         rows = [(one.name, f"{one.num_pictures:,}") for one in self.classes[:_MOST_ROWS]]
         if len(self.classes) > _MOST_ROWS:
             rows.append(("...", f"{len(self.classes) - _MOST_ROWS:,} more classes"))
@@ -247,8 +259,8 @@ class Confusion(Record):
     count: int
 
 
-class SureAndWrong(Record):
-    """A picture answered wrongly with high probability."""
+class WrongAnswer(Record):
+    """A picture answered wrongly, and the probability of ``answer``."""
 
     name: str
     truth: str
@@ -257,19 +269,40 @@ class SureAndWrong(Record):
 
 
 class Calibration(Record):
-    """Temperature fitted on validation, and expected calibration error (15 equal bins) before and after.
+    """How far stated probabilities can be believed.
 
-    ``temperature`` divides the logits; ``error_before``/``error_after`` are on the evaluated pictures.
+    Attributes:
+        temperature: What the logits are divided by, > 0; fitted on validation.
+        error_before: Expected calibration error on the evaluated pictures without it, in [0, 1], lower is better.
+        error_after: The same with it.
+        n_fit: Validation pictures it was fitted on.
     """
 
     temperature: float
-    error_before: float
-    error_after: float
+    error_before: Estimate
+    error_after: Estimate
     n_fit: int
 
 
 class Evaluation(Record):
-    """A recognizer's answers on labelled pictures, scored."""
+    """A recognizer's answers on labelled pictures, scored.
+
+    Attributes:
+        part: "validation", "test", or "pictures" for others than the run's own.
+        n: Pictures that were scored.
+        accuracy: Fraction answered rightly.
+        balanced_accuracy: Mean over the classes of the fraction found.
+        largest_class: The one with most pictures.
+        largest_class_fraction: Its share: what always answering it would score.
+        loss: Mean cross-entropy in nats, after the temperature, without label smoothing and class weights.
+        classes: Each class' own score.
+        confusion: Counts (classes, classes): row is the truth, column the answer.
+        most_confused: Pairs, most first.
+        num_sure_and_wrong: Wrong answers given with a probability of at least ``SURE``.
+        surest_wrong: At most 12 wrong answers, surest first, whether sure or not.
+        calibration: None where no temperature was fitted.
+        left_out: Pictures that were not scored.
+    """
 
     part: str
     n: int
@@ -281,7 +314,8 @@ class Evaluation(Record):
     classes: list[ClassScore]
     confusion: list[list[int]]
     most_confused: list[Confusion]
-    sure_and_wrong: list[SureAndWrong]
+    num_sure_and_wrong: int
+    surest_wrong: list[WrongAnswer]
     calibration: Calibration | None
     left_out: list[Unreadable] = Field(default_factory=list)
 
@@ -289,6 +323,11 @@ class Evaluation(Record):
     def class_names(self) -> list[str]:
         """Names in the order of the rows and columns of ``confusion`` (rows are the truth)."""
         return [score.name for score in self.classes]
+
+    @property
+    def num_wrong(self) -> int:
+        """How many pictures were answered wrongly."""
+        return self.n - sum(row[index] for index, row in enumerate(self.confusion))
 
 
 class Parity(Record):
@@ -339,15 +378,21 @@ class Prediction(Record):
 
 
 class RunSummary(Record):
-    """What a finished run amounts to: what ``train --json`` and ``evaluate --json`` print."""
+    """What a finished run amounts to: what ``train --json`` and ``evaluate --json`` print.
+
+    After ``evaluate``, ``test`` is the score of the pictures in ``evaluated``, and nothing was compared with torch.
+    """
 
     run: str
     network: str
     num_parameters: int
     best_epoch: int
     num_epochs: int
+    num_steps: int = 0
+    plan_digest: str = ""
     seconds: float
     stopped: Literal["", "planned", "no_gain", "clock"]
     validation: Evaluation | None
     test: Evaluation | None
     parity: Parity | None
+    evaluated: str | None = None

@@ -15,7 +15,7 @@ from whyconv.recognizer import Recognizer, open_recognizer
 from whyconv.results import Evaluation, Note, Notify, RunSummary, Unreadable
 from whyconv.settings import Plan
 from whyconv.training.evaluate import score
-from whyconv.training.pictures import Division
+from whyconv.training.pictures import Division, not_scored
 
 _FEW = 5
 
@@ -88,9 +88,11 @@ def _left_out(inspection: Inspection, wanted: NDArray[np.bool_], labels: NDArray
     pictures, reasons = inspection.pictures, inspection.survey.reasons
     left_out = []
     for row in np.flatnonzero(wanted & ((labels < 0) | ~inspection.survey.readable)).tolist():
-        label = int(pictures.labels[row])
-        unknown = (
-            f"class '{pictures.classes[label]}' is not known to the recognizer" if label >= 0 else "it has no label"
-        )
-        left_out.append(Unreadable(name=pictures.names[row], reason=reasons.get(row, unknown)))
+        name, label = pictures.names[row], int(pictures.labels[row])
+        if row in reasons:
+            left_out.append(Unreadable(name=name, reason=reasons[row]))
+        elif label < 0:
+            left_out.append(not_scored(name, "not_scored_unlabelled"))
+        else:
+            left_out.append(not_scored(name, "not_scored_unknown_class", label=pictures.classes[label]))
     return left_out

@@ -9,11 +9,13 @@ from __future__ import annotations
 import shlex
 import textwrap
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
 
 from whyconv.results import (
+    SURE,
     CheckReport,
     ClassCount,
     ClassScore,
@@ -24,6 +26,7 @@ from whyconv.results import (
     Prediction,
     RunSummary,
     SizeRange,
+    Unreadable,
 )
 from whyconv.texts import say
 
@@ -47,7 +50,7 @@ def printable(text: str) -> str:
 
 def check_lines(report: CheckReport, language: str) -> list[str]:
     """Returns what ``whyconv check`` found."""
-    head = say("check_head", language, where=printable(report.where), layout=printable(report.layout))
+    head = say("check_head", language, where=printable(report.where), layout=sentence(report.layout, language))
     count = say("check_count", language, n=report.num_pictures, classes=len(report.classes))
     rows = [*_picture_rows(report, language), *_twin_rows(report, language)]
     first = [f"{head}   {count}"] if cell_len(f"{head}   {count}") <= WIDTH else [head, count]
@@ -78,13 +81,12 @@ def evaluation_lines(evaluation: Evaluation, language: str) -> list[str]:
         *_mistake_rows(evaluation, language),
     ]
     lines = [head, *_table(rows), *_score_lines(evaluation.classes, language)]
-    if evaluation.left_out:
-        lines += _wrap(say("evaluation_left_out", language, n=len(evaluation.left_out)), "  ")
-    return [*lines, f"  {say('interval_note', language)}"]
+    lines.append(f"  {say('interval_note', language)}")
+    return [*lines, *_left_out_lines(evaluation.left_out, language)]
 
 
 def run_lines(summary: RunSummary, language: str) -> list[str]:
-    """Returns the end of a training or an evaluation; the last line says where the results are."""
+    """Returns the end of a training; the last line says where the results are."""
     lines = [
         say(
             "run_head",
@@ -112,6 +114,15 @@ def run_lines(summary: RunSummary, language: str) -> list[str]:
         )
     lines.append(say("run_next", language, run=printable(shlex.quote(summary.run))))
     return [*lines, say("run_results", language, run=printable(summary.run))]
+
+
+def scored_lines(summary: RunSummary, language: str) -> list[str]:
+    """Returns the end of an evaluation: which file answered which pictures, the score, and where the report is."""
+    run = printable(summary.run)
+    lines = _wrap(say("evaluated_head", language, run=run, pictures=printable(summary.evaluated or "")), "")
+    if summary.test is not None:
+        lines += evaluation_lines(summary.test, language)
+    return [*lines, say("evaluated_report", language, run=run)]
 
 
 def run_values(summary: RunSummary) -> dict[str, object]:
@@ -152,10 +163,15 @@ def prediction_line(prediction: Prediction, top: int) -> str:
 
 def note_lines(note: Note, language: str) -> list[str]:
     """Returns a note as wrapped lines, warnings with a ``!`` in front."""
-    values = {name: _printable_value(value) for name, value in note.values.items()}
+    return _wrap(sentence(note, language), "! " if note.level == "warning" else "  ")
+
+
+def sentence(note: Note, language: str) -> str:
+    """Returns what a note says, on one line."""
+    values = {name: _printable_value(value, language) for name, value in note.values.items()}
     if note.values.get("part") in PART_NAMES:
         values["part"] = say(f"part_{note.values['part']}", language)
-    return _wrap(say(note.key, language, **values), "! " if note.level == "warning" else "  ")
+    return say(note.key, language, **values)
 
 
 def interval(estimate: Estimate) -> str:
@@ -239,25 +255,35 @@ def _unreadable_lines(report: CheckReport, language: str) -> list[str]:
     return lines
 
 
+def _left_out_lines(left_out: Sequence[Unreadable], language: str) -> list[str]:
+    """Returns how many pictures were not scored, and how many of them for which reason."""
+    if not left_out:
+        return []
+    reasons = Counter(sentence(one.note, language) if one.note else printable(one.reason) for one in left_out)
+    lines = [say("not_scored", language, n=len(left_out))]
+    for reason, count in reasons.most_common(_FEW):
+        lines += _wrap(f"{count:,}  {reason}", "    ")
+    hidden = len(left_out) - sum(count for _, count in reasons.most_common(_FEW))
+    return [*lines, "    " + say("and_more", language, n=hidden)] if hidden else lines
+
+
 def _mistake_rows(evaluation: Evaluation, language: str) -> Iterable[tuple[str, str]]:
     if evaluation.most_confused:
         pairs = [f"{printable(one.truth)} -> {printable(one.answer)}: {one.count}" for one in evaluation.most_confused]
         yield say("most_confused", language), ", ".join(pairs[:3])
-    if evaluation.sure_and_wrong:
-        first = evaluation.sure_and_wrong[0]
-        told = f"{printable(first.name)}: {printable(first.answer)} {first.probability:.2f}"
-        count = say("sure_and_wrong_value", language, n=len(evaluation.sure_and_wrong))
-        yield say("sure_and_wrong", language), f"{count}, {told}"
+    if evaluation.surest_wrong:
+        first, wrong = evaluation.surest_wrong[0], evaluation.num_wrong
+        count = say("sure_and_wrong_value", language, n=evaluation.num_sure_and_wrong, wrong=wrong, least=SURE)
+        yield say("sure_and_wrong", language), count
+        yield (
+            say("surest_wrong", language),
+            f"{printable(first.name)}: {printable(first.answer)} {first.probability:.2f}",
+        )
     if evaluation.calibration is not None:
         fitted = evaluation.calibration
-        value = say(
-            "calibration_value",
-            language,
-            before=fitted.error_before,
-            after=fitted.error_after,
-            temperature=fitted.temperature,
-        )
-        yield say("calibration", language), value
+        errors = f"{interval(fitted.error_before)} -> {interval(fitted.error_after)}"
+        told = say("calibration_value", language, errors=errors, temperature=fitted.temperature)
+        yield say("calibration", language), told
 
 
 def _score_lines(scores: Sequence[ClassScore], language: str) -> list[str]:
@@ -307,7 +333,9 @@ def _wrap(text: str, indent: str) -> list[str]:
     return [(indent if place == 0 else " " * len(indent)) + line for place, line in enumerate(lines)]
 
 
-def _printable_value(value: object) -> object:
+def _printable_value(value: object, language: str) -> object:
+    if isinstance(value, Note):
+        return sentence(value, language)
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, list | tuple):

@@ -7,6 +7,7 @@ import pytest
 
 from whyconv.errors import DataError, MissingExtraError, UsageError
 from whyconv.images.sources import PART_NAMES, pictures_from_arrays, read_pictures
+from whyconv.results import Note
 
 RNG = np.random.default_rng(0)
 
@@ -32,12 +33,12 @@ def test_x_and_y(tmp_path, save):
     assert list(pictures.names) == ["x[0]", "x[1]", "x[2]", "x[3]"]
     assert spoken(pictures) == ["yes", "no", "ten", "a"]
     assert pictures.classes == ("no", "yes", "a", "ten")
-    assert pictures.layout == "arrays in set.npz"
+    assert pictures.layout == Note(key="layout_arrays", values={"files": "set.npz"})
     assert all(np.array_equal(pictures.read(row), x[row]) for row in range(4))
     assert pictures.stat(0) == (90, (tmp_path / "set.npz").stat().st_mtime_ns)
     some = pictures.select(np.array([3, 1]))
     assert np.array_equal(some.read(0), x[3])
-    assert read_pictures(tmp_path).layout == "arrays in set.npz"
+    assert read_pictures(tmp_path).layout.values == {"files": "set.npz"}
     assert read_pictures(tmp_path).skipped == ()
 
 

@@ -38,7 +38,7 @@ def note_keys(pictures):
 def test_class_folders(lay):
     pictures = read_pictures(lay("cat/1.jpg", "cat/2.jpg", "dog/1.jpg"))
     assert described(pictures) == {"cat/1.jpg": ("cat", ""), "cat/2.jpg": ("cat", ""), "dog/1.jpg": ("dog", "")}
-    assert pictures.layout == "class folders"
+    assert pictures.layout.key == "layout_folders"
     assert pictures.groups is None
     assert (pictures.labels.dtype, pictures.parts.dtype) == (np.int32, np.int8)
     assert pictures.read(2) == b"dog/1.jpg"

@@ -60,7 +60,7 @@ def variants() -> Iterator[ReportContent]:
     yield content(detectors=np.ones((4, 5, 5, 2)), reasons={"side": Note(key="report_about_plan")})
     yield ReportContent(run="bare", summary=without_scores())
     yield content(summary=without_scores(validation=evaluation(part="validation")), most_confused=[])
-    perfect = evaluation().model_copy(update={"most_confused": [], "sure_and_wrong": [], "calibration": None})
+    perfect = evaluation().model_copy(update={"most_confused": [], "surest_wrong": [], "calibration": None})
     yield content(summary=without_scores(test=perfect), most_confused=[])
     wide = Estimate(value=0.3, low=0.1, high=0.5, n=9, over="seeds")
     drawn = wide.model_copy(update={"over": "draws"})
@@ -72,6 +72,8 @@ def variants() -> Iterator[ReportContent]:
     note = Note(key="report_about_plan", level="warning")
     scaled = {"notes": [note], "num_scaled": 1, "num_animated": 1, "unreadable": names}
     yield content(summary=without_scores(test=poor), check=check(**scaled), plan=content().plan | {"flips": False})
+    unsure = evaluation().model_copy(update={"num_sure_and_wrong": 0})
+    yield content(summary=without_scores(test=unsure), most_confused=[])
     yield content(check=check(unreadable=[], duplicates=[], leaks=[], conflicts=[]))
     leftover = evaluation().model_copy(update={"left_out": names[:1]})
     labels = ["minutes", "schedule", "initialization"]

@@ -36,7 +36,10 @@ def test_scores_equal_scikit_learns() -> None:
     counts = [each.count for each in found.most_confused]
     assert counts == sorted(counts, reverse=True)
     assert sum(counts) <= int((guess != labels).sum())
-    sure = [each.probability for each in found.sure_and_wrong]
+    assert found.num_wrong == int((guess != labels).sum())
+    assert found.num_sure_and_wrong == int(((guess != labels) & (probabilities.max(1) >= 0.9)).sum()) > 0
+    sure = [each.probability for each in found.surest_wrong]
+    assert len(sure) == 12
     assert sure == sorted(sure, reverse=True)
     assert sure[0] == pytest.approx(probabilities[guess != labels].max())
 
@@ -59,4 +62,24 @@ def test_calibration_error_by_hand() -> None:
     sure = np.array([0.6, 0.6, 0.6, 0.6, 0.9, 0.9])
     probabilities = np.stack([sure, 1 - sure], axis=1).astype(np.float32)
     labels = np.array([0, 0, 1, 1, 0, 0], np.int32)
-    assert calibration_error(probabilities, labels) == pytest.approx(0.1, abs=1e-6)
+    assert calibration_error(probabilities, labels).value == pytest.approx(0.1, abs=1e-6)
+
+
+def test_the_interval_of_the_calibration_error_is_that_of_a_mean_where_there_is_one_bin() -> None:
+    # All answers 0.8 sure and 60 % right: the error is 0.8 less the share right, whose spread is the binomial's.
+    n = 1000
+    probabilities = np.tile(np.array([0.8, 0.2], np.float32), (n, 1))
+    labels = (np.arange(n) % 5 >= 3).astype(np.int32)
+    found, half = calibration_error(probabilities, labels), 1.96 * (0.6 * 0.4 / n) ** 0.5
+    assert found.value == pytest.approx(0.2, abs=1e-6)
+    assert (found.low, found.high) == pytest.approx((0.2 - half, 0.2 + half), abs=0.006)
+    assert found.n == n
+    assert calibration_error(probabilities, labels) == found
+
+
+def test_the_interval_holds_the_calibration_error_where_resampling_only_raises_it() -> None:
+    probabilities = np.tile(np.array([0.75, 0.25], np.float32), (400, 1))
+    labels = (np.arange(400) % 4 == 3).astype(np.int32)
+    found = calibration_error(probabilities, labels)
+    assert found.low == found.value == pytest.approx(0, abs=1e-6)
+    assert 0.02 < found.high < 0.08

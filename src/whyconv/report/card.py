@@ -102,9 +102,8 @@ def _metrics(score: Evaluation | None, say: Say) -> list[str]:
             "card_calibration_value",
             temperature=calibration.temperature,
             n_fit=calibration.n_fit,
-            before=calibration.error_before,
-            after=calibration.error_after,
-            n=score.n,
+            before=_estimate(calibration.error_before, say),
+            after=_estimate(calibration.error_after, say),
             part=_part(score, say),
         )
     return [

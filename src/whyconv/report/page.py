@@ -21,7 +21,7 @@ from whyconv.report.curves import Say, curves
 from whyconv.report.matrix import MOST_LABELLED_CLASSES, confusion_map, count_bar, interval_bar
 from whyconv.report.names import shown, shown_value
 from whyconv.report.pictures import MOST_DETECTORS, data_uri, detector_pictures
-from whyconv.results import ClassScore, DuplicateGroup, Estimate, Evaluation
+from whyconv.results import SURE, ClassScore, DuplicateGroup, Estimate, Evaluation, Note
 
 MOST_ROWS = 50
 _PERCENT = "\u00a0%"  # a number and its sign stay on one line
@@ -64,8 +64,11 @@ def speaker(language: str) -> Say:
     """Returns ``texts.say`` in one language, with every text value made safe to look at."""
 
     def say(key: str, **values: object) -> str:
-        sentence = texts.say(key, language, **{name: shown_value(value) for name, value in values.items()})
-        return re.sub(r"(?<=\d) %", _PERCENT, sentence)
+        safe = {
+            name: say(value.key, **value.values) if isinstance(value, Note) else shown_value(value)
+            for name, value in values.items()
+        }
+        return re.sub(r"(?<=\d) %", _PERCENT, texts.say(key, language, **safe))
 
     return say
 
@@ -95,11 +98,11 @@ def plan_rows(content: ReportContent, say: Say) -> list[tuple[str, str, str]]:
 def plain(value: object, say: Say) -> str:
     """Returns a value of the plan or the environment as text for people."""
     if isinstance(value, bool):
-        return say("report_yes" if value else "report_no")
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, int):
-        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+        value = Note(key="report_yes" if value else "report_no")
+    if isinstance(value, Note):
+        return say(value.key, **value.values)
+    if isinstance(value, float | int):
+        return f"{value:,}" if isinstance(value, int) and abs(value) >= 10_000 else f"{value:.6g}"
     if isinstance(value, Mapping):
         return ", ".join(f"{shown(str(name))} {plain(item, say)}" for name, item in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -141,6 +144,7 @@ def _environment(say: Say) -> Environment:
         "estimated": Markup('<span class="tag estimated">{}</span>').format(say("report_estimated")),
         "facts": _FACTS,
         "most_rows": MOST_ROWS,
+        "sure": SURE,
         "kind_of": _kind_of,
     }
     return environment

@@ -19,11 +19,12 @@ from whyconv.images.store import open_store
 from whyconv.inspection import Inspection
 from whyconv.results import Note, Notify, Unreadable
 from whyconv.settings import PicturesPlan, TrainSettings
+from whyconv.texts import say
 from whyconv.training.loop import LabelledPixels
 
-_LEAK_REASONS = {
-    TRAIN: "a copy of it is among the training pictures",
-    VALIDATION: "a copy of it is among the validation pictures",
+_LEAK_KEYS = {
+    TRAIN: "not_scored_in_train",
+    VALIDATION: "not_scored_in_validation",
 }
 _MOST_NAMED = 5
 _STATISTICS_PICTURES = 2000
@@ -122,7 +123,7 @@ def divide(inspection: Inspection, asked: TrainSettings | PicturesPlan, *, seed:
     for note in (*report.notes, *notes, *_torn_groups(pictures, parts)):
         notify(note)
     leaks = _leaks(duplicates.group, parts)
-    left_out = [Unreadable(name=pictures.names[row], reason=reason) for row, reason in sorted(leaks.items())]
+    left_out = [not_scored(pictures.names[row], key) for row, key in sorted(leaks.items())]
     if left_out:
         notify(Note(key="train_leaks_left_out", values={"n": len(left_out)}, level="warning"))
     parts[list(leaks)] = LEFT_OUT
@@ -130,11 +131,11 @@ def divide(inspection: Inspection, asked: TrainSettings | PicturesPlan, *, seed:
 
 
 def _leaks(group: NDArray[np.int64], parts: NDArray[np.int8]) -> dict[int, str]:
-    """Test pictures of which a copy lies in another part: row -> reason."""
+    """Test pictures of which a copy lies in another part: row -> key of the reason."""
     return {
-        row: reason
+        row: key
         # Training last: it is the graver reason where both hold.
-        for part, reason in reversed(_LEAK_REASONS.items())
+        for part, key in reversed(_LEAK_KEYS.items())
         for row in np.flatnonzero((parts == TEST) & np.isin(group, group[parts == part])).tolist()
     }
 
@@ -152,6 +153,11 @@ def _torn_groups(pictures: Pictures, parts: NDArray[np.int8]) -> list[Note]:
     firsts = [pictures.names[int(np.flatnonzero(pictures.groups == number)[0])] for number in torn[:_MOST_NAMED]]
     values = {"n": len(torn), "names": ", ".join(firsts) + ", ..." * (len(torn) > _MOST_NAMED)}
     return [Note(key="train_groups_torn", values=values, level="warning")]
+
+
+def not_scored(name: str, key: str, **values: str) -> Unreadable:
+    """A picture that is left out for a reason of ours, which the sentence ``key`` states."""
+    return Unreadable(name=name, reason=say(key, **values), note=Note(key=key, values=values))
 
 
 def side_for(inspection: Inspection, largest: int = 128) -> int:

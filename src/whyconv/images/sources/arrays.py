@@ -130,7 +130,7 @@ def read_arrays(
     return replace(
         _pictures(parts, findings),
         where=where,
-        layout="arrays in " + few(dict.fromkeys(file.name for file in files)),
+        layout=Note(key="layout_arrays", values={"files": few(dict.fromkeys(file.name for file in files))}),
         groups=None if group_by is None else group_numbers(keys),
     )
 
@@ -223,7 +223,7 @@ def _pictures(found: Sequence[_Part], findings: Findings, parts: np.ndarray | No
     prefixes = [f"{PART_NAMES[part.number]}/" * is_repeated + part.block.key for part in found]
     return Pictures(
         where="arrays",
-        layout="arrays in memory",
+        layout=Note(key="layout_memory"),
         names=Names(f"{prefix}[{row}]" for prefix, size in zip(prefixes, sizes, strict=True) for row in range(size)),
         labels=labels,
         classes=classes,

@@ -186,16 +186,17 @@ def groups_by_pattern(pattern: str | None, names: Names, notes: list[Note]) -> n
     return groups
 
 
-def _layout(parts: np.ndarray, with_parts: bool, label_from: str | None) -> str:
-    source = "class folders" if label_from is None else f"labels from file names by {label_from}"
+def _layout(parts: np.ndarray, with_parts: bool, label_from: str | None) -> Note:
     if not with_parts:
-        return source
-    found = [PART_NAMES[part] for part in np.unique(parts) if part]
-    return (
-        f"{'/'.join(found)} folders with {source} inside"
-        if label_from is None
-        else f"{'/'.join(found)} folders, {source}"
-    )
+        return Note(key="layout_folders") if label_from is None else _from_names("layout_names", label_from)
+    found = "/".join(PART_NAMES[part] for part in np.unique(parts) if part)
+    if label_from is None:
+        return Note(key="layout_splits", values={"parts": found})
+    return _from_names("layout_splits_names", label_from, parts=found)
+
+
+def _from_names(key: str, pattern: str, **values: str) -> Note:
+    return Note(key=key, values={"pattern": printable(pattern), **values})
 
 
 def _folder_notes(

@@ -106,7 +106,7 @@ class Pictures:
 
     Attributes:
         where: The path that was asked for.
-        layout: How it was read, in English words: "class folders", "labels file metadata.csv", ...
+        layout: How it was read: "class folders", "labels file metadata.csv", ...
         names: Unique and safe to print; relative to ``where`` with ``/``, or ``x_train[17]``.
         labels: int32 (n,), index into ``classes``; -1 where a picture has no label.
         classes: NFC. Sorted naturally ("2" before "10") unless the source itself orders them.
@@ -118,7 +118,7 @@ class Pictures:
     """
 
     where: str
-    layout: str
+    layout: Note
     names: Sequence[str]
     labels: np.ndarray
     classes: tuple[str, ...]

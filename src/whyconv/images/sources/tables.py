@@ -56,7 +56,10 @@ def read_tables(
     labels, classes, class_notes = number_classes(texts, parts, [] if label_from else order)
     return Pictures(
         where=str(root),
-        layout=f"{_kind(files)} {few(file.path.relative_to(root).as_posix() for file in files)}",
+        layout=Note(
+            key="layout_table",
+            values={"n": len(files), "files": few(file.path.relative_to(root).as_posix() for file in files)},
+        ),
         names=names,
         labels=labels,
         classes=classes,
@@ -66,10 +69,6 @@ def read_tables(
         notes=(*notes, *class_notes),
         contents=contents,
     )
-
-
-def _kind(files: Sequence[TableFile]) -> str:
-    return "labels file" if len(files) == 1 else "labels files"
 
 
 def _order(table: Table, columns: Columns) -> list[str]:
