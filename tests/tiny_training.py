@@ -37,7 +37,6 @@ def tiny_plan(
         "average": 0.9,
         "patience": 100,
         "class_weights": [1.0, 1.0],
-        "seconds": 0.0,
     } | recipe
     return Plan(
         seed=3,

@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 
 from whyconv.errors import DataError
 from whyconv.images.prepare import PicturePolicy
 from whyconv.machine import num_cores
 from whyconv.results import Note, Notify
 from whyconv.settings import NetworkPlan, PicturesPlan, Plan, TrainSettings
+from whyconv.training.loop import LEAST_STEPS, steps_per_epoch
 from whyconv.training.pictures import Division, Part, channel_statistics
 from whyconv.training.probe import MirrorTrial, try_mirror
 from whyconv.training.recipe import Facts, augment_plan, training_plan
 from whyconv.training.start import start_network
+from whyconv.training.torch_habits import torch_habits
 
 # Of the minutes asked for: what the trial may take, what is left for export, scores and report.
 _TRIAL_FRACTION = 0.06
@@ -28,7 +29,7 @@ _ENDING_FRACTION = 0.05
 _SLACK = 0.93
 _SMALL_SIDE = 16
 _TRIAL_STEPS = 200
-_MIN_TRIAL_EPOCHS, _MAX_TRIAL_EPOCHS = 2, 15
+_MAX_TRIAL_EPOCHS = 15
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +46,8 @@ class Material:
 def make_plan(settings: TrainSettings, material: Material, *, began: float, notify: Notify) -> Plan:
     """Decides everything before step 1.
 
-    Where mirroring is left to validation, or minutes are asked for, a short trial training is made first and
-    thrown away.
+    Where mirroring is left to a validation part, or minutes are asked for, a short trial training is made first
+    and thrown away.
 
     Args:
         settings: What was asked.
@@ -63,14 +64,28 @@ def make_plan(settings: TrainSettings, material: Material, *, began: float, noti
     counts = np.bincount(material.train.data.labels, minlength=len(classes)).tolist()
     facts = Facts(counts=counts, side=material.policy.side, in_channels=material.policy.channels)
     draft = _draft(settings, material, facts, settings.threads or threads_for(facts.side))
-    torch.set_num_threads(draft.threads)
     if len(set(draft.training.class_weights)) > 1:
         notify(Note(key="run_balanced", values={"ratio": max(counts) / max(1, min(counts))}))
-    if settings.flips != "auto" and settings.minutes is None:
+    is_open = settings.flips == "auto" and len(material.validation) > 0
+    if settings.flips == "auto" and not is_open:
+        notify(Note(key="run_flips_unknown"))
+    if settings.minutes is None and not is_open:
         return draft
-    trial = _try(settings, material, draft)
-    flip = _decide_flip(settings, trial, notify)
-    return _settle(settings, draft, facts, trial, flip=flip, began=began, notify=notify)
+    with torch_habits(draft.threads):
+        trial = _try(settings, material, draft, notify)
+    flip = _decide_flip(trial, draft.network.classes, notify) if is_open else draft.augment.flip
+    time_left = deadline(settings, began) - time.perf_counter()
+    plan = _settle(settings, draft, facts, trial, flip=flip, time_left=time_left)
+    if settings.minutes is not None:
+        _tell_budget(settings, plan, trial, notify)
+    return plan
+
+
+def deadline(settings: TrainSettings, began: float) -> float:
+    """When training must end for the minutes asked for, on the clock of ``began``; never where none were asked for."""
+    if settings.minutes is None:
+        return math.inf
+    return began + settings.minutes * 60 * (1 - _ENDING_FRACTION) - _ENDING_SECONDS
 
 
 def threads_for(side: int) -> int:
@@ -118,43 +133,84 @@ def _pictures_plan(settings: TrainSettings, material: Material) -> PicturesPlan:
     )
 
 
-def _try(settings: TrainSettings, material: Material, draft: Plan) -> MirrorTrial:
-    """Trains without mirroring for about 200 steps, from 2 to 15 epochs; by the clock when minutes are asked for."""
-    wanted = math.ceil(_TRIAL_STEPS * draft.training.batch / len(material.train))
-    epochs = max(_MIN_TRIAL_EPOCHS, min(_MAX_TRIAL_EPOCHS, wanted))
-    seconds = settings.minutes * 60 * _TRIAL_FRACTION if settings.minutes else 0.0
-    recipe = draft.training.model_copy(update={"epochs": epochs, "patience": epochs, "seconds": seconds})
-    trial = draft.model_copy(update={"training": recipe})
-    return try_mirror(start_network(trial), material.train.data, material.validation.data, trial)
+def _try(settings: TrainSettings, material: Material, draft: Plan, notify: Notify) -> MirrorTrial:
+    """Trains without mirroring for 200 steps, at most 15 epochs; less when minutes are asked for and it takes long."""
+    recipe = draft.training
+    per_epoch = steps_per_epoch(len(material.train), recipe.batch)
+    steps = min(_TRIAL_STEPS, _MAX_TRIAL_EPOCHS * per_epoch)
+    epochs = math.ceil(steps / per_epoch)
+    shortened = recipe.model_copy(update={"epochs": epochs, "steps": steps, "patience": epochs})
+    unflipped = {
+        "training": shortened,
+        "augment": draft.augment.model_copy(update={"flip": False}),
+        "network": draft.network.model_copy(update={"mirror_views": False}),
+    }
+    trial = draft.model_copy(update=unflipped)
+    notify(Note(key="run_trial", values={"steps": steps}))
+    end = time.perf_counter() + settings.minutes * 60 * _TRIAL_FRACTION if settings.minutes else math.inf
+    network = start_network(trial)
+    return try_mirror(network, material.train.data, material.validation.data, trial, deadline=end, notify=notify)
 
 
-def _decide_flip(settings: TrainSettings, trial: MirrorTrial, notify: Notify) -> bool:
-    if settings.flips != "auto":
-        return settings.flips == "on"
-    values = {"n": trial.n, "num_right": trial.num_right, "num_right_mirrored": trial.num_right_mirrored}
-    notify(Note(key="run_flips" if trial.may_flip else "run_does_not_flip", values=values))
-    return trial.may_flip
+def _decide_flip(trial: MirrorTrial, classes: list[str], notify: Notify) -> bool:
+    values = {"n": len(trial.truth), "num_right": trial.num_right, "num_right_mirrored": trial.num_right_mirrored}
+    match trial.verdict:
+        case "flips":
+            notify(Note(key="run_flips", values=values))
+        case "unlearned":
+            notify(Note(key="run_flips_unlearned", values=values))
+        case "lost":
+            notify(Note(key="run_does_not_flip", values=values))
+        case "class_lost":
+            assert trial.lost_class is not None
+            right, mirrored = trial.right_of(trial.lost_class)
+            values = {
+                "num_right": right,
+                "num_right_mirrored": mirrored,
+                "n": int((trial.truth == trial.lost_class).sum()),
+            }
+            notify(Note(key="run_flips_class_lost", values={"name": classes[trial.lost_class], **values}))
+    return trial.verdict == "flips"
 
 
-def _settle(  # noqa: PLR0913
-    settings: TrainSettings, draft: Plan, facts: Facts, trial: MirrorTrial, *, flip: bool, began: float, notify: Notify
+def _settle(
+    settings: TrainSettings, draft: Plan, facts: Facts, trial: MirrorTrial, *, flip: bool, time_left: float
 ) -> Plan:
-    """The draft with what the trial has shown put in."""
-    epochs, seconds = None, 0.0
-    if settings.minutes is not None:
-        budget = settings.minutes * 60
-        left = budget * (1 - _ENDING_FRACTION) - _ENDING_SECONDS - (time.perf_counter() - began)
-        epochs = max(1, int(left * _SLACK / trial.seconds_per_epoch))
-        seconds = round(max(left, trial.seconds_per_epoch), 3)
-        values = {"minutes": settings.minutes, "seconds": trial.seconds_per_epoch, "epochs": epochs}
-        notify(Note(key="run_budget", values=values))
+    """The draft with what the trial has shown put in; ``time_left`` for the training, in seconds."""
+    epochs, steps = None, 0
+    if math.isfinite(time_left) and settings.epochs is None:
+        per_epoch = steps_per_epoch(facts.num_train, draft.training.batch)
+        usable, seconds = time_left * _SLACK, _epoch_seconds(draft, trial, flip=flip)
+        epochs = max(1, int(usable / seconds))
+        if usable < seconds:
+            fitting = int((usable - seconds) / trial.seconds_per_step) + per_epoch
+            steps = min(per_epoch, max(LEAST_STEPS, fitting))
     return draft.model_copy(
         update={
             "network": draft.network.model_copy(update={"mirror_views": flip}),
             "augment": augment_plan(settings, facts, flip=flip),
-            "training": training_plan(settings, facts, epochs=epochs, seconds=seconds),
+            "training": training_plan(settings, facts, epochs=epochs, steps=steps),
         }
     )
+
+
+def _epoch_seconds(plan: Plan, trial: MirrorTrial, *, flip: bool) -> float:
+    """Of an epoch and the validation after it, which looks at both views where pictures are mirrored."""
+    views = (2 if flip else 1) * plan.pictures.num_validation
+    steps = steps_per_epoch(plan.pictures.num_train, plan.training.batch)
+    return steps * trial.seconds_per_step + views * trial.seconds_per_picture
+
+
+def _tell_budget(settings: TrainSettings, plan: Plan, trial: MirrorTrial, notify: Notify) -> None:
+    recipe = plan.training
+    seconds = _epoch_seconds(plan, trial, flip=plan.network.mirror_views)
+    values = {"minutes": settings.minutes, "seconds": seconds, "epochs": recipe.epochs}
+    if recipe.steps:
+        per_epoch = steps_per_epoch(plan.pictures.num_train, recipe.batch)
+        values = {"minutes": settings.minutes, "seconds": seconds, "steps": recipe.steps, "per_epoch": per_epoch}
+        notify(Note(key="run_budget_steps", values=values, level="warning"))
+    else:
+        notify(Note(key="run_budget_asked" if settings.epochs else "run_budget", values=values))
 
 
 def _one_or_three(channels: int) -> Literal[1, 3]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from whyconv.errors import SettingsError, nearest
+from whyconv.files import digest_bytes
 
 OptimizerName = Literal["gd", "momentum", "rmsprop", "adam", "adamw"]
 
@@ -64,14 +65,14 @@ class TrainSettings(Settings):
         network: Name in the catalogue, or ``package.module:callable``.
         optimizer: One of gd, momentum, rmsprop, adam, adamw.
         epochs: Passes over the training part.
-        minutes: Time for the whole command; the number of epochs follows from a measurement.
+        minutes: Time for the whole command; the number of epochs follows from a measurement if it is not asked for.
         size: Side of the picture the network sees, in pixels.
         batch: Pictures per step.
         learning_rate: Highest learning rate of the schedule.
         seed: Of the split, the starting weights, the order and the augmentation.
         balance: Weigh classes by their rarity: "auto" does so when the largest is 1.5 times the smallest.
         flips: Mirror training pictures; "auto" lets validation decide.
-        threads: Of the processor; all that the process may use by default.
+        threads: Of the processor; by default 1 for sides of up to 16 pixels, else all that the process may use.
         store: Folder of the pixel store.
         out: Folder that run folders are made in.
         language: Of the report: "en" or "ko".
@@ -101,7 +102,7 @@ class TrainSettings(Settings):
 
 
 class PicturesPlan(Settings):
-    """Which pictures, how read and split. ``digest`` is over names, labels and parts of the split."""
+    """Which pictures, how read and split. ``digest`` is over content, label and part of each."""
 
     path: str
     layout: str
@@ -150,12 +151,27 @@ class AugmentPlan(Settings):
 
 
 class TrainingPlan(Settings):
-    """The recipe, with every number in it. The learning rate rises over ``warmup_fraction`` and falls to 0."""
+    """The recipe, with every number in it. No clock is in it: the same plan ends at the same step.
+
+    Attributes:
+        epochs: Passes over the training part.
+        steps: Of the schedule, where less than the epochs are to be done; 0: all of them.
+        stop_after: The step at which it ends though the schedule goes on, as where the clock had ended a run that
+            is repeated; 0: at the end of the schedule.
+        schedule: "cosine": the learning rate rises over ``warmup_fraction`` of the steps and falls to 0;
+            "constant": it stays.
+        average: Share of the old value in the moving mean of the weights that is kept; 0: the weights themselves.
+        patience: Epochs without gain on validation after which it ends.
+        class_weights: Of each class in J.
+    """
 
     optimizer: OptimizerName
     epochs: int = Field(ge=1)
+    steps: int = Field(default=0, ge=0)
+    stop_after: int = Field(default=0, ge=0)
     batch: int = Field(ge=2)
     learning_rate: float = Field(gt=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
     momentum: float = Field(ge=0, lt=1)
     weight_decay: float = Field(ge=0)
     warmup_fraction: float = Field(ge=0, le=1)
@@ -163,7 +179,6 @@ class TrainingPlan(Settings):
     average: float = Field(ge=0, lt=1)
     patience: int = Field(ge=1)
     class_weights: list[float]
-    seconds: float = Field(ge=0)
 
 
 class Plan(Settings):
@@ -181,6 +196,11 @@ class Plan(Settings):
     def to_toml(self) -> str:
         """The plan as TOML, as written to ``run.toml``."""
         return tomli_w.dumps(self.model_dump())
+
+    @property
+    def digest(self) -> str:
+        """32 hex characters over the plan's TOML."""
+        return digest_bytes(self.to_toml().encode("utf-8"))
 
     @classmethod
     def read(cls, path: Path) -> Plan:

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import torch
+from torch import nn
 
-from whyconv.errors import DataError, ParityError
+from whyconv.errors import DataError, ModelFileError, ParityError, StoppedError, UsageError
 from whyconv.finishing import finish, read_summary
 from whyconv.images.prepare import PicturePolicy
 from whyconv.inspection import inspect
 from whyconv.machine import num_cores
-from whyconv.nets import build_network
-from whyconv.planning import Material, make_plan
+from whyconv.nets import require_network
+from whyconv.planning import Material, deadline, make_plan
 from whyconv.results import Note, Notify, RunSummary, ignore
 from whyconv.scoring import score_own_test, score_pictures
 from whyconv.settings import Plan, TrainSettings
+from whyconv.training.checkpoint import load_weights
+from whyconv.training.lock import sole_writer
 from whyconv.training.loop import Outcome, train_network
 from whyconv.training.pictures import Division, channels_for, divide, load_parts, side_for
-from whyconv.training.run_folder import WEIGHTS, new_run_folder, read_plan, write_plan
+from whyconv.training.run_folder import SUMMARY, WEIGHTS, new_run_folder, read_plan, write_plan
 from whyconv.training.start import start_network
 from whyconv.training.stopping import stop_requests
+from whyconv.training.torch_habits import torch_habits
 
 
-def train(settings: TrainSettings | str | Path, notify: Notify = ignore, **wanted: object) -> RunSummary:
+def train(
+    settings: TrainSettings | str | Path, notify: Notify = ignore, *, only_model: bool = False, **wanted: object
+) -> RunSummary:
     """Makes a recognizer from labelled pictures.
 
     Args:
         settings: What was asked; or just the pictures, with settings by name: ``train("pets/", minutes=5)``.
         notify: Told of notes, progress and epochs.
+        only_model: Write the weights, the exported file and the scores only: no report, maps, tables or examples.
         **wanted: Fields of ``TrainSettings``, when ``settings`` is a path.
 
     Returns:
@@ -44,14 +53,10 @@ def train(settings: TrainSettings | str | Path, notify: Notify = ignore, **wante
     if not isinstance(settings, TrainSettings):
         settings = TrainSettings.of({"pictures": str(settings), **wanted}, where="train")
     began = time.perf_counter()
-    # A name that is no network must fail before the pictures are read: sizes here are only for the trial.
-    build_network(settings.network, in_channels=3, num_classes=2, side=settings.size or 32)
+    require_network(settings.network)  # before the pictures are read, which may take long
     threads = settings.threads or num_cores()
-    _prepare_torch(threads)
     store = Path(settings.store) if settings.store else None
-    folder = new_run_folder(settings.out, settings.pictures)
-    notify(Note(key="run_writes_to", values={"run": str(folder)}))
-    try:
+    with _new_run(settings.out, settings.pictures, notify) as folder:
         inspection = inspect(
             settings.pictures,
             layout=settings.layout,
@@ -66,41 +71,41 @@ def train(settings: TrainSettings | str | Path, notify: Notify = ignore, **wante
         parts = load_parts(division, policy, store=store, notify=notify, num_threads=threads)
         material = Material(division, policy, *parts)
         plan = make_plan(settings, material, began=began, notify=notify)
-    except BaseException:
-        _remove_if_empty(folder)
-        raise
-    return _carry_out(plan, material, folder, began=began, notify=notify)
+        return _carry_out(
+            plan, material, folder, began=began, notify=notify, end=deadline(settings, began), only_model=only_model
+        )
 
 
 def train_from_file(path: Path, notify: Notify = ignore, *, out: str = "runs") -> RunSummary:
     """Trains by a plan such as a run's ``run.toml``: same plan, pictures and threads, the same weights.
 
+    No clock ends this training. Where the clock had ended the run that the plan lies in the folder of, the step is
+    taken over into the new plan as ``stop_after``.
+
     Raises:
         SettingsError: The plan cannot be read.
         DataError: The pictures are not those of the plan.
     """
-    plan = Plan.read(path)
-    folder = new_run_folder(out, plan.pictures.path)
-    notify(Note(key="run_writes_to", values={"run": str(folder)}))
     began = time.perf_counter()
-    try:
-        material = _material_of(plan, notify)
-    except BaseException:
-        _remove_if_empty(folder)
-        raise
-    return _carry_out(plan, material, folder, began=began, notify=notify)
+    plan = _with_the_end_of_its_run(Plan.read(path), path.parent, notify)
+    with _new_run(out, plan.pictures.path, notify) as folder:
+        return _carry_out(plan, _material_of(plan, notify), folder, began=began, notify=notify)
 
 
 def resume(run: Path, notify: Notify = ignore) -> RunSummary:
-    """Goes on with a run that was stopped, bit for bit as if it had not been.
+    """Goes on with a run that was stopped, bit for bit as if it had not been; all of the plan, whatever the time.
+
+    A run that the clock has ended stays ended.
 
     Raises:
-        ModelFileError: ``run`` is no run folder.
+        ModelFileError: ``run`` is no run folder, or its checkpoint cannot be used.
+        UsageError: The plan was changed since.
+        WhyconvError: Another process trains in this folder.
         DataError: The pictures have changed since.
     """
     plan = read_plan(run)
     notify(Note(key="run_writes_to", values={"run": str(run)}))
-    if (run / WEIGHTS).exists():
+    if (run / SUMMARY).exists():
         notify(Note(key="run_already_done", values={"run": str(run)}))
     return _carry_out(plan, _material_of(plan, notify), run, began=time.perf_counter(), notify=notify, is_new=False)
 
@@ -115,40 +120,82 @@ def evaluate(
 ) -> RunSummary:
     """Scores a run's exported file: on its own test part, or on other labelled pictures.
 
+    Where ``pictures`` are those of the run, its own test part is scored; among others, those that it was trained on
+    or validated with are left out.
+
     Raises:
         ModelFileError: ``run`` is no finished run folder.
         DataError: The pictures cannot be scored; or the run's own have changed since.
     """
-    summary = read_summary(run)
+    summary, plan = read_summary(run), read_plan(run)
+    if pictures and layout == "auto" and not label_from and Path(pictures).resolve() == Path(plan.pictures.path):
+        notify(Note(key="evaluate_own_pictures"))
+        pictures = None
     if pictures is None:
-        plan = read_plan(run)
-        evaluation = score_own_test(run, plan, _divide_again(plan, notify), summary)
+        evaluation, pictures = score_own_test(run, plan, _divide_again(plan, notify), summary), plan.pictures.path
     else:
         evaluation = score_pictures(run, pictures, layout=layout, label_from=label_from, notify=notify)
-    return summary.model_copy(update={"run": str(run), "test": evaluation})
+    return summary.model_copy(update={"run": str(run), "test": evaluation, "parity": None, "evaluated": pictures})
 
 
-def _carry_out(
-    plan: Plan, material: Material, folder: Path, *, began: float, notify: Notify, is_new: bool = True
+@contextmanager
+def _new_run(out: str, pictures: str, notify: Notify) -> Iterator[Path]:
+    """Makes a run folder, and takes it away again if an error leaves it empty."""
+    folder = new_run_folder(out, pictures)
+    notify(Note(key="run_writes_to", values={"run": str(folder)}))
+    try:
+        yield folder
+    except BaseException:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+
+
+def _with_the_end_of_its_run(plan: Plan, folder: Path, notify: Notify) -> Plan:
+    """The plan with the step at which the clock ended its run, if it lies beside the summary of such a run."""
+    try:
+        summary = read_summary(folder)
+    except ModelFileError:
+        return plan
+    if summary.stopped != "clock" or summary.plan_digest != plan.digest:
+        return plan
+    notify(Note(key="run_repeats_clock", values={"steps": summary.num_steps}))
+    return plan.model_copy(update={"training": plan.training.model_copy(update={"stop_after": summary.num_steps})})
+
+
+def _carry_out(  # noqa: PLR0913
+    plan: Plan,
+    material: Material,
+    folder: Path,
+    *,
+    began: float,
+    notify: Notify,
+    is_new: bool = True,
+    end: float = math.inf,
+    only_model: bool = False,
 ) -> RunSummary:
-    """Trains by the plan and writes everything that a run consists of."""
-    _prepare_torch(plan.threads)
-    _tell_plan(plan, notify)
-    if is_new:
-        write_plan(folder, plan)
-    network = start_network(plan)
-    with stop_requests() as stop_requested:
-        outcome = train_network(
-            network,
-            material.train.data,
-            material.validation.data,
-            plan,
-            folder=folder,
-            notify=notify,
-            stop_requested=stop_requested,
-        )
-    _tell_outcome(outcome, plan, notify)
-    summary = finish(folder, network, plan, material, outcome, began=began)
+    """Trains by the plan and writes everything that a run consists of; ``end`` as the deadline of the training."""
+    with torch_habits(plan.threads):
+        network = start_network(plan)
+        _tell_plan(plan, notify)
+        with sole_writer(folder), _stops_say_how_to_go_on(folder):
+            if is_new:
+                write_plan(folder, plan)
+            with stop_requests() as stop_requested:
+                outcome = _ended_before(folder, network, plan) or train_network(
+                    network,
+                    material.train.data,
+                    material.validation.data,
+                    plan,
+                    folder=folder,
+                    notify=notify,
+                    stop_requested=stop_requested,
+                    deadline=end,
+                )
+                if code := stop_requested():
+                    raise StoppedError("Stopped.", exit_code=code)
+            _tell_outcome(outcome, plan, notify)
+            summary = finish(folder, network, plan, material, outcome, began=began, only_model=only_model)
     if summary.parity is not None and not summary.parity.is_equal:
         raise ParityError(
             f"{folder}/model.onnx answers otherwise than torch: {summary.parity.num_same_answer} of "
@@ -158,10 +205,37 @@ def _carry_out(
     return summary
 
 
-def _prepare_torch(threads: int) -> None:
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    torch.set_flush_denormal(True)
+def _ended_before(folder: Path, network: nn.Module, plan: Plan) -> Outcome | None:
+    """Puts the weights of a finished run into ``network``; None where its training has not ended.
+
+    Raises:
+        UsageError: The plan was changed since.
+    """
+    if not (folder / SUMMARY).exists():
+        return None
+    summary = read_summary(folder)
+    if summary.plan_digest != plan.digest:
+        raise UsageError(
+            f"{folder}/run.toml is not the plan that this run was made by. Put it back as it was; to train anew by the "
+            f"changed plan:  whyconv train --config {folder}/run.toml"
+        )
+    load_weights(folder / WEIGHTS, network)
+    reason = summary.stopped or "planned"
+    return Outcome(summary.best_epoch, summary.num_epochs, summary.num_steps, summary.seconds, reason)
+
+
+@contextmanager
+def _stops_say_how_to_go_on(folder: Path) -> Iterator[None]:
+    """Gives every stop inside the block the sentence that the training's own stop has already."""
+    going_on = f"Go on with:  whyconv train --resume {folder}"
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise StoppedError(f"Stopped by Ctrl-C. {going_on}") from stop
+    except StoppedError as stop:
+        if "--resume" in str(stop):
+            raise
+        raise StoppedError(f"{stop} {going_on}", exit_code=stop.exit_code) from stop
 
 
 def _divide_again(plan: Plan, notify: Notify) -> Division:
@@ -216,8 +290,3 @@ def _tell_outcome(outcome: Outcome, plan: Plan, notify: Notify) -> None:
     elif outcome.reason == "clock":
         values = {"epoch": outcome.num_epochs, "epochs": plan.training.epochs}
         notify(Note(key="run_stopped_clock", values=values, level="warning"))
-
-
-def _remove_if_empty(folder: Path) -> None:
-    if not any(folder.iterdir()):
-        folder.rmdir()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from torch import nn
 
 from whyconv.errors import UsageError
-from whyconv.nets import NETWORKS, build_network
+from whyconv.nets import NETWORKS, build_network, require_network
 
 
 def num_parameters(network: nn.Module) -> int:
@@ -38,7 +40,7 @@ def test_on_a_ring_the_plain_networks_answer_stays_where_the_lessons_changes() -
     """With circular borders, moving by the stride of the whole path only permutes what is averaged."""
     torch.manual_seed(0)
     x = torch.rand(2, 1, 64, 64)
-    moved = x.roll((16, 8), dims=(2, 3))
+    moved = x.roll((32, 16), dims=(2, 3))
     changes = {}
     for name in ("plain", "lesson"):
         network = build_network(name, in_channels=1, num_classes=3, side=64).eval()
@@ -76,3 +78,64 @@ def test_the_users_own_network_gets_the_sizes_it_names(tmp_path, monkeypatch) ->
         build_network("own_net_for_test:missing", **sizes)
     with pytest.raises(UsageError, match="cannot import"):
         build_network("no_such_module_here:make", **sizes)
+
+
+OWN = """
+import torch
+from torch import nn
+class Own(nn.Module):
+    def __init__(self, answer):
+        super().__init__()
+        self.layer, self.answer = nn.LazyLinear(4), answer
+    def forward(self, x):
+        return self.answer(self.layer(x.flatten(1)))
+def good(): return Own(lambda x: x)
+def transposed(): return Own(lambda x: x.T)
+def too_few(): return Own(lambda x: x[:, :3])
+def a_pair(): return Own(lambda x: (x, x))
+def failing(): return Own(lambda x: x.view(7, 7))
+def late():
+    import own_neighbor_for_test
+    return good()
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch) -> str:
+    name = f"own_answers_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(OWN)
+    (tmp_path / "own_neighbor_for_test.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    return name
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ("transposed", r"maps pictures of shape \(2, 1, 8, 8\) to \(4, 2\); expected logits of shape \(2, 4\)"),
+        ("too_few", r"to \(2, 3\); expected logits of shape \(2, 4\)"),
+        ("a_pair", r"to tuple; expected"),
+        ("failing", r"fails on pictures of shape \(2, 1, 8, 8\): RuntimeError: .* Expected logits of shape \(2, 4\)"),
+    ],
+)
+def test_an_own_network_with_a_wrong_answer_is_refused_before_it_is_trained(own: str, made: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        build_network(f"{own}:{made}", in_channels=1, num_classes=4, side=8)
+
+
+def test_an_own_network_is_left_to_be_trained_and_the_search_path_as_it_was(own: str) -> None:
+    before = list(sys.path)
+    for made in ("good", "late"):
+        network = build_network(f"{own}:{made}", in_channels=1, num_classes=4, side=8)
+        assert network.training
+        network(torch.ones(1, 1, 8, 8)).sum().backward()  # lazy layers too
+    require_network(f"{own}:good")
+    assert sys.path == before
+
+
+def test_a_name_is_checked_without_building() -> None:
+    require_network("lesson")
+    with pytest.raises(UsageError, match="Did you mean 'plain'"):
+        require_network("plane")
+    with pytest.raises(UsageError, match="cannot import"):
+        require_network("no_such_module_here:make")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import torch
 from torch import nn
 
 from tiny_training import bars, tiny_plan
-from whyconv.errors import ModelFileError, StoppedError, WhyconvError
+from whyconv.errors import ModelFileError, StoppedError, UsageError, WhyconvError
 from whyconv.settings import Plan
+from whyconv.training import loop
 from whyconv.training.checkpoint import load_weights, save_weights
-from whyconv.training.history import read_history
+from whyconv.training.history import cut_history, read_history
 from whyconv.training.loop import Outcome, cost, network_logits, train_network
 from whyconv.training.start import start_network
 
@@ -114,10 +116,132 @@ def test_no_gain_on_validation_ends_it_early() -> None:
     assert outcome.num_epochs == outcome.best_epoch + 5 < 60
 
 
-def test_the_clock_ends_it_between_two_epochs() -> None:
-    _, outcome = run(tiny_plan(epochs=10_000, seconds=0.5))
-    assert outcome.reason == "clock"
-    assert 1 <= outcome.num_epochs < 10_000
+def on_the_clock(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, folder: Path | None, step_seconds: float, deadline: float
+):
+    """Trains on a clock that only steps move, so that what fits in is known."""
+    now, network = [100.0], start_network(plan)
+    monkeypatch.setattr("whyconv.training.loop.time.perf_counter", lambda: now[0])
+
+    def pass_time(module: nn.Module, *_: object) -> None:
+        now[0] += step_seconds * module.training
+
+    network.register_forward_hook(pass_time)
+    outcome = train_network(network, TRAIN, VALIDATION, plan, folder=folder, deadline=100 + deadline)
+    monkeypatch.undo()
+    return network, outcome
+
+
+def test_the_clock_ends_it_before_an_epoch_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 4 steps an epoch: 3 epochs are done after 12 s, a 4th would be after 16 s.
+    _, outcome = on_the_clock(tiny_plan(epochs=50), monkeypatch, None, 1.0, deadline=15.5)
+    assert (outcome.reason, outcome.num_epochs, outcome.num_steps, outcome.seconds) == ("clock", 3, 12, 12.0)
+
+
+def test_the_clock_ends_it_inside_an_epoch_and_the_plan_with_that_step_repeats_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = tiny_plan(epochs=50, batch=4)  # 16 steps an epoch
+    network, outcome = on_the_clock(plan, monkeypatch, tmp_path / "run", 1.0, deadline=9.0)
+    assert (outcome.reason, outcome.num_epochs, outcome.num_steps) == ("clock", 1, 10)
+    _, epochs = read_history(tmp_path / "run" / "metrics.jsonl")
+    assert [(each.step, each.validation_loss is not None) for each in epochs] == [(10, True)]
+    # Without the clock: what the clock had ended stays ended, and the step is all that a repetition needs.
+    assert run(plan, tmp_path / "run")[1] == outcome
+    repeated, again = run(tiny_plan(epochs=50, batch=4, stop_after=10))
+    assert same(network, repeated)
+    assert (again.reason, again.num_steps) == ("planned", 10)
+
+
+def test_the_clock_leaves_five_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, outcome = on_the_clock(tiny_plan(epochs=50), monkeypatch, None, 1.0, deadline=-10)
+    assert (outcome.num_steps, outcome.num_epochs) == (5, 2)
+
+
+@pytest.mark.parametrize("stop_at", [2, 6])
+def test_less_than_an_epoch_ends_its_schedule_and_goes_on_after_a_stop(tmp_path: Path, stop_at: int) -> None:
+    plan = tiny_plan(epochs=1, batch=4, steps=6)
+    straight, outcome = run(plan, tmp_path / "straight")
+    _, epochs = read_history(tmp_path / "straight" / "metrics.jsonl")
+    assert (outcome.reason, outcome.num_epochs, outcome.num_steps) == ("planned", 1, 6)
+    assert epochs[0].learning_rate < 0.1 * plan.training.learning_rate
+    with pytest.raises(StoppedError, match=r"at step . of 6"):
+        run(plan, tmp_path / "stopped", stop_at=stop_at)
+    assert same(straight, run(plan, tmp_path / "stopped")[0])
+
+
+def test_a_constant_schedule_keeps_the_learning_rate(tmp_path: Path) -> None:
+    run(tiny_plan(epochs=3, schedule="constant"), tmp_path)
+    assert [each.learning_rate for each in read_history(tmp_path / "metrics.jsonl")[1]] == [0.005] * 3
+
+
+def test_a_checkpoint_of_another_plan_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        run(tiny_plan(), tmp_path, stop_at=6)
+    with pytest.raises(UsageError, match=r"not the plan .* whyconv train --config .*run\.toml"):
+        run(tiny_plan(learning_rate=0.004), tmp_path)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    plan = tiny_plan()
+    with pytest.raises(StoppedError):
+        run(plan, tmp_path, stop_at=6)
+    # The user's own network, say, of which the code was changed since.
+    with pytest.raises(ModelFileError, match=r"last\.safetensors"):
+        train_network(start_network(tiny_plan(network="plain")), TRAIN, VALIDATION, plan, folder=tmp_path)
+
+
+class Tied(nn.Module):
+    """One layer used under two names, as language models do with their first and last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(64, 64)
+        self.second = self.first
+        self.head = nn.Linear(64, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.second(self.first(x.flatten(1)).relu()).relu())
+
+
+def test_tied_weights_are_saved_and_averaged_once(tmp_path: Path) -> None:
+    plan = tiny_plan(epochs=2, average=0.0)
+    torch.manual_seed(0)
+    start, straight = Tied(), Tied()
+    straight.load_state_dict(start.state_dict())
+    train_network(straight, TRAIN, VALIDATION, plan)
+    steps = [0]
+
+    def stop_requested() -> int:
+        steps[0] += 1
+        return 130 if steps[0] == 6 else 0
+
+    with pytest.raises(StoppedError):
+        train_network(copy.deepcopy(start), TRAIN, VALIDATION, plan, folder=tmp_path, stop_requested=stop_requested)
+    resumed = Tied()
+    train_network(resumed, TRAIN, VALIDATION, plan, folder=tmp_path)
+    assert same(straight, resumed)
+    save_weights(tmp_path / "w.safetensors", straight)
+    load_weights(tmp_path / "w.safetensors", resumed)
+    assert len(list(loop._tensors(straight))) == 4
+
+
+def test_history_is_cut_by_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tiny_plan(epochs=3), tmp_path)
+    path = tmp_path / "metrics.jsonl"
+    before = path.read_text()
+
+    def fails(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("whyconv.files.os.replace", fails)
+    with pytest.raises(OSError, match="the disk is full"):
+        cut_history(path, 2)
+    monkeypatch.undo()
+    assert path.read_text() == before
+    cut_history(path, 2)
+    assert before.startswith(path.read_text())
+    assert [each.epoch for each in read_history(path)[1]] == [1, 2]
 
 
 def test_a_cost_that_is_no_number_is_an_error_that_says_what_to_do() -> None:

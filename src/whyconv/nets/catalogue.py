@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from whyconv.errors import UsageError, nearest
@@ -18,6 +20,23 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "lesson": Lesson,
     "plain": Plain,
 }
+
+
+def require_network(name: str) -> None:
+    """Makes sure that a network of this name can be found, without building it.
+
+    Raises:
+        UsageError: The name is unknown, or cannot be imported.
+    """
+    if ":" in name:
+        with _current_folder_searched():
+            _find(name)
+    elif name not in NETWORKS:
+        known = ", ".join(NETWORKS)
+        raise UsageError(
+            f"There is no network called '{name}'.{nearest(name, NETWORKS)} Known: {known}; "
+            "or your own as package.module:callable."
+        )
 
 
 def build_network(name: str, *, in_channels: int, num_classes: int, side: int) -> nn.Module:
@@ -32,35 +51,52 @@ def build_network(name: str, *, in_channels: int, num_classes: int, side: int) -
         side: In pixels.
 
     Raises:
-        UsageError: The name is unknown, cannot be imported, or does not build a module.
+        UsageError: The name is unknown, cannot be imported, or does not build such a module.
     """
     sizes = {"in_channels": in_channels, "num_classes": num_classes, "side": side}
     if ":" in name:
         return _build_own(name, sizes)
-    if name not in NETWORKS:
-        known = ", ".join(NETWORKS)
-        raise UsageError(
-            f"There is no network called '{name}'.{nearest(name, NETWORKS)} Known: {known}; "
-            "or your own as package.module:callable."
-        )
+    require_network(name)
     return NETWORKS[name](**sizes)
 
 
 def _build_own(name: str, sizes: dict[str, int]) -> nn.Module:
-    build = _find(name)
-    accepted = inspect.signature(build).parameters
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
-    network = build(**{key: value for key, value in sizes.items() if takes_any or key in accepted})
-    if not isinstance(network, nn.Module):
-        raise UsageError(f"{name} returned {type(network).__name__}; expected a torch.nn.Module.")
+    with _current_folder_searched():
+        build = _find(name)
+        accepted = inspect.signature(build).parameters
+        takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
+        network = build(**{key: value for key, value in sizes.items() if takes_any or key in accepted})
+        if not isinstance(network, nn.Module):
+            raise UsageError(f"{name} returned {type(network).__name__}; expected a torch.nn.Module.")
+        _require_logits(name, network, sizes)
     return network
+
+
+def _require_logits(name: str, network: nn.Module, sizes: dict[str, int]) -> None:
+    """Asks the network about two black pictures."""
+    pictures = torch.zeros(2, sizes["in_channels"], sizes["side"], sizes["side"])
+    expected = (2, sizes["num_classes"])
+    was_training = network.training
+    # Not in inference mode: what a lazy layer makes in its first pass could not be trained.
+    with torch.no_grad():
+        try:
+            answer = network.eval()(pictures)
+        except Exception as error:
+            raise UsageError(
+                f"{name} fails on pictures of shape {tuple(pictures.shape)}: {type(error).__name__}: {error}. "
+                f"Expected logits of shape {expected}."
+            ) from error
+    network.train(was_training)
+    found = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
+    if found != expected:
+        raise UsageError(
+            f"{name} maps pictures of shape {tuple(pictures.shape)} to {found}; expected logits of shape {expected}: "
+            "one row for each picture, one number for each class."
+        )
 
 
 def _find(name: str) -> Callable[..., nn.Module]:
     module_name, _, attribute = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
     try:
         found = getattr(importlib.import_module(module_name), attribute)
     except ImportError as error:
@@ -72,3 +108,13 @@ def _find(name: str) -> Callable[..., nn.Module]:
     if not callable(found):
         raise UsageError(f"{name} is a {type(found).__name__}; expected a callable that returns a torch.nn.Module.")
     return found
+
+
+@contextmanager
+def _current_folder_searched() -> Iterator[None]:
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)

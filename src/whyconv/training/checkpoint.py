@@ -29,6 +29,15 @@ def load_weights(path: Path, network: nn.Module) -> None:
         ModelFileError: The file cannot be read, or its names or shapes are not those of the network.
     """
     tensors, _ = _load(path)
+    put_weights(path, network, tensors)
+
+
+def put_weights(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Puts what was read from ``path`` into ``network``.
+
+    Raises:
+        ModelFileError: Names or shapes are not those of the network.
+    """
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
@@ -58,7 +67,7 @@ def load_state(path: Path, optimizer: torch.optim.Optimizer) -> tuple[dict[str, 
     """Reads what ``save_state`` wrote: the optimizer in place, the rest returned.
 
     Raises:
-        ModelFileError: The checkpoint is missing or damaged.
+        ModelFileError: The checkpoint is missing or damaged, or not of this optimizer.
     """
     flat, metadata = _load(path)
     tensors: dict[str, dict[str, Tensor]] = {}
@@ -70,12 +79,17 @@ def load_state(path: Path, optimizer: torch.optim.Optimizer) -> tuple[dict[str, 
             states.setdefault(int(index), {})[entry] = value
         else:
             tensors.setdefault(name, {})[rest] = value
-    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
-    return tensors, json.loads(metadata["progress"])
+    try:
+        optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+        return tensors, json.loads(metadata["progress"])
+    except (KeyError, ValueError) as error:
+        raise ModelFileError(f"{path} is no checkpoint of this training: {error!r}") from None
 
 
 def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    files.write_bytes(path, save({key: value.detach().contiguous() for key, value in tensors.items()}, metadata))
+    # Copies, because safetensors refuses tensors that share memory, as tied weights of an own network do.
+    copies = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
+    files.write_bytes(path, save(copies, metadata))
 
 
 def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

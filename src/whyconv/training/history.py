@@ -11,8 +11,7 @@ from whyconv.results import EpochRecord
 
 def append_epoch(path: Path, losses: list[float], first_step: int, record: EpochRecord) -> None:
     """Adds one line for each step of an epoch, ``{"step": ..., "loss": ...}``, then the epoch's record."""
-    lines = [json.dumps({"step": first_step + index, "loss": loss}) for index, loss in enumerate(losses)]
-    files.append_line(path, "\n".join([*lines, record.model_dump_json()]))
+    files.append_line(path, _epoch_text(losses, first_step, record))
 
 
 def read_history(path: Path) -> tuple[list[float], list[EpochRecord]]:
@@ -36,8 +35,13 @@ def read_history(path: Path) -> tuple[list[float], list[EpochRecord]]:
 def cut_history(path: Path, num_epochs: int) -> None:
     """Keeps the first ``num_epochs`` epochs, so that a training that goes on writes each line once."""
     losses, records = read_history(path)
-    files.write_text(path, "")
-    done = 0
+    texts, done = [], 0
     for record in records[:num_epochs]:
-        append_epoch(path, losses[done : record.step], done + 1, record)
+        texts.append(_epoch_text(losses[done : record.step], done + 1, record) + "\n")
         done = record.step
+    files.write_text(path, "".join(texts))
+
+
+def _epoch_text(losses: list[float], first_step: int, record: EpochRecord) -> str:
+    lines = [json.dumps({"step": first_step + index, "loss": loss}) for index, loss in enumerate(losses)]
+    return "\n".join([*lines, record.model_dump_json()])

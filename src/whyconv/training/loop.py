@@ -16,16 +16,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whyconv.errors import StoppedError, WhyconvError
+from whyconv.errors import StoppedError, UsageError, WhyconvError
 from whyconv.results import EpochRecord, Notify, ignore
 from whyconv.settings import NetworkPlan, Plan
 from whyconv.training import augment
-from whyconv.training.checkpoint import load_state, save_state
+from whyconv.training.checkpoint import load_state, put_weights, save_state
 from whyconv.training.history import append_epoch, cut_history
 from whyconv.training.optimizers import build_optimizer, learning_rate_at
 
 _EVALUATION_BATCH = 256
 _CHECKPOINT_SECONDS = 20.0
+# However little time there is, so many steps are taken.
+LEAST_STEPS = 5
+# An epoch that was expected to end in time may be late by this fraction of the time before it is cut short.
+_LATE_FRACTION = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +50,20 @@ class LabelledPixels:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training ended. ``reason``: "planned", "no_gain" (early stopping) or "clock"."""
+    """How a training ended.
+
+    Attributes:
+        best_epoch: Whose weights are kept.
+        num_epochs: Carried out; the last may have been cut short.
+        num_steps: Carried out.
+        seconds: Taken by the steps and the validation.
+        reason: "planned", "no_gain" (early stopping) or "clock".
+    """
 
     best_epoch: int
     num_epochs: int
+    num_steps: int
+    seconds: float
     reason: Literal["planned", "no_gain", "clock"]
 
 
@@ -62,6 +76,7 @@ def train_network(  # noqa: PLR0913
     folder: Path | None = None,
     notify: Notify = ignore,
     stop_requested: Callable[[], int] = lambda: 0,
+    deadline: float = math.inf,
 ) -> Outcome:
     """Lowers the mean cross-entropy over the training pictures; leaves the best epoch's weights in ``network``.
 
@@ -77,12 +92,16 @@ def train_network(  # noqa: PLR0913
         folder: The run folder.
         notify: Told of every epoch.
         stop_requested: Asked after every step; what it returns but 0 is the exit code of the stop.
+        deadline: On the clock of ``time.perf_counter``. It ends before an epoch that would not be done by then, and
+            inside one that is late; but not before 5 steps.
 
     Raises:
         StoppedError: A stop was requested; the state was saved when there is a ``folder``.
+        UsageError: The checkpoint is of another plan.
+        ModelFileError: The checkpoint cannot be used.
         WhyconvError: J is no longer a number.
     """
-    session = _Session(network, train, validation, plan, folder)
+    session = _Session(network, train, validation, plan, folder, deadline)
     if session.checkpoint is not None and session.checkpoint.exists():
         session.restore()
     elif folder is not None:
@@ -91,14 +110,20 @@ def train_network(  # noqa: PLR0913
         session.run_epoch(notify, stop_requested)
     session.save()
     network.load_state_dict(session.best_weights)
-    return Outcome(best_epoch=session.best_epoch, num_epochs=session.epoch, reason=reason)
+    return Outcome(session.best_epoch, session.epoch, session.step, session.seconds, reason)
 
 
 class _Session:
     """The state of one training: everything in it is in the checkpoint, or follows from the plan."""
 
     def __init__(
-        self, network: nn.Module, train: LabelledPixels, validation: LabelledPixels, plan: Plan, folder: Path | None
+        self,
+        network: nn.Module,
+        train: LabelledPixels,
+        validation: LabelledPixels,
+        plan: Plan,
+        folder: Path | None,
+        deadline: float,
     ) -> None:
         self.network, self.train, self.validation, self.plan = network, train, validation, plan
         self.checkpoint = folder / "checkpoints" / "last.safetensors" if folder else None
@@ -112,7 +137,11 @@ class _Session:
             weight_decay=recipe.weight_decay,
         )
         self.class_weights = torch.tensor(recipe.class_weights, dtype=torch.float32)
-        self.num_steps = recipe.epochs * len(augment.epoch_batches(np.arange(len(train)), recipe.batch))
+        self.num_steps = recipe.steps or recipe.epochs * steps_per_epoch(len(train), recipe.batch)
+        self.last_step = min(self.num_steps, recipe.stop_after or self.num_steps)
+        self.deadline = deadline
+        self.latest = deadline + _LATE_FRACTION * max(0.0, deadline - time.perf_counter())
+        self.is_out_of_time = False
         self.averaged = copy.deepcopy(network)
         self.best_weights = _copied(network)
         self.epoch = self.step = self.best_epoch = 0
@@ -124,13 +153,17 @@ class _Session:
 
     def ended(self) -> Literal["planned", "no_gain", "clock"] | None:
         recipe = self.plan.training
-        if self.epoch >= recipe.epochs:
+        if self.losses:
+            return None  # inside an epoch, which is to be ended
+        if self.step >= self.last_step or self.epoch >= recipe.epochs:
             return "planned"
+        if self.is_out_of_time:
+            return "clock"
         if self.epoch - self.best_epoch >= recipe.patience:
             return "no_gain"
-        if recipe.seconds and self.epoch and self.seconds * (self.epoch + 1) / self.epoch > recipe.seconds:
-            return "clock"
-        return None
+        if self.epoch and self.step >= LEAST_STEPS:
+            self.is_out_of_time = time.perf_counter() + self.seconds / self.epoch > self.deadline
+        return "clock" if self.is_out_of_time else None
 
     def run_epoch(self, notify: Notify, stop_requested: Callable[[], int]) -> None:
         began = time.perf_counter() - self.seconds
@@ -138,13 +171,17 @@ class _Session:
         batches = augment.epoch_batches(augment.epoch_order(seed, epoch, len(self.train)), self.plan.training.batch)
         draws = augment.epoch_draws(seed, epoch, len(self.train))
         first_step = self.epoch * len(batches)
-        for indices in batches[self.step - first_step :]:
+        for indices in batches[self.step - first_step : self.last_step - first_step]:
             self._take_step(indices, draws[indices])
             self.seconds = time.perf_counter() - began
             if code := stop_requested():
                 self.save()
                 raise StoppedError(self._how_to_go_on(), exit_code=code)
-        self._end_epoch(epoch, first_step, began, notify)
+            if self.step >= LEAST_STEPS and time.perf_counter() > self.latest:
+                self.is_out_of_time = True
+                break
+        num_seen = sum(map(len, batches[: self.step - first_step]))
+        self._end_epoch(epoch, first_step, num_seen, began, notify)
 
     def _take_step(self, indices: NDArray[np.int64], draws: NDArray[np.float32]) -> None:
         recipe = self.plan.training
@@ -155,7 +192,9 @@ class _Session:
         pixels = torch.from_numpy(self.train.pixels[order].transpose(0, 3, 1, 2)).float()
         labels = torch.from_numpy(self.train.labels[order].astype(np.int64))
         varied = augment.vary(pixels, draws[np.argsort(indices)], self.plan.augment)
-        rate = learning_rate_at(self.step, self.num_steps, recipe.learning_rate, recipe.warmup_fraction)
+        rate = recipe.learning_rate
+        if recipe.schedule == "cosine":
+            rate = learning_rate_at(self.step, self.num_steps, rate, recipe.warmup_fraction)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.network.train()
@@ -187,7 +226,7 @@ class _Session:
                 else:
                     mean.copy_(value)
 
-    def _end_epoch(self, epoch: int, first_step: int, began: float, notify: Notify) -> None:
+    def _end_epoch(self, epoch: int, first_step: int, num_seen: int, began: float, notify: Notify) -> None:
         loss, accuracy = self._validate()
         self.epoch = epoch
         is_best = loss is None or loss < self.best_loss
@@ -200,7 +239,7 @@ class _Session:
             num_epochs=self.plan.training.epochs,
             step=self.step,
             loss=sum(self.losses) / len(self.losses),
-            train_accuracy=self.num_right / len(self.train),
+            train_accuracy=self.num_right / num_seen,
             validation_loss=loss,
             validation_accuracy=accuracy,
             learning_rate=self.optimizer.param_groups[0]["lr"],
@@ -227,6 +266,8 @@ class _Session:
         if self.checkpoint is None:
             return
         progress = {
+            "plan": self.plan.digest,
+            "is_out_of_time": self.is_out_of_time,
             "epoch": self.epoch,
             "step": self.step,
             "best_epoch": self.best_epoch,
@@ -247,18 +288,30 @@ class _Session:
         assert self.checkpoint is not None
         assert self.metrics is not None
         tensors, progress = load_state(self.checkpoint, self.optimizer)
-        self.network.load_state_dict(tensors["network"])
-        self.averaged.load_state_dict(tensors["averaged"])
+        if progress["plan"] != self.plan.digest:
+            run = self.checkpoint.parent.parent
+            raise UsageError(
+                f"{run}/run.toml is not the plan that this run was started with. To go on, put it back as it was; to "
+                f"train anew by the changed plan:  whyconv train --config {run}/run.toml"
+            )
+        put_weights(self.checkpoint, self.network, tensors["network"])
+        put_weights(self.checkpoint, self.averaged, tensors["averaged"])
         self.best_weights = tensors["best"]
         self.epoch, self.step, self.best_epoch = progress["epoch"], progress["step"], progress["best_epoch"]
         self.best_loss = math.inf if progress["best_loss"] is None else progress["best_loss"]
         self.seconds, self.losses, self.num_right = progress["seconds"], progress["losses"], progress["num_right"]
+        self.is_out_of_time = progress["is_out_of_time"]
         cut_history(self.metrics, self.epoch)
 
     def _how_to_go_on(self) -> str:
         where = self.checkpoint.parent.parent if self.checkpoint else None
         saved = f" All is saved. Go on with:  whyconv train --resume {where}" if where else ""
         return f"Stopped at step {self.step} of {self.num_steps} (epoch {self.epoch + 1}).{saved}"
+
+
+def steps_per_epoch(num_train: int, batch: int) -> int:
+    """Steps that one pass over the training part takes."""
+    return len(augment.epoch_batches(np.arange(num_train), batch))
 
 
 def cost(logits: Tensor, labels: Tensor, class_weights: Tensor, label_smoothing: float) -> Tensor:
@@ -304,7 +357,8 @@ def network_logits(network: nn.Module, pixels: NDArray[np.uint8], plan: NetworkP
 
 
 def _tensors(network: nn.Module) -> list[Tensor]:
-    return list(network.state_dict(keep_vars=False).values())
+    """Parameters and buffers, each once also where it has two names."""
+    return [*network.parameters(), *network.buffers()]
 
 
 def _copied(network: nn.Module) -> dict[str, Tensor]:

@@ -35,39 +35,48 @@ class Facts:
         return sum(self.counts)
 
 
-def training_plan(
-    settings: TrainSettings, facts: Facts, *, epochs: int | None = None, seconds: float = 0.0
-) -> TrainingPlan:
+def training_plan(settings: TrainSettings, facts: Facts, *, epochs: int | None = None, steps: int = 0) -> TrainingPlan:
     """The recipe for these pictures.
+
+    ``lesson`` is trained as the lecture does it: the learning rate stays, J is the plain mean cross-entropy of the
+    pictures, and the weights kept are those of an epoch, not a mean over steps. What remains of ours is that the
+    epoch is chosen on validation, and that rare classes weigh more where the counts differ much.
 
     Args:
         settings: What was asked; what is None is decided here.
         facts: About the training part.
         epochs: From a measurement when minutes were asked for; overrides the rule.
-        seconds: When to stop whatever the number of epochs; 0 for never.
+        steps: From a measurement, when less than one epoch can be done; 0: all epochs.
     """
-    optimizer: OptimizerName = settings.optimizer or ("adam" if settings.network == "lesson" else "adamw")
+    is_lesson = settings.network == "lesson"
+    optimizer: OptimizerName = settings.optimizer or ("adam" if is_lesson else "adamw")
     batch = min(settings.batch or batch_for(facts.num_train), facts.num_train)
     planned = settings.epochs or epochs or epochs_for(facts.num_train)
     rate, power = _RATES[optimizer]
     return TrainingPlan(
         optimizer=optimizer,
         epochs=planned,
+        steps=steps,
         batch=max(2, batch),
         learning_rate=settings.learning_rate or rate * (batch / 16) ** power,
+        schedule="constant" if is_lesson else "cosine",
         momentum=0.9,
         weight_decay=0.5 if optimizer == "adamw" else 0.0,
-        warmup_fraction=0.1,
-        label_smoothing=0.0 if settings.network == "lesson" else 0.1,
-        average=0.99,
+        warmup_fraction=0.0 if is_lesson else 0.1,
+        label_smoothing=0.0 if is_lesson else 0.1,
+        average=0.0 if is_lesson else 0.99,
         patience=max(10, planned // 3),
         class_weights=class_weights(facts.counts, settings.balance),
-        seconds=seconds,
     )
 
 
 def augment_plan(settings: TrainSettings, facts: Facts, *, flip: bool) -> AugmentPlan:
-    """How far the training pictures are varied: small pictures of gray signs less than photos."""
+    """How far the training pictures are varied: small pictures of gray signs less than photos.
+
+    For ``lesson`` not at all, but for the mirroring that validation or the user decides on.
+    """
+    if settings.network == "lesson":
+        return AugmentPlan(flip=flip, shift_fraction=0, min_area=1, max_aspect=1, max_degrees=0, color=0)
     if facts.side <= 16:
         return AugmentPlan(flip=flip, shift_fraction=0.06, min_area=0.8, max_aspect=1.1, max_degrees=10, color=0)
     color = 0.2 if facts.in_channels == 3 else 0.1

@@ -1,0 +1,39 @@
+"""Only one process at a time trains in a run folder, and a process that is gone holds nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from whyconv.errors import WhyconvError
+from whyconv.training.lock import sole_writer
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from whyconv.training.lock import sole_writer
+with sole_writer(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "pets-1")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "held\n"
+        with (
+            pytest.raises(WhyconvError, match=r"Another process is training in .*pets-1"),
+            sole_writer(tmp_path / "pets-1"),
+        ):
+            pass
+        with sole_writer(tmp_path / "pets-2"):
+            pass
+        first.kill()
+        first.wait()
+        with sole_writer(tmp_path / "pets-1"):
+            pass

@@ -1,0 +1,56 @@
+"""The rules that make a recipe of what was asked; the lesson's is the lecture's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tiny_training import bars, tiny_plan
+from whyconv.settings import TrainSettings
+from whyconv.training.augment import epoch_draws, vary
+from whyconv.training.history import read_history
+from whyconv.training.loop import train_network
+from whyconv.training.recipe import Facts, augment_plan, training_plan
+from whyconv.training.start import start_network
+
+FACTS = Facts(counts=[60, 40], side=64, in_channels=3)
+
+
+def asked(**words: object) -> TrainSettings:
+    return TrainSettings.of({"pictures": "p", **words})
+
+
+def test_the_lesson_is_trained_as_the_lecture_does_it() -> None:
+    recipe = training_plan(asked(network="lesson", optimizer="gd", balance="none"), FACTS)
+    assert (recipe.schedule, recipe.average, recipe.label_smoothing, recipe.warmup_fraction) == ("constant", 0, 0, 0)
+    assert set(recipe.class_weights) == {1.0}
+    assert training_plan(asked(network="plain"), FACTS).schedule == "cosine"
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_the_lessons_pictures_are_as_they_are_or_mirrored(flip: bool) -> None:
+    pictures = torch.from_numpy(np.random.default_rng(0).random((20, 3, 9, 9), np.float32))
+    varied = vary(pictures, epoch_draws(0, 1, 20), augment_plan(asked(network="lesson"), FACTS, flip=flip))
+    as_is = [bool(torch.isclose(a, b, atol=1e-5).all()) for a, b in zip(varied, pictures, strict=True)]
+    mirrored = [bool(torch.isclose(a, b.flip(2), atol=1e-5).all()) for a, b in zip(varied, pictures, strict=True)]
+    assert all(one or other for one, other in zip(as_is, mirrored, strict=True))
+    assert any(mirrored) == flip
+    assert any(as_is)
+
+
+@pytest.mark.parametrize("optimizer", ["gd", "momentum", "rmsprop", "adam"])
+def test_with_the_lessons_recipe_j_falls(tmp_path, optimizer: str) -> None:
+    settings = asked(network="lesson", optimizer=optimizer, epochs=12)
+    facts = Facts(counts=[32, 32], side=8, in_channels=1)
+    plan = tiny_plan().model_copy(
+        update={"training": training_plan(settings, facts), "augment": augment_plan(settings, facts, flip=False)}
+    )
+    train_network(start_network(plan), bars(64), bars(32, seed=1), plan, folder=tmp_path)
+    costs = [each.loss for each in read_history(tmp_path / "metrics.jsonl")[1]]
+    assert costs[-1] < 0.9 * costs[0]
+
+
+def test_epochs_that_were_asked_for_win_over_measured_ones() -> None:
+    assert training_plan(asked(epochs=50), FACTS, epochs=7).epochs == 50
+    assert training_plan(asked(), FACTS, epochs=7).epochs == 7
