@@ -12,6 +12,7 @@ from whyconv import errors
 
 PUBLIC = {
     *("DataError", "MissingExtraError", "ModelFileError", "ParityError", "PictureError", "SettingsError"),
+    "ArrayError",
     *("StoppedError", "StorageError", "UsageError", "WhyconvError"),
     *("PictureClassifier", "Recognizer", "__version__", "check", "open", "train"),
 }

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from whyconv import __version__, files
 from whyconv.errors import ModelFileError, WhyconvError
+from whyconv.images.array_levels import White
 from whyconv.images.prepare import PicturePolicy
 from whyconv.model_file import METADATA_KEY, Metadata
 from whyconv.recognizer import Recognizer
@@ -248,7 +249,14 @@ def _layer_row(node: onnx.NodeProto, shape: list[int] | None) -> dict[str, Any]:
     return {"map": node.output[0], "kind": node.op_type, **found, **({"output": shape} if shape else {})}
 
 
-def metadata_for(plan: NetworkPlan, policy: PicturePolicy, temperature: float, parts: dict[str, int]) -> Metadata:
+def metadata_for(
+    plan: NetworkPlan,
+    policy: PicturePolicy,
+    temperature: float,
+    parts: dict[str, int],
+    *,
+    array_white: White | None = None,
+) -> Metadata:
     """What the exported file says about itself."""
     return Metadata(
         classes=tuple(plan.classes),
@@ -258,4 +266,5 @@ def metadata_for(plan: NetworkPlan, policy: PicturePolicy, temperature: float, p
         version=__version__,
         parts=parts,
         views=("upright", "mirrored") if plan.mirror_views else ("upright",),
+        array_white=array_white,
     )

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from whyconv.errors import ModelFileError
+from whyconv.images.array_levels import White
 from whyconv.images.prepare import PicturePolicy
 
 FORMAT_VERSION = 1
@@ -65,7 +66,7 @@ class Metadata(BaseModel):
     version: str = ""
     parts: dict[str, Any] = Field(default_factory=dict)
     views: tuple[Literal["upright", "mirrored"], ...] = ("upright",)
-    array_white: Literal[1, 255, 65535] | None = None
+    array_white: White | None = None
 
     @model_validator(mode="after")
     def _names_differ(self) -> Metadata:

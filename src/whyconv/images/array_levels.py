@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from whyconv.errors import PictureError
 
+White = Literal[1, 255, 65535]
 
-def white_of(dtype: np.dtype[np.generic], low: float, high: float) -> int | None:
+
+def white_of(dtype: np.dtype[np.generic], low: float, high: float) -> White | None:
     """Decides which value stands for white, by type and range of a whole array and not picture by picture.
 
     bool: 1. uint8: 255. Fractions up to 1: 1. Whole numbers or fractions up to 255: 255. Whole numbers up to

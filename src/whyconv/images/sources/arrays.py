@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from whyconv.errors import DataError, PictureError, UsageError, nearest
+from whyconv.images.array_levels import White
 from whyconv.images.sources.array_files import Member, Rows, members_of
 from whyconv.images.sources.array_names import PartArrays, listed, sort_members
 from whyconv.images.sources.array_values import Findings, Texts, class_texts, label_texts, pixel_rule
@@ -35,6 +36,14 @@ class Block:
     is_channels_first: bool = False
     dtype: np.dtype[np.generic] | None = None
     changed_ns: int = 0
+
+    @property
+    def white(self) -> White:
+        """The value that stands for white."""
+        dtype = self.dtype or self.rows.dtype
+        if dtype == np.uint16:
+            return 65535
+        return 255 if dtype == np.uint8 else 1
 
     def read(self, row: int) -> np.ndarray:
         """Returns the pixels of one picture, (h, w) or (h, w, channels)."""
@@ -63,6 +72,12 @@ class ArrayContents:
     blocks: tuple[Block, ...]
     block_of: np.ndarray
     row_of: np.ndarray
+
+    @property
+    def white(self) -> White | None:
+        """The value that stands for white in all of the arrays; None where they differ."""
+        found = {block.white for block in self.blocks}
+        return found.pop() if len(found) == 1 else None
 
     def read(self, row: int) -> np.ndarray:
         """Returns the pixels of one picture; raises PictureError where they cannot be read."""
@@ -204,6 +219,19 @@ def _block(images: Member, findings: Findings) -> Block:
     return Block(images.rows, images.key, is_channels_first, dtype, changed)
 
 
+def _read_alike(blocks: Sequence[Block]) -> tuple[Block, ...]:
+    """Reads arrays of one type by the rule of the widest range: a dark test part is dark, not another scale."""
+    widest = {
+        block.rows.dtype: max((other for other in blocks if other.rows.dtype == block.rows.dtype), key=_white)
+        for block in blocks
+    }
+    return tuple(replace(block, dtype=widest[block.rows.dtype].dtype) for block in blocks)
+
+
+def _white(block: Block) -> int:
+    return block.white
+
+
 def _square_hint(shape: tuple[int, ...]) -> str:
     if len(shape) == 2 and math.isqrt(shape[1]) ** 2 == shape[1] > 1:
         side = math.isqrt(shape[1])
@@ -212,7 +240,7 @@ def _square_hint(shape: tuple[int, ...]) -> str:
 
 
 def _pictures(found: Sequence[_Part], findings: Findings, parts: np.ndarray | None = None) -> Pictures:
-    blocks = tuple(part.block for part in found)
+    blocks = _read_alike([part.block for part in found])
     sizes = [block.rows.shape[0] for block in blocks]
     if parts is None:
         parts = np.repeat(np.array([part.number for part in found], np.int8), sizes)
