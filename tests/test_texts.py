@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +16,19 @@ from whyconv.texts import fields, language, say, sentences, size
 PACKAGE = Path(whyconv.__file__).parent
 # Keys made at run time: the part before the value -> the values it takes.
 MADE = {
-    "part_": ("", "train", "validation", "test"),
+    "part_": ("", "train", "validation", "test", "pictures"),
     "channels_": ("gray", "color"),
-    "check_": ("turned", "scaled", "alpha", "animated", "duplicates", "leaks", "conflicts"),
+    "check_": tuple(
+        name + ending
+        for name in ("turned", "scaled", "alpha", "animated", "duplicates", "leaks", "conflicts")
+        for ending in ("", "_value")
+    ),
     "stopped_": ("planned", "no_gain", "clock"),
+    "plan_rule_": (
+        *("network", "side", "batch", "epochs", "optimizer", "learning_rate", "balance", "threads"),
+        *("flips", "label_smoothing", "average", "patience", "augmentation", "schedule"),
+    ),
+    "plan_schedule_": ("cosine", "constant"),
     "scores_": ("class", "pictures", "recall", "precision"),
     "read_as_": ("folders", "splits", "table", "arrays"),
     "split_": ("made", "kept", "both_carved", "validation_carved", "test_carved"),
@@ -60,6 +70,17 @@ def test_every_key_in_the_source_has_a_sentence() -> None:
 def test_keys_made_at_run_time_have_sentences() -> None:
     wanted = [start + value for start, values in MADE.items() for value in values]
     assert [key for key in wanted if key not in sentences()] == []
+
+
+def test_every_sentence_is_said_somewhere() -> None:
+    # Those of the report and the card: tests/report/test_page.py hears them said.
+    others = [path for path in (PACKAGE / "sentences").glob("*.toml") if path.stem not in ("report", "card")]
+    written = {key for path in others for key in tomllib.loads(path.read_text(encoding="utf-8"))}
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")]
+    words = {node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    made = {start + value for start, values in MADE.items() for value in values}
+    stages = {f"stage_{word}" for word in words if isinstance(word, str)}
+    assert sorted(written - words - made - stages) == []
 
 
 @pytest.mark.parametrize("key", sorted(sentences()))

@@ -11,16 +11,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from whyconv.planning import Material
+from whyconv.planning import Material, threads_for
 from whyconv.report import LayerRow, MistakenPicture, ReportContent, SeenPicture, write_card, write_report
-from whyconv.results import RunSummary
-from whyconv.settings import Plan
+from whyconv.results import Note, RunSummary
+from whyconv.settings import Plan, TrainSettings
 from whyconv.training.history import read_history
 from whyconv.training.optimizers import FORMULAS
-from whyconv.training.pictures import Part
+from whyconv.training.pictures import Part, side_for
+from whyconv.training.recipe import Facts, training_plan
 from whyconv.training.run_folder import METRICS
 
 _NUM_SEEN = 24
+_INITIAL = {"plain": "plan_initial_plain", "lesson": "plan_initial_lesson"}
+# Entries whose rule does not say "else": it holds whatever was asked for.
+_STATED = ("flips", "label_smoothing", "average", "patience", "augmentation", "schedule")
 
 
 def write_pages(folder: Path, summary: RunSummary, network: nn.Module, plan: Plan, material: Material) -> None:
@@ -31,7 +35,8 @@ def write_pages(folder: Path, summary: RunSummary, network: nn.Module, plan: Pla
         summary=summary,
         epochs=epochs,
         losses=losses,
-        plan=_plan_rows(plan, material),
+        plan=plan_rows(plan, material),
+        reasons=plan_reasons(plan, material),
         check=material.division.inspection.report,
         seen=_seen(material.train, plan),
         most_confused=_mistaken(summary, material),
@@ -82,7 +87,8 @@ def _kind(module: nn.Module) -> str:
     return f"{type(module).__name__} {height}x{width}"
 
 
-def _plan_rows(plan: Plan, material: Material) -> dict[str, Any]:
+def plan_rows(plan: Plan, material: Material) -> dict[str, Any]:
+    """What was decided before step 1, in the order in which it is shown."""
     network, recipe, pictures = plan.network, plan.training, plan.pictures
     return {
         "network": network.name,
@@ -91,18 +97,55 @@ def _plan_rows(plan: Plan, material: Material) -> dict[str, Any]:
         "fit": material.policy.fit,
         "batch": recipe.batch,
         "epochs": recipe.epochs,
+        **({"steps": recipe.stop_after or recipe.steps} if recipe.stop_after or recipe.steps else {}),
         "optimizer": recipe.optimizer,
         "formula": FORMULAS[recipe.optimizer],
         "learning_rate": recipe.learning_rate,
+        "schedule": Note(key=f"plan_schedule_{recipe.schedule}"),
+        "warmup": Note(key="plan_warmup", values={"share": recipe.warmup_fraction}),
         "weight_decay": recipe.weight_decay,
+        "label_smoothing": recipe.label_smoothing,
+        "average": recipe.average,
+        "patience": recipe.patience,
+        "initialization": Note(key=_INITIAL.get(network.name, "plan_initial_own")),
         "balance": len(set(recipe.class_weights)) > 1,
         "flips": plan.augment.flip,
+        "augmentation": Note(key="plan_augmentation", values=plan.augment.model_dump()),
         "seed": plan.seed,
         "threads": plan.threads,
         "num_train": pictures.num_train,
         "num_validation": pictures.num_validation,
         "num_test": pictures.num_test,
     }
+
+
+def plan_reasons(plan: Plan, material: Material) -> dict[str, Note]:
+    """For entries of the plan that a rule decides: the rule; or that it was asked for, and what the rule gives."""
+    network, recipe = plan.network, plan.training
+    counts = np.bincount(material.train.data.labels, minlength=len(network.classes)).tolist()
+    facts = Facts(counts=counts, side=network.side, in_channels=network.in_channels)
+    # What the rules give for this network; and, as the learning rate follows from both, for this optimizer and batch.
+    ruled = training_plan(TrainSettings(pictures="", network=network.name), facts)
+    chosen = TrainSettings(pictures="", network=network.name, optimizer=recipe.optimizer, batch=recipe.batch)
+    weighs, would_weigh = (len(set(one.class_weights)) > 1 for one in (recipe, ruled))
+    pairs = {
+        "network": (network.name, TrainSettings.model_fields["network"].default),
+        "side": (network.side, side_for(material.division.inspection)),
+        "batch": (recipe.batch, ruled.batch),
+        "epochs": (recipe.epochs, ruled.epochs),
+        "optimizer": (recipe.optimizer, ruled.optimizer),
+        "learning_rate": (f"{recipe.learning_rate:.4g}", f"{training_plan(chosen, facts).learning_rate:.4g}"),
+        "balance": (
+            weighs,
+            Note(key="report_yes" if would_weigh else "report_no") if weighs != would_weigh else weighs,
+        ),
+        "threads": (plan.threads, threads_for(network.side)),
+    }
+    rules = {
+        name: Note(key=f"plan_rule_{name}") if planned == given else Note(key="plan_asked", values={"rule": given})
+        for name, (planned, given) in pairs.items()
+    }
+    return rules | {name: Note(key=f"plan_rule_{name}") for name in _STATED}
 
 
 def _seen(train: Part, plan: Plan) -> list[SeenPicture]:

@@ -63,7 +63,7 @@ def test_csv_as_people_write_it(lay, text, encoding):
     assert described(read_pictures(where)) == TWO
     pictures = read_pictures(root)
     assert described(pictures) == TWO
-    assert pictures.layout == Note(key="layout_table", values={"n": 1, "files": "labels.csv"})
+    assert pictures.layout == Note(key="layout_table", values={"files": "labels.csv"})
     assert pictures.skipped == ()
     assert pictures.read(1) == b"b.jpg"
 

@@ -76,8 +76,8 @@ def variants() -> Iterator[ReportContent]:
     yield content(summary=without_scores(test=unsure), most_confused=[])
     yield content(check=check(unreadable=[], duplicates=[], leaks=[], conflicts=[]))
     leftover = evaluation().model_copy(update={"left_out": names[:1]})
-    labels = ["minutes", "schedule", "initialization"]
-    yield content(summary=without_scores(test=leftover), plan=dict.fromkeys(labels, "x"))
+    labels = [key.removeprefix("report_plan_") for key in texts.sentences() if key.startswith("report_plan_")]
+    yield content(summary=without_scores(test=leftover), plan=dict.fromkeys(labels, Note(key="report_yes")))
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])

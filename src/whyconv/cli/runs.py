@@ -43,7 +43,9 @@ def train(  # noqa: PLR0913, PLR0917
     network: Annotated[str | None, typer.Option(help="plain, lesson, or your own as package.module:callable.")] = None,
     optimizer: Annotated[str | None, typer.Option(metavar="NAME", help="gd, momentum, rmsprop, adam or adamw.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the pictures.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Time that the training may take.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Time for the whole command, reading and scoring included.")
+    ] = None,
     size: Annotated[int | None, typer.Option(help="Side in pixels of what the network sees.")] = None,
     batch: Annotated[int | None, typer.Option(help="Pictures per step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Length of a step.")] = None,
@@ -56,7 +58,9 @@ def train(  # noqa: PLR0913, PLR0917
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable file.")] = False,
     validation_fraction: Annotated[float | None, typer.Option(help="Part that decides when to stop; 0.15.")] = None,
     test_fraction: Annotated[float | None, typer.Option(help="Part that is kept for the score; 0.15.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Processor cores to use.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Processor threads; 1 for sides up to 16, else all cores.")
+    ] = None,
     store: Store = None,
     out: Out = None,
     as_json: Json = False,
@@ -100,10 +104,14 @@ def evaluate(
     """
     with needing_extra("Evaluating", "train"):
         workflow = _workflow()
+    from whyconv.show import run_values, scored_lines
+
     language = texts.language(lang)
     with listening(language) as notify:
         summary = workflow.evaluate(run, pictures, notify, layout=layout or "auto", label_from=label_from)
-    _show(summary, language, as_json)
+    if as_json:
+        print_data(json.dumps(run_values(summary)))
+    print_text(scored_lines(summary, language))
 
 
 def _train(given: dict[str, Any], language: str, as_json: bool) -> None:
@@ -146,7 +154,10 @@ def _workflow() -> ModuleType:
 def _refuse(given: dict[str, Any], source: str) -> None:
     if given:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given))
-        raise UsageError(f"{flags} cannot be changed with {source}: the plan is in run.toml. Edit it, or leave it.")
+        raise UsageError(
+            f"{flags} cannot be changed with {source}: the plan is in run.toml. To change it, copy and edit that file "
+            "and train anew with --config."
+        )
 
 
 def _show(summary: RunSummary, language: str, as_json: bool) -> None:

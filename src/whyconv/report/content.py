@@ -76,9 +76,8 @@ class ReportContent:
         epochs: One record per epoch, in order.
         losses: J of every optimizer step, in nats, in order (steps,); not finite where it diverged.
         plan: What was decided before step 1, in the order in which it is shown. Known keys get a label in the
-            reader's language: network, side, channels, fit, batch, epochs, minutes, optimizer, formula,
-            learning_rate, schedule, weight_decay, initialization, balance, flips, seed, threads, num_train,
-            num_validation, num_test. Others are shown as they are.
+            reader's language: those with a sentence ``report_plan_...``. Others are shown as they are. A value may
+            be a Note.
         reasons: For keys of ``plan``, the rule that set the value.
         check: What was found in the pictures.
         seen: Up to 24 pictures as the network sees them.

@@ -58,7 +58,7 @@ def read_tables(
         where=str(root),
         layout=Note(
             key="layout_table",
-            values={"n": len(files), "files": few(file.path.relative_to(root).as_posix() for file in files)},
+            values={"files": few(file.path.relative_to(root).as_posix() for file in files)},
         ),
         names=names,
         labels=labels,

@@ -1,0 +1,76 @@
+"""What the report says of the plan: every entry in words, and the rule behind it, or that it was asked for."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tiny_training import tiny_plan
+from whyconv.planning import threads_for
+from whyconv.report.page import plan_rows as shown_rows
+from whyconv.report.page import speaker
+from whyconv.reporting import plan_reasons, plan_rows
+from whyconv.settings import Plan, TrainSettings
+from whyconv.training.recipe import Facts, training_plan
+
+
+def material(counts: tuple[int, int] = (40, 40), side: int = 8) -> Any:
+    """As much of the pictures as the rules look at."""
+    n = sum(counts)
+    survey = SimpleNamespace(widths=np.full(n, side), heights=np.full(n, 3), readable=np.ones(n, bool))
+    return SimpleNamespace(
+        train=SimpleNamespace(data=SimpleNamespace(labels=np.repeat([0, 1], counts))),
+        division=SimpleNamespace(inspection=SimpleNamespace(survey=survey)),
+        policy=SimpleNamespace(fit="letterbox"),
+    )
+
+
+def ruled(counts: tuple[int, int] = (40, 40), **asked: Any) -> Plan:
+    """A plan in which the rules decide what was not asked for."""
+    settings = TrainSettings(pictures="bars", **asked)
+    plan = tiny_plan(network=settings.network).model_copy(update={"threads": threads_for(8)})
+    return plan.model_copy(update={"training": training_plan(settings, Facts(counts, 8, 1))})
+
+
+DECIDED = {"network", "side", "batch", "epochs", "optimizer", "learning_rate", "balance", "threads"}
+
+
+def asked_for(plan: Plan, **changes: Any) -> dict[str, object]:
+    reasons = plan_reasons(plan, material(**changes))
+    assert reasons.keys() >= {*DECIDED, "flips"}
+    assert {note.key for name, note in reasons.items()} <= {"plan_asked", *(f"plan_rule_{name}" for name in reasons)}
+    return {name: note.values["rule"] for name, note in reasons.items() if note.key == "plan_asked"}
+
+
+def test_what_the_rules_decided_is_explained_by_the_rules() -> None:
+    assert asked_for(ruled()) == {}
+    assert asked_for(ruled((60, 20)), counts=(60, 20)) == {}
+
+
+def test_what_was_asked_for_is_called_so_beside_what_the_rule_gives() -> None:
+    asked = {"epochs": 3, "batch": 20, "learning_rate": 0.5, "optimizer": "gd", "network": "lesson"}
+    rates = training_plan(TrainSettings(pictures="x", optimizer="gd", batch=20), Facts((40, 40), 8, 1)).learning_rate
+    assert asked_for(ruled(**asked)) == {
+        "network": "plain", "optimizer": "adam", "epochs": 60, "batch": 16, "learning_rate": f"{rates:.4g}",
+    }  # fmt: skip
+    assert asked_for(ruled(optimizer="momentum")) == {"optimizer": "adamw"}
+    assert asked_for(ruled(), side=30) == {"side": 30}
+    assert asked_for(ruled((60, 20), balance="none"), counts=(60, 20)).keys() == {"balance"}
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("network", ["plain", "lesson", "my.own:network"])
+def test_every_entry_has_a_name_and_words_in_the_language_spoken(network: str, language: str) -> None:
+    plan, found = ruled(network=network), material()
+    content: Any = SimpleNamespace(plan=plan_rows(plan, found), reasons=plan_reasons(plan, found))
+    shown = shown_rows(content, speaker(language))
+    assert {"schedule", "initialization", "augmentation", "label_smoothing", "average", "warmup"} <= content.plan.keys()
+    labels = [label for label, _, _ in shown]
+    assert len(set(labels)) == len(labels)
+    if language == "ko":
+        assert [label for label in labels if label.isascii()] == []
+    assert not [value for _, value, _ in shown if "plan_" in value or "{" in value]
+    assert sum(bool(reason) for _, _, reason in shown) == len(content.reasons)
