@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("images", "inspection", "nets", "training", "measures", "study", "export", "report"),
         *("planning", "finishing", "scoring", "recognizer", "model_file"),
     ),
-    "estimator": ("workflow", "recognizer"),
+    "estimator": ("workflow", "recognizer", "model_file", "images"),
     "cli": ("*",),
     "__main__": ("cli",),
     "": ("*",),  # __init__.py of the package: names handed out when asked for

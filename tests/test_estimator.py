@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.utils import estimator_checks
 
 from tiny_training import bars
 from whyconv import PictureClassifier
@@ -74,9 +78,91 @@ def test_the_same_seed_gives_the_same_answers(fitted: PictureClassifier) -> None
     assert np.array_equal(again.predict_proba(DATA.pixels[..., 0]), fitted.predict_proba(DATA.pixels[..., 0]))
 
 
-@pytest.mark.slow
-def test_it_works_in_a_grid_search_and_in_cross_validation() -> None:
+def test_it_works_in_a_grid_search() -> None:
     search = GridSearchCV(small(), {"epochs": [1, 10]}, cv=2, error_score="raise").fit(DATA.pixels, DATA.labels)
     assert search.best_params_["epochs"] == 10
     assert search.best_estimator_.classes_.tolist() == [0, 1]
+
+
+@pytest.mark.slow
+def test_it_works_in_cross_validation() -> None:
     assert cross_val_score(small(epochs=10), DATA.pixels, DATA.labels, cv=2, error_score="raise").mean() > 0.7
+
+
+# The checks of scikit-learn that look at the constructor and the settings. The others fit tables (n, features) of
+# random numbers, some with 2 columns or 1 sample, for which there is no picture: what they look at is tested here.
+CONTRACT = (
+    "check_no_attributes_set_in_init",
+    "check_parameters_default_constructible",
+    "check_get_params_invariance",
+    "check_set_params",
+    "check_estimator_cloneable",
+    "check_estimator_repr",
+    "check_estimator_tags_renamed",
+    "check_valid_tag_types",
+    "check_mixin_order",
+    "check_do_not_raise_errors_in_init_or_set_params",
+    "check_estimators_unfitted",
+    "check_fit1d",
+)
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_scikit_learns_own_checks(name: str) -> None:
+    getattr(estimator_checks, name)("PictureClassifier", PictureClassifier())
+
+
+def test_fit_changes_no_setting_and_needs_every_picture(fitted: PictureClassifier) -> None:
+    assert fitted.get_params() == small(epochs=15).get_params()
+    assert {name for name in vars(fitted) if name not in fitted.get_params()} == {
+        *("classes_", "image_shape_", "image_dtype_", "white_", "run_", "recognizer_"),
+    }
+    parts = fitted.recognizer_.metadata.parts
+    assert parts["test"] == 0
+    assert parts["train"] + parts["validation"] == len(DATA.pixels)
+
+
+def test_nothing_points_to_a_folder_and_a_copy_answers_alike(fitted: PictureClassifier) -> None:
+    expected = fitted.predict_proba(DATA.pixels[..., 0])
+    assert fitted.run_.run == ""
+    assert "/" not in repr(fitted.recognizer_).partition(":")[0]
+    for other in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
+        assert np.array_equal(other.predict_proba(DATA.pixels[..., 0]), expected)
+        assert list(other.classes_) == list(fitted.classes_)
+
+
+@pytest.mark.parametrize(("kind", "white"), [("uint16", 255), ("uint16", 65535), ("float32", 1)])
+def test_predict_reads_values_by_the_rule_of_fit(fitted: PictureClassifier, kind: str, white: int) -> None:
+    """The same pictures in other numbers train the same network and get the same answers, one by one too."""
+    values = (DATA.pixels[..., 0].astype(np.float64) * (white / 255)).astype(kind)
+    other = small(epochs=15).fit(values, LABELS)
+    assert other.white_ == white
+    expected = fitted.predict_proba(DATA.pixels[..., 0])
+    assert np.array_equal(other.predict_proba(values), expected)
+    # The darkest picture alone would look like another range.
+    dark = np.minimum(values[:1], white / 255).astype(kind)
+    assert np.array_equal(other.predict_proba(dark), fitted.predict_proba(np.minimum(DATA.pixels[:1, ..., 0], 1)))
+    with pytest.raises(ValueError, match=f"expected 0 to {white}"):
+        other.predict(values.astype(np.float64) * 1.5 + white)
+
+
+def test_wrong_input_is_a_value_error_too(fitted: PictureClassifier) -> None:
+    for wrong in (DATA.pixels.reshape(80, 64), DATA.pixels[:0], DATA.pixels.astype(str), DATA.pixels - 300.0):
+        with pytest.raises(ValueError, match=r"^X "):
+            small().fit(wrong, LABELS)
+    with pytest.raises(ValueError, match="one class"):
+        small().fit(DATA.pixels, np.zeros(80))
+    with pytest.raises(ValueError, match="balance = 'sometimes'"):
+        small(balance="sometimes").fit(DATA.pixels, LABELS)
+    with pytest.raises(ValueError, match=r"holds fractions up to 1; this classifier was fitted on 0 to 255"):
+        fitted.predict(DATA.pixels[..., 0] / 255)
+    with pytest.raises(ValueError, match="from nan to nan"):
+        fitted.predict(np.full((1, 8, 8), np.nan))
+
+
+def test_seeds_and_sizes_of_numpy_are_taken() -> None:
+    numpy = small(random_state=np.int64(0), epochs=np.int64(1)).fit(DATA.pixels[:20], LABELS[:20])
+    plain = small(random_state=None, epochs=1).fit(DATA.pixels[:20], LABELS[:20])
+    assert np.array_equal(numpy.predict_proba(DATA.pixels), plain.predict_proba(DATA.pixels))
+    drawn = small(random_state=np.random.RandomState(0), epochs=1).fit(DATA.pixels[:20], LABELS[:20])
+    assert not np.array_equal(drawn.predict_proba(DATA.pixels), plain.predict_proba(DATA.pixels))

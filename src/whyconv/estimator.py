@@ -10,11 +10,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from whyconv.errors import DataError
-from whyconv.recognizer import Recognizer, open_recognizer
+from whyconv.errors import ArrayError, DataError, PictureError
+from whyconv.images.array_levels import to_levels, white_of
+from whyconv.model_file import find_model
+from whyconv.recognizer import Recognizer
 from whyconv.settings import OptimizerName, TrainSettings
 from whyconv.workflow import train
 
@@ -22,8 +25,10 @@ from whyconv.workflow import train
 class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Trains a network on arrays of pictures; works wherever scikit-learn takes a classifier.
 
-    The constructor keeps settings and checks nothing; what is learned ends in ``_``. Validation is carved out of
-    what is given to ``fit``.
+    The constructor keeps settings and checks nothing; what is learned ends in ``_``. A validation part is carved out
+    of what is given to ``fit``, and no test part: that is for the caller to keep. A fitted one can be pickled.
+
+    Which value is white is decided by all pictures given to ``fit`` (1, 255 or 65535) and kept for ``predict``.
 
     Args:
         network: Name in the catalogue, or ``package.module:callable``.
@@ -35,14 +40,17 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: Highest learning rate; None: by the optimizer.
         balance: "auto", "none" or "weights".
         flips: "auto", "on" or "off".
-        random_state: Seed.
+        validation_fraction: Part that decides which epoch is kept, in [0, 0.5].
+        random_state: Seed; None: 0. A ``RandomState`` is asked for one.
         threads: Of the processor; None: all that the process may use.
 
     Attributes:
         classes_: Labels, sorted (classes,).
         recognizer_: The exported recognizer that answers.
-        run_: What the training amounted to.
+        run_: What the training amounted to; its ``run`` is empty, for no folder is kept.
         image_shape_: Shape of one picture given to ``fit``.
+        image_dtype_: Type of its values.
+        white_: The value that stands for white: 1, 255 or 65535.
     """
 
     def __init__(  # noqa: PLR0913
@@ -57,7 +65,8 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: float | None = None,
         balance: str = "auto",
         flips: str = "auto",
-        random_state: int = 0,
+        validation_fraction: float = 0.15,
+        random_state: int | np.random.RandomState | None = 0,
         threads: int | None = None,
     ) -> None:
         self.network = network
@@ -69,6 +78,7 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.learning_rate = learning_rate
         self.balance = balance
         self.flips = flips
+        self.validation_fraction = validation_fraction
         self.random_state = random_state
         self.threads = threads
 
@@ -76,40 +86,71 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Trains on pictures and labels.
 
         Args:
-            X: Pictures (n, h, w), (n, h, w, 1) or (n, h, w, 3); uint8, or any numbers as ``images.decode_array``
-                takes them.
+            X: Pictures (n, h, w), (n, h, w, 1), (n, h, w, 3) or (n, h, w, 4): uint8, bool, whole numbers up to 255
+                or 65535, fractions up to 1 or 255.
             y: Labels (n,), of any kind that can be sorted.
 
         Raises:
-            DataError: Shapes do not fit, or the pictures cannot be trained on.
+            ArrayError: Shapes or values do not fit, or the pictures cannot be trained on.
+            SettingsError: A setting is out of range.
         """
         pictures = _as_pictures(X)
         labels = np.asarray(y)
         if labels.ndim != 1 or len(labels) != len(pictures):
-            raise DataError(f"y has shape {labels.shape}; expected one label for each of {len(pictures)} pictures.")
+            raise ArrayError(f"y has shape {labels.shape}; expected one label for each of {len(pictures)} pictures.")
         check_classification_targets(labels)
+        white = white_of(pictures.dtype, pictures.min(), pictures.max())
+        if white is None:
+            raise ArrayError(
+                f"X ({pictures.dtype}) holds values from {pictures.min()} to {pictures.max()}; expected 0 to 255, "
+                "whole numbers 0 to 65535, or fractions 0 to 1 (pictures before any normalization)."
+            )
         self.classes_, indices = np.unique(labels, return_inverse=True)
-        self.image_shape_ = pictures.shape[1:]
-        self._fit_in_folder(pictures, indices)
+        self.image_shape_, self.image_dtype_, self.white_ = pictures.shape[1:], pictures.dtype, white
+        try:
+            self._fit_in_folder(to_levels(pictures, white), indices)
+        except DataError as error:
+            raise ArrayError(str(error)) from error
         return self
 
     def predict_proba(self, X: NDArray[Any]) -> NDArray[np.float32]:  # noqa: N803
-        """Probabilities (n, classes) in [0, 1], columns in the order of ``classes_``."""
+        """Probabilities (n, classes) in [0, 1], columns in the order of ``classes_``.
+
+        Args:
+            X: Pictures (n, *image_shape_) in the range of those given to ``fit``.
+
+        Raises:
+            ArrayError: They are of another shape, or out of that range.
+        """
         check_is_fitted(self)
         pictures = _as_pictures(X)
         if pictures.shape[1:] != self.image_shape_:
-            raise DataError(
+            raise ArrayError(
                 f"X has pictures of shape {pictures.shape[1:]}; this classifier was fitted on {self.image_shape_}."
             )
         recognizer: Recognizer = self.recognizer_
-        return recognizer.predict_proba(pictures)
+        return recognizer.predict_proba(iter(self._levels(pictures)))
 
     def predict(self, X: NDArray[Any]) -> NDArray[Any]:  # noqa: N803
         """The most probable label of every picture (n,)."""
         probabilities = self.predict_proba(X)
         return np.asarray(self.classes_[probabilities.argmax(axis=1)])
 
-    def _fit_in_folder(self, pictures: NDArray[Any], indices: NDArray[np.int64]) -> None:
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
+        return tags
+
+    def _levels(self, pictures: NDArray[Any]) -> NDArray[np.uint8]:
+        """Pictures as uint8, by the rule of ``fit``."""
+        if pictures.dtype.kind == "f" and self.image_dtype_.kind in "iu" and pictures.max() <= 1 and pictures.any():
+            raise ArrayError(f"X holds fractions up to 1; this classifier was fitted on 0 to {self.white_}.")
+        try:
+            return to_levels(pictures, self.white_)
+        except PictureError as error:
+            raise ArrayError(f"X is {error}.") from error
+
+    def _fit_in_folder(self, pictures: NDArray[np.uint8], indices: NDArray[np.int64]) -> None:
         """Trains by way of a temporary folder: one path for arrays and for files."""
         folder = Path(tempfile.mkdtemp(prefix="whyconv-"))
         try:
@@ -117,27 +158,33 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             width = len(str(len(self.classes_)))
             names = np.array([f"{index:0{width}}" for index in range(len(self.classes_))])
             np.savez(folder / "pictures.npz", x=pictures, y=indices, classes=names)
-            settings = {name: value for name, value in self.get_params().items() if name != "random_state"}
-            asked = TrainSettings.of(
-                {
-                    "pictures": str(folder / "pictures.npz"),
-                    "out": str(folder / "runs"),
-                    "store": str(folder / "store"),
-                    "seed": self.random_state,
-                    **settings,
-                },
-                where="PictureClassifier",
-            )
-            self.run_ = train(asked)
-            self.recognizer_ = open_recognizer(Path(self.run_.run), num_threads=self.threads)
+            run = train(self._asked(folder), only_model=True)
+            model = find_model(run.run).read_bytes()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+        self.run_ = run.model_copy(update={"run": ""})
+        self.recognizer_ = Recognizer(model, num_threads=self.threads)
+
+    def _asked(self, folder: Path) -> TrainSettings:
+        """The settings of a training of which everything lies in ``folder``."""
+        given = self.get_params()
+        seed = given.pop("random_state")
+        if isinstance(seed, np.random.RandomState):
+            seed = seed.randint(2**31)
+        asked = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
+        places = {"pictures": folder / "pictures.npz", "out": folder / "runs", "store": folder / "store"}
+        asked |= {name: str(path) for name, path in places.items()}
+        asked |= {"seed": 0 if seed is None else int(seed), "test_fraction": 0.0}
+        return TrainSettings.of(asked, where="PictureClassifier")
 
 
 def _as_pictures(array: NDArray[Any]) -> NDArray[Any]:
     pictures = np.asarray(array)
-    if pictures.ndim not in (3, 4) or (pictures.ndim == 4 and pictures.shape[3] not in (1, 3, 4)):
-        raise DataError(
+    has_shape = pictures.ndim == 3 or (pictures.ndim == 4 and pictures.shape[3] in (1, 3, 4))
+    if not has_shape or not pictures.size:
+        raise ArrayError(
             f"X has shape {pictures.shape}; expected pictures (n, h, w), (n, h, w, 1), (n, h, w, 3) or (n, h, w, 4)."
         )
+    if pictures.dtype.kind not in "buif":
+        raise ArrayError(f"X holds {pictures.dtype}; expected numbers.")
     return pictures

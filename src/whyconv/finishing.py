@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from whyconv import files
 from whyconv.errors import ModelFileError
 from whyconv.export import compare, describe_layers, export, export_maps, metadata_for
 from whyconv.images.prepare import PicturePolicy, fit
+from whyconv.images.sources.arrays import ArrayContents
 from whyconv.planning import Material
 from whyconv.predictions import escape_formula
 from whyconv.recognizer import Recognizer, open_recognizer
@@ -26,15 +28,23 @@ from whyconv.training.checkpoint import save_weights
 from whyconv.training.evaluate import calibration_error, fit_temperature, score, softmax
 from whyconv.training.loop import Outcome, network_logits
 from whyconv.training.pictures import Part
-from whyconv.training.run_folder import MODEL, NETWORK, SUMMARY, WEIGHTS, write_json
+from whyconv.training.run_folder import CHECKPOINTS, MODEL, NETWORK, SUMMARY, WEIGHTS, write_json
+from whyconv.training.seen import write_seen
 
 _THUMBNAIL_SIDE = 32
 _MOST_KEPT = 5000
 _BATCH = 256
 
 
-def finish(
-    folder: Path, network: nn.Module, plan: Plan, material: Material, outcome: Outcome, *, began: float
+def finish(  # noqa: PLR0913
+    folder: Path,
+    network: nn.Module,
+    plan: Plan,
+    material: Material,
+    outcome: Outcome,
+    *,
+    began: float,
+    only_model: bool = False,
 ) -> RunSummary:
     """Writes everything that a run consists of beside its plan and its history.
 
@@ -45,33 +55,42 @@ def finish(
         material: The pictures.
         outcome: How the training ended.
         began: ``time.perf_counter()`` at the start of the command.
+        only_model: Weights, exported file and scores only: no maps, tables, examples, report and card.
     """
     save_weights(folder / WEIGHTS, network)
     temperature, scores = _scores(network, plan, material)
     counts = {part.name: len(part) for part in (material.train, material.validation, material.test)}
-    metadata = metadata_for(plan.network, material.policy, temperature, counts)
+    contents = material.division.inspection.pictures.contents
+    white = contents.white if isinstance(contents, ArrayContents) else None
+    metadata = metadata_for(plan.network, material.policy, temperature, counts, array_white=white)
     write_json(folder / NETWORK, metadata.model_dump(mode="json") | plan.network.model_dump(exclude={"name"}))
     export(folder / MODEL, network, metadata, plan.network)
-    export_maps(folder / "why.onnx", folder / MODEL)
-    write_json(folder / "layers.json", describe_layers(folder / MODEL))
+    write_seen(folder, material.division)
     recognizer = open_recognizer(folder, num_threads=plan.threads)
     parity = _parity(recognizer, network, plan, material)
-    _write_predictions(folder / "predictions.csv", recognizer, material)
-    _write_examples(folder, recognizer, material.train)
     summary = RunSummary(
         run=str(folder),
         network=plan.network.name,
         num_parameters=sum(parameter.numel() for parameter in network.parameters()),
         best_epoch=outcome.best_epoch or outcome.num_epochs,
         num_epochs=outcome.num_epochs,
+        num_steps=outcome.num_steps,
+        plan_digest=plan.digest,
         seconds=round(time.perf_counter() - began, 2),
         stopped=outcome.reason,
         validation=scores.get("validation"),
         test=scores.get("test"),
         parity=parity,
     )
-    write_pages(folder, summary, network, plan, material)
+    if not only_model:
+        export_maps(folder / "why.onnx", folder / MODEL)
+        write_json(folder / "layers.json", describe_layers(folder / MODEL))
+        _write_predictions(folder / "predictions.csv", recognizer, material)
+        _write_examples(folder, recognizer, material.train)
+        write_pages(folder, summary, network, plan, material)
     files.write_text(folder / SUMMARY, summary.model_dump_json(indent=2) + "\n")
+    # Six times the weights, and of no more use: a finished run is gone on with from its weights.
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return summary
 
 

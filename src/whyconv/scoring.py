@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from whyconv.errors import DataError
+from whyconv.images.array_levels import to_levels
 from whyconv.images.sources import PART_NAMES
-from whyconv.images.split import TEST
+from whyconv.images.sources.arrays import ArrayContents
+from whyconv.images.split import LEFT_OUT, TEST, TRAIN
 from whyconv.inspection import Inspection, inspect
 from whyconv.recognizer import Recognizer, open_recognizer
 from whyconv.results import Evaluation, Note, Notify, RunSummary, Unreadable
 from whyconv.settings import Plan
 from whyconv.training.evaluate import score
 from whyconv.training.pictures import Division, not_scored
+from whyconv.training.seen import seen_parts
 
 _FEW = 5
 
@@ -45,8 +49,8 @@ def score_own_test(run: Path, plan: Plan, division: Division, summary: RunSummar
 def score_pictures(run: Path, where: str, *, layout: str, label_from: str | None, notify: Notify) -> Evaluation:
     """Scores a run on other labelled pictures: their test part if they have one, else all of them.
 
-    Classes are matched by name. Pictures that cannot be read, have no label, or are of a class that the
-    recognizer does not know are left out, each with its reason.
+    Classes are matched by name. Pictures that cannot be read, have no label, are of a class that the recognizer
+    does not know, or that it was made from, are left out, each with its reason.
 
     Raises:
         DataError: No picture is left to score.
@@ -65,32 +69,50 @@ def score_pictures(run: Path, where: str, *, layout: str, label_from: str | None
     if foreign:
         count = int((wanted & (labels < 0) & (pictures.labels >= 0)).sum())
         notify(Note(key="evaluate_foreign", values={"n": count, "names": ", ".join(foreign[:_FEW])}, level="warning"))
-    rows = np.flatnonzero(wanted & (labels >= 0) & survey.readable)
+    usable = wanted & (labels >= 0) & survey.readable
+    seen = np.where(usable, seen_parts(run, survey), LEFT_OUT)
+    if seen.any():
+        notify(Note(key="evaluate_seen", values={"n": int((seen > 0).sum())}, level="warning"))
+    rows = np.flatnonzero(usable & (seen == LEFT_OUT))
     if not len(rows):
         known_names = ", ".join(recognizer.classes[:_FEW])
-        raise DataError(f"{where} has no readable picture of a class that {run} knows (such as {known_names}).")
+        others = " that it was not made from" if seen.any() else ""
+        raise DataError(f"{where} has no readable picture of a class that {run} knows (such as {known_names}){others}.")
     return score(
         _ask(recognizer, inspection, rows),
         labels[rows].astype(np.int32),
         classes=recognizer.classes,
         names=[pictures.names[row] for row in rows.tolist()],
         part="pictures",
-        left_out=_left_out(inspection, wanted, labels),
+        left_out=_left_out(inspection, wanted, labels, seen),
     )
 
 
 def _ask(recognizer: Recognizer, inspection: Inspection, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Probabilities (n, classes) for the pictures in ``rows``, read one batch at a time."""
-    return recognizer.predict_proba(inspection.pictures.read(int(row)) for row in rows)
+    pictures = inspection.pictures
+    white = pictures.contents.white if isinstance(pictures.contents, ArrayContents) else None
+
+    def read(row: int) -> bytes | NDArray[Any]:
+        content = pictures.read(row)
+        # The range of these arrays decides what their numbers mean, not that of the training arrays.
+        return content if white is None or isinstance(content, bytes) else to_levels(content, white)
+
+    return recognizer.predict_proba(read(row) for row in rows.tolist())
 
 
-def _left_out(inspection: Inspection, wanted: NDArray[np.bool_], labels: NDArray[np.int32]) -> list[Unreadable]:
+def _left_out(
+    inspection: Inspection, wanted: NDArray[np.bool_], labels: NDArray[np.int32], seen: NDArray[np.int8]
+) -> list[Unreadable]:
     pictures, reasons = inspection.pictures, inspection.survey.reasons
     left_out = []
-    for row in np.flatnonzero(wanted & ((labels < 0) | ~inspection.survey.readable)).tolist():
+    for row in np.flatnonzero(wanted & ((labels < 0) | ~inspection.survey.readable | (seen > 0))).tolist():
         name, label = pictures.names[row], int(pictures.labels[row])
         if row in reasons:
             left_out.append(Unreadable(name=name, reason=reasons[row]))
+        elif seen[row]:
+            key = "not_scored_trained_on" if seen[row] == TRAIN else "not_scored_validated_on"
+            left_out.append(not_scored(name, key))
         elif label < 0:
             left_out.append(not_scored(name, "not_scored_unlabelled"))
         else:
