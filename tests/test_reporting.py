@@ -41,8 +41,12 @@ DECIDED = {"network", "side", "batch", "epochs", "optimizer", "learning_rate", "
 def asked_for(plan: Plan, **changes: Any) -> dict[str, object]:
     reasons = plan_reasons(plan, material(**changes))
     assert reasons.keys() >= {*DECIDED, "flips"}
-    assert {note.key for name, note in reasons.items()} <= {"plan_asked", *(f"plan_rule_{name}" for name in reasons)}
-    return {name: note.values["rule"] for name, note in reasons.items() if note.key == "plan_asked"}
+    assert {note.key for name, note in reasons.items()} <= {
+        "plan_asked",
+        "plan_asked_epochs",
+        *(f"plan_rule_{name}" for name in reasons),
+    }
+    return {name: note.values["rule"] for name, note in reasons.items() if note.key.startswith("plan_asked")}
 
 
 def test_what_the_rules_decided_is_explained_by_the_rules() -> None:
@@ -61,13 +65,22 @@ def test_what_was_asked_for_is_called_so_beside_what_the_rule_gives() -> None:
     assert asked_for(ruled((60, 20), balance="none"), counts=(60, 20)).keys() == {"balance"}
 
 
+def test_pictures_that_are_not_varied_are_said_not_to_be() -> None:
+    still = {"shift_fraction": 0, "min_area": 1, "max_aspect": 1, "max_degrees": 0, "color": 0}
+    plan = ruled()
+    assert plan_rows(plan, material())["augmentation"].key == "plan_augmentation"
+    plan = plan.model_copy(update={"augment": plan.augment.model_copy(update=still)})
+    assert plan_rows(plan, material())["augmentation"].key == "plan_augmentation_none"
+
+
 @pytest.mark.parametrize("language", ["en", "ko"])
 @pytest.mark.parametrize("network", ["plain", "lesson", "my.own:network"])
 def test_every_entry_has_a_name_and_words_in_the_language_spoken(network: str, language: str) -> None:
     plan, found = ruled(network=network), material()
     content: Any = SimpleNamespace(plan=plan_rows(plan, found), reasons=plan_reasons(plan, found))
     shown = shown_rows(content, speaker(language))
-    assert {"schedule", "initialization", "augmentation", "label_smoothing", "average", "warmup"} <= content.plan.keys()
+    assert {"schedule", "initialization", "augmentation", "label_smoothing", "average"} <= content.plan.keys()
+    assert ("warmup" in content.plan) == (network != "lesson")
     labels = [label for label, _, _ in shown]
     assert len(set(labels)) == len(labels)
     if language == "ko":

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from whyconv.planning import Material, threads_for
 from whyconv.report import LayerRow, MistakenPicture, ReportContent, SeenPicture, write_card, write_report
 from whyconv.results import Note, RunSummary
-from whyconv.settings import Plan, TrainSettings
+from whyconv.settings import AugmentPlan, Plan, TrainSettings
 from whyconv.training.history import read_history
 from whyconv.training.optimizers import FORMULAS
 from whyconv.training.pictures import Part, side_for
@@ -23,6 +23,7 @@ from whyconv.training.run_folder import METRICS
 
 _NUM_SEEN = 24
 _INITIAL = {"plain": "plan_initial_plain", "lesson": "plan_initial_lesson"}
+_ASKED = {"epochs": "plan_asked_epochs"}
 # Entries whose rule does not say "else": it holds whatever was asked for.
 _STATED = ("flips", "label_smoothing", "average", "patience", "augmentation", "schedule")
 
@@ -90,6 +91,7 @@ def _kind(module: nn.Module) -> str:
 def plan_rows(plan: Plan, material: Material) -> dict[str, Any]:
     """What was decided before step 1, in the order in which it is shown."""
     network, recipe, pictures = plan.network, plan.training, plan.pictures
+    steps, rises = recipe.stop_after or recipe.steps, recipe.warmup_fraction > 0
     return {
         "network": network.name,
         "side": network.side,
@@ -97,12 +99,12 @@ def plan_rows(plan: Plan, material: Material) -> dict[str, Any]:
         "fit": material.policy.fit,
         "batch": recipe.batch,
         "epochs": recipe.epochs,
-        **({"steps": recipe.stop_after or recipe.steps} if recipe.stop_after or recipe.steps else {}),
+        **({"steps": steps} if steps else {}),
         "optimizer": recipe.optimizer,
         "formula": FORMULAS[recipe.optimizer],
         "learning_rate": recipe.learning_rate,
         "schedule": Note(key=f"plan_schedule_{recipe.schedule}"),
-        "warmup": Note(key="plan_warmup", values={"share": recipe.warmup_fraction}),
+        **({"warmup": Note(key="plan_warmup", values={"share": recipe.warmup_fraction})} if rises else {}),
         "weight_decay": recipe.weight_decay,
         "label_smoothing": recipe.label_smoothing,
         "average": recipe.average,
@@ -110,13 +112,21 @@ def plan_rows(plan: Plan, material: Material) -> dict[str, Any]:
         "initialization": Note(key=_INITIAL.get(network.name, "plan_initial_own")),
         "balance": len(set(recipe.class_weights)) > 1,
         "flips": plan.augment.flip,
-        "augmentation": Note(key="plan_augmentation", values=plan.augment.model_dump()),
+        "augmentation": _augmentation(plan.augment),
         "seed": plan.seed,
         "threads": plan.threads,
         "num_train": pictures.num_train,
         "num_validation": pictures.num_validation,
         "num_test": pictures.num_test,
     }
+
+
+def _augmentation(augment: AugmentPlan) -> Note:
+    is_still = augment.shift_fraction == augment.max_degrees == augment.color == 0
+    is_whole = augment.min_area == augment.max_aspect == 1
+    if is_still and is_whole:
+        return Note(key="plan_augmentation_none")
+    return Note(key="plan_augmentation", values=augment.model_dump())
 
 
 def plan_reasons(plan: Plan, material: Material) -> dict[str, Note]:
@@ -142,7 +152,9 @@ def plan_reasons(plan: Plan, material: Material) -> dict[str, Note]:
         "threads": (plan.threads, threads_for(network.side)),
     }
     rules = {
-        name: Note(key=f"plan_rule_{name}") if planned == given else Note(key="plan_asked", values={"rule": given})
+        name: Note(key=f"plan_rule_{name}")
+        if planned == given
+        else Note(key=_ASKED.get(name, "plan_asked"), values={"rule": given})
         for name, (planned, given) in pairs.items()
     }
     return rules | {name: Note(key=f"plan_rule_{name}") for name in _STATED}
