@@ -25,7 +25,7 @@ from whyconv.recognizer import Recognizer
 from whyconv.results import Parity
 from whyconv.settings import NetworkPlan
 from whyconv.training.evaluate import softmax
-from whyconv.training.loop import network_logits
+from whyconv.training.loop import Pixels, network_logits
 
 TOLERANCE = 1e-4
 _PARITY_BATCH = 256
@@ -144,7 +144,7 @@ def describe_layers(model_path: Path) -> list[dict[str, Any]]:
     return [_layer_row(node, shapes.get(node.output[0])) for node in _layers(model)]
 
 
-def compare(recognizer: Recognizer, network: nn.Module, plan: NetworkPlan, pixels: NDArray[np.uint8]) -> Parity:
+def compare(recognizer: Recognizer, network: nn.Module, plan: NetworkPlan, pixels: Pixels) -> Parity:
     """Asks the network as it was trained, and the exported file, about the same pictures.
 
     The network is called as in training and scoring, not as in the export: a mistake in what was wrapped around it

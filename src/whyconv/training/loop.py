@@ -23,6 +23,9 @@ from whyconv.training import augment
 from whyconv.training.checkpoint import load_state, put_weights, save_state
 from whyconv.training.history import append_epoch, cut_history
 from whyconv.training.optimizers import build_optimizer, learning_rate_at
+from whyconv.training.pixel_rows import PixelRows
+
+Pixels = NDArray[np.uint8] | PixelRows
 
 _EVALUATION_BATCH = 256
 _CHECKPOINT_SECONDS = 20.0
@@ -37,11 +40,11 @@ class LabelledPixels:
     """Pictures at the network's size, and their labels.
 
     Attributes:
-        pixels: uint8 (n, side, side, channels); may be a memory map.
+        pixels: uint8 (n, side, side, channels); on disk where memory is short.
         labels: Indices of classes (n,).
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     labels: NDArray[np.int32]
 
     def __len__(self) -> int:
@@ -229,9 +232,12 @@ class _Session:
     def _end_epoch(self, epoch: int, first_step: int, num_seen: int, began: float, notify: Notify) -> None:
         loss, accuracy = self._validate()
         self.epoch = epoch
-        is_best = loss is None or loss < self.best_loss
+        # While the learning rate is high, a small validation part may favor an epoch by luck: in the first half
+        # of the plan the newest weights are the ones kept.
+        is_early = loss is None or epoch <= self.plan.training.epochs // 2
+        is_best = is_early or loss < self.best_loss
         if is_best:
-            self.best_epoch, self.best_loss = epoch, math.inf if loss is None else loss
+            self.best_epoch, self.best_loss = epoch, math.inf if is_early else loss
             self.best_weights = _copied(self.averaged)
         self.seconds = time.perf_counter() - began
         record = EpochRecord(
@@ -340,7 +346,7 @@ def normalize(pixels: Tensor, plan: NetworkPlan) -> Tensor:
     return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def network_logits(network: nn.Module, pixels: NDArray[np.uint8], plan: NetworkPlan) -> NDArray[np.float32]:
+def network_logits(network: nn.Module, pixels: Pixels, plan: NetworkPlan) -> NDArray[np.float32]:
     """Logits (n, classes) of pictures uint8 (n, side, side, c), in evaluation mode, without gradients.
 
     With ``plan.mirror_views`` the mean over the picture and its mirror image.

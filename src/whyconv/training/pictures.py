@@ -17,10 +17,12 @@ from whyconv.images.sources import Pictures
 from whyconv.images.split import LEFT_OUT, TEST, TRAIN, VALIDATION, Material, assign_parts
 from whyconv.images.store import open_store
 from whyconv.inspection import Inspection
+from whyconv.machine import memory_bytes
 from whyconv.results import Note, Notify, Unreadable
 from whyconv.settings import PicturesPlan, TrainSettings
 from whyconv.texts import say
-from whyconv.training.loop import LabelledPixels
+from whyconv.training.loop import LabelledPixels, Pixels
+from whyconv.training.pixel_rows import PixelRows
 
 _LEAK_KEYS = {
     TRAIN: "not_scored_in_train",
@@ -28,6 +30,8 @@ _LEAK_KEYS = {
 }
 _MOST_NAMED = 5
 _STATISTICS_PICTURES = 2000
+# Of the memory this process may use: what the pixels of a run may take.
+_MEMORY_FRACTION = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,24 +186,33 @@ def load_parts(
 ) -> tuple[Part, Part, Part]:
     """Prepares the pixels, once, and gives the training, validation and test parts.
 
-    Memory: pixels are copied from the store's memory map, (n, side, side, channels) bytes.
+    Memory: n x side x side x channels bytes, as long as that is at most a quarter of what this process may use.
+    Above that, pixels stay in the store on disk, and what is needed is read each time: slower where the system
+    cannot keep the store in its own cache.
     """
     pictures = division.inspection.pictures
     opened = open_store(pictures, policy, folder=store, notify=notify, num_threads=num_threads)
     labels = division.labels
+    memory = memory_bytes()
+    fits = memory is None or opened.pixels.nbytes <= _MEMORY_FRACTION * memory
 
     def part(number: int, name: str) -> Part:
         rows = division.indices(number)
-        order = np.argsort(rows)
-        pixels = np.empty((len(rows), *opened.pixels.shape[1:]), np.uint8)
-        # Read in the order of the disk, kept in the order of the content.
-        pixels[order] = opened.pixels[rows[order]]
+        pixels = _in_memory(opened.pixels, rows) if fits else PixelRows(opened.pixels, rows)
         return Part(name, [pictures.names[row] for row in rows], LabelledPixels(pixels, labels[rows]))
 
     return part(TRAIN, "train"), part(VALIDATION, "validation"), part(TEST, "test")
 
 
-def channel_statistics(pixels: NDArray[np.uint8]) -> tuple[list[float], list[float]]:
+def _in_memory(source: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Chosen rows of a memory map: read in the order of the disk, kept in the order asked for."""
+    order = np.argsort(rows)
+    pixels = np.empty((len(rows), *source.shape[1:]), np.uint8)
+    pixels[order] = source[rows[order]]
+    return pixels
+
+
+def channel_statistics(pixels: Pixels) -> tuple[list[float], list[float]]:
     """Mean and standard deviation of each channel, in gray levels, over at most 2,000 evenly chosen pictures."""
     step = -(-len(pixels) // _STATISTICS_PICTURES)
     sample = pixels[::step].astype(np.float64)

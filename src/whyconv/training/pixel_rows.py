@@ -1,0 +1,33 @@
+"""Chosen rows of a memory map, read when they are asked for: what is too large for memory stays on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class PixelRows:
+    """Looks like an array uint8 (n, side, side, channels) as far as its first axis is concerned.
+
+    Attributes:
+        source: uint8 (all, side, side, channels), mapped from disk.
+        rows: int64 (n,), which rows of the source these are.
+    """
+
+    source: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, side, side, channels)."""
+        return len(self.rows), *self.source.shape[1:]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int | slice | NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Reads one picture (side, side, channels), or several, into memory."""
+        return np.array(self.source[self.rows[index]])

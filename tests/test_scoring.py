@@ -1,0 +1,133 @@
+"""A run is scored on pictures that it was not made from, whatever place and container they come in."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tiny_training import bars
+from whyconv import workflow
+from whyconv.errors import DataError, ModelFileError, UsageError
+from whyconv.recognizer import open_recognizer
+from whyconv.results import Event, Note, RunSummary
+from whyconv.training.run_folder import SUMMARY
+from whyconv.training.seen import SEEN
+
+
+def write_bars(folder: Path, n: int, seed: int) -> Path:
+    data = bars(n, seed)
+    for index, (pixels, label) in enumerate(zip(data.pixels, data.labels, strict=True)):
+        path = folder / ("stands" if label else "lies") / f"{index:03}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[:, :, 0]).save(path)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scoring")
+    write_bars(folder / "bars", 60, seed=0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def summary(place: Path) -> RunSummary:
+    return workflow.train(
+        str(place / "bars"),
+        network="lesson",
+        epochs=2,
+        flips="off",
+        threads=1,
+        test_fraction=0.2,
+        only_model=True,
+        out=str(place / "runs"),
+        store=str(place / "store"),
+    )
+
+
+def evaluate(summary: RunSummary, where: Path, **words: str) -> tuple[RunSummary, dict[str, Note]]:
+    events: list[Event] = []
+    found = workflow.evaluate(Path(summary.run), str(where), events.append, **words)
+    return found, {event.key: event for event in events if isinstance(event, Note)}
+
+
+def test_the_asked_sizes_of_the_parts_are_kept(summary: RunSummary) -> None:
+    assert open_recognizer(summary.run).metadata.parts == {"train": 38, "validation": 10, "test": 12}
+
+
+def test_of_its_own_pictures_only_the_test_part_is_scored(summary: RunSummary, place: Path) -> None:
+    found, notes = evaluate(summary, place / "bars")
+    assert found.test.n == summary.test.n
+    assert found.test.confusion == summary.test.confusion
+    assert "evaluate_own_pictures" in notes
+
+
+def test_copies_of_what_it_was_made_from_are_left_out_with_the_reason(summary: RunSummary, place: Path) -> None:
+    """Elsewhere, under other names, in another container: known by the bytes or by the pixels."""
+    other = write_bars(place / "other", 10, seed=4)
+    for index, path in enumerate(sorted((place / "bars").rglob("*.png"))):
+        target = other / path.parent.name / f"copy-{index}"
+        if index % 2:
+            shutil.copy(path, target.with_suffix(".png"))
+        else:
+            with Image.open(path) as image:
+                image.save(target.with_suffix(".bmp"))
+    found, notes = evaluate(summary, other)
+    parts = open_recognizer(summary.run).metadata.parts
+    assert found.test.n == 10 + parts["test"]
+    reasons = [each.reason for each in found.test.left_out]
+    assert reasons.count("it was trained on") == parts["train"]
+    assert reasons.count("it was used for validation") == parts["validation"]
+    assert notes["evaluate_seen"].level == "warning"
+    assert notes["evaluate_seen"].values == {"n": parts["train"] + parts["validation"]}
+
+
+def test_nothing_but_training_pictures_is_refused(summary: RunSummary, place: Path) -> None:
+    digests = {line.split()[1] for line in (Path(summary.run) / SEEN).read_text().splitlines()}
+    from whyconv.files import digest
+
+    for path in (place / "bars").rglob("*.png"):
+        if digest(path) in digests:
+            target = place / "known" / path.parent.name / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    with pytest.raises(DataError, match="that it was not made from"):
+        evaluate(summary, place / "known")
+
+
+def test_without_its_digests_a_run_scores_nothing(summary: RunSummary, place: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(summary.run, tmp_path / "run")
+    (run / SEEN).unlink()
+    with pytest.raises(ModelFileError, match="nobody can tell"):
+        evaluate(summary.model_copy(update={"run": str(run)}), write_bars(tmp_path / "bars", 4, seed=9))
+
+
+def test_arrays_are_scored_by_their_own_range(summary: RunSummary, tmp_path: Path) -> None:
+    data = bars(30, seed=11)
+    scores = []
+    for name, values in (("a", data.pixels), ("b", data.pixels.astype(np.uint16) * 257), ("c", data.pixels / 255)):
+        np.savez(tmp_path / f"{name}.npz", x=values, y=np.array(["lies", "stands"])[data.labels])
+        scores.append(evaluate(summary, tmp_path / f"{name}.npz")[0].test)
+    assert scores[0].confusion == scores[1].confusion == scores[2].confusion
+    assert scores[0].loss == pytest.approx(scores[1].loss)
+
+
+def test_a_finished_run_keeps_no_checkpoint_and_is_not_trained_again(summary: RunSummary, tmp_path: Path) -> None:
+    run = shutil.copytree(summary.run, tmp_path / "run")
+    assert not (run / "checkpoints").exists()
+    weights, history = (run / "model.safetensors").read_bytes(), (run / "metrics.jsonl").read_bytes()
+    again = workflow.resume(run)
+    assert (run / "model.safetensors").read_bytes() == weights
+    assert (run / "metrics.jsonl").read_bytes() == history
+    assert again.test.confusion == summary.test.confusion
+    assert (again.best_epoch, again.num_steps) == (summary.best_epoch, summary.num_steps)
+    assert (run / "report.html").exists()
+    plan = (run / "run.toml").read_text()
+    (run / "run.toml").write_text(plan.replace("epochs = 2", "epochs = 3"))
+    assert (run / SUMMARY).exists()
+    with pytest.raises(UsageError, match="is not the plan that this run was made by"):
+        workflow.resume(run)

@@ -1,0 +1,120 @@
+"""Which pictures are in which part: copies and groups across parts, sizes as asked, pixels in memory or on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tiny_training import bars
+from whyconv import workflow
+from whyconv.images.prepare import PicturePolicy
+from whyconv.images.split import TEST, TRAIN, VALIDATION
+from whyconv.inspection import inspect
+from whyconv.results import Event, Note
+from whyconv.settings import TrainSettings
+from whyconv.training import pictures as module
+from whyconv.training.pictures import channel_statistics, divide, load_parts
+from whyconv.training.run_folder import environment, new_run_folder
+
+
+def write(path: Path, seed: int) -> Path:
+    """One picture of noise: like no other."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).integers(0, 256, (16, 16), np.uint8)
+    Image.fromarray(noise).resize((48, 48)).save(path)
+    return path
+
+
+@pytest.fixture
+def own_split(tmp_path: Path) -> Path:
+    """Five pictures a class and part, named <part of the name>_<number>."""
+    folder = tmp_path / "own"
+    for part_number, part in enumerate(("train", "val", "test")):
+        for class_number, name in enumerate(("a", "b")):
+            for number in range(5):
+                write(folder / part / name / f"s{number}_{part}.png", 100 * part_number + 10 * class_number + number)
+    return folder
+
+
+def divided(folder: Path, store: Path, **asked: object):
+    settings = TrainSettings.of({"pictures": str(folder), **asked})
+    inspection = inspect(folder, group_by=settings.group_by, store=store, num_threads=1)
+    events: list[Event] = []
+    division = divide(inspection, settings, seed=0, notify=events.append)
+    return division, {event.key: event for event in events if isinstance(event, Note)}
+
+
+def test_copies_of_training_and_of_validation_pictures_are_not_scored(own_split: Path, tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        content = (own_split / part / "a" / f"s1_{part}.png").read_bytes()
+        (own_split / "test" / "a" / f"copy_{part}.png").write_bytes(content)
+    division, notes = divided(own_split, tmp_path / "store")
+    assert {Path(each.name).name: each.reason for each in division.left_out} == {
+        "copy_train.png": "a copy of it is among the training pictures",
+        "copy_val.png": "a copy of it is among the validation pictures",
+    }
+    assert notes["train_leaks_left_out"].values == {"n": 2}
+    assert [int((division.parts == part).sum()) for part in (TRAIN, VALIDATION, TEST)] == [10, 10, 10]
+
+
+def test_groups_that_the_users_own_parts_tear_apart_are_told(own_split: Path, tmp_path: Path) -> None:
+    _, notes = divided(own_split, tmp_path / "store", group_by=r"(s\d)_")
+    assert notes["train_groups_torn"].level == "warning"
+    assert notes["train_groups_torn"].values["n"] == 5
+    _, notes = divided(own_split, tmp_path / "store", group_by=r"(s\d_\w+)\.")
+    assert "train_groups_torn" not in notes
+
+
+@pytest.mark.parametrize(("validation", "test"), [(0.15, 0.15), (0.0, 0.0), (0.2, 0.0), (0.0, 0.4)])
+def test_the_parts_are_as_large_as_asked(tmp_path: Path, validation: float, test: float) -> None:
+    for number in range(40):
+        write(tmp_path / "all" / "ab"[number % 2] / f"{number}.png", number)
+    division, _ = divided(tmp_path / "all", tmp_path / "store", validation_fraction=validation, test_fraction=test)
+    counts = [int((division.parts == part).sum()) for part in (VALIDATION, TEST)]
+    assert counts == [2 * round(20 * validation), 2 * round(20 * test)]
+
+
+def test_pixels_that_do_not_fit_into_memory_are_the_same_from_disk(
+    own_split: Path, tmp_path: Path, monkeypatch
+) -> None:
+    division, _ = divided(own_split, tmp_path / "store")
+    policy = PicturePolicy(side=8, channels=1)
+    small = load_parts(division, policy, store=tmp_path / "store", notify=lambda event: None)
+    monkeypatch.setattr(module, "memory_bytes", lambda: 100)
+    large = load_parts(division, policy, store=tmp_path / "store", notify=lambda event: None)
+    for one, other in zip(small, large, strict=True):
+        assert isinstance(one.data.pixels, np.ndarray)
+        assert not isinstance(other.data.pixels, np.ndarray)
+        assert one.data.pixels.shape == other.data.pixels.shape
+        for index in (0, slice(2, 7), slice(None, None, 3), np.array([4, 1])):
+            assert np.array_equal(one.data.pixels[index], other.data.pixels[index])
+        assert channel_statistics(one.data.pixels) == channel_statistics(other.data.pixels)
+
+
+def test_a_training_from_disk_gives_the_same_bits(tmp_path: Path, monkeypatch) -> None:
+    data = bars(40)
+    np.savez(tmp_path / "bars.npz", x=data.pixels, y=data.labels)
+    weights = []
+    for memory in (None, 100):
+        monkeypatch.setattr(module, "memory_bytes", lambda memory=memory: memory)
+        words = {"network": "lesson", "epochs": 1, "threads": 1, "store": str(tmp_path), "out": str(tmp_path / "runs")}
+        run = workflow.train(str(tmp_path / "bars.npz"), only_model=memory is None, **words).run
+        weights.append((Path(run) / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+
+
+def test_a_run_is_named_after_the_whole_folder_and_the_files_stem(tmp_path: Path) -> None:
+    (tmp_path / "v1.2").mkdir()
+    (tmp_path / "x.npz").touch()
+    runs = str(tmp_path / "runs")
+    assert new_run_folder(runs, str(tmp_path / "v1.2")).name == "v1.2-1"
+    assert new_run_folder(runs, str(tmp_path / "v1.2")).name == "v1.2-2"
+    assert new_run_folder(runs, str(tmp_path / "x.npz")).name == "x-1"
+
+
+def test_the_cores_told_are_those_that_may_be_used(monkeypatch) -> None:
+    monkeypatch.setattr("whyconv.training.run_folder.num_cores", lambda: 77)
+    assert environment(1)["cores"] == 77
