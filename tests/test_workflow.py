@@ -15,22 +15,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn import metrics
 
 from tiny_training import bars
 from whyconv import workflow
-from whyconv.errors import DataError, ModelFileError, SettingsError, UsageError
+from whyconv.errors import DataError, ModelFileError, SettingsError, StoppedError, UsageError, WhyconvError
 from whyconv.recognizer import open_recognizer
 from whyconv.results import Event, Note
 from whyconv.settings import Plan
 from whyconv.training.checkpoint import load_weights
+from whyconv.training.lock import sole_writer
 from whyconv.training.start import start_network
 
 FILES = {
     *("model.safetensors", "network.json", "model.onnx", "why.onnx", "layers.json", "run.toml", "metrics.jsonl"),
     *("predictions.csv", "report.html", "features.npy", "thumbnails.npy", "MODEL_CARD.md", "environment.json"),
-    *("summary.json", "checkpoints"),
+    *("summary.json", "digests.txt"),
 }
 SMALL = {"network": "lesson", "epochs": 3, "flips": "off", "threads": 1}
 
@@ -104,9 +106,115 @@ def test_the_plan_alone_repeats_the_run_bit_for_bit(finished, place: Path) -> No
     assert (Path(again.run) / "run.toml").read_text() == (run / "run.toml").read_text()
 
 
+def test_a_finished_run_is_finished_anew_from_its_weights(finished, tmp_path: Path) -> None:
+    run = tmp_path / "copied-1"
+    shutil.copytree(finished[0].run, run)
+    (run / "model.onnx").unlink()
+    again = workflow.resume(run)
+    assert (again.test, again.num_steps, again.stopped) == (finished[0].test, finished[0].num_steps, "planned")
+    assert (run / "model.safetensors").read_bytes() == (Path(finished[0].run) / "model.safetensors").read_bytes()
+    plan = (run / "run.toml").read_text()
+    (run / "run.toml").write_text(plan.replace("learning_rate = ", "learning_rate = 1"))
+    with pytest.raises(UsageError, match=r"not the plan .* whyconv train --config"):
+        workflow.resume(run)
+
+
+class Clock:
+    """The clock of the loop: ``step`` seconds pass with every step of a network in training."""
+
+    def __init__(self, step: float) -> None:
+        self.now, self.step = time.perf_counter(), step
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def start_network(self, plan: Plan) -> torch.nn.Module:
+        network = start_network(plan)
+
+        def pass_time(module: torch.nn.Module, *_: object) -> None:
+            self.now += self.step * module.training
+
+        network.register_forward_hook(pass_time)
+        return network
+
+
+def test_a_run_that_the_clock_ended_is_repeated_bit_for_bit(place: Path, tmp_path: Path, monkeypatch) -> None:
+    settings = {"network": "lesson", "epochs": 100, "batch": 8, "flips": "off", "threads": 1, "minutes": 1}
+    settings |= {"out": str(tmp_path), "store": str(place / "store")}
+    clock, events = Clock(2.0), []
+    monkeypatch.setattr("whyconv.training.loop.time", clock)
+    monkeypatch.setattr("whyconv.workflow.start_network", clock.start_network)
+    first = workflow.train(str(place / "bars"), events.append, **settings)
+    monkeypatch.undo()
+    assert first.stopped == "clock"
+    assert 5 < first.num_steps < 30  # of 700; about 45 s are left of the minute
+    assert "run_budget_asked" in [event.key for event in events if isinstance(event, Note)]
+    again = workflow.train_from_file(Path(first.run) / "run.toml", out=str(tmp_path))
+    third = workflow.train_from_file(Path(again.run) / "run.toml", out=str(tmp_path))
+    weights = [(Path(each.run) / "model.safetensors").read_bytes() for each in (first, again, third)]
+    assert weights[0] == weights[1] == weights[2]
+    assert again.num_steps == third.num_steps == first.num_steps
+    # Once changed, the plan beside the summary is a plan of its own.
+    plan = Path(first.run) / "run.toml"
+    plan.write_text(plan.read_text().replace("epochs = 100", "epochs = 5"))
+    assert workflow.train_from_file(plan, out=str(tmp_path)).num_epochs == 5
+
+
+@pytest.mark.parametrize(
+    ("stop", "exit_code"), [(KeyboardInterrupt(), 130), (StoppedError("Stopped by SIGTERM.", exit_code=143), 143)]
+)
+def test_a_stop_after_the_training_says_how_to_go_on(
+    place: Path, tmp_path: Path, monkeypatch, stop: BaseException, exit_code: int
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise stop
+
+    monkeypatch.setattr("whyconv.workflow.finish", stopped)
+    with pytest.raises(StoppedError, match=r"Stopped.* Go on with:  whyconv train --resume .*bars-1") as error:
+        workflow.train(str(place / "bars"), out=str(tmp_path), store=str(place / "store"), **SMALL)
+    assert error.value.exit_code == exit_code
+    monkeypatch.undo()
+    assert workflow.resume(tmp_path / "bars-1").num_epochs == 3
+
+
+def test_a_caller_finds_torch_and_the_search_path_as_they_were(place: Path, tmp_path: Path) -> None:
+    torch.manual_seed(11)
+    before = (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), list(sys.path))
+    drawn = torch.get_rng_state()
+    workflow.train(str(place / "bars"), out=str(tmp_path), store=str(place / "store"), **SMALL | {"threads": 2})
+    assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), list(sys.path)) == before
+    assert torch.equal(torch.get_rng_state(), drawn)
+
+
+def test_a_run_that_another_process_trains_is_left_alone(finished, tmp_path: Path) -> None:
+    run = tmp_path / "bars-1"
+    shutil.copytree(finished[0].run, run)
+    with sole_writer(run), pytest.raises(WhyconvError, match=r"Another process is training in .*bars-1"):
+        workflow.resume(run)
+
+
+def test_an_own_network_that_cannot_be_trained_leaves_no_folder_behind(
+    place: Path, tmp_path: Path, monkeypatch
+) -> None:
+    (tmp_path / "own_for_workflow.py").write_text("from torch import nn\ndef make():\n    return nn.Flatten()\n")
+    monkeypatch.chdir(tmp_path)
+    settings = SMALL | {"network": "own_for_workflow:make"}
+    with pytest.raises(UsageError, match=r"to \(2, 64\); expected logits of shape \(2, 2\)"):
+        workflow.train(str(place / "bars"), out="runs", store=str(place / "store"), **settings)
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
 def test_evaluation_of_the_own_test_part_repeats_the_reported_score(finished) -> None:
     summary, _ = finished
-    assert workflow.evaluate(Path(summary.run)).test.confusion == summary.test.confusion
+    found = workflow.evaluate(Path(summary.run))
+    assert found.test.confusion == summary.test.confusion
+    assert (Path(found.evaluated).name, found.parity, summary.evaluated) == ("bars", None, None)
+
+
+def test_the_report_says_why_each_number_of_the_plan_is_what_it_is(finished) -> None:
+    page = (Path(finished[0].run) / "report.html").read_text()
+    assert "asked for, or what fits into the minutes asked for; the rule gives 60" in page
+    assert "16 up to 1,000 training pictures, 64 up to 10,000, else 128" in page
 
 
 def test_evaluation_of_other_pictures_matches_classes_by_name(finished, tmp_path: Path) -> None:
@@ -118,7 +226,11 @@ def test_evaluation_of_other_pictures_matches_classes_by_name(finished, tmp_path
     assert found.n == 15
     assert found.classes[1].n == 15
     assert found.classes[0].recall is None
-    assert len(found.left_out) == 16
+    keys = [each.note.key if each.note else "" for each in found.left_out]
+    assert sorted(keys) == [""] + ["not_scored_unknown_class"] * 15
+    assert {each.reason for each in found.left_out if each.note} == {
+        "class 'unknown things' is not known to the recognizer"
+    }
     assert any(isinstance(event, Note) and event.key == "evaluate_foreign" for event in events)
 
 

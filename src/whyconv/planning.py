@@ -183,7 +183,7 @@ def _settle(
         usable, seconds = time_left * _SLACK, _epoch_seconds(draft, trial, flip=flip)
         epochs = max(1, int(usable / seconds))
         if usable < seconds:
-            fitting = int((usable - seconds) / trial.seconds_per_step) + per_epoch
+            fitting = math.floor(per_epoch + (usable - seconds) / trial.seconds_per_step)
             steps = min(per_epoch, max(LEAST_STEPS, fitting))
     return draft.model_copy(
         update={

@@ -1,0 +1,143 @@
+"""From what was asked and what a trial showed to the plan: flips, epochs in the minutes, notes."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from test_workflow import write_bars
+from tiny_training import tiny_plan
+from whyconv import planning
+from whyconv.images.prepare import PicturePolicy
+from whyconv.inspection import inspect
+from whyconv.planning import Material, deadline, make_plan
+from whyconv.results import Event, Note, Progress
+from whyconv.settings import TrainSettings
+from whyconv.training.loop import LabelledPixels
+from whyconv.training.pictures import Part, divide, load_parts
+from whyconv.training.probe import MirrorTrial
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    place = tmp_path_factory.mktemp("planning")
+    settings = TrainSettings.of({"pictures": str(write_bars(place / "bars", 120)), "store": str(place / "store")})
+    inspection = inspect(settings.pictures, store=place / "store")
+    division = divide(inspection, settings, seed=0, notify=lambda event: None)
+    policy = PicturePolicy(side=8, channels=1)
+    return Material(division, policy, *load_parts(division, policy, store=place / "store", notify=lambda event: None))
+
+
+def plan_of(material: Material, began: float = math.nan, **words: object):
+    events: list[Event] = []
+    settings = TrainSettings.of({"pictures": "bars", "network": "lesson", "threads": 1, "batch": 8, **words})
+    plan = make_plan(
+        settings, material, began=time.perf_counter() if math.isnan(began) else began, notify=events.append
+    )
+    return plan, events, [event.key for event in events if isinstance(event, Note)]
+
+
+def trial_of(monkeypatch: pytest.MonkeyPatch, seconds_per_step: float, *, mirrored_right: int = 18) -> None:
+    """Puts an answer in the place of the trial: 18 of 18 right, some of them when mirrored."""
+    truth = np.arange(18) % 2
+    mirrored = np.where(np.arange(18) < mirrored_right, truth, 1 - truth)
+    trial = MirrorTrial(truth, truth, mirrored, seconds_per_step, seconds_per_picture=0.0)
+    monkeypatch.setattr(planning, "_try", lambda *_: trial)
+
+
+def test_the_trial_says_that_it_comes_and_how_far_it_is(material: Material) -> None:
+    _, events, keys = plan_of(material)
+    first = next(index for index, event in enumerate(events) if isinstance(event, Progress))
+    assert [event.key for event in events[:first] if isinstance(event, Note)][-1] == "run_trial"
+    steps = [event for event in events if isinstance(event, Progress)]
+    assert {event.stage for event in steps} == {"trial"}
+    assert steps[-1].done == steps[-1].total == next(e for e in events[:first][::-1]).values["steps"]
+    assert keys[-1] in {"run_flips", "run_flips_unlearned", "run_does_not_flip"}
+
+
+@pytest.mark.parametrize(("mirrored_right", "flips", "key"), [(18, True, "run_flips"), (9, False, "run_does_not_flip")])
+def test_the_trial_decides_about_mirroring(material, monkeypatch, mirrored_right: int, flips: bool, key: str) -> None:
+    trial_of(monkeypatch, 0.01, mirrored_right=mirrored_right)
+    plan, _, keys = plan_of(material)
+    assert key in keys
+    assert plan.augment.flip == plan.network.mirror_views == flips
+    plan, _, keys = plan_of(material, flips="on")
+    assert keys == []
+    assert plan.augment.flip
+
+
+def test_too_little_learned_is_told_apart_from_too_much_lost(material, monkeypatch) -> None:
+    half = np.arange(18) % 2
+    trial = MirrorTrial(half, np.zeros(18, np.int64), half, 0.01, 0.0)
+    monkeypatch.setattr(planning, "_try", lambda *_: trial)
+    plan, _, keys = plan_of(material)
+    assert keys == ["run_flips_unlearned"]
+    assert not plan.augment.flip
+
+
+def test_the_class_that_mirroring_would_hurt_is_named_with_its_own_counts(material, monkeypatch) -> None:
+    truth = np.repeat([0, 1], [6, 300])
+    mirrored = truth.copy()
+    mirrored[:5] = 1
+    trial = MirrorTrial(truth, truth, mirrored, 0.01, 0.0)
+    monkeypatch.setattr(planning, "_try", lambda *_: trial)
+    _, events, keys = plan_of(material)
+    assert keys == ["run_flips_class_lost"]
+    assert events[0].values == {"name": "lies", "n": 6, "num_right": 6, "num_right_mirrored": 1}
+
+
+def test_without_validation_pictures_nothing_is_tried_and_nothing_mirrored(material, monkeypatch) -> None:
+    monkeypatch.setattr(planning, "_try", lambda *_: pytest.fail("a trial was made"))
+    data = material.validation.data
+    nothing = Part("validation", [], LabelledPixels(data.pixels[:0], data.labels[:0]))
+    without = Material(material.division, material.policy, material.train, nothing, material.test)
+    plan, _, keys = plan_of(without)
+    assert keys == ["run_flips_unknown"]
+    assert not plan.augment.flip
+
+
+def test_epochs_follow_from_the_minutes_and_the_measured_step(material, monkeypatch) -> None:
+    steps = round(len(material.train) / 8)
+    trial_of(monkeypatch, 1.0)
+    plan, events, keys = plan_of(material, minutes=10)
+    # 600 s less 5 % and 12 s for the ending, of which 93 % are planned.
+    assert plan.training.epochs == int((600 * 0.95 - 12 - 0.1) * 0.93 / steps)
+    assert plan.training.steps == 0
+    assert keys[-1] == "run_budget"
+    assert events[-1].values["epochs"] == plan.training.epochs
+    assert events[-1].values["seconds"] == pytest.approx(steps)
+
+
+def test_epochs_that_were_asked_for_are_those_announced(material, monkeypatch) -> None:
+    trial_of(monkeypatch, 1.0)
+    plan, events, keys = plan_of(material, minutes=1, epochs=50)
+    assert plan.training.epochs == 50
+    assert keys[-1] == "run_budget_asked"
+    assert events[-1].values["epochs"] == 50
+
+
+@pytest.mark.parametrize(("seconds_per_step", "steps"), [(5.0, 8), (1000.0, 5)])
+def test_less_than_an_epoch_is_planned_by_steps_with_a_warning(
+    material, monkeypatch, seconds_per_step: float, steps: int
+) -> None:
+    trial_of(monkeypatch, seconds_per_step)
+    plan, events, keys = plan_of(material, minutes=1)
+    assert (plan.training.epochs, plan.training.steps) == (1, steps)  # 45 s less 7 %: 8 steps of 5 s
+    assert keys[-1] == "run_budget_steps"
+    assert events[-1].level == "warning"
+
+
+def test_the_deadline_leaves_time_for_the_ending() -> None:
+    assert deadline(TrainSettings(pictures="p"), 100.0) == math.inf
+    assert deadline(TrainSettings(pictures="p", minutes=10), 100.0) == 100 + 570 - 12
+
+
+def test_the_plans_digest_is_that_of_its_file(tmp_path: Path) -> None:
+    plan = tiny_plan()
+    (tmp_path / "run.toml").write_text(plan.to_toml())
+    assert type(plan).read(tmp_path / "run.toml").digest == plan.digest
+    assert tiny_plan(learning_rate=0.004).digest != plan.digest
