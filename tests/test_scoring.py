@@ -11,7 +11,7 @@ from PIL import Image
 
 from tiny_training import bars
 from whyconv import workflow
-from whyconv.errors import DataError, ModelFileError, UsageError
+from whyconv.errors import DataError, ModelFileError, PictureError, UsageError
 from whyconv.recognizer import open_recognizer
 from whyconv.results import Event, Note, RunSummary
 from whyconv.training.run_folder import SUMMARY
@@ -131,3 +131,17 @@ def test_a_finished_run_keeps_no_checkpoint_and_is_not_trained_again(summary: Ru
     assert (run / SUMMARY).exists()
     with pytest.raises(UsageError, match="is not the plan that this run was made by"):
         workflow.resume(run)
+
+
+def test_single_arrays_are_read_by_the_range_of_the_training_arrays(tmp_path: Path) -> None:
+    """Whole numbers of 16 bits that stay below 256: one picture alone does not say so, its training did."""
+    data = bars(40)
+    np.savez(tmp_path / "bars.npz", x=data.pixels.astype(np.uint16), y=data.labels)
+    words = {"network": "lesson", "epochs": 1, "flips": "off", "threads": 1, "store": str(tmp_path)}
+    run = workflow.train(str(tmp_path / "bars.npz"), only_model=True, out=str(tmp_path / "runs"), **words).run
+    recognizer = open_recognizer(run)
+    assert recognizer.metadata.array_white == 255
+    expected = recognizer.predict_proba(data.pixels)
+    assert np.array_equal(recognizer.predict_proba(data.pixels.astype(np.uint16)), expected)
+    with pytest.raises(PictureError, match="expected 0 to 255, as in the training pictures"):
+        recognizer.predict_proba(data.pixels.astype(np.uint16) * 257)

@@ -276,3 +276,12 @@ def test_the_courses_own_pair(shared_data):
         assert np.array_equal(pictures.read(258), file["test_set_x"][49])
         assert pictures.labels[209:].tolist() == file["test_set_y"][:].tolist()
     assert pictures.read(0).shape == (64, 64, 3)
+
+
+def test_arrays_of_one_type_are_read_by_one_rule(tmp_path) -> None:
+    """A dark test part of 16-bit pictures is dark, and not a part of 8-bit pictures."""
+    bright, dark = np.full((2, 4, 4), 40_000, np.uint16), np.full((2, 4, 4), 200, np.uint16)
+    np.savez(tmp_path / "p.npz", x_train=bright, y_train=[0, 1], x_test=dark, y_test=[0, 1])
+    pictures = read_pictures(tmp_path / "p.npz")
+    assert {pictures.read(row).dtype for row in range(4)} == {np.dtype(np.uint16)}
+    assert pictures.contents.white == 65535
