@@ -140,6 +140,7 @@ class AugmentPlan(Settings):
         max_aspect: Stretched by up to this factor.
         max_degrees: Turned by up to this angle.
         color: Brightness, contrast and saturation vary by up to this fraction.
+        cutout_fraction: Side of the square that is covered, as a fraction of the picture's; 0: none.
     """
 
     flip: bool
@@ -148,6 +149,7 @@ class AugmentPlan(Settings):
     max_aspect: float = Field(ge=1, le=4)
     max_degrees: float = Field(ge=0, le=180)
     color: float = Field(ge=0, lt=1)
+    cutout_fraction: float = Field(default=0.0, ge=0, le=1)
 
 
 class TrainingPlan(Settings):

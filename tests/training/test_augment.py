@@ -72,3 +72,16 @@ def test_color_changes_brightness_but_leaves_gray_gray() -> None:
     varied = vary(gray, epoch_draws(0, 1, 5), STILL.model_copy(update={"color": 0.3}))
     torch.testing.assert_close(varied[:, 0], varied[:, 2])
     assert not torch.allclose(varied, gray)
+
+
+def test_cutout_covers_one_square_with_the_mean() -> None:
+    x = pictures(60, side=20, channels=1)
+    varied = vary(x, epoch_draws(0, 1, 60), STILL.model_copy(update={"cutout_fraction": 0.4}))
+    covered = (varied - x).abs() > 0.01
+    areas = covered.sum(dim=(1, 2, 3))
+    assert areas.max() <= 9 * 9
+    assert areas.min() >= 3 * 3
+    for picture, changed, source in zip(varied, covered, x, strict=True):
+        rows, columns = changed[0].any(dim=1).nonzero(), changed[0].any(dim=0).nonzero()
+        square = picture[0, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        torch.testing.assert_close(square, source.mean().expand_as(square), rtol=0, atol=0.01)

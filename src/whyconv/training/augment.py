@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from whyconv.settings import AugmentPlan
 
-_NUM_DRAWS = 10
+_NUM_DRAWS = 11
 _ORDER, _VARIATION = 1, 2
 
 
@@ -26,7 +26,7 @@ def epoch_order(seed: int, epoch: int, num_pictures: int) -> NDArray[np.int64]:
 
 
 def epoch_draws(seed: int, epoch: int, num_pictures: int) -> NDArray[np.float32]:
-    """Uniform numbers in [0, 1), shape (num_pictures, 10): row i varies picture i in this epoch."""
+    """Uniform numbers in [0, 1), shape (num_pictures, 11): row i varies picture i in this epoch."""
     return _generator(seed, epoch, _VARIATION).random((num_pictures, _NUM_DRAWS), dtype=np.float32)
 
 
@@ -36,11 +36,11 @@ def epoch_batches(order: NDArray[np.int64], batch: int) -> list[NDArray[np.int64
 
 
 def vary(pixels: Tensor, draws: NDArray[np.float32], plan: AugmentPlan) -> Tensor:
-    """Varies a batch of pictures: crop, stretch, turn, move, mirror; brightness, contrast, saturation.
+    """Varies a batch of pictures: crop, stretch, turn, move, mirror; brightness, contrast, saturation; cutout.
 
     Args:
         pixels: Pictures (n, c, side, side), any scale.
-        draws: Uniform numbers in [0, 1), one row of ten for each picture.
+        draws: Uniform numbers in [0, 1), one row of eleven for each picture.
         plan: How far each variation may go.
 
     Returns:
@@ -49,7 +49,8 @@ def vary(pixels: Tensor, draws: NDArray[np.float32], plan: AugmentPlan) -> Tenso
     matrix = torch.from_numpy(_affine(draws, plan))
     grid = functional.affine_grid(matrix, list(pixels.shape), align_corners=False)
     moved = functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    return _recolor(moved, draws[:, 7:10], plan.color) if plan.color else moved
+    recolored = _recolor(moved, draws[:, 7:10], plan.color) if plan.color else moved
+    return _cut_out(recolored, draws[:, [6, 10]], plan.cutout_fraction) if plan.cutout_fraction else recolored
 
 
 def _affine(draws: NDArray[np.float32], plan: AugmentPlan) -> NDArray[np.float32]:
@@ -77,6 +78,21 @@ def _recolor(pixels: Tensor, draws: NDArray[np.float32], strength: float) -> Ten
     recolored = (pixels - mean) * contrast + mean * brightness
     gray = recolored.mean(dim=1, keepdim=True)
     return (recolored - gray) * saturation + gray
+
+
+def _cut_out(pixels: Tensor, draws: NDArray[np.float32], fraction: float) -> Tensor:
+    """Covers a square around a random place with the picture's mean; part of it may lie outside.
+
+    References:
+        DeVries, Taylor, *Improved regularization of convolutional neural networks with cutout* (2017),
+        arXiv 1708.04552.
+    """
+    side = pixels.shape[-1]
+    places = torch.arange(side, dtype=torch.float32)
+    centers = torch.from_numpy(draws) * side
+    near = (places - centers[:, :, None]).abs() <= fraction * side / 2
+    covered = near[:, 0, None, :, None] & near[:, 1, None, None, :]
+    return torch.where(covered, pixels.mean(dim=(1, 2, 3), keepdim=True), pixels)
 
 
 def _generator(seed: int, epoch: int, purpose: int) -> np.random.Generator:

@@ -83,9 +83,10 @@ def train_network(  # noqa: PLR0913
 ) -> Outcome:
     """Lowers the mean cross-entropy over the training pictures; leaves the best epoch's weights in ``network``.
 
-    Best is the lowest cross-entropy on validation, with the label smoothing of the training. With ``folder``, J
-    and a record per epoch go to ``metrics.jsonl``, and ``checkpoints/last.safetensors`` holds all that is needed
-    to go on; where it exists already, the training goes on from it, bit for bit.
+    Best is the lowest cross-entropy on validation in the second half of the planned epochs, with the label
+    smoothing of the training. With ``folder``, J and a record per epoch go to ``metrics.jsonl``, and
+    ``checkpoints/last.safetensors`` holds all that is needed to go on; where it exists already, the training goes
+    on from it, bit for bit.
 
     Args:
         network: Maps (n, c, side, side) to logits (n, classes); changed in place.
@@ -234,10 +235,10 @@ class _Session:
         self.epoch = epoch
         # While the learning rate is high, a small validation part may favor an epoch by luck: in the first half
         # of the plan the newest weights are the ones kept.
-        is_early = loss is None or epoch <= self.plan.training.epochs // 2
-        is_best = is_early or loss < self.best_loss
+        is_early = epoch <= self.plan.training.epochs // 2
+        is_best = loss is None or is_early or loss < self.best_loss
         if is_best:
-            self.best_epoch, self.best_loss = epoch, math.inf if is_early else loss
+            self.best_epoch, self.best_loss = epoch, math.inf if loss is None or is_early else loss
             self.best_weights = _copied(self.averaged)
         self.seconds = time.perf_counter() - began
         record = EpochRecord(
