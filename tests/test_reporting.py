@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,8 @@ from whyconv.report.page import plan_rows as shown_rows
 from whyconv.report.page import speaker
 from whyconv.reporting import plan_reasons, plan_rows
 from whyconv.settings import Plan, TrainSettings
-from whyconv.training.recipe import Facts, training_plan
+from whyconv.texts import say
+from whyconv.training.recipe import MOST_EPOCHS, Facts, batch_for, training_plan
 
 
 def material(counts: tuple[int, int] = (40, 40), side: int = 8) -> Any:
@@ -58,11 +60,23 @@ def test_what_was_asked_for_is_called_so_beside_what_the_rule_gives() -> None:
     asked = {"epochs": 3, "batch": 20, "learning_rate": 0.5, "optimizer": "gd", "network": "lesson"}
     rates = training_plan(TrainSettings(pictures="x", optimizer="gd", batch=20), Facts((40, 40), 8, 1)).learning_rate
     assert asked_for(ruled(**asked)) == {
-        "network": "plain", "optimizer": "adam", "epochs": 60, "batch": 16, "learning_rate": f"{rates:.4g}",
+        "network": "plain", "optimizer": "adam", "epochs": MOST_EPOCHS, "batch": 16, "learning_rate": f"{rates:.4g}",
     }  # fmt: skip
     assert asked_for(ruled(optimizer="momentum")) == {"optimizer": "adamw"}
     assert asked_for(ruled(), side=30) == {"side": 30}
     assert asked_for(ruled((60, 20), balance="none"), counts=(60, 20)).keys() == {"balance"}
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_the_numbers_in_the_sentences_are_those_of_the_rules(language: str) -> None:
+    rates = dict(re.findall(r"(gd|momentum|rmsprop|adamw|adam) ([\d.]*\d)", say("plan_rule_learning_rate", language)))
+    facts = Facts((40, 40), 8, 1)
+    wanted = {name: training_plan(TrainSettings(pictures="x", optimizer=name), facts).learning_rate for name in rates}
+    assert {name: float(rate) for name, rate in rates.items()} == pytest.approx(wanted)
+    assert len(rates) == 5
+    numbers = [int(word.replace(",", "")) for word in re.findall(r"[\d,]*\d", say("plan_rule_batch", language))]
+    assert sorted(numbers) == sorted([1000, 10_000, batch_for(1000), batch_for(10_000), batch_for(10_001)])
+    assert batch_for(1001) == batch_for(10_000)
 
 
 def test_pictures_that_are_not_varied_are_said_not_to_be() -> None:
