@@ -18,7 +18,7 @@ from whyconv.settings import AugmentPlan, Plan, TrainSettings
 from whyconv.training.history import read_history
 from whyconv.training.optimizers import FORMULAS
 from whyconv.training.pictures import Part, side_for
-from whyconv.training.recipe import Facts, training_plan
+from whyconv.training.recipe import LEAST_EPOCHS, MOST_EPOCHS, PICTURES_SEEN, Facts, training_plan
 from whyconv.training.run_folder import METRICS
 
 _NUM_SEEN = 24
@@ -126,7 +126,8 @@ def _augmentation(augment: AugmentPlan) -> Note:
     is_whole = augment.min_area == augment.max_aspect == 1
     if is_still and is_whole:
         return Note(key="plan_augmentation_none")
-    return Note(key="plan_augmentation", values=augment.model_dump())
+    values = augment.model_dump()
+    return Note(key="plan_augmentation_cutout" if values.get("cutout_fraction") else "plan_augmentation", values=values)
 
 
 def plan_reasons(plan: Plan, material: Material) -> dict[str, Note]:
@@ -157,6 +158,9 @@ def plan_reasons(plan: Plan, material: Material) -> dict[str, Note]:
         else Note(key=_ASKED.get(name, "plan_asked"), values={"rule": given})
         for name, (planned, given) in pairs.items()
     }
+    if rules["epochs"].key == "plan_rule_epochs":
+        seen = {"total": PICTURES_SEEN, "least": LEAST_EPOCHS, "most": MOST_EPOCHS}
+        rules["epochs"] = Note(key="plan_rule_epochs", values=seen)
     return rules | {name: Note(key=f"plan_rule_{name}") for name in _STATED}
 
 
