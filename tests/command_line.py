@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -42,3 +44,22 @@ def run_whyconv(
         encoding="utf-8",
         timeout=timeout,
     )
+
+
+class Outcome(NamedTuple):
+    """Exit code, what went to stdout, what went to stderr."""
+
+    code: int
+    data: str
+    text: str
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def shell(*words: object, **changes: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in ("LC_ALL", "LANG")} | changes
+    command = [sys.executable, "-m", "whyconv", *map(str, words)]
+    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=60)

@@ -9,22 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tiny_training import bars
+from tiny_training import bars, write_bars
 from whyconv import workflow
 from whyconv.errors import DataError, ModelFileError, PictureError, UsageError
 from whyconv.recognizer import open_recognizer
 from whyconv.results import Event, Note, RunSummary
 from whyconv.training.run_folder import SUMMARY
 from whyconv.training.seen import SEEN
-
-
-def write_bars(folder: Path, n: int, seed: int) -> Path:
-    data = bars(n, seed)
-    for index, (pixels, label) in enumerate(zip(data.pixels, data.labels, strict=True)):
-        path = folder / ("stands" if label else "lies") / f"{index:03}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels[:, :, 0]).save(path)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from sklearn import metrics
 
-from tiny_training import bars
+from tiny_training import bars, write_bars
 from whyconv import workflow
 from whyconv.errors import DataError, ModelFileError, SettingsError, StoppedError, UsageError, WhyconvError
 from whyconv.recognizer import open_recognizer
@@ -35,15 +34,6 @@ FILES = {
     *("summary.json", "digests.txt"),
 }
 SMALL = {"network": "lesson", "epochs": 3, "flips": "off", "threads": 1}
-
-
-def write_bars(folder: Path, n: int = 80, seed: int = 0, side: int = 8) -> Path:
-    data = bars(n, seed, side)
-    for index, (pixels, label) in enumerate(zip(data.pixels, data.labels, strict=True)):
-        path = folder / ("stands" if label else "lies") / f"{index:03}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels[:, :, 0]).save(path)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ BIASES = np.array([0.1, 0.0, -0.1], np.float32)
 TEMPERATURE = 1.5
 SIDE = 8
 
+COLORS = {"red": (250, 5, 5), "green": (5, 250, 5), "blue": (5, 5, 250)}
+
 
 def expected_probabilities(pixels: np.ndarray) -> np.ndarray:
     """The same answers in float64, without the file."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from whyconv.settings import AugmentPlan, NetworkPlan, PicturesPlan, Plan, TrainingPlan
 from whyconv.training.loop import LabelledPixels
@@ -19,6 +21,16 @@ def bars(n: int, seed: int = 0, side: int = 8, channels: int = 1) -> LabelledPix
         place, light = generator.integers(1, side - 1), generator.integers(140, 255)
         picture[(slice(None), place) if label else (place, slice(None))] = light
     return LabelledPixels(pixels, labels)
+
+
+def write_bars(folder: Path, n: int = 80, seed: int = 0, side: int = 8) -> Path:
+    """Writes ``bars`` as PNG files into a folder for each class, and returns the folder above them."""
+    data = bars(n, seed, side)
+    for index, (pixels, label) in enumerate(zip(data.pixels, data.labels, strict=True)):
+        path = folder / ("stands" if label else "lies") / f"{index:03}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[:, :, 0]).save(path)
+    return folder
 
 
 def tiny_plan(

@@ -2,91 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from command_line import Demo
-from tiny_model import write_model
+from command_line import Outcome, shell
+from tiny_model import COLORS
 from whyconv.cli import main
-
-COLORS = {"red": (250, 5, 5), "green": (5, 250, 5), "blue": (5, 5, 250)}
-
-
-class Outcome(NamedTuple):
-    code: int
-    data: str
-    text: str
-
-
-@pytest.fixture
-def run(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[Callable[..., Outcome]]:
-    """Runs the command line inside this process, in English unless asked otherwise, with a cache of its own."""
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG", "CI", "NO_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    before = signal.getsignal(signal.SIGTERM)
-
-    def call(*words: object) -> Outcome:
-        with pytest.raises(SystemExit) as end:
-            main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return Outcome(end.value.code or 0, captured.out, captured.err)
-
-    yield call
-    signal.signal(signal.SIGTERM, before)
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    write_model(tmp_path / "runs" / "colors-1" / "model.onnx")
-    return tmp_path / "runs" / "colors-1"
-
-
-@pytest.fixture
-def inbox(tmp_path: Path) -> Path:
-    folder = tmp_path / "inbox"
-    folder.mkdir()
-    for name, color in COLORS.items():
-        Image.new("RGB", (20, 10), color).save(folder / f"{name}.png")
-    return folder
-
-
-@pytest.fixture
-def pets(tmp_path: Path) -> Path:
-    random = np.random.default_rng(3)
-    for label in ("cat", "dog"):
-        (tmp_path / "pets" / label).mkdir(parents=True)
-        for index in range(6):
-            pixels = random.integers(0, 256, (40, 50, 3), np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "pets" / label / f"{index}.png")
-    return tmp_path / "pets"
-
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def shell(*words: object, **changes: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in ("LC_ALL", "LANG")} | changes
-    command = [sys.executable, "-m", "whyconv", *map(str, words)]
-    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=60)
-
 
 # --- the program itself
 
@@ -280,7 +211,7 @@ def test_doctor_knows_the_extras_of_the_package() -> None:
 
     from whyconv import doctor
 
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     names = {
         extra: sorted(re.match(r"[\w-]+", requirement)[0] for requirement in requirements)
         for extra, requirements in project["optional-dependencies"].items()
@@ -335,164 +266,3 @@ def test_pictures_that_cannot_be_used_are_exit_code_3(run: Callable[..., Outcome
     assert outcome.code == 3
     assert "one class" in outcome.text.splitlines()[-1]
     assert "next:" not in outcome.text
-
-
-# --- predict
-
-
-def test_predict_prints_a_line_a_picture(run: Callable[..., Outcome], model: Path, inbox: Path) -> None:
-    outcome = run("predict", model, inbox, "--top", 2)
-    assert (outcome.code, outcome.text) == (0, "")
-    lines = outcome.data.splitlines()
-    assert [line.split()[0] for line in lines] == [str(inbox / f"{name}.png") for name in sorted(COLORS)]
-    assert [line.split()[1] for line in lines] == sorted(COLORS)
-    assert all(re.fullmatch(r".+   \w+ 0\.\d\d   \w+ 0\.\d\d", line) for line in lines)
-
-
-def test_predict_in_json_lines(run: Callable[..., Outcome], model: Path, inbox: Path) -> None:
-    rows = [json.loads(line) for line in run("predict", model, inbox, "--json").data.splitlines()]
-    assert [row["label"] for row in rows] == sorted(COLORS)
-    assert all(row["error"] is None and 0 < row["margin"] < 1 for row in rows)
-    assert list(rows[0]) == [
-        "path", "label", "probability", "label_2", "probability_2", "label_3", "probability_3", "margin", "error",
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
-def test_predict_to_a_table(ending: str, run: Callable[..., Outcome], model: Path, inbox: Path, tmp_path: Path) -> None:
-    table = tmp_path / f"answers.{ending}"
-    outcome = run("predict", model, inbox, "--to", table, "--top", 1)
-    assert (outcome.code, outcome.data) == (0, "")
-    assert outcome.text == f"3 pictures -> {table}\n"
-    if ending == "csv":
-        rows = read_csv(table)
-    elif ending == "jsonl":
-        rows = [json.loads(line) for line in table.read_text().splitlines()]
-    else:
-        rows = pytest.importorskip("pyarrow.parquet").read_table(table).to_pylist()
-    assert [row["label"] for row in rows] == sorted(COLORS)
-    assert list(rows[0]) == ["path", "label", "probability", "margin", "error"]
-    assert all(0 < float(row["margin"]) < 1 for row in rows)
-
-
-def test_a_bad_file_is_a_row_and_exit_code_3(
-    run: Callable[..., Outcome], model: Path, inbox: Path, tmp_path: Path
-) -> None:
-    (inbox / "cut\x1b[31m.jpg").write_bytes(b"\xff\xd8\xff")
-    outcome = run("predict", model, inbox)
-    assert outcome.code == 3
-    assert len(outcome.data.splitlines()) == 4
-    assert "cut\\x1b[31m.jpg   error: " in outcome.data
-    assert "\x1b" not in outcome.data
-    assert outcome.text == "1 of 4 files could not be read\n"
-    assert run("predict", model, inbox, "--to", tmp_path / "a.csv").code == 3
-    rows = read_csv(tmp_path / "a.csv")
-    assert [bool(row["error"]) for row in rows].count(True) == 1
-
-
-def test_a_path_that_is_not_there_is_named(run: Callable[..., Outcome], model: Path, inbox: Path) -> None:
-    outcome = run("predict", model, inbox.parent / "inbux")
-    assert outcome.code == 3
-    assert "Did you mean 'inbox'?" in outcome.text
-
-
-def test_no_pictures_at_all_is_said(run: Callable[..., Outcome], model: Path, tmp_path: Path) -> None:
-    (tmp_path / "nothing").mkdir()
-    assert run("predict", model, tmp_path / "nothing").text.startswith("no pictures found in ")
-
-
-def test_names_that_are_no_utf8_are_printed_and_written(model: Path, inbox: Path, tmp_path: Path) -> None:
-    try:
-        (inbox / "red.png").rename(inbox / os.fsdecode(b"\xff.png"))
-    except OSError:
-        pytest.skip("this file system takes only UTF-8")
-    shown = shell("predict", model, inbox)
-    assert (shown.returncode, shown.stderr) == (0, "")
-    assert "\\xff.png   red 0." in shown.stdout
-    assert shell("predict", model, inbox, "--to", tmp_path / "a.parquet").returncode == 0
-
-
-# --- train and evaluate: what does not depend on a training
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (["train"], "Expected one of"),
-        (["train", "pets", "--resume", "runs/pets-1"], "Expected one of"),
-        (["train", "--config", "run.toml", "--seed", "3", "--batch", "8"], "--batch, --seed cannot be changed"),
-        (["train", "--resume", "runs/pets-1", "--strict"], "--strict cannot be changed with --resume"),
-    ],
-)
-def test_words_that_contradict_each_other_are_wrong_use(
-    words: list[str], told: str, run: Callable[..., Outcome]
-) -> None:
-    outcome = run(*words)
-    assert outcome.code == 2
-    assert told in outcome.text
-
-
-_WITHOUT_TORCH = """
-import sys
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "torch":
-            raise ModuleNotFoundError(name, name="torch")
-sys.meta_path.insert(0, Refuse())
-from whyconv.cli import main
-main(sys.argv[1:])
-"""
-
-
-@pytest.mark.parametrize("words", [["train", "pets"], ["evaluate", "run"], ["train", "--resume", "run"]])
-def test_without_torch_the_line_that_installs_it_is_told(words: list[str]) -> None:
-    done = subprocess.run([sys.executable, "-c", _WITHOUT_TORCH, *words], check=False, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "pip install 'whyconv[train]'" in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
-# --- train and evaluate: what a run says
-
-
-def test_the_first_and_the_last_line_say_where_results_are_written(demo_run: Demo) -> None:
-    lines = demo_run.output.splitlines()
-    assert lines[:2] == ["made 1,797 handwritten digits in 10 classes -> demo-digits/", "  -> runs/demo-digits-1/"]
-    assert lines[-1] == "results in runs/demo-digits-1   report: runs/demo-digits-1/report.html"
-    assert (demo_run.run / "report.html").is_file()
-
-
-def test_one_plain_line_an_epoch_where_there_is_no_terminal(demo_run: Demo) -> None:
-    told = [line for line in demo_run.output.splitlines() if line.startswith("epoch ")]
-    recorded = (demo_run.run / "metrics.jsonl").read_text().count('"num_epochs"')
-    assert len(told) == recorded > 0
-    assert all(
-        re.fullmatch(r"epoch +\d+/\d+  J \d+\.\d{3}  train [\d.]+ %  .*\[\d+:\d\d\](  best)?", line) for line in told
-    )
-    assert "\x1b" not in demo_run.output
-
-
-def test_evaluate_prints_one_json_object_of_fractions(demo_run: Demo, run: Callable[..., Outcome]) -> None:
-    outcome = run("evaluate", demo_run.run, demo_run.pictures / "test", "--json")
-    assert outcome.code == 0, outcome.text
-    scored = json.loads(outcome.data)["test"]
-    assert scored["n"] == 540
-    assert 0.9 < scored["low"] <= scored["accuracy"] <= scored["high"] <= 1
-    assert 0.9 < scored["balanced_accuracy"] <= 1
-
-
-def test_what_evaluate_counts_is_what_predict_answers(demo_run: Demo, run: Callable[..., Outcome]) -> None:
-    scored = json.loads(run("evaluate", demo_run.run, demo_run.pictures / "test", "--json").data)["test"]
-    rows = [
-        json.loads(line)
-        for line in run("predict", demo_run.run, demo_run.pictures / "test", "--json").data.splitlines()
-    ]
-    right = sum(row["label"] == Path(row["path"]).parent.name for row in rows)
-    assert right / len(rows) == pytest.approx(scored["accuracy"])
-
-
-def test_mistaken_settings_are_named_all_at_once(run: Callable[..., Outcome], pets: Path) -> None:
-    outcome = run("train", pets, "--optimizer", "adamm", "--batch", 1)
-    assert outcome.code == 2
-    assert "optimizer = 'adamm'" in outcome.text
-    assert "batch = 1" in outcome.text
