@@ -47,14 +47,27 @@ def test_scores_equal_scikit_learns() -> None:
 def test_temperature_is_the_one_of_least_cross_entropy() -> None:
     logits, labels = answers(scale=4.0)
     grid = np.exp(np.linspace(np.log(0.05), np.log(20), 4001))
-    costs = [metrics.log_loss(labels, softmax(logits / t), labels=range(4)) for t in grid[::20]]
-    assert fit_temperature(logits, labels) == pytest.approx(grid[::20][int(np.argmin(costs))], rel=0.02)
+    # The truth counts 401/402, each of the three other classes a third of the rest.
+    true_and_others = [
+        (
+            metrics.log_loss(labels, p, labels=range(4)),
+            sum(metrics.log_loss((labels + k) % 4, p, labels=range(4)) for k in (1, 2, 3)),
+        )
+        for p in (softmax(logits / t) for t in grid[::20])
+    ]
+    costs = [401 / 402 * true + others / 3 / 402 for true, others in true_and_others]
+    assert fit_temperature(logits, labels) == pytest.approx(grid[::20][int(np.argmin(costs))], rel=0.01)
     assert fit_temperature(logits, labels) > 1.5
 
 
-def test_where_all_is_right_nothing_is_sharpened() -> None:
-    logits = np.eye(4, dtype=np.float32)[[0, 1, 2, 3]]
-    assert fit_temperature(logits, np.arange(4, dtype=np.int32)) == 1.0
+def test_where_all_is_right_the_answers_are_as_sure_as_their_number_allows() -> None:
+    # Logits 1, 0, 0, 0: the truth is to have 5/6 with four pictures, so e^(1/T) / (e^(1/T) + 3) = 5/6, T = 1 / ln 15.
+    logits = np.eye(4, dtype=np.float32)
+    labels = np.arange(4, dtype=np.int32)
+    assert fit_temperature(logits, labels) == pytest.approx(1 / np.log(15), rel=1e-3)
+    timid = np.tile(logits * 2, (50, 1))
+    sure = softmax(timid / fit_temperature(timid, np.tile(labels, 50))).max(axis=1)
+    assert sure == pytest.approx(201 / 202, abs=1e-4)
 
 
 def test_calibration_error_by_hand() -> None:

@@ -92,32 +92,35 @@ def calibration_error(probabilities: NDArray[np.float32], labels: NDArray[np.int
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> float:
     """The temperature in [0.05, 20] by which logits are divided to make the mean cross-entropy least.
 
+    As n pictures cannot show that an answer is never wrong, the truth counts (n + 1) / (n + 2), and the other classes
+    share the rest: where all answers are right, the least is still inside.
+
     Args:
-        logits: Shape (n, classes), of pictures the network was not trained on.
+        logits: Shape (n, classes), of pictures the network was not trained on, n >= 1.
         labels: Shape (n,).
 
     References:
-        Guo and others (2017), section 4.2.
+        Guo and others (2017), section 4.2. Platt, *Probabilistic outputs for support vector machines* (1999),
+        section 2.2, for the targets.
     """
     from scipy.optimize import minimize_scalar
 
+    count, num_classes = logits.shape
+    targets = np.full(logits.shape, 1 / (count + 2) / (num_classes - 1))
+    targets[np.arange(count), labels] = (count + 1) / (count + 2)
+
     def cost(log_temperature: float) -> float:
-        chosen = softmax(logits / np.exp(log_temperature))[np.arange(len(labels)), labels]
-        return float(-np.log(np.maximum(chosen, _TINY)).mean())
+        probabilities = softmax(logits / np.exp(log_temperature))
+        return float(-(targets * np.log(np.maximum(probabilities, _TINY))).sum(axis=1).mean())
 
     found = minimize_scalar(cost, bounds=(np.log(0.05), np.log(20)), method="bounded", options={"xatol": 1e-4})
-    # Where everything is answered rightly the cost has no least value inside; then nothing is changed.
-    return float(np.exp(found.x)) if cost(found.x) < cost(0.0) and not _all_right(logits, labels) else 1.0
+    return float(np.exp(found.x))
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """Probabilities (n, classes) in [0, 1] from logits (n, classes)."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
-
-
-def _all_right(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> bool:
-    return bool((logits.argmax(axis=1) == labels).all())
 
 
 def _class_score(confusion: NDArray[np.int64], index: int, name: str) -> ClassScore:
