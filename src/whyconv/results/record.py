@@ -1,0 +1,108 @@
+"""The record every result is made of, the estimate with its interval, and the events of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Record(BaseModel):
+    """A frozen record; printing it prints a table of its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __repr__(self) -> str:
+        rows = [(name, getattr(self, name)) for name in type(self).model_fields]
+        width = max((len(name) for name, _ in rows), default=0)
+        return "\n".join(f"{name:<{width}}  {_cell(value)}" for name, value in rows)
+
+    __str__ = __repr__
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, Record):
+        return " ".join(str(value).split("\n")) if isinstance(value, Estimate) else repr(value).replace("\n", "; ")
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple) and len(value) > 6:
+        return f"{len(value)} entries"
+    return str(value)
+
+
+class Estimate(Record):
+    """A measured fraction or mean with its 95 % interval.
+
+    Attributes:
+        value: The point estimate.
+        low: Lower end of the 95 % interval.
+        high: Upper end of the 95 % interval.
+        n: Number of units the interval is over.
+        over: What those units are: "pictures", "seeds" or "draws".
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    over: Literal["pictures", "seeds", "draws"] = "pictures"
+
+    def __repr__(self) -> str:
+        return f"{100 * self.value:.1f} % ({100 * self.low:.1f}-{100 * self.high:.1f}, n={self.n} {self.over})"
+
+    __str__ = __repr__
+
+
+class Note(Record):
+    """A sentence for people: ``texts.say(note.key, language, **note.values)``."""
+
+    key: str
+    values: dict[str, Any] = Field(default_factory=dict)
+    level: Literal["info", "warning"] = "info"
+
+
+class Progress(Record):
+    """How far a stage has come; ``total`` is 0 where it is not known."""
+
+    stage: str
+    done: int
+    total: int
+
+
+class EpochRecord(Record):
+    """One epoch of training.
+
+    Attributes:
+        epoch: Counted from 1.
+        num_epochs: As planned.
+        step: Optimizer steps so far.
+        loss: Mean over the epoch's steps of the J that training brings down, in nats: augmented pictures, weighed
+            by class, with label smoothing.
+        train_accuracy: Fraction right on the epoch's (augmented) training pictures.
+        validation_loss: Mean cross-entropy of the averaged weights on the validation part as it is, every picture
+            counting the same, with the label smoothing of the training, in nats; None without one.
+        validation_accuracy: Fraction right on the validation part; None without one.
+        learning_rate: At the last step.
+        seconds: Since training began.
+        is_best: Whether this epoch's weights are the ones kept so far.
+    """
+
+    epoch: int
+    num_epochs: int
+    step: int
+    loss: float
+    train_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    learning_rate: float
+    seconds: float
+    is_best: bool
+
+
+Event = Note | Progress | EpochRecord
+Notify = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """Default listener: does nothing."""

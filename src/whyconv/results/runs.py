@@ -1,0 +1,171 @@
+"""What a training, a scoring and a prediction amount to."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from whyconv.results.data import Unreadable
+from whyconv.results.record import Estimate, Record
+
+SURE = 0.9  # from this probability on, an answer is called sure
+
+
+class ClassScore(Record):
+    """How one class fares: recall (its own pictures found) and precision (its answers right).
+
+    ``precision`` is None where the class was never answered, ``recall`` where it has no pictures.
+    """
+
+    name: str
+    n: int
+    recall: Estimate | None
+    precision: Estimate | None
+
+
+class Confusion(Record):
+    """``count`` pictures of class ``truth`` were answered as ``answer``."""
+
+    truth: str
+    answer: str
+    count: int
+
+
+class WrongAnswer(Record):
+    """A picture answered wrongly, and the probability of ``answer``."""
+
+    name: str
+    truth: str
+    answer: str
+    probability: float
+
+
+class Calibration(Record):
+    """How far stated probabilities can be believed.
+
+    Attributes:
+        temperature: What the logits are divided by, > 0; fitted on validation.
+        error_before: Expected calibration error on the evaluated pictures without it, in [0, 1], lower is better.
+        error_after: The same with it.
+        n_fit: Validation pictures it was fitted on.
+    """
+
+    temperature: float
+    error_before: Estimate
+    error_after: Estimate
+    n_fit: int
+
+
+class Evaluation(Record):
+    """A recognizer's answers on labelled pictures, scored.
+
+    Attributes:
+        part: "validation", "test", or "pictures" for others than the run's own.
+        n: Pictures that were scored.
+        accuracy: Fraction answered rightly.
+        balanced_accuracy: Mean over the classes of the fraction found.
+        largest_class: The one with most pictures.
+        largest_class_fraction: Its share: what always answering it would score.
+        loss: Mean cross-entropy in nats, after the temperature, without label smoothing and class weights.
+        classes: Each class' own score.
+        confusion: Counts (classes, classes): row is the truth, column the answer.
+        most_confused: Pairs, most first.
+        num_sure_and_wrong: Wrong answers given with a probability of at least ``SURE``.
+        surest_wrong: At most 12 wrong answers, surest first, whether sure or not.
+        calibration: None where no temperature was fitted.
+        left_out: Pictures that were not scored.
+    """
+
+    part: str
+    n: int
+    accuracy: Estimate
+    balanced_accuracy: Estimate
+    largest_class: str
+    largest_class_fraction: float
+    loss: float
+    classes: list[ClassScore]
+    confusion: list[list[int]]
+    most_confused: list[Confusion]
+    num_sure_and_wrong: int
+    surest_wrong: list[WrongAnswer]
+    calibration: Calibration | None
+    left_out: list[Unreadable] = Field(default_factory=list)
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names in the order of the rows and columns of ``confusion`` (rows are the truth)."""
+        return [score.name for score in self.classes]
+
+    @property
+    def num_wrong(self) -> int:
+        """How many pictures were answered wrongly."""
+        return self.n - sum(row[index] for index, row in enumerate(self.confusion))
+
+
+class Parity(Record):
+    """The same pictures answered by torch and by the exported file.
+
+    Attributes:
+        n: Pictures compared.
+        num_same_answer: How many have the same first answer.
+        largest_difference: Largest absolute difference of a probability.
+        tolerance: What is allowed.
+    """
+
+    n: int
+    num_same_answer: int
+    largest_difference: float
+    tolerance: float
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether every answer agrees and no probability differs by more than the tolerance."""
+        return self.num_same_answer == self.n and self.largest_difference <= self.tolerance
+
+
+class RankedLabel(Record):
+    """A class name and its probability in [0, 1]."""
+
+    label: str
+    probability: float
+
+    def __repr__(self) -> str:
+        return f"{self.label} {self.probability:.2f}"
+
+    __str__ = __repr__
+
+
+class Prediction(Record):
+    """The answer for one picture; ``error`` says why there is none, and ``labels`` is then empty."""
+
+    name: str
+    labels: list[RankedLabel]
+    error: str | None = None
+
+    def __repr__(self) -> str:
+        answers = [f"error: {self.error}"] if self.error is not None else map(str, self.labels)
+        return "   ".join([self.name, *answers])
+
+    __str__ = __repr__
+
+
+class RunSummary(Record):
+    """What a finished run amounts to: what ``train --json`` and ``evaluate --json`` print.
+
+    After ``evaluate``, ``test`` is the score of the pictures in ``evaluated``, and nothing was compared with torch.
+    """
+
+    run: str
+    network: str
+    num_parameters: int
+    best_epoch: int
+    num_epochs: int
+    num_steps: int = 0
+    plan_digest: str = ""
+    seconds: float
+    stopped: Literal["", "planned", "no_gain", "clock"]
+    validation: Evaluation | None
+    test: Evaluation | None
+    parity: Parity | None
+    evaluated: str | None = None

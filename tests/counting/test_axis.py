@@ -1,0 +1,68 @@
+"""Counts along one axis against sliding the kernel by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whyconv.counting import Axis
+from whyconv.errors import UsageError
+
+NUMPY_MODE = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+
+
+@st.composite
+def axes(draw: st.DrawFn) -> Axis:
+    mode = draw(st.sampled_from(["zeros", "reflect", "replicate", "circular"]))
+    length, kernel = draw(st.integers(1, 12)), draw(st.integers(1, 6))
+    most = {"reflect": length - 1, "circular": length}.get(mode, 8)
+    padding = (draw(st.integers(0, most)), draw(st.integers(0, most)))
+    dilation = draw(st.integers(1, 4))
+    fits = length + sum(padding) >= dilation * (kernel - 1) + 1
+    return Axis(length, kernel if fits else 1, draw(st.integers(1, 5)), padding, dilation, mode)
+
+
+def slide(axis: Axis) -> list[list[int]]:
+    """The input under each tap of each output, by walking over a padded axis; -1 in zero padding."""
+    inside = np.arange(axis.length)
+    if axis.mode == "zeros":
+        padded = np.pad(inside, axis.padding, constant_values=-1)
+    else:
+        padded = np.pad(inside, axis.padding, mode=NUMPY_MODE[axis.mode])
+    rows, start = [], 0
+    while start + axis.dilation * (axis.kernel - 1) < len(padded):
+        rows.append([int(padded[start + tap * axis.dilation]) for tap in range(axis.kernel)])
+        start += axis.stride
+    return rows
+
+
+@given(axes())
+def test_every_count_is_that_of_sliding_by_hand(axis: Axis) -> None:
+    rows = slide(axis)
+    assert axis.output_length == len(rows)
+    assert axis.sources().tolist() == rows
+    assert axis.tap_counts == [sum(row[tap] >= 0 for row in rows) for tap in range(axis.kernel)]
+    assert axis.num_connections == sum(len(set(row) - {-1}) for row in rows)
+
+
+def test_a_long_axis_is_counted_at_once() -> None:
+    axis = Axis(10**15, 10**3, padding=(7, 7))
+    assert axis.num_connections == 10**3 * axis.output_length - 7 * 8
+
+
+@pytest.mark.parametrize(
+    ("axis", "words"),
+    [
+        ({"length": 4, "kernel": 5}, "reaches over 5 places, and there are only 4"),
+        ({"length": 4, "kernel": 0}, "kernel 0"),
+        ({"length": 4, "kernel": 2, "stride": 0}, "stride 0"),
+        ({"length": 4, "kernel": 2, "padding": (0, -1)}, "padding -1"),
+        ({"length": 4, "kernel": 2, "padding": (4, 0), "mode": "reflect"}, "at most 3 of 4"),
+        ({"length": 4, "kernel": 2, "padding": (0, 5), "mode": "circular"}, "at most 4 of 4"),
+    ],
+)
+def test_what_cannot_slide_is_refused(axis: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Axis(**axis)  # type: ignore[arg-type]
