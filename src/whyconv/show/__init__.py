@@ -1,0 +1,28 @@
+"""Records -> lines of text for a terminal, at most 80 columns where the names in them allow it.
+
+Nothing is printed here: every function returns lines. Names of files and classes come from anywhere, so
+every one goes through ``printable``.
+"""
+
+from whyconv.show.data import check_lines
+from whyconv.show.runs import epoch_line, evaluation_lines, prediction_line, run_lines, run_values, scored_lines
+from whyconv.show.text import PART_NAMES, WIDTH, clock, interval, note_lines, printable, sentence, table, wrap
+
+__all__ = [
+    "PART_NAMES",
+    "WIDTH",
+    "check_lines",
+    "clock",
+    "epoch_line",
+    "evaluation_lines",
+    "interval",
+    "note_lines",
+    "prediction_line",
+    "printable",
+    "run_lines",
+    "run_values",
+    "scored_lines",
+    "sentence",
+    "table",
+    "wrap",
+]

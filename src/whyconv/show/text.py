@@ -1,0 +1,92 @@
+"""Text that is safe and fits a terminal: names spelled out, columns aligned, lines wrapped at 80."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from rich.cells import cell_len
+
+from whyconv.results import Estimate, Note
+from whyconv.texts import say
+
+WIDTH = 80
+PART_NAMES = ("train", "validation", "test")
+_JOINERS = "\u200c\u200d"  # of Persian and of emoji: harmless, and names look broken without them
+
+
+def printable(text: str) -> str:
+    r"""Returns ``text`` with everything that could steer a terminal spelled out, such as ``\x1b``.
+
+    Control characters, separators of lines, marks that turn the direction of writing, and bytes of a file
+    name that are no UTF-8.
+    """
+    if text.isprintable():
+        return text
+    return "".join(_spell(letter) if _steers(letter) else letter for letter in text)
+
+
+def note_lines(note: Note, language: str) -> list[str]:
+    """Returns a note as wrapped lines, warnings with a ``!`` in front."""
+    return wrap(sentence(note, language), "! " if note.level == "warning" else "  ")
+
+
+def sentence(note: Note, language: str) -> str:
+    """Returns what a note says, on one line."""
+    values = {name: _printable_value(value, language) for name, value in note.values.items()}
+    if note.values.get("part") in PART_NAMES:
+        values["part"] = say(f"part_{note.values['part']}", language)
+    return say(note.key, language, **values)
+
+
+def interval(estimate: Estimate) -> str:
+    """Returns ``84.1 % (79.9-88.0)``: a fraction and its 95 % interval in percent."""
+    return f"{100 * estimate.value:.1f} % ({100 * estimate.low:.1f}-{100 * estimate.high:.1f})"
+
+
+def clock(seconds: float) -> str:
+    """Returns ``2:31``, or ``1:02:31`` from an hour on."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def table(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Returns rows with their columns aligned by width on the screen, where Hangul counts double."""
+    rows = list(rows)
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  "
+        + "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def wrap(text: str, indent: str) -> list[str]:
+    """Returns ``text`` in lines of at most 80 columns; long names and commands are never cut."""
+    wide = sum(cell_len(letter) - 1 for letter in text)
+    width = WIDTH - len(indent) - (WIDTH * wide // max(cell_len(text), 1))
+    lines = textwrap.wrap(text, max(width, 20), break_long_words=False, break_on_hyphens=False)
+    return [(indent if place == 0 else " " * len(indent)) + line for place, line in enumerate(lines)]
+
+
+def _printable_value(value: object, language: str) -> object:
+    if isinstance(value, Note):
+        return sentence(value, language)
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(printable(str(one)) for one in value)
+    return value
+
+
+def _steers(letter: str) -> bool:
+    return unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") and letter not in _JOINERS
+
+
+def _spell(letter: str) -> str:
+    code = ord(letter)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is no UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return letter.encode("unicode_escape", "surrogatepass").decode("ascii")
