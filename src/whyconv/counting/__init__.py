@@ -2,5 +2,6 @@
 
 from whyconv.counting.axis import Axis, PaddingMode
 from whyconv.counting.convolution import Convolution
+from whyconv.counting.graph import Graph, Node, Parameter
 
-__all__ = ["Axis", "Convolution", "PaddingMode"]
+__all__ = ["Axis", "Convolution", "Graph", "Node", "PaddingMode", "Parameter"]
