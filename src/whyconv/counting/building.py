@@ -42,10 +42,12 @@ class Weight:
     Attributes:
         names: Of the parameters.
         shape: Of the array.
+        size: How many numbers the parameters hold.
     """
 
     names: tuple[str, ...]
     shape: tuple[int, ...]
+    size: int
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,11 @@ class Call:
     def parameters(self) -> tuple[str, ...]:
         """Names of the parameters it uses, each once."""
         return tuple(dict.fromkeys(name for weight in self.weights for name in weight.names))
+
+    @property
+    def num_used(self) -> int:
+        """How many learned numbers it uses."""
+        return sum(min(math.prod(weight.shape), weight.size) for weight in self.weights)
 
 
 class More(TypedDict, total=False):
@@ -151,6 +158,7 @@ class Builder:
             parameters=call.parameters,
             call=call.call,
             module=call.module,
+            num_used=call.num_used,
             **more,
         )
         self.nodes.append(node)

@@ -107,6 +107,7 @@ def _fold_biases(nodes: list[Node], graph: Graph) -> list[Node]:
             layer,
             convolution=replace(layer.convolution, has_bias=True),
             parameters=(*layer.parameters, *node.parameters),
+            num_used=layer.num_used + node.num_used,
             outputs=node.outputs,
         )
         gone.add(node.outputs[0])

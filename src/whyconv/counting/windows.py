@@ -33,9 +33,17 @@ class Window:
 
 
 def convolve(  # noqa: PLR0913
-    builder: Builder, call: Call, x: Value, window: Window, *, groups: int, has_bias: bool, is_transposed: bool
+    builder: Builder,
+    call: Call,
+    x: Value,
+    window: Window,
+    *,
+    groups: int,
+    has_bias: bool,
+    is_transposed: bool,
+    is_fixed: bool = False,
 ) -> list[Value]:
-    """Enters a convolution or its transpose; weights (out, in / groups, taps) or (in, out / groups, taps)."""
+    """Enters a convolution or its transpose; where the kernel ``is_fixed``, it has no free weights."""
     x = builder.as_map(x)
     places, results = x.shape[2:], call.shape[2:]
     axes = window.axes(results, places) if is_transposed else window.axes(places, results)
@@ -50,6 +58,7 @@ def convolve(  # noqa: PLR0913
         axes=axes,
         is_transposed=is_transposed,
         convolution=convolution,
+        weights=0 if is_fixed else None,
     )
 
 

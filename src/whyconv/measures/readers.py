@@ -88,6 +88,7 @@ def read_convolution(op: Operation) -> list[Value]:
         groups=op.get("groups", 1),
         has_bias=op.get("bias") is not None,
         is_transposed=bool(op.get("transposed", False)),
+        is_fixed=isinstance(weight, Constant),
     )
 
 
