@@ -73,9 +73,10 @@ def _connected(node: Node, num_inputs: int, num_outputs: int) -> dict[str, objec
         return {"connections": met, "density": met / (num_inputs * num_outputs)}
     if node.kind in ("pooling", "normalization") and node.connections is not None:
         return {"connections": node.connections, "density": node.connections / (num_inputs * num_outputs)}
-    return {"multiply_adds": node.multiply_adds, "nominal_multiply_adds": node.multiply_adds} | (
-        {} if node.multiply_adds is None else {"flops": 2 * node.multiply_adds - num_outputs}
-    )
+    if node.multiply_adds is None:
+        return {}
+    work = node.multiply_adds
+    return {"multiply_adds": work, "nominal_multiply_adds": work, "flops": 2 * work - num_outputs}
 
 
 def _weighted(node: Node, num_inputs: int, num_outputs: int) -> dict[str, object]:
