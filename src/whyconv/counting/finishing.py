@@ -121,7 +121,8 @@ def _is_bias(node: Node, layer: Node, graph: Graph) -> bool:
         return False
     if node.kind != "pointwise" or len(node.parameters) != 1 or layer.module != node.module:
         return False
-    return math.prod(graph.parameters[node.parameters[0]].shape) == convolution.out_channels
+    size = math.prod(graph.parameters[node.parameters[0]].shape)
+    return size == (convolution.num_outputs if layer.kind == "locally_connected" else convolution.out_channels)
 
 
 def _without_idle(nodes: list[Node], outputs: tuple[str, ...]) -> list[Node]:

@@ -6,9 +6,10 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from whyconv.counting.axis import Axis
+from whyconv.counting.convolution import Convolution
 from whyconv.counting.graph import Graph, Node
-from whyconv.results.network import LayerCount, NetworkReport, NetworkTotals, ParameterCount, TapUses, Twin
+from whyconv.results.layer import Corner, TapSharing
+from whyconv.results.network import LayerCount, NetworkReport, NetworkTotals, ParameterCount
 
 BYTES_PER_NUMBER = 4
 _MOVES_ONLY = ("reshape", "slice", "pad")
@@ -76,56 +77,78 @@ def _connected(node: Node, num_inputs: int, num_outputs: int) -> dict[str, objec
     if node.multiply_adds is None:
         return {}
     work = node.multiply_adds
-    return {"multiply_adds": work, "nominal_multiply_adds": work, "flops": 2 * work - num_outputs}
+    return {
+        "multiply_adds": work,
+        "nominal_multiply_adds": work,
+        "flops": 2 * work - num_outputs,
+        "nominal_flops": 2 * work - num_outputs,
+    }
 
 
 def _weighted(node: Node, num_inputs: int, num_outputs: int) -> dict[str, object]:
     """A layer that multiplies with weights, which are free or fixed."""
-    convolution = node.convolution
-    if convolution is None:
-        connections, nominal, has_bias, groups = node.connections or 0, node.multiply_adds or 0, False, 1
-        weights, real = node.weights or 0, nominal
-    else:
-        connections, nominal, has_bias = (
-            convolution.connections,
-            convolution.nominal_multiply_adds,
-            convolution.has_bias,
-        )
-        weights = convolution.weights if node.weights is None else node.weights
-        real, groups = convolution.multiply_adds, convolution.groups
+    layer = node.convolution
+    if layer is None:
+        return _product(node, num_inputs, num_outputs)
+    weights = layer.weights if node.weights is None else node.weights
+    dense, biases = layer.dense_weights, layer.num_outputs if layer.has_bias else 0
+    return {
+        "weights": weights,
+        "connections": layer.connections,
+        "density": layer.density,
+        "spatial_density": layer.spatial_density,
+        "channel_density": layer.channel_density,
+        "locality_factor": layer.locality_factor,
+        "sharing_factor": layer.connections / weights if weights else None,
+        "taps": _taps(layer, weights) if layer.axes else None,
+        "local": _corner(layer.local_weights, biases, layer.connections, layer.multiply_adds),
+        "dense": _corner(dense, biases, dense, dense),
+        "multiply_adds": layer.multiply_adds,
+        "nominal_multiply_adds": layer.nominal_multiply_adds,
+        "flops": layer.flops,
+        "nominal_flops": layer.nominal_flops,
+    }
+
+
+def _product(node: Node, num_inputs: int, num_outputs: int) -> dict[str, object]:
+    """A product with weights that is neither on all numbers nor at places of a map."""
+    connections, weights, work = node.connections or 0, node.weights or 0, node.multiply_adds or 0
     dense = num_inputs * num_outputs
-    biases = num_outputs if has_bias else 0
     return {
         "weights": weights,
         "connections": connections,
         "density": connections / dense,
-        "spatial_density": connections * groups / dense,
-        "channel_density": 1 / groups,
         "locality_factor": dense / connections,
         "sharing_factor": connections / weights if weights else None,
-        "tap_uses": _tap_uses(node.axes) if node.kind == "convolution" else None,
-        "local": _twin(nominal, biases),
-        "dense": _twin(dense, biases),
-        "multiply_adds": real,
-        "nominal_multiply_adds": nominal,
-        "flops": 2 * nominal - (0 if has_bias else num_outputs),
+        "local": _corner(connections, 0, connections, work),
+        "dense": _corner(dense, 0, dense, dense),
+        "multiply_adds": work,
+        "nominal_multiply_adds": work,
+        "flops": 2 * work - num_outputs,
+        "nominal_flops": 2 * work - num_outputs,
     }
 
 
-def _twin(weights: int, biases: int) -> Twin:
-    return Twin(weights=weights, parameters=weights + biases, num_bytes=(weights + biases) * BYTES_PER_NUMBER)
-
-
-def _tap_uses(axes: Sequence[Axis]) -> TapUses | None:
-    if not axes:
-        return None
-    by_axis = [axis.tap_counts for axis in axes]
-    return TapUses(
-        least=math.prod(map(min, by_axis)),
-        mean=math.prod(sum(counts) / len(counts) for counts in by_axis),
-        most=math.prod(map(max, by_axis)),
-        by_axis=by_axis,
+def _corner(weights: int, biases: int, connections: int, multiply_adds: int) -> Corner:
+    parameters = weights + biases
+    return Corner(
+        weights=weights,
+        biases=biases,
+        parameters=parameters,
+        num_bytes=BYTES_PER_NUMBER * parameters,
+        num_bytes_with_adam=4 * BYTES_PER_NUMBER * parameters,
+        connections=connections,
+        multiply_adds=multiply_adds,
+        idle_weights=weights - multiply_adds,
     )
+
+
+def _taps(layer: Convolution, weights: int) -> TapSharing | None:
+    if weights != layer.weights:
+        return None
+    least, most = layer.tap_sharing
+    along = [axis.tap_counts for axis in layer.axes]
+    return TapSharing(least=least, mean=layer.multiply_adds / weights, most=most, along_axes=along)
 
 
 def _count_parameters(graph: Graph) -> list[ParameterCount]:
@@ -149,8 +172,8 @@ def _sum_up(layers: Sequence[LayerCount], parameters: Sequence[ParameterCount]) 
     used = sum(one.count for one in parameters if one.uses)
     weights = _total(layer.weights for layer in weighted)
     connections = _total(layer.connections for layer in weighted)
-    local = _add_twins(layer.local for layer in weighted)
-    dense = _add_twins(layer.dense for layer in weighted)
+    local = _add_corners(layer.local for layer in weighted)
+    dense = _add_corners(layer.dense for layer in weighted)
     return NetworkTotals(
         parameters=sum(one.count for one in parameters),
         trainable=sum(one.count for one in parameters if one.is_trainable),
@@ -167,6 +190,7 @@ def _sum_up(layers: Sequence[LayerCount], parameters: Sequence[ParameterCount]) 
         multiply_adds=_total(layer.multiply_adds for layer in layers),
         nominal_multiply_adds=_total(layer.nominal_multiply_adds for layer in layers),
         flops=_total(layer.flops for layer in layers),
+        nominal_flops=_total(layer.nominal_flops for layer in layers),
         activation_bytes=sum(layer.activation_bytes for layer in layers),
         not_analyzed=sum(layer.kind == "not_analyzed" for layer in layers),
     )
@@ -176,6 +200,7 @@ def _total(counts: Iterable[int | None]) -> int:
     return sum(count for count in counts if count is not None)
 
 
-def _add_twins(twins: Iterable[Twin | None]) -> Twin:
-    there = [twin for twin in twins if twin is not None]
-    return _twin(sum(twin.weights for twin in there), sum(twin.parameters - twin.weights for twin in there))
+def _add_corners(corners: Iterable[Corner | None]) -> Corner:
+    there = [corner for corner in corners if corner is not None]
+    fields = ("weights", "biases", "connections", "multiply_adds")
+    return _corner(*(sum(getattr(corner, name) for corner in there) for name in fields))

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from whyconv.results.layer import Corner, TapSharing
 from whyconv.results.record import Note, Record
 
 _MOST_ROWS = 40
@@ -26,42 +27,6 @@ LayerKind = Literal[
     "reshape",
     "not_analyzed",
 ]
-
-
-class Twin(Record):
-    """What a layer would hold that makes the same outputs from the same inputs in another way.
-
-    Attributes:
-        weights: Multipliers.
-        parameters: Weights and biases, one bias for each output number where the layer has biases.
-        num_bytes: Of the parameters, 4 bytes each.
-    """
-
-    weights: int
-    parameters: int
-    num_bytes: int
-
-
-class TapUses(Record):
-    """At how many places the taps of a kernel meet data: near borders, the outer ones do less often.
-
-    Attributes:
-        least: Of the tap used least.
-        mean: Over the taps.
-        most: Of the tap used most.
-        by_axis: For each spatial axis, the count of each tap along it; a tap's count is the product over the axes.
-    """
-
-    least: int
-    mean: float
-    most: int
-    by_axis: list[list[int]]
-
-    @property
-    def map(self) -> list[list[int]]:
-        """The count of each tap of a kernel with two axes, as rows."""
-        rows, columns = self.by_axis
-        return [[row * column for column in columns] for row in rows]
 
 
 class LayerCount(Record):
@@ -85,12 +50,13 @@ class LayerCount(Record):
         channel_density: The part of it that is due to the channels: 1 / groups.
         locality_factor: Weights of the dense twin / connections, >= 1.
         sharing_factor: Connections / free weights: at how many places a weight is used, in the mean.
-        tap_uses: The same, tap by tap; None where no kernel slides.
+        taps: The same, tap by tap; None where no kernel slides, or the taps have no free weights.
         local: The twin with the same connections and a weight of its own for each.
         dense: The twin in which every input meets every output.
         multiply_adds: With real data, padding not counted; None where weights or products play no part.
         nominal_multiply_adds: As usually given: every tap at every place.
-        flops: Two for each nominal multiply-add, less the first addition of each output, plus its bias.
+        flops: Two for each multiply-add, less the first addition of an output that has no bias.
+        nominal_flops: The same with padding.
         activation_bytes: Of what comes out, 4 bytes a number.
         reason: Why it was not analyzed.
     """
@@ -111,12 +77,13 @@ class LayerCount(Record):
     channel_density: float | None = None
     locality_factor: float | None = None
     sharing_factor: float | None = None
-    tap_uses: TapUses | None = None
-    local: Twin | None = None
-    dense: Twin | None = None
+    taps: TapSharing | None = None
+    local: Corner | None = None
+    dense: Corner | None = None
     multiply_adds: int | None = None
     nominal_multiply_adds: int | None = None
     flops: int | None = None
+    nominal_flops: int | None = None
     activation_bytes: int
     reason: str = ""
 
@@ -161,7 +128,8 @@ class NetworkTotals(Record):
         dense: All dense twins.
         multiply_adds: With real data.
         nominal_multiply_adds: Padding included.
-        flops: Of the same layers.
+        flops: With real data.
+        nominal_flops: Padding included.
         activation_bytes: Of all outputs, those that only move numbers left out.
         not_analyzed: Operations that are in none of the sums.
     """
@@ -176,11 +144,12 @@ class NetworkTotals(Record):
     density: float | None
     locality_factor: float | None
     sharing_factor: float | None
-    local: Twin
-    dense: Twin
+    local: Corner
+    dense: Corner
     multiply_adds: int
     nominal_multiply_adds: int
     flops: int
+    nominal_flops: int
     activation_bytes: int
     not_analyzed: int
 
