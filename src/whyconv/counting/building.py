@@ -10,7 +10,25 @@ from typing import TypedDict, Unpack
 from whyconv.counting.axis import Axis
 from whyconv.counting.convolution import Convolution
 from whyconv.counting.graph import Graph, Kind, Node, Parameter, Reach
-from whyconv.counting.layout import Layout, canonical_shape, picture_layout
+from whyconv.counting.layout import Layout, canonical_shape, num_pictures, picture_layout
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Every so-maniest place of a map, from a first one on.
+
+    Attributes:
+        source: Name of the map.
+        rows: For each spatial axis: the first place, the step, and how many.
+    """
+
+    source: str
+    rows: tuple[tuple[int, int, int], ...]
+
+    @property
+    def steps(self) -> tuple[tuple[int, int], ...]:
+        """For each spatial axis: the step, and how many."""
+        return tuple(row[1:] for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -22,17 +40,19 @@ class Value:
         shape: As the network has it.
         layout: What its axes stand for.
         map: Name of the map with the same numbers, where it was flattened.
+        crop: Where it was cut out of a map.
     """
 
     name: str
     shape: tuple[int, ...]
     layout: Layout
     map: str = ""
+    crop: Crop | None = None
 
     @property
     def size(self) -> int:
-        """How many numbers it holds."""
-        return math.prod(self.shape)
+        """How many numbers it holds for one picture."""
+        return math.prod(self.shape) // num_pictures(self.layout)
 
 
 @dataclass(frozen=True)
@@ -116,9 +136,9 @@ class Builder:
         self.inputs: list[str] = []
         self.makers: dict[str, Node] = {}
 
-    def picture(self, shape: Sequence[int]) -> Value:
-        """Adds an input (n, c, places...)."""
-        value = self.value(tuple(shape), picture_layout(shape))
+    def picture(self, shape: Sequence[int], layout: Layout | None = None) -> Value:
+        """Adds an input; (n, c, places...) where its layout is not given."""
+        value = self.value(tuple(shape), layout or picture_layout(shape))
         self.inputs.append(value.name)
         return value
 
