@@ -1,4 +1,4 @@
-"""Any torch network in, records out: what it computes, read from one call of it."""
+"""What has to run to be known: torch modules in, records out."""
 
 from whyconv.measures.trace import trace
 
