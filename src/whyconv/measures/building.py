@@ -38,7 +38,7 @@ def build_without_numbers(build: Callable[[], nn.Module]) -> tuple[nn.Module, st
 @contextmanager
 def without_numbers() -> Iterator[None]:
     """While the block runs, torch makes large arrays without numbers; its random numbers are not used up."""
-    with torch.random.fork_rng(devices=[]), _WithoutNumbers():
+    with torch.random.fork_rng(devices=[]), _WithoutNumbers():  # type: ignore[no-untyped-call]
         yield
 
 
