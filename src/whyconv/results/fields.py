@@ -43,8 +43,9 @@ class ReceptiveField(Record):
     Attributes:
         name: Of the layer.
         output: Name of the value.
-        is_whole: The whole picture: after flattening, a dense layer, global pooling or attention.
-        axes: One for each spatial axis; empty where ``is_whole`` or not analyzed.
+        is_whole: Some path brings the whole picture: flattening, a dense layer, global pooling or attention.
+        axes: Of the other paths, along windows, one for each spatial axis; empty where there are none, as behind a
+            dense layer. Beside ``is_whole`` they say what is seen besides a summary of the picture.
         misalignment: For a layer where branches meet, along each axis: the farthest distance in pixels between the
             middles of their fields for the same output. All 0: aligned.
         reason: Why it is not analyzed, else "".
@@ -99,6 +100,8 @@ class Reach(Record):
         least: Of the place that depends on the fewest pixels.
         most: Of the place that depends on the most.
         central: Of the place in the middle.
+        mean_by_windows: The mean without summaries of the whole picture that are used at many places, as
+            squeeze-and-excitation takes them; None where there are none on the way.
         is_bound: True where it is an upper bound: channels that depend on different pixels were taken apart.
         reason: Why it is not analyzed, else "".
     """
@@ -111,6 +114,7 @@ class Reach(Record):
     least: float = 0.0
     most: float = 0.0
     central: float = 0.0
+    mean_by_windows: float | None = None
     is_bound: bool = False
     reason: str = ""
 
