@@ -71,7 +71,7 @@ def test_the_interval_is_over_pictures() -> None:
     assert effective_field(network, signs, "0.both").squares[0].side.value == 1  # (25 + 1) of 50: channels are summed
     bright, mixed = effective_field(network, signs.abs(), "0"), effective_field(network, signs, "0")
     assert [one.side.value for one in bright.squares] == [1, 1, 1]
-    # Of b bright pictures the middle holds 25 b + (20 - b) of 500: half from b = 10 on, which 1 draw in 8 does not have.
+    # Of b bright pictures the middle holds 25 b + (20 - b) of 500: half from b = 10 on; 1 draw in 8 has fewer.
     half = mixed.squares[0].side
     assert (half.value, half.low, half.high) == (1, 1, 3)
     assert mixed.squares[2].side.value == 5
