@@ -10,7 +10,25 @@ from typing import TypedDict, Unpack
 from whyconv.counting.axis import Axis
 from whyconv.counting.convolution import Convolution
 from whyconv.counting.graph import Graph, Kind, Node, Parameter, Reach
-from whyconv.counting.layout import Layout, canonical_shape, picture_layout
+from whyconv.counting.layout import Layout, canonical_shape, num_pictures, picture_layout
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Every so-maniest place of a map, from a first one on.
+
+    Attributes:
+        source: Name of the map.
+        rows: For each spatial axis: the first place, the step, and how many.
+    """
+
+    source: str
+    rows: tuple[tuple[int, int, int], ...]
+
+    @property
+    def steps(self) -> tuple[tuple[int, int], ...]:
+        """For each spatial axis: the step, and how many."""
+        return tuple(row[1:] for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -22,17 +40,19 @@ class Value:
         shape: As the network has it.
         layout: What its axes stand for.
         map: Name of the map with the same numbers, where it was flattened.
+        crop: Where it was cut out of a map.
     """
 
     name: str
     shape: tuple[int, ...]
     layout: Layout
     map: str = ""
+    crop: Crop | None = None
 
     @property
     def size(self) -> int:
-        """How many numbers it holds."""
-        return math.prod(self.shape)
+        """How many numbers it holds for one picture."""
+        return math.prod(self.shape) // num_pictures(self.layout)
 
 
 @dataclass(frozen=True)
@@ -42,10 +62,12 @@ class Weight:
     Attributes:
         names: Of the parameters.
         shape: Of the array.
+        size: How many numbers the parameters hold.
     """
 
     names: tuple[str, ...]
     shape: tuple[int, ...]
+    size: int
 
 
 @dataclass(frozen=True)
@@ -87,6 +109,11 @@ class Call:
         """Names of the parameters it uses, each once."""
         return tuple(dict.fromkeys(name for weight in self.weights for name in weight.names))
 
+    @property
+    def num_used(self) -> int:
+        """How many learned numbers it uses."""
+        return sum(min(math.prod(weight.shape), weight.size) for weight in self.weights)
+
 
 class More(TypedDict, total=False):
     """What a node may say beyond what every node does; see ``Node``."""
@@ -109,9 +136,9 @@ class Builder:
         self.inputs: list[str] = []
         self.makers: dict[str, Node] = {}
 
-    def picture(self, shape: Sequence[int]) -> Value:
-        """Adds an input (n, c, places...)."""
-        value = self.value(tuple(shape), picture_layout(shape))
+    def picture(self, shape: Sequence[int], layout: Layout | None = None) -> Value:
+        """Adds an input; (n, c, places...) where its layout is not given."""
+        value = self.value(tuple(shape), layout or picture_layout(shape))
         self.inputs.append(value.name)
         return value
 
@@ -151,6 +178,7 @@ class Builder:
             parameters=call.parameters,
             call=call.call,
             module=call.module,
+            num_used=call.num_used,
             **more,
         )
         self.nodes.append(node)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,10 +25,9 @@ _SHORT = {
 
 def finished(graph: Graph) -> Graph:
     """The graph with padding and biases folded into their layers, attention marked, and every node named."""
-    nodes = list(graph.nodes)
+    nodes = _without_idle(graph.nodes, graph.outputs)
     nodes = _fold_padding(nodes, graph)
     nodes = _fold_biases(nodes, graph)
-    nodes = _without_idle(nodes, graph.outputs)
     nodes = _mark_attention(nodes)
     nodes = _named(nodes)
     read = {name for node in nodes for name in node.inputs} | {*graph.inputs, *graph.outputs}
@@ -107,6 +106,7 @@ def _fold_biases(nodes: list[Node], graph: Graph) -> list[Node]:
             layer,
             convolution=replace(layer.convolution, has_bias=True),
             parameters=(*layer.parameters, *node.parameters),
+            num_used=layer.num_used + node.num_used,
             outputs=node.outputs,
         )
         gone.add(node.outputs[0])
@@ -120,10 +120,11 @@ def _is_bias(node: Node, layer: Node, graph: Graph) -> bool:
         return False
     if node.kind != "pointwise" or len(node.parameters) != 1 or layer.module != node.module:
         return False
-    return math.prod(graph.parameters[node.parameters[0]].shape) == convolution.out_channels
+    size = math.prod(graph.parameters[node.parameters[0]].shape)
+    return size == (convolution.num_outputs if layer.kind == "locally_connected" else convolution.out_channels)
 
 
-def _without_idle(nodes: list[Node], outputs: tuple[str, ...]) -> list[Node]:
+def _without_idle(nodes: Sequence[Node], outputs: tuple[str, ...]) -> list[Node]:
     """Leaves out what only moves numbers that nobody reads."""
     needed = set(outputs)
     kept = []

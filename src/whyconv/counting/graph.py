@@ -69,6 +69,7 @@ class Node:
         weights: Free weights, where ``convolution`` does not say; biases not among them.
         connections: Where neither ``convolution`` nor ``axes`` say.
         multiply_adds: Where ``convolution`` does not say.
+        num_used: How many learned numbers it uses.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Node:
     weights: int | None = None
     connections: int | None = None
     multiply_adds: int | None = None
+    num_used: int = 0
 
 
 @dataclass(frozen=True)

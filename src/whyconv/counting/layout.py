@@ -8,7 +8,7 @@ reshapes it is known which number lies at which place of the picture.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 
@@ -52,9 +52,17 @@ def is_place(factor: Factor) -> bool:
     return factor.role[0] == "x"
 
 
-def has_channels(dim: Dim) -> bool:
-    """Whether channels or taps run along an axis, so that places in it count as channels too."""
-    return any(factor.role[0] in "ck" and factor.size > 1 for factor in dim)
+def spots(dim: Dim) -> Iterator[Factor]:
+    """The factors of an axis that are places of a map.
+
+    Places inside of channels, as in a map that was flattened, or in patches of which every pixel became a channel, are
+    channels themselves.
+    """
+    for factor in dim:
+        if factor.role[0] in "ck" and factor.size > 1:
+            return
+        if is_place(factor):
+            yield factor
 
 
 def merged(factors: Iterable[Factor]) -> Dim:
@@ -121,15 +129,18 @@ def places(layout: Layout) -> dict[str, int]:
     """How many places there are along each spatial axis that is no part of the channels, in the axes' order."""
     found: dict[str, int] = {}
     for dim in layout:
-        if not has_channels(dim):
-            for factor in filter(is_place, dim):
-                found[factor.role] = found.get(factor.role, 1) * factor.size
+        for factor in spots(dim):
+            found[factor.role] = found.get(factor.role, 1) * factor.size
     return dict(sorted(found.items()))
 
 
 def canonical_shape(layout: Layout) -> tuple[int, ...]:
-    """The shape (n, c, places...) that an array would have as a map."""
+    """The shape (1, c, places...) that an array would have as a map of one picture."""
     sizes = places(layout)
     total = math.prod(factor.size for dim in layout for factor in dim)
-    pictures = math.prod(factor.size for dim in layout for factor in dim if factor.role == "n")
-    return (pictures, total // max(pictures * math.prod(sizes.values()), 1), *sizes.values())
+    return (1, total // max(num_pictures(layout) * math.prod(sizes.values()), 1), *sizes.values())
+
+
+def num_pictures(layout: Layout) -> int:
+    """How many pictures, or views of one, lie side by side in an array."""
+    return math.prod(factor.size for dim in layout for factor in dim if factor.role == "n")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from whyconv.counting.axis import Axis
 from whyconv.counting.building import Builder, Call, More, Value
 from whyconv.counting.convolution import Convolution
 from whyconv.counting.graph import Node, Reach
-from whyconv.counting.layout import Dim, Factor, Layout, is_place, places
+from whyconv.counting.layout import Dim, Factor, Layout, is_place, num_pictures, places, spots
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _unfolded(  # noqa: PLR0913, PLR0917
 
 def _window_of(builder: Builder, x: Value) -> tuple[Value, tuple[Axis, ...]] | None:
     """The map that windows were cut from, and how, where ``x`` is nothing but these windows."""
-    node = builder.makers.get(x.name)
+    node = builder.makers.get(x.map or x.name)
     if node is None or not _cuts_windows(node) or not any(f.role[0] == "k" for dim in x.layout for f in dim):
         return None
     axes = node.axes
@@ -119,7 +119,7 @@ def _at_places(  # noqa: PLR0913, PLR0917
     layout: Layout,
 ) -> list[Value]:
     """A linear layer: on all numbers, at every place, or on patches; what is none of these is counted as it is."""
-    inner = [factor for factor in inside if is_place(factor)]
+    inner = list(spots(inside))
     outer = places(tuple(free))
     width = math.prod(factor.size for factor in inside)
     groups = _sizes(batched, "c")
@@ -132,11 +132,23 @@ def _at_places(  # noqa: PLR0913, PLR0917
     if is_plain and not outer:
         convolution = Convolution((), groups * width, groups * product.size, groups, product.has_bias)
         return builder.add(call, "linear", "all", [x], [layout], convolution=convolution)
-    num_outputs = math.prod(call.shape)
+    if is_plain and (axes := _patches(inner, outer)):
+        channels = groups * width // math.prod(factor.size for factor in inner)
+        convolution = Convolution(axes, channels, groups * product.size, groups, product.has_bias)
+        return builder.add(call, "convolution", "window", [x], [layout], axes=axes, convolution=convolution)
+    num_outputs = math.prod(call.shape) // num_pictures(layout)
     weights = math.prod(factor.size for dim in batched for factor in dim) * width * product.size
     counts: More = {"weights": weights, "connections": num_outputs * width, "multiply_adds": num_outputs * width}
     reach = "same" if not inner else "all"
     return builder.add(call, "linear", reach, [x], [layout], **counts)
+
+
+def _patches(inner: Sequence[Factor], outer: Mapping[str, int]) -> tuple[Axis, ...]:
+    """The axes of windows side by side, each summed over whole; () where they are something else."""
+    sizes = {factor.role: factor.size for factor in inner if factor.step == 1}
+    if len(sizes) < len(inner) or sizes.keys() != outer.keys():
+        return ()
+    return tuple(Axis(length * sizes[role], sizes[role], sizes[role]) for role, length in outer.items())
 
 
 def multiply_values(
@@ -159,6 +171,6 @@ def multiply_values(
     columns = [tuple(Factor("c", f.size) if f.role in taken else f for f in dim) for dim in columns]
     crossing = (dim for value in pair for dim in value.layout[num_batched:])
     reach: Reach = "all" if any(is_place(factor) for dim in crossing for factor in dim) else "same"
-    count = math.prod(call.shape) * a.shape[contracted[0]]
     layout = (*batch, *rows, *columns)
+    count = math.prod(call.shape) // num_pictures(layout) * a.shape[contracted[0]]
     return builder.add(call, "matrix_product", reach, [a, b], [layout], multiply_adds=count)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from whyconv.counting.axis import Axis
-from whyconv.counting.building import Builder, Call, More, Value
+from whyconv.counting.building import Builder, Call, Crop, More, Value
 from whyconv.counting.graph import Kind, Reach
 from whyconv.counting.layout import (
     Dim,
@@ -22,6 +22,7 @@ from whyconv.counting.layout import (
     places,
     reshape,
 )
+from whyconv.counting.windows import unfold_crops
 
 
 def relabel(builder: Builder, call: Call, x: Value, layout: Layout | None) -> Value:
@@ -105,7 +106,7 @@ def select(  # noqa: PLR0913
     builder: Builder, call: Call, x: Value, axis: int, *, start: int = 0, step: int = 1, drop: bool = False
 ) -> list[Value]:
     """Enters a part along one axis, for each output of the call; ``drop`` takes the axis away."""
-    if not drop and call.shapes == (x.shape,):
+    if not drop and call.shapes == (x.shape,) and step > 0:
         return [x]
     dim = x.layout[axis]
     layouts = []
@@ -114,20 +115,47 @@ def select(  # noqa: PLR0913
         layouts.append(x.layout[:axis] + (() if drop else (kept,)) + x.layout[axis + 1 :])
     if not any(is_place(factor) and factor.size > 1 for factor in dim):
         return builder.add(call, "slice", "same", [x], layouts)
-    if start == 0 and not drop and len(dim) == 1 and len(call.shapes) == 1:
-        lengths = places(x.layout)
+    lengths = places(x.layout)
+    if drop or len(call.shapes) > 1 or len(dim) > 1 or step < 1 or lengths.get(dim[0].role) != dim[0].size:
+        return builder.add(call, "slice", "unknown", [x], layouts, reason="a part of the places is taken")
+    role, count = dim[0].role, call.shape[axis]
+    crop = _crop(x, [(start, step, count) if name == role else (0, 1, size) for name, size in lengths.items()])
+    if start:
+        made = builder.add(call, "slice", "unknown", [x], layouts, reason="a part of the places is taken")
+    else:
         axes = tuple(
-            Axis(length, 1, step, num_outputs=call.shape[axis]) if role == dim[0].role else Axis(length, 1)
-            for role, length in lengths.items()
+            Axis(length, 1, step, num_outputs=count) if name == role else Axis(length, 1)
+            for name, length in lengths.items()
         )
-        return builder.add(call, "slice", "window", [x], layouts, axes=axes)
-    return builder.add(call, "slice", "unknown", [x], layouts, reason="a part of the places is taken")
+        made = builder.add(call, "slice", "window", [x], layouts, axes=axes)
+    return [replace(made[0], crop=crop)]
+
+
+def _crop(x: Value, rows: Sequence[tuple[int, int, int]]) -> Crop:
+    """Where a part lies in the map that ``x`` itself may be a part of."""
+    if x.crop is None:
+        return Crop(x.name, tuple(rows))
+    inner = (
+        (first + stride * start, stride * step, count)
+        for (first, stride, _), (start, step, count) in zip(x.crop.rows, rows, strict=True)
+    )
+    return Crop(x.crop.source, tuple(inner))
 
 
 def join(builder: Builder, call: Call, values: Sequence[Value], axis: int, *, is_new: bool = False) -> list[Value]:
     """Enters concatenation along an axis, or along a new one."""
     deepest = max(values, key=lambda value: len(value.layout))
     dims = list(deepest.layout)
+    if len(values) > 1 and not is_new and not call.weights:
+        if {factor.role for factor in dims[axis]} <= {"n"} and axis == 0:
+            dims[0] = (Factor("n", call.shape[0]),)  # views of one picture side by side: each is computed alike
+            return [replace(values[0], shape=call.shape, layout=tuple(dims))]
+        if windows := unfold_crops(builder, call, values, axis):
+            return windows
+    if is_new and not call.weights:
+        spread = [replace(value, layout=(*value.layout[:axis], (), *value.layout[axis:])) for value in values]
+        if windows := unfold_crops(builder, call, spread, axis):
+            return windows
     if is_new:
         dims.insert(axis, (Factor("c", call.shape[axis]),))
         return builder.add(call, "concatenate", "same", values, [tuple(dims)])

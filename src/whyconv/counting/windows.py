@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from whyconv.counting.axis import Axis
 from whyconv.counting.building import Builder, Call, Value
 from whyconv.counting.convolution import Convolution
 from whyconv.counting.graph import Kind, Reach
-from whyconv.counting.layout import Factor, Layout, picture_layout, places
+from whyconv.counting.layout import Factor, Layout, merged, picture_layout, places
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,17 @@ class Window:
 
 
 def convolve(  # noqa: PLR0913
-    builder: Builder, call: Call, x: Value, window: Window, *, groups: int, has_bias: bool, is_transposed: bool
+    builder: Builder,
+    call: Call,
+    x: Value,
+    window: Window,
+    *,
+    groups: int,
+    has_bias: bool,
+    is_transposed: bool,
+    is_fixed: bool = False,
 ) -> list[Value]:
-    """Enters a convolution or its transpose; weights (out, in / groups, taps) or (in, out / groups, taps)."""
+    """Enters a convolution or its transpose; where the kernel ``is_fixed``, it has no free weights."""
     x = builder.as_map(x)
     places, results = x.shape[2:], call.shape[2:]
     axes = window.axes(results, places) if is_transposed else window.axes(places, results)
@@ -50,6 +59,27 @@ def convolve(  # noqa: PLR0913
         axes=axes,
         is_transposed=is_transposed,
         convolution=convolution,
+        weights=0 if is_fixed else None,
+    )
+
+
+def connect_locally(
+    builder: Builder, call: Call, x: Value, window: Window, groups: int, *, has_bias: bool
+) -> list[Value]:
+    """Enters a layer that looks where a convolution looks, with weights of its own at every place."""
+    x = builder.as_map(x)
+    axes = window.axes(x.shape[2:], call.shape[2:])
+    twin = Convolution(axes, x.shape[1], call.shape[1], groups, has_bias)
+    layout = [picture_layout(call.shape)]
+    return builder.add(
+        call,
+        "locally_connected",
+        "window",
+        [x],
+        layout,
+        axes=axes,
+        convolution=twin,
+        weights=twin.local_weights,
     )
 
 
@@ -76,7 +106,7 @@ def pool_adaptively(builder: Builder, call: Call, x: Value) -> list[Value]:
         sum(-(-(place + 1) * length // output) - place * length // output for place in range(output))
         for length, output in zip(lengths, outputs, strict=True)
     ]
-    count = math.prod(x.shape[:2]) * math.prod(met)
+    count = x.shape[1] * math.prod(met)
     return builder.add(call, "pooling", "unknown", [x], layouts, connections=count, reason="windows of several sizes")
 
 
@@ -160,6 +190,34 @@ def _reach(axes: Sequence[Axis]) -> Reach:
 def kind_of(axes: Sequence[Axis]) -> Kind:
     """What a product with weights is called that slides over ``axes``."""
     return "convolution" if any(axis.kernel > 1 for axis in axes) else "linear"
+
+
+def unfold_crops(builder: Builder, call: Call, values: Sequence[Value], axis: int) -> list[Value] | None:
+    """Enters parts cut out of one map that, joined along ``axis``, are windows of it; None where they are not."""
+    crops = [value.crop for value in values if value.crop]
+    if len(crops) < max(len(values), 2) or len({(crop.source, crop.steps) for crop in crops}) > 1:
+        return None
+    starts = [sorted({crop.rows[number][0] for crop in crops}) for number in range(len(crops[0].rows))]
+    expected = list(itertools.product(*starts))
+    dilations = [_even_step(row) for row in starts]
+    if expected != [tuple(row[0] for row in crop.rows) for crop in crops] or None in dilations:
+        return None
+    source, first = builder.shapes[crops[0].source], values[0]
+    if any(row[0] > 0 for row in starts):
+        return None
+    axes = tuple(
+        Axis(length, len(row), step, (0, 0), dilation or 1, num_outputs=count)
+        for length, row, dilation, (_, step, count) in zip(source[2:], starts, dilations, crops[0].rows, strict=True)
+    )
+    taps = tuple(Factor(f"k{number}", len(row)) for number, row in enumerate(starts) if len(row) > 1)
+    layout = (*first.layout[:axis], (*taps, *merged(first.layout[axis])), *first.layout[axis + 1 :])
+    return builder.add(call, "reshape", "window", [Value(crops[0].source, source, ())], [layout], axes=axes)
+
+
+def _even_step(starts: Sequence[int]) -> int | None:
+    """The distance between neighbors; None where it differs, 1 where there is one start only."""
+    steps = {after - before for before, after in itertools.pairwise(starts)} or {1}
+    return steps.pop() if len(steps) == 1 else None
 
 
 def unfold_axis(builder: Builder, call: Call, x: Value, axis: int, size: int, step: int) -> list[Value]:

@@ -84,6 +84,7 @@ TABLE: dict[str, Reader] = {
     "pixel_shuffle": readers.read_upsample("nearest"),
     "im2col": readers.read_im2col,
     "unfold": readers.read_unfold,
+    "window_products": readers.read_window_products,
     "mm": readers.read_multiply,
     "addmm": readers.read_multiply,
     "bmm": readers.read_multiply,

@@ -66,14 +66,14 @@ class Memory:
             every = tuple(name for name, _ in same)
             self.parameters[first] = Parameter(first, tuple(same[0][1].shape), trainable, every)
             for _, each in same:
-                self.note(each, Weight((first,), tuple(each.shape)))
+                self.note(each, Weight((first,), tuple(each.shape), each.numel()))
 
     def _unregistered(self, tensor: Tensor) -> Weight:
         """A parameter that the network uses without having registered it."""
         module = self._call("", [tensor]).module
         name = f"{module}.unregistered{len(self.parameters)}".lstrip(".")
         self.parameters[name] = Parameter(name, tuple(tensor.shape), tensor.requires_grad, (name,))
-        weight = Weight((name,), tuple(tensor.shape))
+        weight = Weight((name,), tuple(tensor.shape), tensor.numel())
         self.note(tensor, weight)
         return weight
 

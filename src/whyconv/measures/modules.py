@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from whyconv.nets.layers import SharedGlobal2d
+
 
 class Place:
     """Which module is at work, and which call of it this is."""
@@ -49,11 +51,19 @@ def following(network: nn.Module) -> Iterator[Place]:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Puts a network in evaluation mode; afterwards every module has the flag it had."""
+    """Puts a network in evaluation mode; afterwards every module is as it was.
+
+    Circular convolutions that go by way of Fourier transforms do so directly for the time.
+    """
     flags = [(module, module.training) for module in network.modules()]
+    methods = [(module, module.method) for module, _ in flags if isinstance(module, SharedGlobal2d)]
     try:
         network.eval()
+        for circular, _ in methods:
+            circular.method = "direct"
         yield
     finally:
         for module, flag in flags:
             module.training = flag
+        for circular, method in methods:
+            circular.method = method

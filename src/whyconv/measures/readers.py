@@ -88,6 +88,7 @@ def read_convolution(op: Operation) -> list[Value]:
         groups=op.get("groups", 1),
         has_bias=op.get("bias") is not None,
         is_transposed=bool(op.get("transposed", False)),
+        is_fixed=isinstance(weight, Constant),
     )
 
 
@@ -124,6 +125,15 @@ def read_upsample(taps: str) -> Reader:
         return windows.upsample(op.builder, op.call, op.x, taps, align_corners=is_aligned)
 
     return read
+
+
+def read_window_products(op: Operation) -> list[Value]:
+    """The locally connected layer of whyconv itself."""
+    top, bottom, left, right = op.get("padding")
+    kernel, stride, dilation = (tuple(op.get(name)) for name in ("kernel", "stride", "dilation"))
+    window = Window(kernel, stride, ((top, bottom), (left, right)), dilation)
+    has_bias = op.get("bias") is not None
+    return windows.connect_locally(op.builder, op.call, op.get("x"), window, op.get("groups"), has_bias=has_bias)
 
 
 def read_im2col(op: Operation) -> list[Value]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache, partial
@@ -77,10 +78,7 @@ class Recorder:
             return made
         arrays = list(tensors(made))
         if not values:
-            names = tuple(dict.fromkeys(name for weight in weights for name in weight.names))
-            for tensor in arrays:
-                if known.get(id(tensor)) is None:
-                    self.memory.note(tensor, Weight(names, tuple(tensor.shape)))
+            self._note_derived(arrays, weights, known)
         elif name in SAME_NUMBERS and len(arrays) == len(values) == 1:
             self.memory.note(arrays[0], values[0])
         elif arrays:
@@ -89,6 +87,14 @@ class Recorder:
             entered = read(name, Operation(self.builder, call, given, torch.Tag.pointwise in func.tags))
             self._note(func, args, arrays, entered)
         return made
+
+    def _note_derived(self, made: Sequence[Tensor], weights: Sequence[Weight], known: Mapping[int, object]) -> None:
+        """What was computed from parameters alone stands for these parameters."""
+        names = tuple(dict.fromkeys(name for weight in weights for name in weight.names))
+        size = sum(math.prod(self.memory.parameters[name].shape) for name in names)
+        for tensor in made:
+            if known.get(id(tensor)) is None:
+                self.memory.note(tensor, Weight(names, tuple(tensor.shape), size))
 
     def _note(
         self, func: OpOverload, args: tuple[object, ...], made: Sequence[Tensor], entered: Sequence[Value]
