@@ -40,6 +40,9 @@ class GoogLeNet(nn.Module):
         Ioffe, Szegedy, Batch normalization (2015), arXiv 1502.03167.
     """
 
+    # Files of weights may have heads that help during training only; names that begin so are not used.
+    unused_weights = ("aux1.", "aux2.")
+
     def __init__(self, in_channels: int = 3, num_classes: int = 1000, side: int = 224) -> None:
         super().__init__()
         require_side("googlenet", side, _LEAST_SIDE)
