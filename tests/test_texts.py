@@ -32,6 +32,12 @@ MADE = {
     "scores_": ("class", "pictures", "recall", "precision"),
     "read_as_": ("folders", "splits", "table", "arrays"),
     "split_": ("made", "kept", "both_carved", "validation_carved", "test_carved"),
+    "layer_corner_": ("dense", "local", "shared_global", "convolution"),
+    "layer_head_": ("stride", "padding", "dilation"),
+    "layer_square_": ("own", "shared", "all", "near"),
+    "layer_identity_": ("ratio", "locality", "sharing"),
+    "layer_column_": ("weights", "biases", "parameters", "bytes", "adam"),
+    "layer_row_": ("multiply_adds", "flops"),
     "doctor_purpose_": ("train", "pretrained", "serve", "tables", "heic", "cluster"),
 }
 

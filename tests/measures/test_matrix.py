@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 
 import numpy as np
@@ -10,16 +9,13 @@ import pytest
 import torch
 from torch import nn
 
+from linear_layers import OTHER_LAYERS, drawn_convolution
 from summing_network import one_thread
 from whyconv.errors import UsageError
 from whyconv.measures.layer_windows import read_layer
 from whyconv.measures.matrix import LayerMatrix, matrix
 from whyconv.measures.sharing import sharing_histogram
 from whyconv.nets.layers import LocallyConnected2d, SharedGlobal2d
-
-MODES = ("zeros", "reflect", "replicate", "circular")
-CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 
 
 def columns(layer: nn.Module, shape: tuple[int, ...]) -> np.ndarray:
@@ -29,36 +25,6 @@ def columns(layer: nn.Module, shape: tuple[int, ...]) -> np.ndarray:
         bright = torch.eye(int(np.prod(shape)), dtype=torch.float64).reshape(-1, *shape)
         black = layer(torch.zeros(1, *shape, dtype=torch.float64))
         return (layer(bright) - black).flatten(1).T.numpy()
-
-
-def drawn_convolution(seed: int) -> tuple[nn.Module, tuple[int, ...]]:
-    draw = random.Random(seed)
-    rank = draw.choice([1, 2, 2, 3])
-    lengths = [draw.randint(2, {1: 12, 2: 7, 3: 4}[rank]) for _ in range(rank)]
-    groups = draw.choice([1, 1, 2, 3])
-    channels = (groups * draw.randint(1, 2), groups * draw.randint(1, 2))
-    mode = draw.choice(MODES)
-    most = {"reflect": min(lengths) - 1, "circular": min(lengths)}.get(mode, 3)
-    padding = [draw.randint(0, min(3, most)) for _ in range(rank)]
-    kernels, dilations = [], []
-    for length, pad in zip(lengths, padding, strict=True):
-        kernel, dilation = draw.randint(1, 4), draw.randint(1, 3)
-        fits = dilation * (kernel - 1) + 1 <= length + 2 * pad
-        kernels.append(kernel if fits else 1)
-        dilations.append(dilation)
-    strides = [draw.randint(1, 3) for _ in range(rank)]
-    if draw.random() < 0.3:
-        output_padding = [draw.randint(0, max(s, d) - 1) for s, d in zip(strides, dilations, strict=True)]
-        sizes = zip(lengths, strides, padding, dilations, kernels, output_padding, strict=True)
-        if all((n - 1) * s - 2 * p + d * (k - 1) + o + 1 >= 1 for n, s, p, d, k, o in sizes):
-            layer = TRANSPOSED[rank](
-                *channels, kernels, strides, padding, output_padding, groups=groups, dilation=dilations
-            )
-            return layer, (channels[0], *lengths)
-    layer = CONVOLUTIONS[rank](
-        *channels, kernels, strides, padding, dilations, groups, bias=draw.random() < 0.5, padding_mode=mode
-    )
-    return layer, (channels[0], *lengths)
 
 
 @pytest.mark.parametrize("seed", [*range(150), *(pytest.param(s, marks=pytest.mark.slow) for s in range(150, 650))])
@@ -99,27 +65,7 @@ def assert_histogram(found: LayerMatrix) -> None:
 
 
 @pytest.mark.parametrize(
-    ("layer", "shape"),
-    [
-        (nn.Linear(7, 5), (7,)),
-        (nn.Linear(3, 2, bias=False), (3,)),
-        (nn.Conv2d(2, 3, (3, 4), padding="same", dilation=(1, 2)), (2, 6, 7)),
-        (nn.Conv2d(2, 2, 3, padding="valid"), (2, 5, 5)),
-        (nn.Conv1d(1, 1, 4, padding="same", padding_mode="circular"), (1, 5)),
-        (nn.AvgPool2d(3, 2, 1), (2, 7, 6)),
-        (nn.AvgPool2d(3, 2, 1, count_include_pad=False), (2, 7, 6)),
-        (nn.AvgPool2d(3, 2, 1, ceil_mode=True), (1, 6, 8)),
-        (nn.AvgPool2d(2, 3, ceil_mode=True, count_include_pad=False), (1, 6, 7)),
-        (nn.AvgPool2d((2, 3), divisor_override=5), (2, 6, 6)),
-        (nn.AvgPool1d(3, 2, 1), (2, 8)),
-        (nn.AvgPool3d(2), (1, 4, 4, 4)),
-        (nn.AdaptiveAvgPool2d((2, 1)), (2, 6, 5)),
-        (LocallyConnected2d(2, 4, (3, 2), (5, 6), stride=(2, 1), padding=1, groups=2), (2, 5, 6)),
-        (LocallyConnected2d(1, 2, 3, 4, padding=2, padding_mode="reflect"), (1, 4, 4)),
-        (LocallyConnected2d(1, 2, 3, 4, padding=3, padding_mode="circular", bias=False), (1, 4, 4)),
-        (SharedGlobal2d(2, 3, (4, 5)), (2, 4, 5)),
-    ],
-    ids=lambda value: str(value) if isinstance(value, nn.Module) else "",
+    ("layer", "shape"), OTHER_LAYERS, ids=lambda one: str(one) if isinstance(one, nn.Module) else ""
 )
 def test_other_layers_are_their_matrix(layer: nn.Module, shape: tuple[int, ...]) -> None:
     assert_is_its_matrix(layer, shape)

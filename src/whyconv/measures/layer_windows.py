@@ -38,6 +38,11 @@ class LayerWindows:
     bias: NDArray[np.float64]
     factors: NDArray[np.float64] | None = None
 
+    @staticmethod
+    def without_weights(convolution: Convolution) -> LayerWindows:
+        """Returns windows to plan with."""
+        return LayerWindows(convolution, "shared", np.zeros(0), np.zeros(0))
+
 
 def read_layer(layer: nn.Module, input_shape: Sequence[int]) -> LayerWindows:
     """Returns a layer's windows over one picture.
@@ -66,6 +71,11 @@ def read_layer(layer: nn.Module, input_shape: Sequence[int]) -> LayerWindows:
         "Conv1d-3d, ConvTranspose1d-3d, Linear, AvgPool1d-3d, AdaptiveAvgPool1d-3d, LocallyConnected2d, SharedGlobal2d"
     )
     raise UsageError(f"A {type(layer).__name__} is not one matrix, or not one that is known here. Expected: {known}.")
+
+
+def is_readable(layer: nn.Module) -> bool:
+    """Returns whether a layer is of a kind that can be read."""
+    return any(isinstance(layer, kinds) for kinds, _ in _READERS)
 
 
 def _num_axes(layer: nn.Module) -> int:
@@ -136,11 +146,15 @@ def _made(
     sharing: Sharing = "shared",
     is_transposed: bool = False,
 ) -> LayerWindows:
-    convolution = Convolution(axes, *channels, layer.bias is not None, is_transposed)
+    return with_weights(Convolution(axes, *channels, layer.bias is not None, is_transposed), layer, sharing)
+
+
+def with_weights(convolution: Convolution, layer: Any, sharing: Sharing = "shared") -> LayerWindows:  # noqa: ANN401
+    """Returns the windows of a convolution with the weights and biases that a module holds."""
     bias = np.zeros(convolution.output_shape)
     if layer.bias is not None:
         values = _numbers(layer.bias)
-        bias += np.moveaxis(values, -1, 0) if sharing == "local" else values.reshape(-1, *[1] * len(axes))
+        bias += np.moveaxis(values, -1, 0) if sharing == "local" else values.reshape(-1, *[1] * (bias.ndim - 1))
     return LayerWindows(convolution, sharing, _numbers(layer.weight), bias)
 
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from torch import nn
 
 from whyconv.counting import Convolution
@@ -18,6 +18,9 @@ from whyconv.measures.layer_windows import LayerWindows, read_layer
 from whyconv.measures.sharing import matrix_bytes, sharing_histogram
 from whyconv.results.fields import SharingHistogram
 from whyconv.texts import size
+
+if TYPE_CHECKING:
+    from scipy import sparse  # a fifth of a second: imported where a matrix is built
 
 MOST_BYTES = 1_000_000_000
 _PATTERN_BYTES = 48  # for each tap of one pair of channels, while it is sorted
@@ -53,6 +56,8 @@ class LayerMatrix:
         """
         if self.windows.sharing == "fixed":
             raise UsageError("This layer takes means: its entries are constants, and no weight is shared.")
+        from scipy import sparse
+
         taps = Taps.of(self.windows.convolution)
         channels = range(self.windows.convolution.out_channels)
         columns = [weight_numbers(self.windows, taps, channel).ravel()[taps.row_order] for channel in channels]
@@ -75,7 +80,15 @@ def matrix(layer: nn.Module, input_shape: Sequence[int], *, most_bytes: int = MO
         UsageError: The layer is of another kind, does not take such a picture, or its matrix takes more: the text
             says how much, and what it would take with its zeros.
     """
-    windows = read_layer(layer, input_shape)
+    return matrix_of(read_layer(layer, input_shape), most_bytes=most_bytes)
+
+
+def matrix_of(windows: LayerWindows, *, most_bytes: int = MOST_BYTES) -> LayerMatrix:
+    """Returns the matrix of a layer that was read already.
+
+    Raises:
+        UsageError: It takes more than ``most_bytes``.
+    """
     require_room(windows.convolution, most_bytes)
     return LayerMatrix(_entries(windows), windows.bias.ravel(), sharing_histogram(windows), windows)
 
@@ -87,8 +100,7 @@ def require_room(convolution: Convolution, most_bytes: int = MOST_BYTES) -> None
         UsageError: Says what it would take.
     """
     needed, dense = matrix_bytes(convolution)
-    entries_of_pair = convolution.multiply_adds // convolution.channel_pairs
-    building = needed + entries_of_pair * (_PATTERN_BYTES + 24 * convolution.in_channels // convolution.groups)
+    building = building_bytes(convolution)
     if building > most_bytes:
         shape = f"{convolution.num_outputs:,} x {convolution.num_inputs:,}"
         raise UsageError(
@@ -96,6 +108,13 @@ def require_room(convolution: Convolution, most_bytes: int = MOST_BYTES) -> None
             f"{size(needed)}, {size(building)} while it is built, and {size(dense)} as a dense layer in float32. The "
             f"limit is {size(most_bytes)}; nothing was allocated. Take a smaller picture, or raise most_bytes."
         )
+
+
+def building_bytes(convolution: Convolution) -> int:
+    """Returns what a layer's matrix takes while it is built."""
+    entries_of_pair = convolution.multiply_adds // convolution.channel_pairs
+    group_in = convolution.in_channels // convolution.groups
+    return matrix_bytes(convolution)[0] + entries_of_pair * (_PATTERN_BYTES + 24 * group_in)
 
 
 @dataclass(frozen=True)
@@ -175,6 +194,8 @@ def weight_numbers(windows: LayerWindows, taps: Taps, channel: int) -> NDArray[n
 
 
 def _entries(windows: LayerWindows) -> sparse.csr_array:
+    from scipy import sparse
+
     convolution = windows.convolution
     taps = Taps.of(convolution)
     num_in, group_out = math.prod(convolution.input_shape[1:]), convolution.out_channels // convolution.groups

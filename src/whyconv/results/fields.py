@@ -200,42 +200,57 @@ class SharingHistogram(Record):
         return sum(one.num_classes for one in self.classes)
 
 
+ProofName = Literal["local_twin", "matrix", "summed_gradient", "dense_gradient", "support"]
+
+
 class Proof(Record):
     """One statement about a layer, tried.
 
     Attributes:
-        name: Of the statement: a sentence ``proof_<name>`` says it.
-        difference: The largest difference, relative to the largest value; for counts, their difference.
-        tolerance: The most it may be.
-        is_proved: Whether it held; None where it does not apply.
-        reason: Why it does not apply, else "".
+        name: Of the statement: the sentence ``proof_<name>`` says it.
+        difference: The largest difference, relative to the largest value; of counts, how many places differ. None
+            where the statement does not apply.
+        tolerance: The most that it may be.
+        reason: Why it does not apply, a sentence's key; else "".
     """
 
-    name: Literal["local_twin", "matrix", "summed_gradient", "dense_gradient", "support"]
+    name: ProofName
     difference: float | None = None
     tolerance: float = 0.0
-    is_proved: bool | None = None
     reason: str = ""
+
+    @property
+    def is_proved(self) -> bool | None:
+        """Whether it held; None where it does not apply."""
+        return None if self.difference is None else self.difference <= self.tolerance
 
 
 class Verification(Record):
-    """What was proved on one layer, in double precision, with weights and pictures drawn from ``seed``.
+    """What was proved on one layer, in double precision, with its own weights and pictures drawn from ``seed``.
 
     Attributes:
-        layer: How the layer reads.
-        input_shape: Channels, then the spatial axes.
-        connections: Counted.
-        proofs: Each with its difference.
+        name: Of the layer.
+        layer: How it reads.
+        input_shape: Of what comes in, channels first.
+        channels: Input and output channels that were tried.
+        all_channels: Input and output channels that the layer has; more than were tried where all would take too long.
+        connections: Counted, of the channels that were tried.
+        proofs: Each with its difference; none where the layer was not tried.
+        reason: Why it was not tried, else "".
         seed: Of the pictures.
     """
 
+    name: str
     layer: str
     input_shape: tuple[int, ...]
-    connections: int
-    proofs: tuple[Proof, ...]
-    seed: int
+    channels: tuple[int, int] = (0, 0)
+    all_channels: tuple[int, int] = (0, 0)
+    connections: int = 0
+    proofs: tuple[Proof, ...] = ()
+    reason: str = ""
+    seed: int = 0
 
     @property
-    def is_proved(self) -> bool:
-        """Whether nothing that applies failed."""
-        return all(proof.is_proved is not False for proof in self.proofs)
+    def is_proved(self) -> bool | None:
+        """Whether all that applies held; None where nothing was tried."""
+        return all(proof.is_proved is not False for proof in self.proofs) if self.proofs else None

@@ -122,7 +122,7 @@ class StepTime(Record):
         seconds: Median over ``n`` steps; None where it was not run.
         low: Lower end of the 95 % interval of the median over steps.
         high: Upper end.
-        n: Steps that were timed, after two that were not.
+        n: Steps that were timed, after one or two that were not.
         reason: Why it was not run: a sentence; None where it was.
     """
 
