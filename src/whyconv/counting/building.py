@@ -192,11 +192,18 @@ class Builder:
 
     def rescale_last(self, made: list[Value], divisor: int) -> list[Value]:
         """Divides the connections of the last node, whose channels are taken in groups."""
-        node = self.nodes[-1]
-        assert node.connections is not None
-        self.nodes[-1] = replace(node, connections=node.connections // divisor)
-        self.makers.update(dict.fromkeys(node.outputs, self.nodes[-1]))
+        connections = self.nodes[-1].connections
+        assert connections is not None
+        self._change_last(replace(self.nodes[-1], connections=connections // divisor))
         return made
+
+    def fix_last(self) -> None:
+        """Says that the last node has no free weights."""
+        self._change_last(replace(self.nodes[-1], weights=0))
+
+    def _change_last(self, node: Node) -> None:
+        self.nodes[-1] = node
+        self.makers.update(dict.fromkeys(node.outputs, node))
 
     def as_map(self, value: Value) -> Value:
         """The value as (n, c, places...), with a node in between where its axes stood for something else."""

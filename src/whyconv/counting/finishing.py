@@ -192,7 +192,7 @@ def _owner(node: Node, modules: set[str]) -> str:
     """The module whose weights another one uses on its behalf, such as the last layer of torch's attention."""
     if node.kind not in ("convolution", "locally_connected", "linear", "normalization"):
         return ""
-    owners = {name.rpartition(".")[0] for name in node.parameters}
+    owners = {name.rpartition(".")[0] for name in node.parameters if "." in name}
     owner = owners.pop() if len(owners) == 1 else ""
     is_below = bool(owner) and owner != node.module and owner.startswith(f"{node.module}." if node.module else "")
     return owner if is_below and owner not in modules else ""

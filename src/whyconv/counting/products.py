@@ -32,8 +32,10 @@ class Product:
     has_bias: bool = False
 
 
-def multiply_weights(builder: Builder, call: Call, x: Value, product: Product) -> list[Value]:
-    """Enters a product of ``x`` with weights."""
+def multiply_weights(
+    builder: Builder, call: Call, x: Value, product: Product, *, is_fixed: bool = False
+) -> list[Value]:
+    """Enters a product of ``x`` with weights; where they are ``is_fixed``, none of them is free."""
     inside = x.layout[product.contracted]
     axes = range(len(x.layout))
     batched = [x.layout[axis] for axis in axes if axis in product.batched]
@@ -42,7 +44,10 @@ def multiply_weights(builder: Builder, call: Call, x: Value, product: Product) -
     rest.insert(product.produced, (Factor("c", product.size),))
     layout = tuple(rest)
     found = _unfolded(builder, call, x, product, inside, batched, free, layout)
-    return found or _at_places(builder, call, x, product, inside, batched, free, layout)
+    made = found or _at_places(builder, call, x, product, inside, batched, free, layout)
+    if is_fixed:
+        builder.fix_last()
+    return made
 
 
 def _sizes(dims: Sequence[Dim], roles: str) -> int:

@@ -118,6 +118,7 @@ TABLE: dict[str, Reader] = {
     "_unsafe_view": readers.read_reshape,
     "reshape": readers.read_reshape,
     "_reshape_alias": readers.read_reshape,
+    "as_strided": readers.read_as_strided,
     "permute": readers.read_permute,
     "transpose": readers.read_transpose,
     "t": readers.read_transpose,

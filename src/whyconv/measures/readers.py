@@ -176,10 +176,10 @@ def _product(op: Operation, a: Array, b: Array, batched: tuple[int, ...], has_bi
         return products.multiply_values(op.builder, op.call, (a, b), (depth - 1, depth - 2), len(batched))
     if isinstance(a, Value):
         product = products.Product(depth - 1, batched, depth - 1, op.call.shape[-1], has_bias)
-        return products.multiply_weights(op.builder, op.call, a, product)
+        return products.multiply_weights(op.builder, op.call, a, product, is_fixed=isinstance(b, Constant))
     if isinstance(b, Value):
         product = products.Product(depth - 2, batched, depth - 2, op.call.shape[-2], has_bias)
-        return products.multiply_weights(op.builder, op.call, b, product)
+        return products.multiply_weights(op.builder, op.call, b, product, is_fixed=isinstance(a, Constant))
     return op.unknown("only what is added depends on the picture")
 
 
@@ -190,7 +190,8 @@ def read_linear(op: Operation) -> list[Value]:
         return op.unknown("the weights of a linear layer depend on the picture")
     last = len(x.shape) - 1
     product = products.Product(last, (), last, op.call.shape[-1], op.get("bias") is not None)
-    return products.multiply_weights(op.builder, op.call, x, product)
+    is_fixed = isinstance(op.get("weight"), Constant)
+    return products.multiply_weights(op.builder, op.call, x, product, is_fixed=is_fixed)
 
 
 def read_attention(op: Operation) -> list[Value]:
@@ -241,6 +242,13 @@ def read_reduce(op: Operation) -> list[Value]:
 def read_reshape(op: Operation) -> list[Value]:
     """The same numbers in another shape."""
     return [rearranging.refit(op.builder, op.call, op.x)]
+
+
+def read_as_strided(op: Operation) -> list[Value]:
+    """Another order in memory; where the shape stays, no number is another."""
+    if tuple(op.get("size")) == op.x.shape and op.call.shape == op.x.shape:
+        return [op.x]
+    return op.unknown("numbers are picked from memory by their distance")
 
 
 def read_permute(op: Operation) -> list[Value]:
