@@ -120,6 +120,9 @@ def test_fields_are_filled_in() -> None:
         (999_949, "999.9 kB"),
         (999_950, "1.0 MB"),
         (25_276_510_208, "25.3 GB"),
+        (71_425_152_000_000, "71.4 TB"),
+        (2 * 10**18, "2.0 EB"),
+        (4 * 10**54, "4.00e+36 EB"),
     ],
 )
 def test_sizes(num_bytes: int, text: str) -> None:

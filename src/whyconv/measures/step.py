@@ -48,7 +48,8 @@ def time_steps(layer: Convolution, notify: Notify = ignore, *, num_bytes_allowed
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        times = {name: _time(layer, name, allowed, tick) for name in reversed(CORNERS)}
+        with torch.random.fork_rng(devices=[]):
+            times = {name: _time(layer, name, allowed, tick) for name in reversed(CORNERS)}
     finally:
         torch.set_num_threads(threads)
         notify(Progress(stage="steps", done=total, total=total))

@@ -18,7 +18,7 @@ _COLUMNS = ("weights", "biases", "parameters", "bytes", "adam")
 
 def layer_lines(report: LayerReport, language: str) -> list[str]:
     """Returns the square, the table, the counts, the notes, and what else was asked for."""
-    lines = [_head(report, language), "", *_square(report, language), "", *_identity(report, language), ""]
+    lines = [*wrap(_head(report, language), ""), "", *_square(report, language), "", *_identity(report, language), ""]
     lines += [*_corner_table(report, language), "", *_row_lines(report, language)]
     lines += [*_tap_lines(report, language), *wrap(say("layer_exact", language), "  ")]
     for note in report.notes:
@@ -63,22 +63,29 @@ def _by_x(numbers: Sequence[object]) -> str:
 
 
 def _square(report: LayerReport, language: str) -> list[str]:
-    """Returns the four layers as a square; each arrow says by how much the number at its end is smaller.
+    """Returns the four layers as a square; where its numbers are too long, they are rounded."""
+    drawn = (_square_lines(report, language, limit) for limit in (_MOST_EXACT, 10**9, 10**6))
+    return next((lines for lines in drawn if max(map(cell_len, lines)) <= WIDTH), [])
+
+
+def _square_lines(report: LayerReport, language: str, limit: int) -> list[str]:
+    """Returns a square in which each arrow says by how much the number at its end is smaller.
 
     The local layer stands there with its connections: with the weights that can meet data.
     """
     near, wide = report.routes
-    count = {name: f"{_count(corner.weights)}" for name, corner in report.corners.items()}
-    count["local"] = _count(report.local.connections)
+    count = {name: _count(corner.weights, limit) for name, corner in report.corners.items()}
+    count["local"] = _count(report.local.connections, limit)
     name = {corner: say(f"layer_corner_{corner}", language) for corner in CORNERS}
     label = {place: say(f"layer_square_{place}", language) for place in ("own", "shared", "all", "near")}
-    over, under = (f"-- / {_factor(route.sharing)} -->" for route in (wide, near))
+    over, under = (f"-- / {_factor(route.sharing, limit)} -->" for route in (wide, near))
+    down, beside = (f"  | / {_factor(route.locality, limit)}" for route in (near, wide))
     cells = [
         ("", label["own"], "", label["shared"]),
         ("", "", "", ""),
         (label["all"], name["dense"], "", name["shared_global"]),
         ("", count["dense"], over, count["shared_global"]),
-        ("", f"  | / {_factor(near.locality)}", "", f"  | / {_factor(wide.locality)}"),
+        ("", down, "", beside),
         ("", "  v", "", "  v"),
         (label["near"], name["local"], "", name["convolution"]),
         ("", count["local"], under, count["convolution"]),
@@ -140,7 +147,8 @@ def _rows(report: LayerReport, language: str) -> Iterator[tuple[str, str]]:
     yield say("layer_row_outputs", language), say("layer_row_outputs_value", language, **values)
     values = {"n": _count(report.connections), "all": _count(report.dense.weights)}
     yield say("layer_row_connections", language), say("layer_row_connections_value", language, **values)
-    values = {"density": _percent(report.density), "sparsity": _percent(report.sparsity)}
+    sparsity = _percent(report.sparsity)
+    values = {"density": _percent(report.density), "sparsity": ">99.9999" if sparsity == "100" else sparsity}
     yield say("layer_row_density", language), say("layer_row_density_value", language, **values)
     if report.groups > 1:
         values = {"spatial": _percent(report.spatial_density), "channel": _percent(report.channel_density)}
@@ -157,8 +165,7 @@ def _rows(report: LayerReport, language: str) -> Iterator[tuple[str, str]]:
 def _sharing(report: LayerReport, language: str) -> str:
     taps = report.taps
     if taps.least == taps.most:
-        plural = "" if taps.most == 1 else "s"
-        return say("layer_row_sharing_value", language, n=_count(taps.most), plural=plural)
+        return say("layer_row_sharing_value", language, n=taps.most)
     values = {"least": _count(taps.least), "most": _count(taps.most), "mean": _factor(taps.mean)}
     return say("layer_row_sharing_range", language, **values)
 
@@ -190,17 +197,17 @@ def _step(one: StepTime, language: str) -> str:
     return say("layer_step_time", language, median=f"{median} {unit}", low=low, high=high, n=one.n)
 
 
-def _count(number: int) -> str:
-    return f"{number:,}" if number < _MOST_EXACT else f"~{number:.3e}"
+def _count(number: int, limit: int = _MOST_EXACT) -> str:
+    return f"{number:,}" if number < limit else f"~{number:.3e}"
 
 
 def _range(least: int, most: int) -> str:
     return _count(most) if least == most else f"{_count(least)}-{_count(most)}"
 
 
-def _factor(number: float) -> str:
+def _factor(number: float, limit: int = _MOST_EXACT) -> str:
     """Returns ``32,112.64``, ``784`` or ``0.1111``."""
-    if number >= _MOST_EXACT:
+    if number >= limit:
         return f"~{number:.3e}"
     text = f"{number:,.2f}" if number >= 1 else f"{number:.4g}"
     return text.rstrip("0").rstrip(".") if "." in text else text
