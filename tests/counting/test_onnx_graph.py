@@ -134,7 +134,10 @@ def write(path: Path, nodes: list[onnx.NodeProto], arrays: dict[str, np.ndarray]
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(array, name) for name, array in arrays.items()],
     )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]), path)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20), helper.make_opsetid("example.org", 1)]),
+        path,
+    )
     return path
 
 
