@@ -30,7 +30,7 @@ def build_without_numbers(build: Callable[[], nn.Module]) -> tuple[nn.Module, st
     try:
         with without_numbers():
             return build(), ""
-    except Exception as error:  # whatever the user's code raises when it looks at numbers that are not there
+    except Exception as error:  # noqa: BLE001 - whatever foreign code raises that looks at numbers
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
     return build(), reason
 
@@ -38,12 +38,17 @@ def build_without_numbers(build: Callable[[], nn.Module]) -> tuple[nn.Module, st
 @contextmanager
 def without_numbers() -> Iterator[None]:
     """While the block runs, torch makes large arrays without numbers; its random numbers are not used up."""
-    with torch.random.fork_rng(devices=[]), _WithoutNumbers():
+    with torch.random.fork_rng(devices=[]), _WithoutNumbers():  # type: ignore[no-untyped-call]
         yield
 
 
 class _WithoutNumbers(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Large arrays, and all that is computed from them, have a shape and no numbers."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keeps torch from importing its compiler, which takes seconds, only to keep it away from this class."""
+        return False
 
     def __torch_dispatch__(
         self,

@@ -21,6 +21,7 @@ from whyconv.measures.aten import SAME_NUMBERS, SAME_SHAPE_ONLY, read
 from whyconv.measures.memory import Known, Memory, tensors
 from whyconv.measures.modules import Place
 from whyconv.measures.readers import Operation
+from whyconv.measures.shapes import make_empty
 
 _SMALL = 1 << 16  # up to so many numbers, what depends on neither picture nor weights is computed for real
 
@@ -113,7 +114,10 @@ class Recorder:
         if is_shape_only or any(tensor.is_meta for tensor in tensors((args, kwargs))):
             if kwargs.get("device") is not None:
                 kwargs = kwargs | {"device": torch.device("meta")}
-            return func(*self._shadowed(args), **{name: self._shadowed(each) for name, each in kwargs.items()})
+            args, kwargs = self._shadowed(args), {name: self._shadowed(each) for name, each in kwargs.items()}
+            name = func._schema.name.partition("::")[2]
+            made = make_empty(func, name, _by_name(func, args, kwargs))
+            return func(*args, **kwargs) if made is None else made
         made = func(*args, **kwargs)
         if "device" in kwargs and isinstance(made, Tensor) and made.is_meta and made.numel() <= _SMALL:
             return func(*args, **kwargs | {"device": torch.device("cpu")})
@@ -150,6 +154,11 @@ class Recorder:
 
 class _Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operation that torch carries out."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keeps torch from importing its compiler, which takes seconds, only to keep it away from this class."""
+        return False
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
