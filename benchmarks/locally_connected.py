@@ -67,6 +67,7 @@ class Unfolded(nn.Module):
         self.layer = [layer]
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps (n, c, h, w) to (n, out_channels, places_h, places_w)."""
         layer = self.layer[0]
         windows = functional.unfold(x, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
         y = torch.einsum(self.formula, windows, self.weight)
