@@ -145,7 +145,7 @@ class LocallyConnected2d(nn.Module):
         if self.padding_mode not in _MODES:
             hint = nearest(self.padding_mode, _MODES)
             wrong.append(f"padding_mode = {self.padding_mode!r}: one of {', '.join(_MODES)}{hint}")
-        _require_none("expected", wrong + self._padding_mistakes())
+        _refuse(wrong + self._padding_mistakes())
 
     def _padding_mistakes(self) -> list[str]:
         if self.padding == "same" and max(self.stride) > 1:
@@ -169,12 +169,12 @@ class LocallyConnected2d(nn.Module):
                 wrong.append(
                     f"a kernel that reaches over {reach}: at most {size + sum(around[axis])}, the padded {name}"
                 )
-        _require_none("expected", wrong)
+        _refuse(wrong)
 
 
-def _require_none(what: str, wrong: list[str]) -> None:
+def _refuse(wrong: list[str]) -> None:
     if wrong:
-        raise UsageError(f"This locally connected layer cannot be made; {what}: " + "; ".join(wrong) + ".")
+        raise UsageError("\n  ".join(["This locally connected layer cannot be made. Expected:", *wrong]))
 
 
 def as_pair(value: Pair) -> tuple[int, int]:

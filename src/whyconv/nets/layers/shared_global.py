@@ -115,4 +115,4 @@ class SharedGlobal2d(nn.Module):
         if self.method not in _METHODS:
             wrong.append(f"method = {self.method!r}: one of {', '.join(_METHODS)}.{nearest(self.method, _METHODS)}")
         if wrong:
-            raise UsageError("This shared-global layer cannot be made; expected: " + "; ".join(wrong) + ".")
+            raise UsageError("\n  ".join(["This shared-global layer cannot be made. Expected:", *wrong]))
