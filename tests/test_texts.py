@@ -38,6 +38,18 @@ MADE = {
     "layer_identity_": ("ratio", "locality", "sharing"),
     "layer_column_": ("weights", "biases", "parameters", "bytes", "adam"),
     "layer_row_": ("multiply_adds", "flops"),
+    **dict.fromkeys(
+        ("network_column_", "network_narrow_"),
+        ("layer", "output", "parameters", "connections", "work", "factors"),
+    ),
+    "network_": (
+        *("local", "dense"),
+        *(
+            name + ending
+            for name in ("parameters", "time", "unused", "connections", "factors", "work", "flops", "activations")
+            for ending in ("", "_value")
+        ),
+    ),
     "doctor_purpose_": ("train", "pretrained", "serve", "tables", "heic", "cluster"),
 }
 
