@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import subprocess
@@ -198,10 +197,10 @@ def test_tables_fit_80_columns(language: str, shape: str) -> None:
 
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_written_arithmetic_fits_80_columns(language: str) -> None:
-    asked = [({}, "6x6"), ({"kernel": "7", "padding": "3"}, "24x24x9"), ({"kernel": "1x24", "filters": "3"}, "32x24x3")]
+    asked = [({}, "6x6"), ({"kernel": "7", "padding": "3"}, "24x24x2"), ({"kernel": "1x24", "filters": "3"}, "32x24")]
     for words, shape in asked:
         layer = LayerWords(shape, **words).convolution()
-        for row, column in itertools.product((0, layer.output_shape[1] - 1), (0, layer.output_shape[2] - 1)):
+        for row, column in ((0, 0), (layer.output_shape[1] - 1, layer.output_shape[2] - 1)):
             report = count_layer(layer).model_copy(update={"shown": work_out(layer, row, column)})
             assert [line for line in layer_lines(report, language) if cell_len(line) > 80] == []
 

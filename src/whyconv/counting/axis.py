@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -125,16 +124,15 @@ class Axis:
         if self.mode == "circular":
             return self.output_length * self.num_inputs_at(0)
         inside = range(*self._outputs_off_the_border())
-        return len(inside) * self.kernel + sum(map(self.num_inputs_at, self._border()))
+        return len(inside) * self.kernel + sum(self._border_counts)
 
     @cached_property
     def inputs_per_output(self) -> tuple[int, int]:
         """The least and the greatest number of different inputs that one output meets."""
         if self.mode == "circular":
             return (self.num_inputs_at(0),) * 2
-        counts = {self.num_inputs_at(output) for output in self._border()}
         first, end = self._outputs_off_the_border()
-        counts |= {self.kernel} if first < end else set()
+        counts = {*self._border_counts, *([self.kernel] if first < end else [])}
         return min(counts), max(counts)
 
     def num_inputs_at(self, output: int) -> int:
@@ -154,11 +152,12 @@ class Axis:
             case "reflect":
                 return _num_folded(start, end, step, n)
 
-    def _border(self) -> Iterator[int]:
-        """Outputs of which a tap may lie outside."""
+    @cached_property
+    def _border_counts(self) -> list[int]:
+        """Of each output of which a tap may lie outside, the number of different inputs that it meets."""
         first, end = self._outputs_off_the_border()
-        yield from range(min(first, self.output_length))
-        yield from range(max(first, end), self.output_length)
+        border = (*range(min(first, self.output_length)), *range(end, self.output_length))
+        return [self.num_inputs_at(output) for output in border]
 
     def _outputs_off_the_border(self) -> tuple[int, int]:
         """The first output all of whose taps lie inside, and the first after it that does not; the same: none."""

@@ -148,8 +148,8 @@ class Convolution:
 
     @property
     def locality_factor(self) -> float:
-        """Dense weights / connections, >= 1."""
-        return self.dense_weights / self.connections
+        """Dense weights / connections, >= 1; infinite where every tap lies in the padding."""
+        return self.dense_weights / self.connections if self.connections else math.inf
 
     @property
     def sharing_factor(self) -> float:
@@ -158,13 +158,13 @@ class Convolution:
 
     @property
     def density(self) -> float:
-        """Connections / dense weights, in (0, 1]."""
+        """Connections / dense weights, in [0, 1]; 0 where every tap lies in the padding."""
         return self.connections / self.dense_weights
 
     @property
     def spatial_density(self) -> float:
-        """Of the places of input and output, the fraction that meets, in (0, 1]: density without the channels."""
-        return self.density * self.groups
+        """Of the places of input and output, the fraction that meets, in [0, 1]: density without the channels."""
+        return self.connections * self.groups / self.dense_weights
 
     @property
     def channel_density(self) -> float:

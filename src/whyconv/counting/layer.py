@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from whyconv.counting.convolution import Convolution
+from whyconv.errors import UsageError
 from whyconv.results.layer import Corner, CornerName, LayerReport, Route, TapSharing
 from whyconv.results.record import Note
 
@@ -17,7 +18,11 @@ def count_layer(layer: Convolution) -> LayerReport:
     """Returns the exact counts of ``layer`` and of the three layers it is compared with.
 
     The spatial axes come first in its shapes, then the channels. Transposed layers have no such report.
+
+    Raises:
+        UsageError: Every tap of every output lies in the padding.
     """
+    _require_data(layer)
     axes = layer.axes
     corners = _corners(layer)
     return LayerReport(
@@ -54,6 +59,14 @@ def count_layer(layer: Convolution) -> LayerReport:
         shared_global=corners["shared_global"],
         convolution=corners["convolution"],
     )
+
+
+def _require_data(layer: Convolution) -> None:
+    if not layer.connections:
+        raise UsageError(
+            "No output of this layer meets the picture: every tap lies in the padding. Expected less padding or a "
+            "smaller stride."
+        )
 
 
 def _corners(layer: Convolution) -> dict[CornerName, Corner]:
@@ -129,8 +142,7 @@ def _notes(layer: Convolution) -> Iterator[Note]:
         }
         yield Note(key="layer_note_channels_forgotten", values=values)
     if layer.idle_local_weights:
-        in_padding = layer.nominal_multiply_adds - layer.multiply_adds
-        values = {"nominal": layer.nominal_multiply_adds, "n": in_padding, "met": layer.multiply_adds}
+        values = {"nominal": layer.local_weights, "n": layer.idle_local_weights, "met": layer.multiply_adds}
         yield Note(key="layer_note_padding", values=values)
     if layer.connections < layer.multiply_adds:
         values = {"products": layer.multiply_adds, "connections": layer.connections}

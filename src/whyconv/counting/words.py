@@ -15,7 +15,7 @@ Made = TypeVar("Made")
 
 MOST = 1_000_000_000
 # Taps and padding are walked over one by one along each axis.
-MOST_WALKED = 100_000
+MOST_WALKED = 10_000
 AXIS_NAMES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 _LETTERS = {1: "L", 2: "HxW", 3: "DxHxW"}
 _EXAMPLES = {1: "1000x16", 2: "32x32x3", 3: "16x64x64x1"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -28,8 +28,9 @@ class LayerWindows:
         sharing: Who has weights of its own.
         weights: In float64, as the layer holds them: (out, in / groups, taps...), transposed
             (in, out / groups, taps...), local (places..., out, in / groups, taps...); empty for a mean.
-        bias: What is added to each output (out, places...) in float64.
+        bias: What is added to each output (out, places...) in float64; where places share it, a view.
         factors: Of a mean: what each output's inputs are multiplied with (places...).
+        takes_any_size: Whether the layer slides over pictures of other sizes too.
     """
 
     convolution: Convolution
@@ -37,11 +38,12 @@ class LayerWindows:
     weights: NDArray[np.float64]
     bias: NDArray[np.float64]
     factors: NDArray[np.float64] | None = None
+    takes_any_size: bool = False
 
     @staticmethod
     def without_weights(convolution: Convolution) -> LayerWindows:
         """Returns windows to plan with."""
-        return LayerWindows(convolution, "shared", np.zeros(0), np.zeros(0))
+        return LayerWindows(convolution, "shared", np.zeros(0), np.zeros(0), takes_any_size=True)
 
 
 def read_layer(layer: nn.Module, input_shape: Sequence[int]) -> LayerWindows:
@@ -151,11 +153,11 @@ def _made(
 
 def with_weights(convolution: Convolution, layer: Any, sharing: Sharing = "shared") -> LayerWindows:  # noqa: ANN401
     """Returns the windows of a convolution with the weights and biases that a module holds."""
-    bias = np.zeros(convolution.output_shape)
-    if layer.bias is not None:
-        values = _numbers(layer.bias)
-        bias += np.moveaxis(values, -1, 0) if sharing == "local" else values.reshape(-1, *[1] * (bias.ndim - 1))
-    return LayerWindows(convolution, sharing, _numbers(layer.weight), bias)
+    values = np.zeros(1) if layer.bias is None else _numbers(layer.bias)
+    by_channel = np.moveaxis(values, -1, 0) if values.ndim > 1 else values.reshape(-1, *[1] * len(convolution.axes))
+    bias = np.broadcast_to(by_channel, convolution.output_shape)
+    slides = bool(convolution.axes) and not isinstance(layer, LocallyConnected2d | SharedGlobal2d)
+    return LayerWindows(convolution, sharing, _numbers(layer.weight), bias, takes_any_size=slides)
 
 
 def _mean(layer: Any, shape: tuple[int, ...]) -> LayerWindows:  # noqa: ANN401
@@ -172,7 +174,7 @@ def _mean(layer: Any, shape: tuple[int, ...]) -> LayerWindows:  # noqa: ANN401
         sizes.append(end - start)
     divisor = getattr(layer, "divisor_override", None)
     factors = np.reciprocal(_product(sizes).astype(float)) if divisor is None else np.full(_shape(axes), 1 / divisor)
-    return _means(tuple(axes), shape[0], factors)
+    return replace(_means(tuple(axes), shape[0], factors), takes_any_size=True)
 
 
 def _adaptive_mean(layer: Any, shape: tuple[int, ...]) -> LayerWindows:  # noqa: ANN401
@@ -191,7 +193,8 @@ def _adaptive_mean(layer: Any, shape: tuple[int, ...]) -> LayerWindows:  # noqa:
 
 def _means(axes: tuple[Axis, ...], channels: int, factors: NDArray[np.float64]) -> LayerWindows:
     convolution = Convolution(axes, channels, channels, channels, has_bias=False)
-    return LayerWindows(convolution, "fixed", np.zeros(0), np.zeros(convolution.output_shape), factors)
+    bias = np.broadcast_to(np.zeros(1), convolution.output_shape)
+    return LayerWindows(convolution, "fixed", np.zeros(0), bias, factors)
 
 
 def _rounded_up(axis: Axis) -> int:

@@ -90,7 +90,7 @@ def matrix_of(windows: LayerWindows, *, most_bytes: int = MOST_BYTES) -> LayerMa
         UsageError: It takes more than ``most_bytes``.
     """
     require_room(windows.convolution, most_bytes)
-    return LayerMatrix(_entries(windows), windows.bias.ravel(), sharing_histogram(windows), windows)
+    return LayerMatrix(_entries(windows), windows.bias.flatten(), sharing_histogram(windows), windows)
 
 
 def require_room(convolution: Convolution, most_bytes: int = MOST_BYTES) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from whyconv.measures.layer_windows import LayerWindows
 from whyconv.measures.matrix import LayerMatrix, Taps, matrix_of
 from whyconv.measures.untied import kernels, untie
-from whyconv.results.fields import Proof
+from whyconv.results.fields import Proof, ProofName
 
 TOLERANCE = 1e-12
 _NUM_PICTURES = 2
@@ -40,9 +40,9 @@ def prove(layer: nn.Module, windows: LayerWindows, seed: int) -> tuple[Proof, ..
     product = (made.entries @ x.flatten(1).numpy().T).T + made.bias
     return (
         *_twin_proofs(layer, windows, taps, (x, targets, answers)),
-        Proof(name="matrix", difference=apart(answers.flatten(1).numpy(), product), tolerance=TOLERANCE),
+        _compared("matrix", apart(answers.flatten(1).numpy(), product)),
         _dense_proof(layer, windows, taps, made, (x, targets)),
-        Proof(name="support", difference=_support_difference(layer, windows, made)),
+        _compared("support", _support_difference(layer, windows, made), 0.0),
     )
 
 
@@ -50,6 +50,10 @@ def apart(one: Numbers, other: Numbers) -> float:
     """Returns the largest difference, relative to the largest value."""
     largest = float(np.abs(one).max(initial=0))
     return float(np.abs(one - other).max(initial=0)) / (largest or 1.0)
+
+
+def _compared(name: ProofName, difference: float, tolerance: float = TOLERANCE) -> Proof:
+    return Proof(name=name, difference=difference, tolerance=tolerance, is_proved=difference <= tolerance)
 
 
 def _learn(layer: nn.Module, x: Tensor, targets: Tensor) -> Tensor:
@@ -74,9 +78,9 @@ def _twin_proofs(
     twin = untie(windows, taps)
     with torch.enable_grad():
         same = _learn(twin, x, targets)
-    yield Proof(name="local_twin", difference=apart(answers.numpy(), same.numpy()), tolerance=TOLERANCE)
+    yield _compared("local_twin", apart(answers.numpy(), same.numpy()))
     difference = apart(kernels(windows.convolution, _weight_gradient(layer)), twin.summed())
-    yield Proof(name="summed_gradient", difference=difference, tolerance=TOLERANCE)
+    yield _compared("summed_gradient", difference)
 
 
 def _dense_proof(
@@ -93,7 +97,7 @@ def _dense_proof(
         offsets = (group * taps.group_in + np.arange(taps.group_in)) * math.prod(windows.convolution.input_shape[1:])
         found = dense[taps.outputs[met] - places.start, np.add.outer(offsets, taps.inputs[met])]
         farthest = max(farthest, float(np.abs(found - local[channel, :, met]).max(initial=0)))
-    return Proof(name="dense_gradient", difference=farthest / largest, tolerance=TOLERANCE)
+    return _compared("dense_gradient", farthest / largest)
 
 
 def _local_gradients(
@@ -143,22 +147,26 @@ def _support_difference(layer: nn.Module, windows: LayerWindows, made: LayerMatr
     pattern = made.entries.copy()
     pattern.data[:] = 1
     wrong = total = 0
-    step = max(1, _MOST_BYTES // (8 * max(convolution.num_inputs, convolution.num_outputs)))
+    step = max(1, _MOST_BYTES // (8 * convolution.num_inputs))
+    jacobian = _jacobian_rows(layer, convolution.input_shape)
     for start in range(0, convolution.num_outputs, step):
-        rows = torch.arange(start, min(start + step, convolution.num_outputs))
-        support = _jacobian_rows(layer, convolution.input_shape, rows) != 0
-        wrong += int((support != (pattern[start : start + len(rows)].toarray() > 0)).sum())
+        expected = pattern[start : start + step].toarray() > 0
+        support = np.stack([next(jacobian) != 0 for _ in expected])
+        wrong += int((support != expected).sum())
         total += int(support.sum())
     return float(wrong + abs(total - convolution.connections))
 
 
-def _jacobian_rows(layer: nn.Module, input_shape: tuple[int, ...], rows: Tensor) -> Numbers:
-    """dy/dx of some outputs (rows, inputs), by running the layer backward."""
-    x = torch.zeros(len(rows), *input_shape, dtype=torch.float64, requires_grad=True)
+def _jacobian_rows(layer: nn.Module, input_shape: tuple[int, ...]) -> Iterator[Numbers]:
+    """Yields dy/dx of one output after the other (inputs,), by running the layer backward."""
+    x = torch.zeros(1, *input_shape, dtype=torch.float64, requires_grad=True)
     with torch.enable_grad():
-        y = layer(x).flatten(1)[torch.arange(len(rows)), rows].sum()
-    (gradient,) = torch.autograd.grad(y, x)
-    return np.asarray(gradient.flatten(1).numpy())
+        answers = layer(x).flatten()
+    for output in range(len(answers)):
+        with torch.enable_grad():
+            y = answers[output]
+        (gradient,) = torch.autograd.grad(y, x, retain_graph=True)
+        yield gradient.flatten().numpy()
 
 
 def _weight_gradient(layer: nn.Module) -> Numbers:

@@ -59,7 +59,7 @@ def time_steps(layer: Convolution, notify: Notify = ignore, *, num_bytes_allowed
 def bytes_needed(layer: Convolution, corner: CornerName) -> int:
     """Returns what a step needs, by estimate.
 
-    Parameters with their gradients and both of Adam's moments, one temporary of that size that the optimizer takes,
+    Parameters with their gradients and both of Adam's moments, two temporaries of that size that the optimizer takes,
     and the batch: inputs and outputs with their gradients, and what is laid beside them, such as padded pictures and
     Fourier transforms, taken as twice as much again.
     """
@@ -70,7 +70,7 @@ def bytes_needed(layer: Convolution, corner: CornerName) -> int:
         "convolution": layer.weights,
     }[corner]
     padded = math.prod(axis.length + sum(axis.padding) for axis in layer.axes) * layer.in_channels
-    return _BYTES * (5 * weights + 6 * BATCH * (padded + layer.num_outputs))
+    return _BYTES * (6 * weights + 6 * BATCH * (padded + layer.num_outputs))
 
 
 def _time(layer: Convolution, corner: CornerName, allowed: int, tick: Callable[[], None]) -> StepTime:

@@ -66,7 +66,7 @@ class _Local(LocalTwin):
             kernel = torch.from_numpy(kernels(convolution, windows.weights))
             self.local.weight.copy_(kernel.view(self.local.weight.shape[2:]))
             if self.local.bias is not None:
-                places = torch.from_numpy(windows.bias).movedim(0, -1)
+                places = torch.from_numpy(windows.bias.copy()).movedim(0, -1)
                 self.local.bias.copy_(places.reshape(self.local.bias.shape))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ class _Sum(LocalTwin):
         self.inputs, self.outputs = torch.from_numpy(taps.inputs), torch.from_numpy(taps.outputs)
         weights = kernels(convolution, windows.weights)[:, :, taps.numbers]
         self.weight = nn.Parameter(torch.from_numpy(weights))
-        self.bias = torch.from_numpy(windows.bias)
+        self.bias = torch.from_numpy(windows.bias.copy())
 
     def forward(self, x: Tensor) -> Tensor:
         convolution = self.convolution

@@ -39,8 +39,8 @@ def verify(
 ) -> Verification:
     """Tries the identities on a layer with its own weights.
 
-    A layer for which they would take too long is tried on fewer of its channels, which the record says: channels of a
-    group are all connected alike, and the places are those of the whole layer.
+    A layer for which they would take too long is tried on fewer of its channels, and then on a smaller picture with
+    the same borders, which the record says: channels of a group are connected alike, and places off the borders too.
 
     Args:
         layer: Of a kind that ``measures.matrix`` takes; it is not changed.
@@ -53,8 +53,8 @@ def verify(
         What held and what did not; see ``require_proved``.
 
     Raises:
-        UsageError: The layer is of another kind, does not take such a picture, or one channel takes too much already:
-            the text says what it would take.
+        UsageError: The layer is of another kind, does not take such a picture, or the least of it takes too much
+            already: the text says what it would take.
     """
     windows = read_layer(layer, input_shape)
     return _tried(layer, windows, name or str(layer), most_multiply_adds, seed)
@@ -71,7 +71,7 @@ def verify_convolution(
         seed: Of the weights, pictures and targets.
 
     Raises:
-        UsageError: One channel takes too much already.
+        UsageError: The least of it takes too much already.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -132,9 +132,10 @@ def _tried(layer: nn.Module, windows: LayerWindows, name: str, most_multiply_add
         name=name,
         layer=str(layer),
         input_shape=every.input_shape,
-        channels=(tried.in_channels, tried.out_channels),
+        channels=(windows.convolution.in_channels, windows.convolution.out_channels),
         all_channels=(every.in_channels, every.out_channels),
-        connections=tried.connections,
+        tried_shape=windows.convolution.input_shape,
+        connections=windows.convolution.connections,
         proofs=prove(subject, windows, seed),
         seed=seed,
     )

@@ -211,18 +211,15 @@ class Proof(Record):
         difference: The largest difference, relative to the largest value; of counts, how many places differ. None
             where the statement does not apply.
         tolerance: The most that it may be.
+        is_proved: Whether it held; None where it does not apply.
         reason: Why it does not apply, a sentence's key; else "".
     """
 
     name: ProofName
     difference: float | None = None
     tolerance: float = 0.0
+    is_proved: bool | None = None
     reason: str = ""
-
-    @property
-    def is_proved(self) -> bool | None:
-        """Whether it held; None where it does not apply."""
-        return None if self.difference is None else self.difference <= self.tolerance
 
 
 class Verification(Record):
@@ -232,9 +229,10 @@ class Verification(Record):
         name: Of the layer.
         layer: How it reads.
         input_shape: Of what comes in, channels first.
+        tried_shape: Of what it was tried on; smaller where all would take too long.
         channels: Input and output channels that were tried.
-        all_channels: Input and output channels that the layer has; more than were tried where all would take too long.
-        connections: Counted, of the channels that were tried.
+        all_channels: Input and output channels that the layer has.
+        connections: Counted, of what was tried.
         proofs: Each with its difference; none where the layer was not tried.
         reason: Why it was not tried, else "".
         seed: Of the pictures.
@@ -243,6 +241,7 @@ class Verification(Record):
     name: str
     layer: str
     input_shape: tuple[int, ...]
+    tried_shape: tuple[int, ...] = ()
     channels: tuple[int, int] = (0, 0)
     all_channels: tuple[int, int] = (0, 0)
     connections: int = 0
@@ -251,6 +250,53 @@ class Verification(Record):
     seed: int = 0
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the layer was tried with all of its channels and the whole picture."""
+        return (self.tried_shape, self.channels) == (self.input_shape, self.all_channels)
+
+    @property
     def is_proved(self) -> bool | None:
         """Whether all that applies held; None where nothing was tried."""
         return all(proof.is_proved is not False for proof in self.proofs) if self.proofs else None
+
+
+class LayerField(Record):
+    """What one layer sees of the picture.
+
+    Attributes:
+        name: Of the layer.
+        kind: What it is.
+        field: Where its outputs can look.
+        reach: How much of the picture its places depend on, borders and holes considered.
+    """
+
+    name: str
+    kind: str
+    field: ReceptiveField
+    reach: Reach
+
+
+class FieldReport(Record):
+    """What every layer of a network sees of the picture. Exact.
+
+    Attributes:
+        picture: Its places along each axis.
+        layers: In the order in which they are computed.
+        uneven: Layers whose stride leaves the end of their input unread.
+        even_lengths: Along each axis, the nearest lengths of the picture at which none does: at most, and above; None
+            where none was found.
+    """
+
+    picture: tuple[int, ...]
+    layers: tuple[LayerField, ...]
+    uneven: tuple[UnevenStride, ...]
+    even_lengths: tuple[tuple[int | None, int | None], ...]
+
+    @property
+    def not_analyzed(self) -> dict[str, str]:
+        """Names of the layers about which nothing is known, and why."""
+        return {one.name: one.field.reason or one.reach.reason for one in self.layers if _is_unknown(one)}
+
+
+def _is_unknown(layer: LayerField) -> bool:
+    return bool(layer.field.reason or layer.reach.reason)

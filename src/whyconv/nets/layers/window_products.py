@@ -70,12 +70,13 @@ def products(x: Tensor, weights: Tensor, bias: Tensor | None, *geometry: Any) ->
     window = _window(*geometry)
     high, wide, out_channels = weights.shape[:3]
     y = x.new_empty(len(x), out_channels, high, wide)
-    by_place = y.permute(2, 3, 1, 0)
     canvas = _canvas(x, window)
     for rows in _row_blocks(canvas, weights, window):
         block = torch.bmm(_matrices(weights[rows], window), _windows(canvas, rows, wide, window))
         block = block.view(rows.stop - rows.start, wide, out_channels, len(x))
-        by_place[rows] = block if bias is None else block.add_(bias[rows].unsqueeze(3))
+        if bias is not None:
+            block += bias[rows].unsqueeze(3)
+        y[:, :, rows] = _outermost(block.permute(2, 0, 1, 3))
     return y
 
 
@@ -90,8 +91,7 @@ def input_grad(grad: Tensor, weights: Tensor, size: list[int], *geometry: Any) -
     for rows in _row_blocks(canvas, weights, window):
         block = torch.bmm(_matrices(weights[rows], window).mT, _answers(grad, rows, window))
         _add_windows(canvas, block, rows, window)
-    inside = canvas[:, top : top + size[0], left : left + size[1]]
-    return inside.permute(3, 0, 1, 2).contiguous()
+    return _outermost(canvas[:, top : top + size[0], left : left + size[1]])
 
 
 @_operator("window_products_weight_grad", f"(Tensor x, Tensor grad, {_GEOMETRY}) -> Tensor")
@@ -129,22 +129,32 @@ def _window(kernel: list[int], stride: list[int], padding: list[int], dilation: 
     )
 
 
+def _innermost(x: Tensor) -> Tensor:
+    """(n, ...) as (..., n); turned over as one matrix, which torch does block by block."""
+    return x.reshape(len(x), x[:1].numel()).mT.contiguous().view(*x.shape[1:], len(x))
+
+
+def _outermost(x: Tensor) -> Tensor:
+    """(..., n) as (n, ...)."""
+    n = x.shape[-1]
+    return x.reshape(x[..., :1].numel(), n).mT.contiguous().view(n, *x.shape[:-1])
+
+
 def _canvas(x: Tensor, window: Window) -> Tensor:
     """The padded pictures with n innermost: (c, padded height, padded width, n)."""
-    n, channels, height, width = x.shape
+    picture = _innermost(x)
+    if not any(window.padding):
+        return picture
     top, bottom, left, right = window.padding
-    shape = (channels, height + top + bottom, width + left + right, n)
-    canvas = x.new_zeros(shape) if any(window.padding) else x.new_empty(shape)
-    canvas[:, top : top + height, left : left + width] = x.permute(1, 2, 3, 0)
-    return canvas
+    return functional.pad(picture, (0, 0, left, right, top, bottom))
 
 
 def _row_blocks(canvas: Tensor, weights: Tensor, window: Window) -> Iterator[slice]:
-    """Rows of places whose windows fit in the buffer together; at least one at a time."""
-    high, wide = weights.shape[:2]
-    taps = window.kernel[0] * window.kernel[1]
-    row_bytes = max(1, canvas.shape[0] * taps * wide * canvas.shape[3] * canvas.element_size())
-    step = max(1, _BUFFER_BYTES // row_bytes)
+    """Rows of places whose windows and answers fit in the buffer together; at least one at a time."""
+    high, wide, out_channels = weights.shape[:3]
+    channels, _, _, n = canvas.shape
+    numbers = channels * window.kernel[0] * window.kernel[1] + out_channels
+    step = max(1, _BUFFER_BYTES // max(1, numbers * wide * n * canvas.element_size()))
     for start in range(0, high, step):
         yield slice(start, min(start + step, high))
 
@@ -182,9 +192,10 @@ def _add_windows(canvas: Tensor, block: Tensor, rows: slice, window: Window) -> 
 
 def _answers(grad: Tensor, rows: slice, window: Window) -> Tensor:
     """What lies at some rows of places as matrices: (places * groups, out_channels / groups, n)."""
-    n, out_channels = grad.shape[:2]
-    chosen = grad[:, :, rows].permute(2, 3, 1, 0)
-    return chosen.reshape(chosen.shape[0] * chosen.shape[1] * window.groups, out_channels // window.groups, n)
+    n, out_channels, _, wide = grad.shape
+    # Copied at once: matrices with no stride of 1 would be copied one by one in their product.
+    chosen = _innermost(grad[:, :, rows]).permute(1, 2, 0, 3).contiguous()
+    return chosen.view((rows.stop - rows.start) * wide * window.groups, out_channels // window.groups, n)
 
 
 def _matrices(weights: Tensor, window: Window) -> Tensor:
