@@ -15,6 +15,7 @@ from torch import Tensor
 from torch._ops import OpOverload
 
 from whyconv.measures.aten import POINTWISE, SAME_NUMBERS
+from whyconv.measures.memory import tensors
 
 _META = torch.device("meta")
 _ANSWERS_YES_OR_NO = frozenset(
@@ -35,7 +36,7 @@ def make_empty(func: OpOverload, name: str, given: Mapping[str, Any]) -> Tensor 
     Returns:
         One array or several, as the operation does; None where it is not known here.
     """
-    arrays = [each for each in given.values() if isinstance(each, Tensor)]
+    arrays = list(tensors(tuple(given.values())))
     kinds = {each.dtype for each in arrays if each.ndim} or {each.dtype for each in arrays}
     if len(kinds) != 1 or not (kind := kinds.pop()).is_floating_point or given.get("dtype") not in (None, kind):
         return None

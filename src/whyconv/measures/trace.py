@@ -37,6 +37,7 @@ def trace(network: nn.Module, input_shape: Sequence[int]) -> Graph:
     Raises:
         UsageError: The network cannot be called on such a picture.
     """
+    network = getattr(network, "_orig_mod", network)  # what torch.compile was given
     shape = (1, *input_shape)
     if len(shape) < 2 or any(length < 1 for length in shape):
         raise UsageError(
