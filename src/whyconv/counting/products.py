@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from whyconv.counting.axis import Axis
 from whyconv.counting.building import Builder, Call, More, Value
@@ -36,39 +37,52 @@ def multiply_weights(
     builder: Builder, call: Call, x: Value, product: Product, *, is_fixed: bool = False
 ) -> list[Value]:
     """Enters a product of ``x`` with weights; where they are ``is_fixed``, none of them is free."""
-    inside = x.layout[product.contracted]
-    axes = range(len(x.layout))
-    batched = [x.layout[axis] for axis in axes if axis in product.batched]
-    free = [x.layout[axis] for axis in axes if axis != product.contracted and axis not in product.batched]
-    rest = [dim for axis, dim in enumerate(x.layout) if axis != product.contracted]
-    rest.insert(product.produced, (Factor("c", product.size),))
-    layout = tuple(rest)
-    found = _unfolded(builder, call, x, product, inside, batched, free, layout)
-    made = found or _at_places(builder, call, x, product, inside, batched, free, layout)
+    parts = _split(x, product)
+    made = _unfolded(builder, call, x, product, parts) or _at_places(builder, call, x, product, parts)
     if is_fixed:
         builder.fix_last()
     return made
+
+
+class _Parts(NamedTuple):
+    """What the axes of an array are to a product.
+
+    Attributes:
+        inside: Summed over.
+        batched: Along which there are weights for each entry.
+        free: The others.
+        layout: Of the result.
+    """
+
+    inside: Dim
+    batched: list[Dim]
+    free: list[Dim]
+    layout: Layout
+
+
+def _split(x: Value, product: Product) -> _Parts:
+    kept = [axis for axis in range(len(x.layout)) if axis != product.contracted]
+    rest = [x.layout[axis] for axis in kept]
+    rest.insert(product.produced, (Factor("c", product.size),))
+    return _Parts(
+        x.layout[product.contracted],
+        [x.layout[axis] for axis in kept if axis in product.batched],
+        [x.layout[axis] for axis in kept if axis not in product.batched],
+        tuple(rest),
+    )
 
 
 def _sizes(dims: Sequence[Dim], roles: str) -> int:
     return math.prod(factor.size for dim in dims for factor in dim if factor.role[0] in roles)
 
 
-def _unfolded(  # noqa: PLR0913, PLR0917
-    builder: Builder,
-    call: Call,
-    x: Value,
-    product: Product,
-    inside: Dim,
-    batched: Sequence[Dim],
-    free: Sequence[Dim],
-    layout: Layout,
-) -> list[Value] | None:
+def _unfolded(builder: Builder, call: Call, x: Value, product: Product, parts: _Parts) -> list[Value] | None:
     """A product over the taps of windows that were unfolded before: a convolution or a locally connected layer."""
     window = _window_of(builder, x)
     if window is None:
         return None
     source, axes = window
+    inside, batched, free, layout = parts
     taps = sorted(factor for factor in inside if factor.role[0] == "k")
     is_whole = [(factor.role, factor.size) for factor in taps] == [
         (f"k{index}", axis.kernel) for index, axis in enumerate(axes) if axis.kernel > 1
@@ -113,17 +127,9 @@ def _is_idle(axis: Axis) -> bool:
     return axis.kernel == 1 and axis.stride == 1 and not any(axis.padding)
 
 
-def _at_places(  # noqa: PLR0913, PLR0917
-    builder: Builder,
-    call: Call,
-    x: Value,
-    product: Product,
-    inside: Dim,
-    batched: Sequence[Dim],
-    free: Sequence[Dim],
-    layout: Layout,
-) -> list[Value]:
+def _at_places(builder: Builder, call: Call, x: Value, product: Product, parts: _Parts) -> list[Value]:
     """A linear layer: on all numbers, at every place, or on patches; what is none of these is counted as it is."""
+    inside, batched, free, layout = parts
     inner = list(spots(inside))
     outer = places(tuple(free))
     width = math.prod(factor.size for factor in inside)
