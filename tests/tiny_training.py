@@ -48,7 +48,7 @@ def tiny_plan(
         "label_smoothing": 0.0,
         "average": 0.9,
         "patience": 100,
-        "class_weights": [1.0, 1.0],
+        "class_offsets": [0.0, 0.0],
     } | recipe
     return Plan(
         seed=3,

@@ -64,7 +64,7 @@ def make_plan(settings: TrainSettings, material: Material, *, began: float, noti
     counts = np.bincount(material.train.data.labels, minlength=len(classes)).tolist()
     facts = Facts(counts=counts, side=material.policy.side, in_channels=material.policy.channels)
     draft = _draft(settings, material, facts, settings.threads or threads_for(facts.side))
-    if len(set(draft.training.class_weights)) > 1:
+    if len(set(draft.training.class_offsets)) > 1:
         notify(Note(key="run_balanced", values={"ratio": max(counts) / max(1, min(counts))}))
     is_open = settings.flips == "auto" and len(material.validation) > 0
     if settings.flips == "auto" and not is_open:

@@ -110,7 +110,7 @@ def plan_rows(plan: Plan, material: Material) -> dict[str, Any]:
         "average": recipe.average,
         "patience": recipe.patience,
         "initialization": Note(key=_INITIAL.get(network.name, "plan_initial_own")),
-        "balance": len(set(recipe.class_weights)) > 1,
+        "balance": len(set(recipe.class_offsets)) > 1,
         "flips": plan.augment.flip,
         "augmentation": _augmentation(plan.augment),
         "seed": plan.seed,
@@ -138,7 +138,7 @@ def plan_reasons(plan: Plan, material: Material) -> dict[str, Note]:
     # What the rules give for this network; and, as the learning rate follows from both, for this optimizer and batch.
     ruled = training_plan(TrainSettings(pictures="", network=network.name), facts)
     chosen = TrainSettings(pictures="", network=network.name, optimizer=recipe.optimizer, batch=recipe.batch)
-    weighs, would_weigh = (len(set(one.class_weights)) > 1 for one in (recipe, ruled))
+    weighs, would_weigh = (len(set(one.class_offsets)) > 1 for one in (recipe, ruled))
     pairs = {
         "network": (network.name, TrainSettings.model_fields["network"].default),
         "side": (network.side, side_for(material.division.inspection)),

@@ -50,7 +50,7 @@ def train(  # noqa: PLR0913, PLR0917
     batch: Annotated[int | None, typer.Option(help="Pictures per step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Length of a step.")] = None,
     seed: Seed = None,
-    balance: Annotated[str | None, typer.Option(metavar="auto|none|weights", help="Small classes count more.")] = None,
+    balance: Annotated[str | None, typer.Option(metavar="auto|on|off", help="Small classes count alike.")] = None,
     flips: Annotated[str | None, typer.Option(metavar="auto|on|off", help="Mirror pictures while training.")] = None,
     layout: Layout = None,
     label_from: LabelFrom = None,

@@ -140,7 +140,7 @@ class _Session:
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
         )
-        self.class_weights = torch.tensor(recipe.class_weights, dtype=torch.float32)
+        self.class_offsets = torch.tensor(recipe.class_offsets, dtype=torch.float32)
         self.num_steps = recipe.steps or recipe.epochs * steps_per_epoch(len(train), recipe.batch)
         self.last_step = min(self.num_steps, recipe.stop_after or self.num_steps)
         self.deadline = deadline
@@ -203,7 +203,7 @@ class _Session:
             group["lr"] = rate
         self.network.train()
         logits = self.network(normalize(varied, self.plan.network))
-        loss = cost(logits, labels, self.class_weights, recipe.label_smoothing)
+        loss = cost(logits, labels, self.class_offsets, recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self.optimizer.step()
@@ -265,8 +265,7 @@ class _Session:
             return None, None
         logits = torch.from_numpy(network_logits(self.averaged, self.validation.pixels, self.plan.network))
         labels = torch.from_numpy(self.validation.labels.astype(np.int64))
-        smoothing = self.plan.training.label_smoothing
-        loss = functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+        loss = cost(logits, labels, self.class_offsets, self.plan.training.label_smoothing)
         return loss.item(), (logits.argmax(dim=1) == labels).float().mean().item()
 
     def save(self) -> None:
@@ -321,23 +320,21 @@ def steps_per_epoch(num_train: int, batch: int) -> int:
     return len(augment.epoch_batches(np.arange(num_train), batch))
 
 
-def cost(logits: Tensor, labels: Tensor, class_weights: Tensor, label_smoothing: float) -> Tensor:
-    """J: the mean over m pictures of the cross-entropy, each weighed by the weight of its class.
-
-    The weight belongs to the picture. torch's own combination weighs the smoothed share of every *other* class
-    by that class's weight too, which moves the least J of a common class towards rare ones.
+def cost(logits: Tensor, labels: Tensor, class_offsets: Tensor, label_smoothing: float) -> Tensor:
+    """J: the mean over m pictures of the cross-entropy.
 
     Args:
         logits: Shape (m, classes).
         labels: The truth, shape (m,).
-        class_weights: Shape (classes,), mean 1 over the training pictures.
+        class_offsets: Added to the logits, shape (classes,): how much more often than others a class is met in
+            training, as a logarithm, so that the logits need not learn it.
         label_smoothing: Share of the truth spread evenly over all classes, in [0, 1).
 
     References:
+        Menon and others, *Long-tail learning via logit adjustment* (2021), arXiv 2007.07314, equation 10.
         Szegedy and others, *Rethinking the Inception architecture* (2016), arXiv 1512.00567, section 7.
     """
-    each = functional.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
-    return (class_weights[labels] * each).mean()
+    return functional.cross_entropy(logits + class_offsets, labels, label_smoothing=label_smoothing)
 
 
 def normalize(pixels: Tensor, plan: NetworkPlan) -> Tensor:

@@ -5,6 +5,7 @@ The numbers were chosen on flowers and digits; ``docs/log.md`` says what was tri
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,7 +44,7 @@ def training_plan(settings: TrainSettings, facts: Facts, *, epochs: int | None =
 
     ``lesson`` is trained as the lecture does it: the learning rate stays, J is the plain mean cross-entropy of the
     pictures, and the weights kept are those of an epoch, not a mean over steps. What remains of ours is that the
-    epoch is chosen on validation, and that rare classes weigh more where the counts differ much.
+    epoch is chosen on validation, and that classes count alike where their counts differ much.
 
     Args:
         settings: What was asked; what is None is decided here.
@@ -70,7 +71,7 @@ def training_plan(settings: TrainSettings, facts: Facts, *, epochs: int | None =
         label_smoothing=0.0 if is_lesson else 0.1,
         average=0.0 if is_lesson else 0.99,
         patience=max(10, planned // 3),
-        class_weights=class_weights(facts.counts, settings.balance),
+        class_offsets=class_offsets(facts.counts, settings.balance),
     )
 
 
@@ -105,12 +106,18 @@ def epochs_for(num_train: int) -> int:
     return max(LEAST_EPOCHS, min(MOST_EPOCHS, round(PICTURES_SEEN / num_train)))
 
 
-def class_weights(counts: Sequence[int], balance: str) -> list[float]:
-    """Weight of each class in J: 1, or inversely proportional to its count, with mean 1 over the pictures.
+def class_offsets(counts: Sequence[int], balance: str) -> list[float]:
+    """What is added to each class' logit inside J, so that the logits themselves favor no class.
 
-    "auto" weighs when the largest class has at least 1.5 times the pictures of the smallest.
+    ln(K n / N), where n of the N training pictures are of the class, one of K (one picture where there is none); or 0
+    for all. "auto" balances when the largest class has at least 1.5 times the pictures of the smallest. Weights of
+    the classes in J would be the other way; a network that learns its pictures by heart hardly feels them.
+
+    References:
+        Menon and others, *Long-tail learning via logit adjustment* (2021), arXiv 2007.07314, section 4.2, with tau = 1.
+        Byrd, Lipton, *What is the effect of importance weighting in deep learning?* (2019), arXiv 1812.03372.
     """
-    wanted = balance == "weights" or (balance == "auto" and max(counts) >= _BALANCE_RATIO * max(1, min(counts)))
+    wanted = balance == "on" or (balance == "auto" and max(counts) >= _BALANCE_RATIO * max(1, min(counts)))
     if not wanted:
-        return [1.0] * len(counts)
-    return [round(sum(counts) / (len(counts) * max(1, count)), 6) for count in counts]
+        return [0.0] * len(counts)
+    return [round(math.log(len(counts) * max(1, count) / sum(counts)), 6) for count in counts]
