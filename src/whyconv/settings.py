@@ -15,6 +15,7 @@ from whyconv.errors import SettingsError, nearest
 from whyconv.files import digest_bytes
 
 OptimizerName = Literal["gd", "momentum", "rmsprop", "adam", "adamw"]
+View = Literal["upright", "mirrored", "closer", "closer_mirrored"]
 
 
 class Settings(BaseModel):
@@ -120,7 +121,7 @@ class PicturesPlan(Settings):
 
 
 class NetworkPlan(Settings):
-    """Which network, and the sizes it is built with. ``mirror_views``: answers average both orientations."""
+    """Which network, and the sizes it is built with. ``views``: of a picture, over which answers are averaged."""
 
     name: str
     in_channels: Literal[1, 3]
@@ -128,7 +129,7 @@ class NetworkPlan(Settings):
     classes: list[str]
     mean: list[float]
     std: list[float]
-    mirror_views: bool
+    views: list[View] = Field(min_length=1)
 
 
 class AugmentPlan(Settings):

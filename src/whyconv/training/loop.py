@@ -24,6 +24,7 @@ from whyconv.training.checkpoint import load_state, put_weights, save_state
 from whyconv.training.history import append_epoch, cut_history
 from whyconv.training.optimizers import build_optimizer, learning_rate_at
 from whyconv.training.pixel_rows import PixelRows
+from whyconv.training.views import from_afar, seen
 
 Pixels = NDArray[np.uint8] | PixelRows
 
@@ -263,7 +264,8 @@ class _Session:
     def _validate(self) -> tuple[float | None, float | None]:
         if not len(self.validation):
             return None, None
-        logits = torch.from_numpy(network_logits(self.averaged, self.validation.pixels, self.plan.network))
+        plan = self.plan.network.model_copy(update={"views": from_afar(self.plan.network.views)})
+        logits = torch.from_numpy(network_logits(self.averaged, self.validation.pixels, plan))
         labels = torch.from_numpy(self.validation.labels.astype(np.int64))
         loss = cost(logits, labels, self.class_offsets, self.plan.training.label_smoothing)
         return loss.item(), (logits.argmax(dim=1) == labels).float().mean().item()
@@ -347,7 +349,7 @@ def normalize(pixels: Tensor, plan: NetworkPlan) -> Tensor:
 def network_logits(network: nn.Module, pixels: Pixels, plan: NetworkPlan) -> NDArray[np.float32]:
     """Logits (n, classes) of pictures uint8 (n, side, side, c), in evaluation mode, without gradients.
 
-    With ``plan.mirror_views`` the mean over the picture and its mirror image.
+    The mean over the views of the plan.
     """
     network.eval()
     parts = []
@@ -355,7 +357,7 @@ def network_logits(network: nn.Module, pixels: Pixels, plan: NetworkPlan) -> NDA
         for start in range(0, len(pixels), _EVALUATION_BATCH):
             batch = torch.from_numpy(pixels[start : start + _EVALUATION_BATCH].transpose(0, 3, 1, 2)).float()
             x = normalize(batch, plan)
-            logits = (network(x) + network(x.flip(3))) / 2 if plan.mirror_views else network(x)
+            logits = torch.stack([network(seen(x, view)) for view in plan.views]).mean(dim=0)
             parts.append(logits.numpy())
     return np.concatenate(parts) if parts else np.zeros((0, len(plan.classes)), np.float32)
 
