@@ -118,7 +118,7 @@ class Clock:
     def perf_counter(self) -> float:
         return self.now
 
-    def start_network(self, plan: Plan) -> torch.nn.Module:
+    def start_network(self, plan: Plan, *told: object, **words: bool) -> torch.nn.Module:
         network = start_network(plan)
 
         def pass_time(module: torch.nn.Module, *_: object) -> None:

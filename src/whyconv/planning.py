@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from whyconv import files
 from whyconv.errors import DataError
 from whyconv.images.prepare import PicturePolicy
 from whyconv.machine import num_cores
@@ -21,6 +22,7 @@ from whyconv.training.pictures import Division, Part, channel_statistics
 from whyconv.training.probe import MirrorTrial, try_mirror
 from whyconv.training.recipe import Facts, augment_plan, training_plan
 from whyconv.training.start import start_network
+from whyconv.training.start_weights import find_start_weights
 from whyconv.training.torch_habits import torch_habits
 from whyconv.training.views import from_afar, views_for
 
@@ -106,6 +108,7 @@ def _draft(settings: TrainSettings, material: Material, facts: Facts, threads: i
         pictures=_pictures_plan(settings, material),
         network=NetworkPlan(
             name=settings.network,
+            **_start(settings),
             in_channels=_one_or_three(material.policy.channels),
             side=material.policy.side,
             classes=list(material.division.inspection.pictures.classes),
@@ -133,6 +136,13 @@ def _pictures_plan(settings: TrainSettings, material: Material) -> PicturesPlan:
         num_validation=len(material.validation),
         num_test=len(material.test),
     )
+
+
+def _start(settings: TrainSettings) -> dict[str, str]:
+    if settings.start is None:
+        return {}
+    path = find_start_weights(settings.start).resolve()
+    return {"start": str(path), "start_digest": files.digest(path)}
 
 
 def _try(settings: TrainSettings, material: Material, draft: Plan, notify: Notify) -> MirrorTrial:

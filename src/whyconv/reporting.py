@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from whyconv.planning import Material, threads_for
 from whyconv.report import LayerRow, MistakenPicture, ReportContent, SeenPicture, write_card, write_report
 from whyconv.results import Note, RunSummary
-from whyconv.settings import AugmentPlan, Plan, TrainSettings
+from whyconv.settings import AugmentPlan, NetworkPlan, Plan, TrainSettings
 from whyconv.training.history import read_history
 from whyconv.training.optimizers import FORMULAS
 from whyconv.training.pictures import Part, side_for
@@ -109,7 +109,7 @@ def plan_rows(plan: Plan, material: Material) -> dict[str, Any]:
         "label_smoothing": recipe.label_smoothing,
         "average": recipe.average,
         "patience": recipe.patience,
-        "initialization": Note(key=_INITIAL.get(network.name, "plan_initial_own")),
+        "initialization": _initialization(network),
         "balance": len(set(recipe.class_offsets)) > 1,
         "flips": plan.augment.flip,
         "augmentation": _augmentation(plan.augment),
@@ -119,6 +119,13 @@ def plan_rows(plan: Plan, material: Material) -> dict[str, Any]:
         "num_validation": pictures.num_validation,
         "num_test": pictures.num_test,
     }
+
+
+def _initialization(network: NetworkPlan) -> Note:
+    if network.start:
+        values = {"file": Path(network.start).name, "digest": network.start_digest}
+        return Note(key="plan_initial_file", values=values)
+    return Note(key=_INITIAL.get(network.name, "plan_initial_own"))
 
 
 def _augmentation(augment: AugmentPlan) -> Note:
@@ -136,8 +143,9 @@ def plan_reasons(plan: Plan, material: Material) -> dict[str, Note]:
     counts = np.bincount(material.train.data.labels, minlength=len(network.classes)).tolist()
     facts = Facts(counts=counts, side=network.side, in_channels=network.in_channels)
     # What the rules give for this network; and, as the learning rate follows from both, for this optimizer and batch.
-    ruled = training_plan(TrainSettings(pictures="", network=network.name), facts)
-    chosen = TrainSettings(pictures="", network=network.name, optimizer=recipe.optimizer, batch=recipe.batch)
+    asked = TrainSettings(pictures="", network=network.name, start=network.start or None)
+    ruled = training_plan(asked, facts)
+    chosen = asked.model_copy(update={"optimizer": recipe.optimizer, "batch": recipe.batch})
     weighs, would_weigh = (len(set(one.class_offsets)) > 1 for one in (recipe, ruled))
     pairs = {
         "network": (network.name, TrainSettings.model_fields["network"].default),

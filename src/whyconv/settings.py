@@ -64,6 +64,7 @@ class TrainSettings(Settings):
         validation_fraction: Wanted part of the pictures, where there is no validation part yet; 0: none.
         test_fraction: Likewise for the test part.
         network: Name in the catalogue, or ``package.module:callable``.
+        start: A ``.safetensors`` file of starting weights for the network, or a run folder that has one.
         optimizer: One of gd, momentum, rmsprop, adam, adamw.
         epochs: Passes over the training part.
         minutes: Time for the whole command; the number of epochs follows from a measurement if it is not asked for.
@@ -88,6 +89,7 @@ class TrainSettings(Settings):
     validation_fraction: float = Field(default=0.15, ge=0, le=0.5)
     test_fraction: float = Field(default=0.15, ge=0, le=0.5)
     network: str = "plain"
+    start: str | None = None
     optimizer: OptimizerName | None = None
     epochs: int | None = Field(default=None, ge=1, le=100_000)
     minutes: float | None = Field(default=None, gt=0, le=100_000)
@@ -121,9 +123,17 @@ class PicturesPlan(Settings):
 
 
 class NetworkPlan(Settings):
-    """Which network, and the sizes it is built with. ``views``: of a picture, over which answers are averaged."""
+    """Which network, and the sizes it is built with.
+
+    Attributes:
+        start: File that the starting weights come from; "": they are random.
+        start_digest: Of that file's content.
+        views: Of a picture, over which answers are averaged.
+    """
 
     name: str
+    start: str = ""
+    start_digest: str = ""
     in_channels: Literal[1, 3]
     side: int
     classes: list[str]

@@ -24,8 +24,9 @@ from whyconv.training.checkpoint import load_weights
 from whyconv.training.lock import sole_writer
 from whyconv.training.loop import Outcome, train_network
 from whyconv.training.pictures import Division, channels_for, divide, load_parts, side_for
-from whyconv.training.run_folder import SUMMARY, WEIGHTS, new_run_folder, read_plan, write_plan
+from whyconv.training.run_folder import CHECKPOINT, SUMMARY, WEIGHTS, new_run_folder, read_plan, write_plan
 from whyconv.training.start import start_network
+from whyconv.training.start_weights import find_start_weights
 from whyconv.training.stopping import stop_requests
 from whyconv.training.torch_habits import torch_habits
 
@@ -47,13 +48,17 @@ def train(
     Raises:
         SettingsError: A setting is unknown or out of range.
         DataError: The pictures cannot be trained on.
+        ModelFileError: The file of starting weights cannot be used, or does not fit the network.
         StoppedError: Ctrl-C or SIGTERM; the run can be resumed.
         ParityError: The exported file answers otherwise than torch.
     """
     if not isinstance(settings, TrainSettings):
         settings = TrainSettings.of({"pictures": str(settings), **wanted}, where="train")
     began = time.perf_counter()
-    require_network(settings.network)  # before the pictures are read, which may take long
+    # Before the pictures are read, which may take long.
+    require_network(settings.network)
+    if settings.start is not None:
+        find_start_weights(settings.start)
     threads = settings.threads or num_cores()
     store = Path(settings.store) if settings.store else None
     with _new_run(settings.out, settings.pictures, notify) as folder:
@@ -176,7 +181,7 @@ def _carry_out(  # noqa: PLR0913
 ) -> RunSummary:
     """Trains by the plan and writes everything that a run consists of; ``end`` as the deadline of the training."""
     with torch_habits(plan.threads):
-        network = start_network(plan)
+        network = start_network(plan, notify, reads_file=not _has_weights(folder))
         _tell_plan(plan, notify)
         with sole_writer(folder), _stops_say_how_to_go_on(folder):
             if is_new:
@@ -203,6 +208,11 @@ def _carry_out(  # noqa: PLR0913
             f"(allowed {summary.parity.tolerance:g}). Do not use the file; the weights are in {WEIGHTS}."
         )
     return summary
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether the run has weights of its own already, so that those it started from are not needed."""
+    return any((folder / name).exists() for name in (CHECKPOINT, SUMMARY))
 
 
 def _ended_before(folder: Path, network: nn.Module, plan: Plan) -> Outcome | None:

@@ -9,17 +9,17 @@ import torch
 from torch import nn
 
 from whyconv.errors import UsageError
-from whyconv.nets import NETWORKS, build_network, require_network
+from whyconv.nets import build_network, require_network
 
 
 def num_parameters(network: nn.Module) -> int:
     return sum(each.numel() for each in network.parameters())
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("name", ["lesson", "plain"])
 @pytest.mark.parametrize("side", [6, 8, 13, 28, 32, 64, 100, 128, 200])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_every_network_takes_every_side(name: str, side: int, channels: int) -> None:
+def test_our_own_networks_take_every_side(name: str, side: int, channels: int) -> None:
     network = build_network(name, in_channels=channels, num_classes=7, side=side).eval()
     with torch.inference_mode():
         x = torch.zeros(2, channels, side, side)

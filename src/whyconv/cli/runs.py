@@ -40,7 +40,12 @@ def train(  # noqa: PLR0913, PLR0917
     pictures: Annotated[str | None, typer.Argument(help="As for `whyconv check`.", show_default=False)] = None,
     config: Annotated[Path | None, typer.Option(metavar="RUN.TOML", help="Train by the plan in this file.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
-    network: Annotated[str | None, typer.Option(help="plain, lesson, or your own as package.module:callable.")] = None,
+    network: Annotated[
+        str | None, typer.Option(help="plain, lesson, resnet18 and others, or your own as package.module:callable.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Weights to start from: .safetensors with the network's names.")
+    ] = None,
     optimizer: Annotated[str | None, typer.Option(metavar="NAME", help="gd, momentum, rmsprop, adam or adamw.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the pictures.")] = None,
     minutes: Annotated[

@@ -13,12 +13,22 @@ import torch
 from torch import nn
 
 from whyconv.errors import UsageError, nearest
-from whyconv.nets.lesson import Lesson
-from whyconv.nets.plain import Plain
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {
-    "lesson": Lesson,
-    "plain": Plain,
+# Each is imported when it is built.
+NETWORKS: dict[str, str] = {
+    "plain": "whyconv.nets.plain:Plain",
+    "lesson": "whyconv.nets.lesson:Lesson",
+    "lenet5": "whyconv.nets.lenet:LeNet5",
+    "alexnet": "whyconv.nets.alexnet:AlexNet",
+    "vgg16": "whyconv.nets.vgg:VGG16",
+    "googlenet": "whyconv.nets.googlenet:GoogLeNet",
+    "resnet18": "whyconv.nets.resnet:resnet18",
+    "resnet34": "whyconv.nets.resnet:resnet34",
+    "resnet50": "whyconv.nets.resnet:resnet50",
+    "resnet101": "whyconv.nets.resnet:resnet101",
+    "resnet152": "whyconv.nets.resnet:resnet152",
+    "mobilenet_v2": "whyconv.nets.mobilenet:MobileNetV2",
+    "efficientnet_lite0": "whyconv.nets.efficientnet:EfficientNetLite0",
 }
 
 
@@ -51,13 +61,14 @@ def build_network(name: str, *, in_channels: int, num_classes: int, side: int) -
         side: In pixels.
 
     Raises:
-        UsageError: The name is unknown, cannot be imported, or does not build such a module.
+        UsageError: The name is unknown, cannot be imported, does not build such a module, or the network does not
+            take pictures so small.
     """
     sizes = {"in_channels": in_channels, "num_classes": num_classes, "side": side}
     if ":" in name:
         return _build_own(name, sizes)
     require_network(name)
-    return NETWORKS[name](**sizes)
+    return _find(NETWORKS[name])(**sizes)
 
 
 def _build_own(name: str, sizes: dict[str, int]) -> nn.Module:

@@ -28,8 +28,17 @@ def load_weights(path: Path, network: nn.Module) -> None:
     Raises:
         ModelFileError: The file cannot be read, or its names or shapes are not those of the network.
     """
+    put_weights(path, network, read_tensors(path))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Reads all tensors of a safetensors file by name.
+
+    Raises:
+        ModelFileError: The file cannot be read.
+    """
     tensors, _ = _load(path)
-    put_weights(path, network, tensors)
+    return tensors
 
 
 def put_weights(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> None:

@@ -24,6 +24,7 @@ from whyconv.training.checkpoint import load_state, put_weights, save_state
 from whyconv.training.history import append_epoch, cut_history
 from whyconv.training.optimizers import build_optimizer, learning_rate_at
 from whyconv.training.pixel_rows import PixelRows
+from whyconv.training.run_folder import CHECKPOINT
 from whyconv.training.views import from_afar, seen
 
 Pixels = NDArray[np.uint8] | PixelRows
@@ -131,7 +132,7 @@ class _Session:
         deadline: float,
     ) -> None:
         self.network, self.train, self.validation, self.plan = network, train, validation, plan
-        self.checkpoint = folder / "checkpoints" / "last.safetensors" if folder else None
+        self.checkpoint = folder / CHECKPOINT if folder else None
         self.metrics = folder / "metrics.jsonl" if folder else None
         recipe = plan.training
         self.optimizer = build_optimizer(

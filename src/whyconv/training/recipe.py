@@ -21,6 +21,9 @@ _RATES: dict[str, tuple[float, float]] = {
 }
 # What adamw takes off the weights in a step at the highest learning rate: strong, as few pictures ask for.
 _DECAY_PER_STEP = 0.006
+# Networks without normalization diverge at the rates above, and weights from a file are to be kept, not replaced.
+UNNORMALIZED = ("lenet5", "alexnet", "vgg16")
+_GENTLER, _GENTLER_DECAY = 0.1, 0.05
 _BALANCE_RATIO = 1.5
 PICTURES_SEEN, LEAST_EPOCHS, MOST_EPOCHS = 60_000, 10, 140
 
@@ -46,6 +49,9 @@ def training_plan(settings: TrainSettings, facts: Facts, *, epochs: int | None =
     pictures, and the weights kept are those of an epoch, not a mean over steps. What remains of ours is that the
     epoch is chosen on validation, and that classes count alike where their counts differ much.
 
+    Networks without normalization, and those whose weights come from a file, get a tenth of the learning rate and a
+    weight decay of 0.05.
+
     Args:
         settings: What was asked; what is None is decided here.
         facts: About the training part.
@@ -57,7 +63,9 @@ def training_plan(settings: TrainSettings, facts: Facts, *, epochs: int | None =
     batch = min(settings.batch or batch_for(facts.num_train), facts.num_train)
     planned = settings.epochs or epochs or epochs_for(facts.num_train)
     rate, power = _RATES[optimizer]
-    learning_rate = settings.learning_rate or rate * (batch / 16) ** power
+    is_gentle = settings.start is not None or settings.network in UNNORMALIZED
+    learning_rate = settings.learning_rate or rate * (batch / 16) ** power * (_GENTLER if is_gentle else 1)
+    decay = _GENTLER_DECAY if is_gentle else round(_DECAY_PER_STEP / learning_rate, 6)
     return TrainingPlan(
         optimizer=optimizer,
         epochs=planned,
@@ -66,7 +74,7 @@ def training_plan(settings: TrainSettings, facts: Facts, *, epochs: int | None =
         learning_rate=learning_rate,
         schedule="constant" if is_lesson else "cosine",
         momentum=0.9,
-        weight_decay=round(_DECAY_PER_STEP / learning_rate, 6) if optimizer == "adamw" else 0.0,
+        weight_decay=decay if optimizer == "adamw" else 0.0,
         warmup_fraction=0.0 if is_lesson else 0.1,
         label_smoothing=0.0 if is_lesson else 0.1,
         average=0.0 if is_lesson else 0.99,

@@ -1,16 +1,46 @@
-"""The network before step 1: built by the plan, with random weights that follow from the seed."""
+"""The network before step 1: built by the plan, its weights random by the seed or taken from a file."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import torch
 from torch import nn
 
+from whyconv import files
+from whyconv.errors import ModelFileError
 from whyconv.nets import build_network
+from whyconv.results import Notify, ignore
 from whyconv.settings import Plan
+from whyconv.training.start_weights import put_start_weights
 
 
-def start_network(plan: Plan) -> nn.Module:
-    """Builds the plan's network; the same plan gives the same weights bit for bit."""
+def start_network(plan: Plan, notify: Notify = ignore, *, reads_file: bool = True) -> nn.Module:
+    """Builds the plan's network; the same plan gives the same weights bit for bit.
+
+    Args:
+        plan: Of the training.
+        notify: Told what of a file of starting weights was used.
+        reads_file: Whether the plan's file of starting weights is read; not where others are put in anyway.
+
+    Raises:
+        ModelFileError: The file of starting weights is gone, was changed, or does not fit.
+    """
     torch.manual_seed(plan.seed)
     sizes = plan.network
-    return build_network(sizes.name, in_channels=sizes.in_channels, num_classes=len(sizes.classes), side=sizes.side)
+    network = build_network(sizes.name, in_channels=sizes.in_channels, num_classes=len(sizes.classes), side=sizes.side)
+    if sizes.start and reads_file:
+        path = Path(sizes.start)
+        _require_same(path, sizes.start_digest)
+        put_start_weights(path, network, num_classes=len(sizes.classes), notify=notify)
+    return network
+
+
+def _require_same(path: Path, digest: str) -> None:
+    if not path.exists():
+        raise ModelFileError(f"{path}, where this plan takes its starting weights from, does not exist. Put it back.")
+    if files.digest(path) != digest:
+        raise ModelFileError(
+            f"{path} is not the file that this plan takes its starting weights from: its content has changed. Put "
+            "that one back, or train anew with --start."
+        )
