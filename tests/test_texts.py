@@ -32,6 +32,12 @@ MADE = {
     "scores_": ("class", "pictures", "recall", "precision"),
     "read_as_": ("folders", "splits", "table", "arrays"),
     "split_": ("made", "kept", "both_carved", "validation_carved", "test_carved"),
+    "layer_corner_": ("dense", "local", "shared_global", "convolution"),
+    "layer_head_": ("stride", "padding", "dilation"),
+    "layer_square_": ("own", "shared", "all", "near"),
+    "layer_identity_": ("ratio", "locality", "sharing"),
+    "layer_column_": ("weights", "biases", "parameters", "bytes", "adam"),
+    "layer_row_": ("multiply_adds", "flops"),
     "doctor_purpose_": ("train", "pretrained", "serve", "tables", "heic", "cluster"),
 }
 
@@ -114,6 +120,9 @@ def test_fields_are_filled_in() -> None:
         (999_949, "999.9 kB"),
         (999_950, "1.0 MB"),
         (25_276_510_208, "25.3 GB"),
+        (71_425_152_000_000, "71.4 TB"),
+        (2 * 10**18, "2.0 EB"),
+        (4 * 10**54, "4.00e+36 EB"),
     ],
 )
 def test_sizes(num_bytes: int, text: str) -> None:

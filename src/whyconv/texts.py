@@ -41,10 +41,12 @@ def say(key: str, language: str = "en", **values: object) -> str:
 def size(num_bytes: int) -> str:
     """Returns ``15.3 GB``: a number of bytes in the decimal unit that leaves one to three digits before the point."""
     amount, unit = float(num_bytes), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
+    for larger in ("kB", "MB", "GB", "TB", "PB", "EB"):
         if amount < 999.95:
             break
         amount, unit = amount / 1000, larger
+    if amount >= 1e6:  # there is no unit for more
+        return f"{amount:.2e} {unit}"
     return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
 
 

@@ -26,7 +26,7 @@ def test_no_words_show_the_verbs(run: Callable[..., Outcome]) -> None:
     outcome = run()
     assert outcome.code == 2
     verbs = re.findall(r"^  ([a-z]+)  ", outcome.data + outcome.text, re.MULTILINE)
-    assert verbs == ["doctor", "demo", "check", "train", "evaluate", "predict", "cache"]
+    assert verbs == ["doctor", "demo", "check", "train", "evaluate", "predict", "layer", "cache"]
     assert "..." not in outcome.text.partition("Commands:")[2]
 
 
@@ -54,7 +54,7 @@ def test_a_wrong_word_is_wrong_use_and_the_nearest_is_offered(
 
 
 def test_every_verb_has_json_and_language(run: Callable[..., Outcome]) -> None:
-    for verb in ("doctor", "demo", "check", "train", "evaluate", "predict", "cache"):
+    for verb in ("doctor", "demo", "check", "train", "evaluate", "predict", "layer", "cache"):
         helped = run(verb, "--help").data
         assert "--json" in helped
         assert "--lang en|ko" in helped
@@ -134,10 +134,10 @@ except SystemExit as end:
 """
 
 
-@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["doctor"], ["cache"]])
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["doctor"], ["cache"], ["layer", "1000x1000x3"]])
 def test_what_must_be_quick_loads_nothing_heavy(words: list[str]) -> None:
     heavy = "torch,onnx,onnxruntime,scipy,sklearn,matplotlib,pyarrow"
-    heavy += "" if words in (["doctor"], ["cache"]) else ",numpy,whyconv.results"
+    heavy += {"doctor": "", "cache": "", "layer": ",numpy"}.get(words[0], ",numpy,whyconv.results")
     done = subprocess.run([sys.executable, "-c", _WATCHED, heavy, *words], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

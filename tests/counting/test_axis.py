@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyconv.counting import Axis
+from whyconv.counting import Axis, PaddingMode
 from whyconv.errors import UsageError
 
 NUMPY_MODE = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -44,12 +44,20 @@ def test_every_count_is_that_of_sliding_by_hand(axis: Axis) -> None:
     assert axis.output_length == len(rows)
     assert axis.sources().tolist() == rows
     assert axis.tap_counts == [sum(row[tap] >= 0 for row in rows) for tap in range(axis.kernel)]
-    assert axis.num_connections == sum(len(set(row) - {-1}) for row in rows)
+    inputs = [len(set(row) - {-1}) for row in rows]
+    assert [axis.num_inputs_at(output) for output in range(len(rows))] == inputs
+    assert axis.num_connections == sum(inputs)
+    assert axis.inputs_per_output == (min(inputs), max(inputs))
+    assert axis.num_outputs_on_data == sum(max(row) >= 0 for row in rows)
 
 
-def test_a_long_axis_is_counted_at_once() -> None:
-    axis = Axis(10**15, 10**3, padding=(7, 7))
-    assert axis.num_connections == 10**3 * axis.output_length - 7 * 8
+@pytest.mark.parametrize(
+    ("mode", "merged"), [("zeros", 7 * 8), ("replicate", 7 * 8), ("reflect", 7 * 8), ("circular", 0)]
+)
+def test_a_long_axis_is_counted_at_once(mode: PaddingMode, merged: int) -> None:
+    axis = Axis(10**15, 10**3, padding=(7, 7), mode=mode)
+    assert axis.num_connections == 10**3 * axis.output_length - merged
+    assert axis.inputs_per_output == (10**3 - (7 if merged else 0), 10**3)
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Literal
 
 from whyconv.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 
@@ -57,7 +58,10 @@ class Axis:
             )
         if not wrong and self.output_length < 1:
             padded = self.length + sum(self.padding)
-            wrong.append(f"kernel {self.kernel}: it reaches over {self.reach} places, and there are only {padded}")
+            wrong.append(
+                f"kernel {self.kernel}: it reaches over {self.reach} places, and there are only {padded}; expected a "
+                "smaller kernel or dilation, or more padding"
+            )
         if wrong:
             raise UsageError("This window cannot slide: " + "; ".join(wrong) + ".")
 
@@ -83,18 +87,30 @@ class Axis:
         """For each tap, the number of outputs at which it meets data: how often one weight is used on this axis."""
         if self.mode != "zeros":
             return [self.output_length] * self.kernel
-        return [self._outputs_inside(tap * self.dilation - self.padding[0]) for tap in range(self.kernel)]
+        return [max(0, last - first + 1) for first, last in map(self._outputs_on_data, range(self.kernel))]
 
-    def _outputs_inside(self, offset: int) -> int:
-        """Outputs i with 0 <= i * stride + offset < length."""
+    def _outputs_on_data(self, tap: int) -> tuple[int, int]:
+        """The first and the last output at which ``tap`` lies in [0, length); none where the first is greater."""
+        offset = tap * self.dilation - self.padding[0]
         first = max(0, -(offset // self.stride))
-        last = min(self.output_length - 1, (self.length - 1 - offset) // self.stride)
-        return max(0, last - first + 1)
+        return first, min(self.output_length - 1, (self.length - 1 - offset) // self.stride)
 
     @property
     def num_taps_on_data(self) -> int:
         """Pairs of an output and a tap that meet data."""
         return sum(self.tap_counts)
+
+    @cached_property
+    def num_outputs_on_data(self) -> int:
+        """Outputs of which at least one tap meets data: all but those that lie in zero padding with every tap."""
+        if self.mode != "zeros":
+            return self.output_length
+        total, counted_up_to = 0, -1
+        for first, last in sorted(map(self._outputs_on_data, range(self.kernel))):
+            if last >= first:
+                total += max(0, last - max(first - 1, counted_up_to))
+                counted_up_to = max(counted_up_to, last)
+        return total
 
     @cached_property
     def num_connections(self) -> int:
@@ -106,17 +122,48 @@ class Axis:
         if self.mode == "zeros":
             return self.num_taps_on_data
         if self.mode == "circular":
-            return self.output_length * min(self.kernel, self.length // math.gcd(self.length, self.dilation))
-        first, last = self._outputs_off_the_border()
-        inside = max(0, last - first + 1)
-        border = [output for output in range(self.output_length) if not first <= output <= last]
-        return inside * self.kernel + sum(len(np.unique(row)) for row in self.sources(np.array(border, np.int64)))
+            return self.output_length * self.num_inputs_at(0)
+        inside = range(*self._outputs_off_the_border())
+        return len(inside) * self.kernel + sum(self._border_counts)
+
+    @cached_property
+    def inputs_per_output(self) -> tuple[int, int]:
+        """The least and the greatest number of different inputs that one output meets."""
+        if self.mode == "circular":
+            return (self.num_inputs_at(0),) * 2
+        first, end = self._outputs_off_the_border()
+        counts = {*self._border_counts, *([self.kernel] if first < end else [])}
+        return min(counts), max(counts)
+
+    def num_inputs_at(self, output: int) -> int:
+        """The number of different inputs that one output meets, without walking over its taps."""
+        start, step, n = output * self.stride - self.padding[0], self.dilation, self.length
+        if self.mode == "circular":
+            return min(self.kernel, n // math.gcd(n, step))
+        end = start + self.reach - 1
+        inside = _marks(start, end, step, 0, n - 1)
+        match self.mode:
+            case "zeros":
+                return inside
+            case "replicate":  # everything before the first input is the first, everything after the last the last
+                below = int(start < 0 and not _marks(start, end, step, 0, 0))
+                above = int(end > n - 1 and not _marks(start, end, step, n - 1, n - 1))
+                return inside + (below + above if n > 1 else int(inside == 0))
+            case "reflect":
+                return _num_folded(start, end, step, n)
+
+    @cached_property
+    def _border_counts(self) -> list[int]:
+        """Of each output of which a tap may lie outside, the number of different inputs that it meets."""
+        first, end = self._outputs_off_the_border()
+        border = (*range(min(first, self.output_length)), *range(end, self.output_length))
+        return [self.num_inputs_at(output) for output in border]
 
     def _outputs_off_the_border(self) -> tuple[int, int]:
-        """The first and the last output all of whose taps lie inside; empty where the first is greater."""
+        """The first output all of whose taps lie inside, and the first after it that does not; the same: none."""
         first = -(-self.padding[0] // self.stride)
         last = (self.length - self.reach + self.padding[0]) // self.stride
-        return first, min(last, self.output_length - 1)
+        return first, max(first, min(last, self.output_length - 1) + 1)
 
     def sources(self, outputs: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
         """The input that each tap of each output meets, shape (outputs, kernel); -1 where there is no data.
@@ -124,6 +171,8 @@ class Axis:
         Args:
             outputs: Which ones (n,); None for all.
         """
+        import numpy as np
+
         chosen = np.arange(self.output_length) if outputs is None else outputs
         places = chosen[:, None] * self.stride - self.padding[0] + np.arange(self.kernel) * self.dilation
         n = self.length
@@ -138,8 +187,42 @@ class Axis:
                 return np.where((places >= 0) & (places < n), places, -1)
 
 
+def _marks(start: int, end: int, step: int, low: int, high: int) -> int:
+    """How many of start, start + step, ... end lie in [low, high]; ``end`` is one of them."""
+    first, last = _row(start, end, step, low, high)
+    return max(0, (last - first) // step + 1)
+
+
+def _num_folded(start: int, end: int, step: int, length: int) -> int:
+    """How many inputs start, start + step, ... end fall on when what lies outside is mirrored once at either end.
+
+    The marks inside and the two mirror images are three rows of inputs with the same step. Rows that are not in step
+    share nothing; those that are, share where they overlap.
+    """
+    last = length - 1
+    folds = [
+        _row(start, end, step, 0, last),
+        _row(-end, -start, step, 1, last),  # mirrored at the first input
+        _row(2 * last - end, 2 * last - start, step, 0, last - 1),  # at the last
+    ]
+    total, seen = 0, dict[int, int]()  # rest by the step -> the last input counted
+    for first, final in sorted(row for row in folds if row[0] <= row[1]):
+        rest = first % step
+        total += max(0, (final - max(first, seen.get(rest, first - step) + step)) // step + 1)
+        seen[rest] = max(final, seen.get(rest, final))
+    return total
+
+
+def _row(start: int, end: int, step: int, low: int, high: int) -> tuple[int, int]:
+    """The first and the last of start, start + step, ... end that lie in [low, high]."""
+    first = start + max(0, -(-(low - start) // step)) * step
+    return first, end - max(0, -(-(end - high) // step)) * step
+
+
 def _reflect(places: NDArray[np.int64], length: int) -> NDArray[np.int64]:
     """Places mirrored at the first and the last input, which are not repeated."""
+    import numpy as np
+
     period = max(1, 2 * (length - 1))
     folded = places % period
     return np.minimum(folded, period - folded) if length > 1 else np.zeros_like(places)

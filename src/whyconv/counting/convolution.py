@@ -100,9 +100,31 @@ class Convolution:
         return self.weights * math.prod(axis.output_length for axis in self.axes)
 
     @property
-    def flops(self) -> int:
+    def nominal_flops(self) -> int:
         """Two for each nominal multiply-add, less the first addition of each output, plus its bias."""
         return 2 * self.nominal_multiply_adds - self.num_outputs * (0 if self.has_bias else 1)
+
+    @property
+    def flops(self) -> int:
+        """The same with real data only; an output that lies in the padding with every tap costs nothing."""
+        places = math.prod(axis.num_outputs_on_data for axis in self.axes)
+        return 2 * self.multiply_adds - self.out_channels * places * (0 if self.has_bias else 1)
+
+    @property
+    def inputs_per_output(self) -> tuple[int, int]:
+        """The least and the greatest number of different inputs that one output meets."""
+        least, most = zip(*(axis.inputs_per_output for axis in self.axes), strict=True)
+        channels = self.in_channels // self.groups
+        return channels * math.prod(least), channels * math.prod(most)
+
+    @property
+    def tap_sharing(self) -> tuple[int, int]:
+        """At how many places a weight meets data: the least and the most of all taps.
+
+        That of tap (a, b) is the product of the counts along the axes, ``axis.tap_counts``.
+        """
+        counts = [axis.tap_counts for axis in self.axes]
+        return math.prod(map(min, counts)), math.prod(map(max, counts))
 
     @property
     def dense_weights(self) -> int:
@@ -115,14 +137,19 @@ class Convolution:
         return self.nominal_multiply_adds
 
     @property
+    def idle_local_weights(self) -> int:
+        """Weights of the local twin that only ever meet padding: nothing moves them and they move nothing."""
+        return self.local_weights - self.multiply_adds
+
+    @property
     def shared_global_weights(self) -> int:
         """Of the shared twin without locality: a circular kernel as large as the picture."""
         return self.in_channels * self.out_channels * math.prod(self.input_shape[1:])
 
     @property
     def locality_factor(self) -> float:
-        """Dense weights / connections, >= 1."""
-        return self.dense_weights / self.connections
+        """Dense weights / connections, >= 1; infinite where every tap lies in the padding."""
+        return self.dense_weights / self.connections if self.connections else math.inf
 
     @property
     def sharing_factor(self) -> float:
@@ -131,5 +158,15 @@ class Convolution:
 
     @property
     def density(self) -> float:
-        """Connections / dense weights, in (0, 1]."""
+        """Connections / dense weights, in [0, 1]; 0 where every tap lies in the padding."""
         return self.connections / self.dense_weights
+
+    @property
+    def spatial_density(self) -> float:
+        """Of the places of input and output, the fraction that meets, in [0, 1]: density without the channels."""
+        return self.connections * self.groups / self.dense_weights
+
+    @property
+    def channel_density(self) -> float:
+        """Of the pairs of an input and an output channel, the fraction that meets: 1 / groups."""
+        return 1 / self.groups

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -65,10 +65,15 @@ def table(rows: Iterable[Sequence[str]]) -> list[str]:
 
 def wrap(text: str, indent: str) -> list[str]:
     """Returns ``text`` in lines of at most 80 columns; long names and commands are never cut."""
-    wide = sum(cell_len(letter) - 1 for letter in text)
-    width = WIDTH - len(indent) - (WIDTH * wide // max(cell_len(text), 1))
-    lines = textwrap.wrap(text, max(width, 20), break_long_words=False, break_on_hyphens=False)
-    return [(indent if place == 0 else " " * len(indent)) + line for place, line in enumerate(lines)]
+    lines, line = [], ""
+    for gap, word in re.findall(r"( *)([^ ]+)", re.sub(r"\s", " ", text)):
+        longer = line + gap + word if line else word
+        if line and cell_len(indent + longer) > WIDTH:
+            lines.append(line)
+            longer = word
+        line = longer
+    lines += [line] if line else []
+    return [(indent if place == 0 else " " * len(indent)) + one for place, one in enumerate(lines)]
 
 
 def _printable_value(value: object, language: str) -> object:

@@ -1,0 +1,1 @@
+"""What has to run to be known: torch modules in, records out."""
