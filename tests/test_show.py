@@ -249,7 +249,7 @@ def test_one_line_an_epoch() -> None:
         seconds=151,
         is_best=True,
     )
-    assert epoch_line(record, "en") == "epoch  9/30  J 0.612  train 80.2 %  validation 81.1 %  [2:31]  best"
+    assert epoch_line(record, "en") == "epoch  9/30  J 0.612  train 80.2 %  validation 81.1 %  [2:31]  kept"
     without = record.model_copy(update={"validation_accuracy": None, "is_best": False})
     assert epoch_line(without, "ko") == "에포크  9/30  J 0.612  학습 80.2 %  [2:31]"
 
