@@ -222,7 +222,7 @@ def test_the_weakest_of_many_classes_are_shown() -> None:
 
 def test_the_last_line_of_a_run_says_where_the_results_are() -> None:
     lines = run_lines(SUMMARY, "en")
-    assert "283,000 parameters, best epoch 17 of 30, 1:02:31" in lines[0]
+    assert "283,000 parameters, epoch 17 of 30 kept, 1:02:31" in lines[0]
     assert lines[-1] == "results in runs/pets-1   report: runs/pets-1/report.html"
     assert any("onnxruntime on 301 of 301 pictures, largest difference 4.1e-06" in line for line in lines)
 
