@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "doctor": ("show",),
     "show": (),
     "inspection": ("images",),
+    "anatomy": ("counting", "measures", "nets", "model_file"),
     "progress": ("show",),
     "scoring": ("images", "inspection", "training", "recognizer", "model_file"),
     "planning": ("images", "nets", "training"),
@@ -49,7 +50,17 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 # Where the ground floor is not open in full.
 GROUND_OF = {"report": ("results", "texts", "files")}
 
-TORCH_FREE = (*GROUND_FLOOR, "images", "counting", "predictions", "model_file", "recognizer", "inspection", "web")
+TORCH_FREE = (
+    *GROUND_FLOOR,
+    "images",
+    "counting",
+    "anatomy",
+    "predictions",
+    "model_file",
+    "recognizer",
+    "inspection",
+    "web",
+)
 
 _TORCH_HALF = (
     *("nets", "training", "measures", "study", "export"),
@@ -57,7 +68,7 @@ _TORCH_HALF = (
 )
 # Package of others -> the parts that may import it.
 USED_BY: dict[str, tuple[str, ...]] = {
-    "torch": (*_TORCH_HALF, "cli"),
+    "torch": (*_TORCH_HALF, "cli", "anatomy"),
     "onnx": ("export", "counting"),
     "onnxscript": ("export",),
     "safetensors": ("training", "export"),

@@ -7,6 +7,7 @@ from typing import Literal
 
 from whyconv.counting.axis import Axis
 from whyconv.counting.convolution import Convolution
+from whyconv.results import Note
 
 Kind = Literal[
     "convolution",
@@ -59,10 +60,16 @@ class Node:
         outputs: Names of the values it makes.
         axes: The sliding window along each spatial axis, where ``reach`` is "window".
         is_transposed: Then ``axes`` go from the output to the input, as in ``Convolution``.
-        convolution: Channels, groups and bias too, for a convolution and a locally connected layer.
+        convolution: Channels, groups and bias too, for a convolution, a locally connected layer, and a linear layer,
+            which is a convolution of one tap at every place or, without places, of no axes.
         parameters: Names of the parameters it uses.
         call: Which call of the same module this is, from 1.
-        reason: Why it was not analyzed.
+        reason: Why it was not analyzed, or why ``reach`` is unknown.
+        module: The module that called it, "" for the network itself.
+        weights: Free weights, where ``convolution`` does not say; biases not among them.
+        connections: Where neither ``convolution`` nor ``axes`` say.
+        multiply_adds: Where ``convolution`` does not say.
+        num_used: How many learned numbers it uses.
     """
 
     name: str
@@ -77,6 +84,11 @@ class Node:
     parameters: tuple[str, ...] = ()
     call: int = 1
     reason: str = ""
+    module: str = ""
+    weights: int | None = None
+    connections: int | None = None
+    multiply_adds: int | None = None
+    num_used: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,7 @@ class Graph:
         nodes: In an order in which every value is made before it is used.
         shapes: Of every value, the batch of one included: (1, c, h, w).
         parameters: By name.
+        notes: What a person should know about how it was read.
     """
 
     inputs: tuple[str, ...]
@@ -96,3 +109,4 @@ class Graph:
     nodes: tuple[Node, ...]
     shapes: dict[str, tuple[int, ...]]
     parameters: dict[str, Parameter] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()

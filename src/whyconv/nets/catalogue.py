@@ -71,6 +71,34 @@ def build_network(name: str, *, in_channels: int, num_classes: int, side: int) -
     return _find(NETWORKS[name])(**sizes)
 
 
+def build_default(name: str, *, in_channels: int, side: int, num_classes: int) -> nn.Module:
+    """Builds the network called ``name`` as it stands: what it has a default for, such as its classes, is left at that.
+
+    Args:
+        name: A key of ``NETWORKS``, or ``package.module:callable``; the callable may be a network itself. The current
+            folder is searched too.
+        in_channels: Given where the callable's signature names it.
+        side: Likewise.
+        num_classes: Given where the callable names it and has no default for it.
+
+    Raises:
+        UsageError: The name is unknown, cannot be imported, or does not build a module.
+    """
+    require_network(name)
+    with _current_folder_searched():
+        build = _find(NETWORKS.get(name, name))
+        if isinstance(build, nn.Module):
+            return build
+        accepted = inspect.signature(build).parameters
+        sizes = {"in_channels": in_channels, "side": side}
+        if "num_classes" in accepted and accepted["num_classes"].default is inspect.Parameter.empty:
+            sizes["num_classes"] = num_classes
+        network = build(**{key: value for key, value in sizes.items() if key in accepted})
+    if not isinstance(network, nn.Module):
+        raise UsageError(f"{name} returned {type(network).__name__}; expected a torch.nn.Module.")
+    return network
+
+
 def _build_own(name: str, sizes: dict[str, int]) -> nn.Module:
     with _current_folder_searched():
         build = _find(name)

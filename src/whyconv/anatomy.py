@@ -1,0 +1,147 @@
+"""Any network, by whatever name it goes -> its counts: a run, an ONNX file, a published network, anybody's code."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from whyconv import machine, texts
+from whyconv.counting.graph import Graph
+from whyconv.counting.network import count_network
+from whyconv.counting.onnx_graph import read_onnx
+from whyconv.errors import ModelFileError, UsageError, needing_extra
+from whyconv.results import Note
+from whyconv.results.network import NetworkReport
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_CLASSES = 10  # of networks that say no number themselves
+_MOST_INPUT_NUMBERS = 10**10
+
+
+def inspect_network(name: str, input_shape: Sequence[int] | None = None) -> NetworkReport:
+    """Counts a network.
+
+    Args:
+        name: A run folder, an ONNX file, a network of the catalogue, or ``package.module:callable``: only the last
+            runs code that is not whyconv's own.
+        input_shape: Channels, height, width of one picture. Runs and most ONNX files know it.
+
+    Returns:
+        The counts; printing them prints a table. All are exact.
+
+    Raises:
+        UsageError: There is no such network, or it cannot be called on such a picture.
+        ModelFileError: The run or the file cannot be read.
+        MissingExtraError: torch, or for files the package onnx, is not installed.
+    """
+    graph, source = read_network(name, input_shape)
+    return count_network(graph, source)
+
+
+def read_network(name: str, input_shape: Sequence[int] | None = None) -> tuple[Graph, str]:
+    """Reads a network as ``inspect_network`` does; returns its graph, and what it is called."""
+    path = Path(name)
+    if path.is_dir():
+        return _read_run(path, input_shape)
+    if path.suffix.lower() == ".onnx" or path.is_file():
+        return read_onnx(path, input_shape), name
+    if input_shape is None:
+        raise UsageError(f"{name} takes pictures of which size? Say it with --input, such as --input 3x224x224.")
+    with needing_extra("Inspecting a torch network", "train"):
+        from whyconv.nets.catalogue import build_default
+    _require_shape(input_shape)
+    sizes = {"in_channels": input_shape[0], "side": input_shape[-1], "num_classes": _CLASSES}
+    return _read_torch(partial(build_default, name, **sizes), input_shape), name
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """Returns the numbers of ``3x224x224``.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if not re.fullmatch(r"\d+([x,*]\d+){0,4}", text.strip().lower()):
+        raise UsageError(f"--input {text}: expected channels, height and width, such as 3x224x224.")
+    shape = tuple(int(number) for number in re.split(r"[x,*]", text.strip().lower()))
+    _require_shape(shape)
+    return shape
+
+
+def _require_shape(shape: Sequence[int]) -> None:
+    text = "x".join(map(str, shape))
+    if min(shape) < 1 or math.prod(shape) > _MOST_INPUT_NUMBERS:
+        raise UsageError(f"--input {text}: expected numbers from 1 on, and at most ten thousand million in all.")
+    if len(shape) == 3 and shape[2] in (1, 3) and shape[0] > 4:
+        swapped = "x".join(map(str, (shape[2], *shape[:2])))
+        raise UsageError(f"--input {text}: channels come first. Did you mean --input {swapped}?")
+
+
+def _read_run(path: Path, input_shape: Sequence[int] | None) -> tuple[Graph, str]:
+    """A run of one of whyconv's networks is built anew, so that its layers have their names; others from their file."""
+    if input_shape is not None:
+        raise UsageError(f"{path} is a run, which knows its pictures: leave --input out.")
+    from whyconv.model_file import find_model
+
+    model = find_model(path)
+    plan = _network_plan(path)
+    if plan is None or find_spec("torch") is None:
+        return read_onnx(model), str(path)
+    from whyconv.nets.catalogue import NETWORKS, build_network
+
+    if plan["network"] not in NETWORKS:
+        return read_onnx(model), str(path)
+    sizes = {"in_channels": plan["in_channels"], "side": plan["side"], "num_classes": len(plan["classes"])}
+    shape = (plan["in_channels"], plan["side"], plan["side"])
+    return _read_torch(partial(build_network, plan["network"], **sizes), shape), f"{path} ({plan['network']})"
+
+
+def _network_plan(path: Path) -> dict[str, Any] | None:
+    """What ``network.json`` of a run says; None where there is none that can be used."""
+    try:
+        found = json.loads((path / "network.json").read_text(encoding="utf-8"))
+        wanted = {"network": str, "in_channels": int, "side": int, "classes": list}
+        is_whole = all(isinstance(found[key], kind) for key, kind in wanted.items())
+    except OSError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelFileError(f"{path / 'network.json'} is damaged: {error}.") from error
+    return found if is_whole else None
+
+
+def _read_torch(build: partial[nn.Module], input_shape: Sequence[int]) -> Graph:
+    """Builds and calls a network without its numbers; with them where it looks at them."""
+    from whyconv.measures import trace
+    from whyconv.measures.building import build_without_numbers
+
+    network, reason = build_without_numbers(build)
+    notes = (Note(key="network_built_for_real", values={"reason": reason}, level="warning"),) if reason else ()
+    try:
+        graph = trace(network, input_shape)
+    except UsageError as error:
+        if not any(parameter.is_meta for parameter in network.parameters()):
+            raise
+        graph = trace(_built_for_real(build, network, error), input_shape)
+        note = Note(key="network_called_for_real", values={"reason": str(error)}, level="warning")
+        notes = (*notes, note)
+    return replace(graph, notes=(*graph.notes, *notes))
+
+
+def _built_for_real(build: partial[nn.Module], shapes: nn.Module, error: UsageError) -> nn.Module:
+    """The network with its numbers, where the memory can hold them."""
+    needed = sum(parameter.nbytes for parameter in shapes.parameters())
+    there = machine.memory_bytes()
+    if there is not None and needed > there // 2:
+        raise UsageError(
+            f"{error} It would have to be called with its numbers, which take {texts.size(needed)}; this process may "
+            f"use {texts.size(there)}."
+        ) from error
+    return build()

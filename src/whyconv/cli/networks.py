@@ -1,0 +1,42 @@
+"""The verb that counts networks: inspect. It needs no torch for ONNX files."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from whyconv import texts
+from whyconv.cli.options import Json, Lang
+from whyconv.cli.terminal import print_data, print_text
+
+
+def inspect(
+    network: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|FILE.onnx|NAME|module:callable",
+            help="A run folder, an ONNX file, a published network such as resnet50, or your own code.",
+        ),
+    ],
+    picture: Annotated[
+        str | None, typer.Option("--input", metavar="CxHxW", help="One picture, such as 3x224x224; runs know theirs.")
+    ] = None,
+    layers: Annotated[str, typer.Option(metavar="some|weighted|all", help="Which layers are listed.")] = "some",
+    as_json: Json = False,
+    lang: Lang = None,
+) -> None:
+    """Count any network: what is connected, what is shared.
+
+    Parameters, connections, multiply-adds, and what the same layers would hold without sharing and without
+    locality. Nothing is trained and no weights are needed. Code runs only as package.module:callable.
+    """
+    from whyconv.anatomy import inspect_network, parse_shape
+    from whyconv.show.network import network_lines, require_layers
+
+    language = texts.language(lang)
+    shown = require_layers(layers)
+    report = inspect_network(network, parse_shape(picture) if picture is not None else None)
+    if as_json:
+        print_data(report.model_dump_json())
+    print_text(network_lines(report, language, shown))

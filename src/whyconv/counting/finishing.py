@@ -1,0 +1,198 @@
+"""The last touches to a graph: padding folded into what it is for, biases into their layers, attention known, names."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from whyconv.counting.axis import Axis
+from whyconv.counting.graph import Graph, Node
+
+_MOST_STEPS = 8
+_SHORT = {
+    "max_pool2d_with_indices": "max_pool2d",
+    "convolution": "conv",
+    "mm": "linear",
+    "addmm": "linear",
+    "native_batch_norm": "batch_norm",
+    "native_layer_norm": "layer_norm",
+    "native_group_norm": "group_norm",
+}
+
+
+def finished(graph: Graph) -> Graph:
+    """The graph with padding and biases folded into their layers, attention marked, and every node named."""
+    nodes = _without_idle(graph.nodes, graph.outputs)
+    nodes = _fold_padding(nodes, graph)
+    nodes = _fold_biases(nodes, graph)
+    nodes = _mark_attention(nodes)
+    nodes = _named(nodes)
+    read = {name for node in nodes for name in node.inputs} | {*graph.inputs, *graph.outputs}
+    nodes = [
+        replace(node, outputs=tuple(name for place, name in enumerate(node.outputs) if place == 0 or name in read))
+        for node in nodes
+    ]
+    used = read | {name for node in nodes for name in node.outputs}
+    shapes = {name: shape for name, shape in graph.shapes.items() if name in used}
+    return replace(graph, nodes=tuple(nodes), shapes=shapes)
+
+
+def _users(nodes: Iterable[Node]) -> dict[str, list[Node]]:
+    users: dict[str, list[Node]] = defaultdict(list)
+    for node in nodes:
+        for name in node.inputs:
+            users[name].append(node)
+    return users
+
+
+def _fold_padding(nodes: list[Node], graph: Graph) -> list[Node]:
+    """Padding whose only users slide a window over it without padding of their own becomes theirs."""
+    users = _users(nodes)
+    pads = {
+        node.outputs[0]: node
+        for node in nodes
+        if node.kind == "pad"
+        and node.reach == "window"
+        and node.outputs[0] not in graph.outputs
+        and users[node.outputs[0]]
+        and all(_takes_padding(user, node) for user in users[node.outputs[0]])
+    }
+    folded = []
+    for node in nodes:
+        if node.outputs[0] in pads:
+            continue
+        folded.append(_padded(node, pads[node.inputs[0]]) if node.inputs and node.inputs[0] in pads else node)
+    return folded
+
+
+def _takes_padding(user: Node, pad: Node) -> bool:
+    return (
+        len(user.inputs) == 1
+        and user.kind in ("convolution", "locally_connected", "pooling")
+        and user.reach == "window"
+        and not user.is_transposed
+        and len(user.axes) == len(pad.axes)
+        and not any(number for axis in user.axes for number in axis.padding)
+    )
+
+
+def _padded(node: Node, pad: Node) -> Node:
+    axes = tuple(
+        Axis(before.length, axis.kernel, axis.stride, before.padding, axis.dilation, before.mode, axis.num_outputs)
+        for axis, before in zip(node.axes, pad.axes, strict=True)
+    )
+    convolution = None if node.convolution is None else replace(node.convolution, axes=axes)
+    return replace(node, inputs=pad.inputs, axes=axes, convolution=convolution)
+
+
+def _fold_biases(nodes: list[Node], graph: Graph) -> list[Node]:
+    """An addition of one parameter to each channel, right after a layer without bias, is the layer's bias."""
+    users = _users(nodes)
+    maker = {name: node for node in nodes for name in node.outputs}
+    renamed: dict[str, str] = {}
+    changed: dict[str, Node] = {}
+    gone: set[str] = set()
+    for node in nodes:
+        layer = maker.get(node.inputs[0]) if len(node.inputs) == 1 else None
+        if layer is None or not _is_bias(node, layer, graph) or len(users[node.inputs[0]]) > 1:
+            continue
+        if node.inputs[0] in graph.outputs or layer.outputs[0] in changed:
+            continue
+        assert layer.convolution is not None
+        changed[layer.outputs[0]] = replace(
+            layer,
+            convolution=replace(layer.convolution, has_bias=True),
+            parameters=(*layer.parameters, *node.parameters),
+            num_used=layer.num_used + node.num_used,
+            outputs=node.outputs,
+        )
+        gone.add(node.outputs[0])
+        renamed[layer.outputs[0]] = node.outputs[0]
+    return [changed.get(node.outputs[0], node) for node in nodes if node.outputs[0] not in gone]
+
+
+def _is_bias(node: Node, layer: Node, graph: Graph) -> bool:
+    convolution = layer.convolution
+    if convolution is None or convolution.has_bias or not node.operation.lower().endswith("add"):
+        return False
+    if node.kind != "pointwise" or len(node.parameters) != 1 or layer.module != node.module:
+        return False
+    size = math.prod(graph.parameters[node.parameters[0]].shape)
+    return size == (convolution.num_outputs if layer.kind == "locally_connected" else convolution.out_channels)
+
+
+def _without_idle(nodes: Sequence[Node], outputs: tuple[str, ...]) -> list[Node]:
+    """Leaves out what only moves numbers that nobody reads."""
+    needed = set(outputs)
+    kept = []
+    for node in reversed(nodes):
+        is_idle = node.kind in ("reshape", "pad", "slice") and not needed.intersection(node.outputs)
+        if not is_idle:
+            kept.append(node)
+            needed.update(node.inputs)
+    return kept[::-1]
+
+
+def _mark_attention(nodes: list[Node]) -> list[Node]:
+    """Two products of values with a softmax in between are attention."""
+    maker = {name: node for node in nodes for name in node.outputs}
+    users = _users(nodes)
+    marked: set[int] = set()
+    for node in nodes:
+        if node.kind == "normalization" and "softmax" in node.operation.lower():
+            before = _next_product([maker[name] for name in node.inputs if name in maker], maker, is_before=True)
+            after = _next_product(users[node.outputs[0]], users, is_before=False)
+            if before and after:
+                marked |= {id(before), id(after)}
+    return [replace(node, kind="attention") if id(node) in marked else node for node in nodes]
+
+
+def _next_product(found: list[Node], neighbors: Mapping[str, Any], *, is_before: bool) -> Node | None:
+    """The product that ``found`` or what lies before or after it is, over scaling, masks and reshapes."""
+    for _ in range(_MOST_STEPS):
+        product = next((node for node in found if node.kind == "matrix_product"), None)
+        passing = [node for node in found if node.kind in ("pointwise", "reshape", "sum", "slice")]
+        if product is not None or not passing:
+            return product
+        names = passing[0].inputs if is_before else passing[0].outputs
+        near = [neighbors[name] for name in names if name in neighbors]
+        found = near if is_before else [node for several in near for node in several]
+    return None
+
+
+def _named(nodes: list[Node]) -> list[Node]:
+    """Every node named by its module, or by its module and its operation where the module does more than one thing."""
+    inner = {node.module for node in nodes}
+    parents = {".".join(path.split(".")[:depth]) for path in inner for depth in range(1, path.count(".") + 1)}
+    main = _main_nodes(nodes, parents)
+    taken: Counter[str] = Counter()
+    named = []
+    for index, node in enumerate(nodes):
+        short = node.operation.rpartition(".")[2].strip("_")
+        owner = _owner(node, inner)
+        name = owner or (node.module if index in main else f"{node.module}.{_SHORT.get(short, short)}".lstrip("."))
+        taken[name] += 1
+        named.append(replace(node, name=name if taken[name] == 1 else f"{name}#{taken[name]}"))
+    return named
+
+
+def _main_nodes(nodes: list[Node], parents: set[str]) -> set[int]:
+    """Of each call of a module that calls no other: the operation that it is there for."""
+    groups: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for index, node in enumerate(nodes):
+        if node.module and node.module not in parents:
+            groups[node.module, node.call].append(index)
+    return {max(group, key=lambda index: (bool(nodes[index].parameters), -index)) for group in groups.values()}
+
+
+def _owner(node: Node, modules: set[str]) -> str:
+    """The module whose weights another one uses on its behalf, such as the last layer of torch's attention."""
+    if node.kind not in ("convolution", "locally_connected", "linear", "normalization"):
+        return ""
+    owners = {name.rpartition(".")[0] for name in node.parameters if "." in name}
+    owner = owners.pop() if len(owners) == 1 else ""
+    is_below = bool(owner) and owner != node.module and owner.startswith(f"{node.module}." if node.module else "")
+    return owner if is_below and owner not in modules else ""

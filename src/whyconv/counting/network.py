@@ -1,0 +1,206 @@
+"""A graph, counted: parameters, connections, what is shared, what the twins would hold, and the work."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from whyconv.counting.convolution import Convolution
+from whyconv.counting.graph import Graph, Node
+from whyconv.results.layer import Corner, TapSharing
+from whyconv.results.network import LayerCount, NetworkReport, NetworkTotals, ParameterCount
+
+BYTES_PER_NUMBER = 4
+_MOVES_ONLY = ("reshape", "slice", "pad")
+
+
+def count_network(graph: Graph, source: str) -> NetworkReport:
+    """Counts every operation of a graph, and sums up.
+
+    Args:
+        graph: For one picture.
+        source: What the network is called.
+
+    Returns:
+        The counts; all are exact. What was not understood is listed, and is in none of the sums.
+    """
+    seen: set[str] = set()
+    layers = []
+    for node in graph.nodes:
+        layers.append(_count(node, graph, seen))
+        seen.update(node.parameters)
+    parameters = _count_parameters(graph)
+    return NetworkReport(
+        source=source,
+        input=list(graph.shapes[graph.inputs[0]][1:]),
+        layers=layers,
+        parameters=parameters,
+        totals=_sum_up(layers, parameters),
+        not_analyzed={layer.name: layer.reason for layer in layers if layer.kind == "not_analyzed"},
+        notes=list(graph.notes),
+    )
+
+
+def _count(node: Node, graph: Graph, seen: set[str]) -> LayerCount:
+    inputs = [list(graph.shapes[name][1:]) for name in node.inputs]
+    output = list(graph.shapes[node.outputs[0]][1:])
+    num_outputs = math.prod(output)
+    new = sum(math.prod(graph.parameters[name].shape) for name in node.parameters if name not in seen)
+    counts = _connected(node, math.prod(inputs[0]) if inputs else 0, num_outputs)
+    return LayerCount(
+        name=node.name,
+        kind=node.kind,
+        operation=node.operation,
+        call=node.call,
+        inputs=inputs,
+        output=output,
+        parameters=list(node.parameters),
+        num_parameters=node.num_used,
+        num_new=new,
+        activation_bytes=0 if node.kind in _MOVES_ONLY else num_outputs * BYTES_PER_NUMBER,
+        reason=node.reason if node.kind == "not_analyzed" else "",
+        **counts,  # type: ignore[arg-type]
+    )
+
+
+def _connected(node: Node, num_inputs: int, num_outputs: int) -> dict[str, object]:
+    """What a node connects, as fields of ``LayerCount``."""
+    if node.kind in ("convolution", "locally_connected", "linear"):
+        return _weighted(node, num_inputs, num_outputs)
+    if node.kind == "pooling" and node.axes:
+        channels = num_outputs // math.prod(axis.output_length for axis in node.axes)
+        met = channels * math.prod(axis.num_connections for axis in node.axes)
+        return {"connections": met, "density": met / (num_inputs * num_outputs)}
+    if node.kind in ("pooling", "normalization") and node.connections is not None:
+        return {"connections": node.connections, "density": node.connections / (num_inputs * num_outputs)}
+    if node.multiply_adds is None:
+        return {}
+    work = node.multiply_adds
+    return {
+        "multiply_adds": work,
+        "nominal_multiply_adds": work,
+        "flops": 2 * work - num_outputs,
+        "nominal_flops": 2 * work - num_outputs,
+    }
+
+
+def _weighted(node: Node, num_inputs: int, num_outputs: int) -> dict[str, object]:
+    """A layer that multiplies with weights, which are free or fixed."""
+    layer = node.convolution
+    if layer is None:
+        return _product(node, num_inputs, num_outputs)
+    weights = layer.weights if node.weights is None else node.weights
+    dense, biases = layer.dense_weights, layer.num_outputs if layer.has_bias else 0
+    return {
+        "weights": weights,
+        "connections": layer.connections,
+        "density": layer.density,
+        "spatial_density": layer.spatial_density,
+        "channel_density": layer.channel_density,
+        "locality_factor": layer.locality_factor,
+        "sharing_factor": layer.connections / weights if weights else None,
+        "taps": _taps(layer, weights) if layer.axes else None,
+        "local": _corner(layer.local_weights, biases, layer.connections, layer.multiply_adds),
+        "dense": _corner(dense, biases, dense, dense),
+        "multiply_adds": layer.multiply_adds,
+        "nominal_multiply_adds": layer.nominal_multiply_adds,
+        "flops": layer.flops,
+        "nominal_flops": layer.nominal_flops,
+    }
+
+
+def _product(node: Node, num_inputs: int, num_outputs: int) -> dict[str, object]:
+    """A product with weights that is neither on all numbers nor at places of a map."""
+    connections, weights, work = node.connections or 0, node.weights or 0, node.multiply_adds or 0
+    dense = num_inputs * num_outputs
+    return {
+        "weights": weights,
+        "connections": connections,
+        "density": connections / dense,
+        "locality_factor": dense / connections,
+        "sharing_factor": connections / weights if weights else None,
+        "local": _corner(connections, 0, connections, work),
+        "dense": _corner(dense, 0, dense, dense),
+        "multiply_adds": work,
+        "nominal_multiply_adds": work,
+        "flops": 2 * work - num_outputs,
+        "nominal_flops": 2 * work - num_outputs,
+    }
+
+
+def _corner(weights: int, biases: int, connections: int, multiply_adds: int) -> Corner:
+    parameters = weights + biases
+    return Corner(
+        weights=weights,
+        biases=biases,
+        parameters=parameters,
+        num_bytes=BYTES_PER_NUMBER * parameters,
+        num_bytes_with_adam=4 * BYTES_PER_NUMBER * parameters,
+        connections=connections,
+        multiply_adds=multiply_adds,
+        idle_weights=weights - multiply_adds,
+    )
+
+
+def _taps(layer: Convolution, weights: int) -> TapSharing | None:
+    if weights != layer.weights:
+        return None
+    least, most = layer.tap_sharing
+    along = [axis.tap_counts for axis in layer.axes]
+    return TapSharing(least=least, mean=layer.multiply_adds / weights, most=most, along_axes=along)
+
+
+def _count_parameters(graph: Graph) -> list[ParameterCount]:
+    uses = Counter(name for node in graph.nodes for name in node.parameters)
+    return [
+        ParameterCount(
+            name=one.name,
+            names=list(one.names or (one.name,)),
+            shape=list(one.shape),
+            count=math.prod(one.shape),
+            is_trainable=one.is_trainable,
+            uses=uses[one.name],
+        )
+        for one in graph.parameters.values()
+    ]
+
+
+def _sum_up(layers: Sequence[LayerCount], parameters: Sequence[ParameterCount]) -> NetworkTotals:
+    weighted = [layer for layer in layers if layer.weights]
+    as_used = sum(layer.num_parameters for layer in layers)
+    used = sum(one.count for one in parameters if one.uses)
+    weights = _total(layer.weights for layer in weighted)
+    connections = _total(layer.connections for layer in weighted)
+    local = _add_corners(layer.local for layer in weighted)
+    dense = _add_corners(layer.dense for layer in weighted)
+    return NetworkTotals(
+        parameters=sum(one.count for one in parameters),
+        trainable=sum(one.count for one in parameters if one.is_trainable),
+        as_used=as_used,
+        unused=sum(one.count for one in parameters if not one.uses),
+        sharing_in_time=as_used / used if used else None,
+        weights=weights,
+        connections=connections,
+        density=connections / dense.weights if connections else None,
+        locality_factor=dense.weights / connections if connections else None,
+        sharing_factor=connections / weights if weights else None,
+        local=local,
+        dense=dense,
+        multiply_adds=_total(layer.multiply_adds for layer in layers),
+        nominal_multiply_adds=_total(layer.nominal_multiply_adds for layer in layers),
+        flops=_total(layer.flops for layer in layers),
+        nominal_flops=_total(layer.nominal_flops for layer in layers),
+        activation_bytes=sum(layer.activation_bytes for layer in layers),
+        not_analyzed=sum(layer.kind == "not_analyzed" for layer in layers),
+    )
+
+
+def _total(counts: Iterable[int | None]) -> int:
+    return sum(count for count in counts if count is not None)
+
+
+def _add_corners(corners: Iterable[Corner | None]) -> Corner:
+    there = [corner for corner in corners if corner is not None]
+    fields = ("weights", "biases", "connections", "multiply_adds")
+    return _corner(*(sum(getattr(corner, name) for corner in there) for name in fields))

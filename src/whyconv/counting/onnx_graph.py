@@ -1,0 +1,211 @@
+"""An ONNX file as a graph, read without torch and without running it.
+
+Files that keep their weights elsewhere are read as well: the shapes stand in the file itself, and nothing beside it is
+opened.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from whyconv.counting.building import Builder, Call, Value, Weight
+from whyconv.counting.finishing import finished
+from whyconv.counting.graph import Graph
+from whyconv.counting.layout import Factor, Layout, picture_layout
+from whyconv.counting.onnx_arrays import FixedArrays
+from whyconv.counting.onnx_readers import SAME_NUMBERS, SHAPE_ONLY, Array, Operation, read
+from whyconv.errors import ModelFileError, needing_extra
+from whyconv.results import Note
+
+if TYPE_CHECKING:
+    import onnx
+
+_MOST_BYTES_KEPT = 1 << 16
+_MAX_FILE_BYTES = 2_000_000_000
+
+
+def read_onnx(path: Path, input_shape: Sequence[int] | None = None) -> Graph:
+    """Reads an ONNX file.
+
+    Args:
+        path: Of the file.
+        input_shape: Of one picture, (c, h, w) or (h, w, c) as the file has it; where the file leaves it open.
+
+    Returns:
+        The network for one picture. What was not understood has the kind "not_analyzed", with the reason.
+
+    Raises:
+        ModelFileError: The file cannot be read, or is not ONNX.
+        MissingExtraError: The package ``onnx`` is not installed.
+    """
+    model = _load(path)
+    graph = model.graph
+    initializers = {tensor.name for tensor in graph.initializer}
+    pictures = [each for each in graph.input if each.name not in initializers]
+    if len(pictures) != 1:
+        names = ", ".join(each.name for each in pictures) or "none"
+        raise ModelFileError(f"{path} takes {len(pictures)} inputs ({names}); expected one: the picture.")
+    shape = _picture_shape(path, pictures[0], input_shape)
+    said = _said_shapes(model, pictures[0], shape)
+    return _Reading(_infer(model, pictures[0].name, shape), said).graph(pictures[0].name, shape)
+
+
+def _load(path: Path) -> onnx.ModelProto:
+    with needing_extra("Reading ONNX files", "train"):
+        import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        if path.stat().st_size > _MAX_FILE_BYTES:
+            raise ModelFileError(f"{path} is over 2 GB, more than an ONNX file can hold. Was it renamed?")
+        model = onnx.load(str(path), load_external_data=False)
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror}.") from error
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise ModelFileError(f"{path} is not an ONNX file, or it is damaged.") from error
+    if not model.graph.node:
+        raise ModelFileError(f"{path} is not an ONNX file, or there is no network in it.")
+    return model
+
+
+def _picture_shape(path: Path, picture: onnx.ValueInfoProto, asked: Sequence[int] | None) -> tuple[int, ...]:
+    """The input's shape with one picture where the number is open."""
+    found = [dim.dim_value or None for dim in picture.type.tensor_type.shape.dim]
+    if not found:
+        raise ModelFileError(f"{path} does not say the shape of its input '{picture.name}'.")
+    given = [found[0] or 1, *(asked if asked is not None else found[1:])]
+    if len(given) != len(found) or any(known not in (None, size) for known, size in zip(found, given, strict=True)):
+        said = " x ".join(str(size or "?") for size in found[1:])
+        raise ModelFileError(f"{path} takes pictures of shape {said}, not {' x '.join(map(str, asked or ()))}.")
+    sizes = [size for size in given if size is not None]
+    if len(sizes) < len(given):
+        said = "x".join(str(size or "?") for size in found[1:])
+        raise ModelFileError(f"{path} leaves the size of its pictures open ({said}). Give it with --input.")
+    return tuple(sizes)
+
+
+def _said_shapes(
+    model: onnx.ModelProto, picture: onnx.ValueInfoProto, shape: Sequence[int]
+) -> dict[str, tuple[int, ...]]:
+    """The shapes that the file itself gives, the open number of pictures filled in; 0 for what stays open."""
+    asked = zip(picture.type.tensor_type.shape.dim, shape, strict=True)
+    names = {dim.dim_param: size for dim, size in asked if dim.dim_param}
+    return {
+        info.name: tuple(dim.dim_value or names.get(dim.dim_param, 0) for dim in info.type.tensor_type.shape.dim)
+        for info in (*model.graph.value_info, *model.graph.output)
+    }
+
+
+def _infer(model: onnx.ModelProto, name: str, shape: Sequence[int]) -> onnx.ModelProto:
+    """The model with the shape of every value, for this input."""
+    import onnx
+
+    for picture in model.graph.input:
+        if picture.name == name:
+            for dim, size in zip(picture.type.tensor_type.shape.dim, shape, strict=True):
+                dim.dim_value = size
+    del model.graph.value_info[:]
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    _empty(model)
+    return onnx.shape_inference.infer_shapes(model, data_prop=True)
+
+
+def _empty(model: onnx.ModelProto) -> None:
+    """Takes the numbers out of large arrays: shapes do not follow from them, and copies of them cost time."""
+    for tensor in model.graph.initializer:
+        if len(tensor.raw_data) > _MOST_BYTES_KEPT:
+            tensor.ClearField("raw_data")
+
+
+class _Reading:
+    """One pass over the nodes of a model.
+
+    Args:
+        model: With inferred shapes.
+        said: Shapes that the file gave itself, for where they cannot be inferred.
+    """
+
+    def __init__(self, model: onnx.ModelProto, said: dict[str, tuple[int, ...]]) -> None:
+        self.model = model
+        self.builder = Builder()
+        self.values: dict[str, Value] = {}
+        self.fixed = FixedArrays(model)
+        inferred = {
+            info.name: tuple(dim.dim_value for dim in info.type.tensor_type.shape.dim)
+            for info in (*model.graph.value_info, *model.graph.output)
+            if info.type.tensor_type.HasField("shape")
+        }
+        self.shapes = said | {name: shape for name, shape in inferred.items() if 0 not in shape}
+        self.uses: Counter[str] = Counter()
+
+    def graph(self, picture: str, shape: tuple[int, ...]) -> Graph:
+        """Enters every node, and returns the graph."""
+        self.values[picture] = self.builder.picture(shape, self._layout(picture, shape))
+        for node in self.model.graph.node:
+            self._enter(node)
+        answers = [self.values[output.name] for output in self.model.graph.output if output.name in self.values]
+        graph = self.builder.finish(answers, self.fixed.parameters)
+        return finished(replace(_shortened(graph), notes=(Note(key="network_read_from_onnx"),)))
+
+    def _layout(self, picture: str, shape: tuple[int, ...]) -> Layout:
+        """The layout of the input: channels last where they are turned to the front before anything else."""
+        users = [node for node in self.model.graph.node if picture in node.input]
+        orders = [list(each.ints) for node in users if node.op_type == "Transpose" for each in node.attribute]
+        depth = len(shape)
+        if users and orders == [[0, depth - 1, *range(1, depth - 1)]] * len(users):
+            spots = tuple((Factor(f"x{axis}", size),) for axis, size in enumerate(shape[1:-1]))
+            return ((Factor("n", shape[0]),), *spots, (Factor("c", shape[-1]),))
+        return picture_layout(shape)
+
+    def _enter(self, node: onnx.NodeProto) -> None:
+        values = [self.values[name] for name in node.input if name in self.values]
+        made = [name for name in node.output if name]
+        if node.op_type in SHAPE_ONLY or not values:
+            self.fixed.derive(node, self.shapes)
+        elif node.op_type in SAME_NUMBERS:
+            self.values[made[0]] = values[0]
+        else:
+            shapes = tuple(self.shapes.get(name, (0,)) for name in made)
+            operation = self._operation(node, shapes)
+            is_known = all(0 not in shape for shape in shapes)
+            entered = read(node.op_type, operation) if is_known else operation.unknown("its shape is not known")
+            self.values.update(zip(made, entered, strict=True))
+
+    def _operation(self, node: onnx.NodeProto, shapes: tuple[tuple[int, ...], ...]) -> Operation:
+        has_begun = bool(self.uses)
+        inputs: list[Array] = []
+        for place, name in enumerate(node.input):
+            is_learned = self.fixed.is_learned(name, node.op_type, place, has_begun=has_begun)
+            fixed = self.fixed.weight(name) if is_learned else self.fixed.constant(name)
+            inputs.append(self.values.get(name, fixed))
+        weights = tuple(each for each in inputs if isinstance(each, Weight))
+        number = 1 + max((self.uses[name] for weight in weights for name in weight.names), default=0)
+        self.uses.update(name for weight in weights for name in weight.names)
+        call = Call(f"onnx.{node.op_type}", shapes, "", number, weights)
+        numbers = [self.fixed.numbers.get(name) for name in node.input]
+        return Operation(self.builder, call, tuple(inputs), _attributes(node), numbers)
+
+
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    import onnx
+
+    found = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in found.items()}
+
+
+def _shortened(graph: Graph) -> Graph:
+    """The graph without the word that all names of parameters begin with, where an exporter wrapped the network."""
+    heads = {name.partition(".")[0] for name in graph.parameters if "." in name}
+    if heads != {"network"}:
+        return graph
+    short = {name: name.removeprefix("network.") for name in graph.parameters}
+    parameters = {
+        short[name]: replace(one, name=short[name], names=(short[name],)) for name, one in graph.parameters.items()
+    }
+    nodes = (replace(node, parameters=tuple(short[name] for name in node.parameters)) for node in graph.nodes)
+    return replace(graph, nodes=tuple(nodes), parameters=parameters)

@@ -1,0 +1,233 @@
+"""Operations that move, join, select and combine numbers without weights of their own, entered into a graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from whyconv.counting.axis import Axis
+from whyconv.counting.building import Builder, Call, Crop, More, Value
+from whyconv.counting.graph import Kind, Reach
+from whyconv.counting.layout import (
+    Dim,
+    Factor,
+    Layout,
+    broadcast,
+    canonical_shape,
+    feature_layout,
+    is_place,
+    permute,
+    picture_layout,
+    places,
+    reshape,
+)
+from whyconv.counting.windows import unfold_crops
+
+
+def relabel(builder: Builder, call: Call, x: Value, layout: Layout | None) -> Value:
+    """The same numbers in another shape: a node only where it changes what counts as a place.
+
+    Args:
+        builder: Where to.
+        call: The operation.
+        x: The numbers.
+        layout: After the operation; None where nobody knows.
+    """
+    if layout is None:
+        guess = picture_layout(call.shape) if len(call.shape) > 2 else feature_layout(call.shape)
+        return builder.add(call, "reshape", "unknown", [x], [guess], reason="places are cut unevenly")[0]
+    before, after = builder.shapes[x.name], canonical_shape(layout)
+    if before == after:
+        return replace(x, shape=call.shape, layout=layout)
+    if x.map and builder.shapes[x.map] == after:
+        return Value(x.map, call.shape, layout)
+    if len(after) == 2 or math.prod(before[2:]) == 1:
+        made = builder.add(call, "reshape", "all", [x], [layout])[0]
+        return replace(made, map=x.map or x.name)
+    axes = _patches(before[2:], layout)
+    if axes:
+        return builder.add(call, "reshape", "window", [x], [layout], axes=axes)[0]
+    return builder.add(call, "reshape", "unknown", [x], [layout], reason="places become channels, or the reverse")[0]
+
+
+def _patches(lengths: Sequence[int], layout: Layout) -> tuple[Axis, ...]:
+    """The axes of windows side by side, where the inner part of every spatial axis went to the channels."""
+    outer = {
+        factor.role: factor for dim in layout for factor in dim if is_place(factor) and factor.role in places(layout)
+    }
+    sizes = places(layout)
+    if len(sizes) != len(lengths):
+        return ()
+    found = []
+    for axis, length in enumerate(lengths):
+        size = sizes.get(f"x{axis}", 0)
+        if not size or length % size:
+            return ()
+        inner = length // size
+        steps = [f.step for dim in layout for f in dim if f.role == f"x{axis}" and f.size == size]
+        if inner > 1 and inner not in steps:
+            return ()
+        found.append(Axis(length, inner, inner))
+    return tuple(found) if outer else ()
+
+
+def turn(builder: Builder, call: Call, x: Value, order: Sequence[int]) -> Value:
+    """Enters a permutation of the axes."""
+    return relabel(builder, call, x, permute(x.layout, order))
+
+
+def refit(builder: Builder, call: Call, x: Value) -> Value:
+    """Enters a reshape."""
+    return relabel(builder, call, x, reshape(x.layout, call.shape))
+
+
+def grow(builder: Builder, call: Call, x: Value) -> list[Value]:
+    """Enters repetition along axes, such as the expansion of axes of size 1."""
+    depth = len(call.shape)
+    layout = ((),) * (depth - len(x.layout)) + x.layout
+    new: list[Dim] = []
+    for axis, (dim, size) in enumerate(zip(layout, call.shape, strict=True)):
+        if math.prod(factor.size for factor in dim) == size:
+            new.append(dim)
+        else:
+            new.append((Factor(dim[0].role if len(dim) == 1 else ("c" if axis else "n"), size),))
+    if tuple(new) == x.layout:
+        return [x]
+    is_spread = any(is_place(f) for dim, old in zip(new, layout, strict=True) if dim != old for f in dim)
+    from_one = all(length == 1 for length in builder.shapes[x.name][2:])
+    reach: Reach = "same" if not is_spread else ("all" if from_one else "unknown")
+    return builder.add(
+        call, "reshape", reach, [x], [tuple(new)], reason="" if reach != "unknown" else "places are repeated"
+    )
+
+
+def select(  # noqa: PLR0913
+    builder: Builder, call: Call, x: Value, axis: int, *, start: int = 0, step: int = 1, drop: bool = False
+) -> list[Value]:
+    """Enters a part along one axis, for each output of the call; ``drop`` takes the axis away."""
+    if not drop and call.shapes == (x.shape,) and step > 0:
+        return [x]
+    dim = x.layout[axis]
+    layouts = []
+    for shape in call.shapes:
+        kept: Dim = (Factor(dim[0].role if len(dim) == 1 else "c", 1 if drop else shape[axis]),)
+        layouts.append(x.layout[:axis] + (() if drop else (kept,)) + x.layout[axis + 1 :])
+    if not any(is_place(factor) and factor.size > 1 for factor in dim):
+        return builder.add(call, "slice", "same", [x], layouts)
+    lengths = places(x.layout)
+    if drop or len(call.shapes) > 1 or len(dim) > 1 or step < 1 or lengths.get(dim[0].role) != dim[0].size:
+        return builder.add(call, "slice", "unknown", [x], layouts, reason="a part of the places is taken")
+    role, count = dim[0].role, call.shape[axis]
+    crop = _crop(x, [(start, step, count) if name == role else (0, 1, size) for name, size in lengths.items()])
+    if start:
+        made = builder.add(call, "slice", "unknown", [x], layouts, reason="a part of the places is taken")
+    else:
+        axes = tuple(
+            Axis(length, 1, step, num_outputs=count) if name == role else Axis(length, 1)
+            for name, length in lengths.items()
+        )
+        made = builder.add(call, "slice", "window", [x], layouts, axes=axes)
+    return [replace(made[0], crop=crop)]
+
+
+def _crop(x: Value, rows: Sequence[tuple[int, int, int]]) -> Crop:
+    """Where a part lies in the map that ``x`` itself may be a part of."""
+    if x.crop is None:
+        return Crop(x.name, tuple(rows))
+    inner = (
+        (first + stride * start, stride * step, count)
+        for (first, stride, _), (start, step, count) in zip(x.crop.rows, rows, strict=True)
+    )
+    return Crop(x.crop.source, tuple(inner))
+
+
+def join(builder: Builder, call: Call, values: Sequence[Value], axis: int, *, is_new: bool = False) -> list[Value]:
+    """Enters concatenation along an axis, or along a new one."""
+    deepest = max(values, key=lambda value: len(value.layout))
+    dims = list(deepest.layout)
+    if len(values) > 1 and not is_new and not call.weights:
+        if {factor.role for factor in dims[axis]} <= {"n"} and axis == 0:
+            dims[0] = (Factor("n", call.shape[0]),)  # views of one picture side by side: each is computed alike
+            return [replace(values[0], shape=call.shape, layout=tuple(dims))]
+        if windows := unfold_crops(builder, call, values, axis):
+            return windows
+    if is_new and not call.weights:
+        spread = [replace(value, layout=(*value.layout[:axis], (), *value.layout[axis:])) for value in values]
+        if windows := unfold_crops(builder, call, spread, axis):
+            return windows
+    if is_new:
+        dims.insert(axis, (Factor("c", call.shape[axis]),))
+        return builder.add(call, "concatenate", "same", values, [tuple(dims)])
+    touched = {factor.role for value in values for factor in value.layout[axis] if factor.size > 1 and is_place(factor)}
+    role = min(touched) if touched else next((f.role for f in dims[axis] if not is_place(f)), "c")
+    dims[axis] = (Factor(role, call.shape[axis]),)
+    reach: Reach = "unknown" if touched else "same"
+    return builder.add(call, "concatenate", reach, values, [tuple(dims)], reason="places are joined" if touched else "")
+
+
+def combine(builder: Builder, call: Call, values: Sequence[Value], kind: Kind = "pointwise") -> list[Value]:
+    """Enters an operation on numbers at the same place of each array."""
+    layout = values[0].layout if len(values) == 1 else broadcast([value.layout for value in values])
+    if len(layout) != len(call.shape) or any(
+        math.prod(factor.size for factor in dim) != size for dim, size in zip(layout, call.shape, strict=True)
+    ):
+        layout = _spread(layout, call.shape)
+    return builder.add(call, kind, "same", values, [layout] * len(call.shapes))
+
+
+def _spread(layout: Layout, shape: Sequence[int]) -> Layout:
+    """The layout where weights are larger than the array they are combined with."""
+    full = ((),) * (len(shape) - len(layout)) + layout
+    guess = picture_layout(shape) if len(shape) > 2 else feature_layout(shape)
+    return tuple(
+        dim if math.prod(factor.size for factor in dim) == size else other
+        for dim, size, other in zip(full, shape, guess, strict=True)
+    )
+
+
+def summarize(
+    builder: Builder, call: Call, x: Value, axes: Sequence[int], *, keeps: bool, kind: Kind = "pooling"
+) -> list[Value]:
+    """Enters a sum, mean or maximum over whole axes."""
+    gone = {axis % len(x.layout) for axis in axes} if axes else set(range(len(x.layout)))
+    layout = tuple(
+        (Factor(dim[0].role if dim else "c", 1),) if axis in gone else dim
+        for axis, dim in enumerate(x.layout)
+        if keeps or axis not in gone
+    )
+    touched = {f.role for axis in gone for f in x.layout[axis] if is_place(f)}
+    left = {role for role in places(layout) if places(layout)[role] > 1}
+    more: More = {"connections": x.size}
+    if touched and left and not keeps:
+        more["reason"] = "one axis of places is taken away"
+    reach: Reach = "same" if not touched else ("all" if not left else "unknown")
+    if reach == "unknown" and keeps:
+        lengths = places(x.layout)
+        more = {"axes": tuple(Axis(n, n, n) if role in touched else Axis(n, 1) for role, n in lengths.items())}
+        reach = "window"
+    return builder.add(call, kind, reach, [x], [layout] * len(call.shapes), **more)
+
+
+def normalize(builder: Builder, call: Call, x: Value, axes: Sequence[int], *, reads_statistics: bool) -> list[Value]:
+    """Enters normalization or softmax.
+
+    Args:
+        builder: Where to.
+        call: The operation.
+        x: The array.
+        axes: Over which mean and deviation, or the sum, are taken; none where they are stored.
+        reads_statistics: Whether they come from the array itself.
+    """
+    dims = [x.layout[axis] for axis in axes] if reads_statistics else []
+    reach: Reach = "all" if any(is_place(f) and f.size > 1 for dim in dims for f in dim) else "same"
+    each = math.prod(factor.size for dim in dims for factor in dim)
+    layouts = [x.layout] + [feature_layout(shape) for shape in call.shapes[1:]]
+    return builder.add(call, "normalization", reach, [x], layouts, connections=x.size * each)
+
+
+def assemble(builder: Builder, call: Call, parts: Sequence[Value]) -> Value:
+    """Enters an array that was written part by part in place."""
+    layout = picture_layout(call.shape) if len(call.shape) > 2 else feature_layout(call.shape)
+    reason = "written in place, part by part"
+    return builder.add(call, "concatenate", "unknown", parts, [layout], reason=reason)[0]

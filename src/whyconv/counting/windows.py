@@ -1,0 +1,236 @@
+"""Operations that slide a window over a map, entered into a graph."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from whyconv.counting.axis import Axis
+from whyconv.counting.building import Builder, Call, Value
+from whyconv.counting.convolution import Convolution
+from whyconv.counting.graph import Kind, Reach
+from whyconv.counting.layout import Factor, Layout, merged, picture_layout, places
+
+
+@dataclass(frozen=True)
+class Window:
+    """Kernel, stride, padding before and after, and dilation, one number for each spatial axis."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+
+    def axes(self, lengths: Sequence[int], outputs: Sequence[int]) -> tuple[Axis, ...]:
+        """The axes of a window that slides over ``lengths`` and makes ``outputs``."""
+        return tuple(
+            Axis(length, kernel, stride, padding, dilation, num_outputs=output)
+            for length, kernel, stride, padding, dilation, output in zip(
+                lengths, self.kernel, self.stride, self.padding, self.dilation, outputs, strict=True
+            )
+        )
+
+
+def convolve(  # noqa: PLR0913
+    builder: Builder,
+    call: Call,
+    x: Value,
+    window: Window,
+    *,
+    groups: int,
+    has_bias: bool,
+    is_transposed: bool,
+    is_fixed: bool = False,
+) -> list[Value]:
+    """Enters a convolution or its transpose; where the kernel ``is_fixed``, it has no free weights."""
+    x = builder.as_map(x)
+    places, results = x.shape[2:], call.shape[2:]
+    axes = window.axes(results, places) if is_transposed else window.axes(places, results)
+    convolution = Convolution(axes, x.shape[1], call.shape[1], groups, has_bias, is_transposed)
+    layout = [picture_layout(call.shape)]
+    return builder.add(
+        call,
+        "convolution",
+        _reach(axes),
+        [x],
+        layout,
+        axes=axes,
+        is_transposed=is_transposed,
+        convolution=convolution,
+        weights=0 if is_fixed else None,
+    )
+
+
+def connect_locally(
+    builder: Builder, call: Call, x: Value, window: Window, groups: int, *, has_bias: bool
+) -> list[Value]:
+    """Enters a layer that looks where a convolution looks, with weights of its own at every place."""
+    x = builder.as_map(x)
+    axes = window.axes(x.shape[2:], call.shape[2:])
+    twin = Convolution(axes, x.shape[1], call.shape[1], groups, has_bias)
+    layout = [picture_layout(call.shape)]
+    return builder.add(
+        call,
+        "locally_connected",
+        "window",
+        [x],
+        layout,
+        axes=axes,
+        convolution=twin,
+        weights=twin.local_weights,
+    )
+
+
+def pool(builder: Builder, call: Call, x: Value, window: Window) -> list[Value]:
+    """Enters a pooling layer; what is beyond its first output depends on the same windows."""
+    x = builder.as_map(x)
+    axes = window.axes(x.shape[2:], call.shape[2:])
+    return builder.add(call, "pooling", _reach(axes), [x], [picture_layout(shape) for shape in call.shapes], axes=axes)
+
+
+def pool_adaptively(builder: Builder, call: Call, x: Value) -> list[Value]:
+    """Enters a pooling layer whose output has a given size: window i covers [floor(i n / o), ceil((i + 1) n / o))."""
+    x = builder.as_map(x)
+    lengths, outputs = x.shape[2:], call.shape[2:]
+    layouts = [picture_layout(shape) for shape in call.shapes]
+    if all(output == 1 for output in outputs):
+        return builder.add(call, "pooling", "all", [x], layouts, connections=x.size)
+    if all(length % output == 0 for length, output in zip(lengths, outputs, strict=True)):
+        steps = tuple(length // output for length, output in zip(lengths, outputs, strict=True))
+        ones = (1,) * len(steps)
+        axes = Window(steps, steps, ((0, 0),) * len(steps), ones).axes(lengths, outputs)
+        return builder.add(call, "pooling", _reach(axes), [x], layouts, axes=axes)
+    met = [
+        sum(-(-(place + 1) * length // output) - place * length // output for place in range(output))
+        for length, output in zip(lengths, outputs, strict=True)
+    ]
+    count = x.shape[1] * math.prod(met)
+    return builder.add(call, "pooling", "unknown", [x], layouts, connections=count, reason="windows of several sizes")
+
+
+def pad(builder: Builder, call: Call, x: Value, padding: Sequence[tuple[int, int]], mode: str) -> list[Value]:
+    """Enters padding of the last axes.
+
+    Args:
+        builder: Where to.
+        call: The operation.
+        x: What is padded.
+        padding: Before and after, for the last ``len(padding)`` axes in their order; negative where places are cut.
+        mode: "zeros" for any constant, "reflect", "replicate" or "circular".
+    """
+    depth = len(x.shape)
+    full = ((0, 0),) * (depth - len(padding)) + tuple(padding)
+    layout = tuple(
+        dim if size == old else (Factor(dim[0].role, size) if dim else Factor("c", size),)
+        for dim, size, old in zip(x.layout, call.shape, x.shape, strict=True)
+    )
+    moved = [axis for axis in range(depth) if any(full[axis])]
+    along_places = all(len(x.layout[axis]) == 1 and x.layout[axis][0].role[0] == "x" for axis in moved)
+    if not along_places or any(number < 0 for pair in full for number in pair):
+        is_same = all(not x.layout[axis] or x.layout[axis][0].role == "c" for axis in moved)
+        reach: Reach = "same" if is_same else "unknown"
+        return builder.add(call, "pad", reach, [x], [layout], reason="" if is_same else "places are cut off")
+    roles = sorted(factor.role for dim in layout for factor in dim if factor.role[0] == "x")
+    where = {x.layout[axis][0].role: axis for axis in range(depth) if len(x.layout[axis]) == 1}
+    if any(role not in where for role in roles):
+        return builder.add(call, "pad", "unknown", [x], [layout], reason="tokens are padded")
+    axes = tuple(
+        Axis(x.shape[where[role]], 1, 1, full[where[role]], mode=mode)  # type: ignore[arg-type]
+        for role in roles
+    )
+    return builder.add(call, "pad", "window", [x], [layout], axes=axes)
+
+
+def upsample(builder: Builder, call: Call, x: Value, taps: str, *, align_corners: bool = False) -> list[Value]:
+    """Enters upsampling by whole factors as the adjoint of a sliding window; by others its reach is unknown.
+
+    Args:
+        builder: Where to.
+        call: The operation.
+        x: A map.
+        taps: "nearest" or "linear".
+        align_corners: Whether the outermost places coincide.
+    """
+    x = builder.as_map(x)
+    layouts = [picture_layout(shape) for shape in call.shapes]
+    lengths, results = x.shape[2:], call.shape[2:]
+    factors = [result // length for length, result in zip(lengths, results, strict=True)]
+    is_whole = all(result == length * factor for length, result, factor in zip(lengths, results, factors, strict=True))
+    if not is_whole or align_corners or taps not in ("nearest", "linear"):
+        return builder.add(call, "upsample", "unknown", [x], layouts, reason="not by whole factors")
+    axes = tuple(_upsampled(result, factor, taps) for result, factor in zip(results, factors, strict=True))
+    return builder.add(call, "upsample", _reach(axes), [x], layouts, axes=axes, is_transposed=True)
+
+
+def _upsampled(length: int, factor: int, taps: str) -> Axis:
+    """From the outputs of an upsampling to its inputs: input j reaches every output nearer to it than one input."""
+    if taps == "nearest" or factor == 1:
+        return Axis(length, factor, factor)
+    kernel, before = 2 * factor - factor % 2, factor // 2
+    return Axis(length, kernel, factor, (before, before), num_outputs=length // factor)
+
+
+def unfold(builder: Builder, call: Call, x: Value, window: Window, outputs: Sequence[int]) -> list[Value]:
+    """Enters windows laid out as columns (n, c * taps, places)."""
+    x = builder.as_map(x)
+    axes = window.axes(x.shape[2:], outputs)
+    taps = tuple(Factor(f"k{axis}", size) for axis, size in enumerate(window.kernel))
+    spots = tuple(Factor(f"x{axis}", size) for axis, size in enumerate(outputs))
+    layout: Layout = ((Factor("n", x.shape[0]),), (Factor("c", x.shape[1]), *taps), spots)
+    return builder.add(call, "reshape", "window", [x], [layout], axes=axes)
+
+
+def _reach(axes: Sequence[Axis]) -> Reach:
+    plain = all(axis.kernel == 1 and axis.stride == 1 and not any(axis.padding) for axis in axes)
+    return "same" if plain else "window"
+
+
+def kind_of(axes: Sequence[Axis]) -> Kind:
+    """What a product with weights is called that slides over ``axes``."""
+    return "convolution" if any(axis.kernel > 1 for axis in axes) else "linear"
+
+
+def unfold_crops(builder: Builder, call: Call, values: Sequence[Value], axis: int) -> list[Value] | None:
+    """Enters parts cut out of one map that, joined along ``axis``, are windows of it; None where they are not."""
+    crops = [value.crop for value in values if value.crop]
+    if len(crops) < max(len(values), 2) or len({(crop.source, crop.steps) for crop in crops}) > 1:
+        return None
+    starts = [sorted({crop.rows[number][0] for crop in crops}) for number in range(len(crops[0].rows))]
+    expected = list(itertools.product(*starts))
+    dilations = [_even_step(row) for row in starts]
+    if expected != [tuple(row[0] for row in crop.rows) for crop in crops] or None in dilations:
+        return None
+    source, first = builder.shapes[crops[0].source], values[0]
+    if any(row[0] > 0 for row in starts):
+        return None
+    axes = tuple(
+        Axis(length, len(row), step, (0, 0), dilation or 1, num_outputs=count)
+        for length, row, dilation, (_, step, count) in zip(source[2:], starts, dilations, crops[0].rows, strict=True)
+    )
+    taps = tuple(Factor(f"k{number}", len(row)) for number, row in enumerate(starts) if len(row) > 1)
+    layout = (*first.layout[:axis], (*taps, *merged(first.layout[axis])), *first.layout[axis + 1 :])
+    return builder.add(call, "reshape", "window", [Value(crops[0].source, source, ())], [layout], axes=axes)
+
+
+def _even_step(starts: Sequence[int]) -> int | None:
+    """The distance between neighbors; None where it differs, 1 where there is one start only."""
+    steps = {after - before for before, after in itertools.pairwise(starts)} or {1}
+    return steps.pop() if len(steps) == 1 else None
+
+
+def unfold_axis(builder: Builder, call: Call, x: Value, axis: int, size: int, step: int) -> list[Value]:
+    """Enters windows along one axis; their taps are a new last axis."""
+    axis %= len(x.shape)
+    dim = x.layout[axis]
+    lengths = places(x.layout)
+    if len(dim) != 1 or dim[0].role not in lengths or lengths[dim[0].role] != dim[0].size:
+        layout = (*x.layout[:axis], (Factor("c", call.shape[axis]),), *x.layout[axis + 1 :], (Factor("c", size),))
+        return builder.add(call, "reshape", "unknown", [x], [layout], reason="windows of tokens or channels")
+    role = dim[0].role
+    axes = tuple(Axis(length, size, step) if name == role else Axis(length, 1) for name, length in lengths.items())
+    spots = (Factor(role, call.shape[axis]),)
+    taps = (Factor(f"k{role[1:]}", size),)
+    layout = (*x.layout[:axis], spots, *x.layout[axis + 1 :], taps)
+    return builder.add(call, "reshape", "window", [x], [layout], axes=axes)

@@ -1,0 +1,69 @@
+"""The modules of a network while it is called: which one is at work, and in which state they were before."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from whyconv.nets.layers import SharedGlobal2d
+
+
+class Place:
+    """Which module is at work, and which call of it this is."""
+
+    def __init__(self) -> None:
+        self.stack: list[tuple[str, int]] = [("", 1)]
+        self.calls: Counter[str] = Counter()
+
+    @property
+    def now(self) -> tuple[str, int]:
+        """Path of the module, and number of its call from 1."""
+        return self.stack[-1]
+
+    def enter(self, path: str) -> None:
+        """Notes that a module was called."""
+        self.calls[path] += 1
+        self.stack.append((path, self.calls[path]))
+
+    def leave(self) -> None:
+        """Notes that it has answered."""
+        self.stack.pop()
+
+
+@contextmanager
+def following(network: nn.Module) -> Iterator[Place]:
+    """Follows the calls of the network's modules by hooks, which are gone after the block whatever happens."""
+    place = Place()
+    hooks = []
+    try:
+        for path, module in network.named_modules():
+            if path:
+                hooks.append(module.register_forward_pre_hook(lambda *_, path=path: place.enter(path)))
+                hooks.append(module.register_forward_hook(lambda *_: place.leave(), always_call=True))
+        yield place
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Puts a network in evaluation mode; afterwards every module is as it was.
+
+    Circular convolutions that go by way of Fourier transforms do so directly for the time.
+    """
+    flags = [(module, module.training) for module in network.modules()]
+    methods = [(module, module.method) for module, _ in flags if isinstance(module, SharedGlobal2d)]
+    try:
+        network.eval()
+        for circular, _ in methods:
+            circular.method = "direct"
+        yield
+    finally:
+        for module, flag in flags:
+            module.training = flag
+        for circular, method in methods:
+            circular.method = method
