@@ -16,6 +16,7 @@ from summing_network import gradient_support, supports
 from whyconv.counting import Graph
 from whyconv.counting.dependency import dependency_set
 from whyconv.counting.reach import reach
+from whyconv.counting.receptive_field import receptive_fields
 from whyconv.errors import UsageError
 from whyconv.results.fields import Reach
 
@@ -139,3 +140,25 @@ def test_a_wrong_window_is_noticed() -> None:
         found = [dependency_set(faulty, node.name, [place]).mask for place in places]
         truth = supports(graph)["convolution0:0"].flatten(0, 1).numpy()
         assert not np.array_equal(found, truth) or wrong == {"mode": "replicate"}  # which sees the same here
+
+
+def _excited() -> DrawnGraph:
+    """A map times a number for the whole of it, as in squeeze-and-excitation, and a window behind."""
+    net = DrawnGraph(8, 8)
+    first = net.window("picture", 3, padding=1)
+    gate = net.window(net.everywhere(first, 1, 1), 1)
+    net.window(net.meet(first, gate), 3, padding=1)
+    return net
+
+
+def test_a_summary_of_the_whole_picture_is_told_beside_the_windows() -> None:
+    plain = DrawnGraph(8, 8)
+    plain.window(plain.window("picture", 3, padding=1), 3, padding=1)
+    windows = reach(plain.graph())
+    first, _, _, product, last = reach(_excited().graph())
+    assert (first.mean, first.mean_by_windows) == (windows[0].mean, None)
+    assert (product.mean, product.mean_by_windows) == (1.0, windows[0].mean)
+    assert (last.mean, last.mean_by_windows) == (1.0, windows[1].mean)
+    fields = receptive_fields(_excited().graph())
+    assert [field.is_whole for field in fields] == [False, True, True, True, True]
+    assert [[axis.size for axis in field.axes] for field in fields] == [[3, 3], [], [], [3, 3], [5, 5]]

@@ -13,6 +13,7 @@ from whyconv.errors import UsageError, needing_extra
 
 if TYPE_CHECKING:
     from whyconv.counting import Convolution
+    from whyconv.results.fields import Verification
     from whyconv.results.layer import StepReport
 
 Shape = Annotated[str, typer.Argument(metavar="SHAPE", help="HxWxC, such as 32x32x3; HxW is one channel.")]
@@ -32,6 +33,9 @@ def layer(  # noqa: PLR0913, PLR0917
     axes: Annotated[str, typer.Option(metavar="1|2|3", help="How many numbers of SHAPE are axes.")] = "2",
     no_bias: Annotated[bool, typer.Option("--no-bias", help="Weights only.")] = False,
     tried: Annotated[bool, typer.Option("--try", help="Time a training step of each layer; needs torch.")] = False,
+    verified: Annotated[
+        bool, typer.Option("--verify", help="Prove the identities on the layer itself; needs torch.")
+    ] = False,
     show: Annotated[str | None, typer.Option(metavar="R,C", help="Write out the output at row R, column C.")] = None,
     as_json: Json = False,
     lang: Lang = None,
@@ -57,9 +61,15 @@ def layer(  # noqa: PLR0913, PLR0917
         report = report.model_copy(update={"shown": work_out(asked, *_place(show))})
     if tried:
         report = report.model_copy(update={"steps": _try(asked, language)})
+    if verified:
+        report = report.model_copy(update={"verification": _verify(asked)})
     if as_json:
         print_data(report.model_dump_json())
     print_text(layer_lines(report, language))
+    if report.verification is not None:
+        from whyconv.measures.verify import require_proved
+
+        require_proved([report.verification])
 
 
 def _place(text: str) -> tuple[int, int]:
@@ -78,3 +88,12 @@ def _try(asked: Convolution, language: str) -> StepReport:
 
     with listening(language) as notify:
         return time_steps(asked, notify)
+
+
+def _verify(asked: Convolution) -> Verification:
+    with needing_extra("Proving the identities (--verify)", "train"):
+        from whyconv.machine import set_thread_habits
+
+        set_thread_habits()
+        from whyconv.measures.verify import verify_convolution
+    return verify_convolution(asked)

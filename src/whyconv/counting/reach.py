@@ -24,11 +24,15 @@ class Dependence:
     Attributes:
         regions: The pixels behind each place.
         is_flat: The places are there, but no longer as axes.
+        is_summary: One place that is used at many.
+        meets_summary: A map met such a place here.
         reason: Why nothing is known, else "".
     """
 
     regions: Regions
     is_flat: bool = False
+    is_summary: bool = False
+    meets_summary: bool = False
     reason: str = ""
 
 
@@ -47,13 +51,27 @@ def reach(graph: Graph, picture: str | None = None, *, most_bytes: int = MOST_BY
     Raises:
         UsageError: There is no such input, it is no picture, or the sets need more memory.
     """
-    return [_record(node, output, found) for node, output, found in dependences(graph, picture, most_bytes)]
+    records = []
+    has_summaries = False
+    for node, output, found in dependences(graph, picture, most_bytes):
+        records.append(_record(node, output, found))
+        has_summaries = has_summaries or found.meets_summary
+    if not has_summaries:
+        return records
+    without = dependences(graph, picture, most_bytes, with_summaries=False)
+    return [_beside(record, found) for record, (_, _, found) in zip(records, without, strict=True)]
 
 
 def dependences(
-    graph: Graph, picture: str | None = None, most_bytes: int = MOST_BYTES
+    graph: Graph, picture: str | None = None, most_bytes: int = MOST_BYTES, *, with_summaries: bool = True
 ) -> Iterator[tuple[Node, str, Dependence]]:
     """Yields each output of each layer with what it depends on; sets that are no longer needed are let go.
+
+    Args:
+        graph: The network.
+        picture: Which input; None where there is only one.
+        most_bytes: See ``reach``.
+        with_summaries: Whether a number for the whole picture counts where it meets a map at every place.
 
     Raises:
         UsageError: See ``reach``.
@@ -66,7 +84,8 @@ def dependences(
     parted = takes_unlike_channels(graph)
     last_use = {source: place for place, node in enumerate(graph.nodes) for source in node.inputs}
     for place, node in enumerate(graph.nodes):
-        found = _after(graph, node, [known[source] for source in node.inputs], lengths)
+        arriving = [known[source] for source in node.inputs]
+        found = _after(graph, node, arriving, lengths, with_summaries=with_summaries)
         if node.name in parted:
             found = replace(found, regions=replace(found.regions, is_bound=True))
         for output in node.outputs:
@@ -93,7 +112,9 @@ def _require_memory(graph: Graph, lengths: tuple[int, ...], most_bytes: int) -> 
         )
 
 
-def _after(graph: Graph, node: Node, arriving: list[Dependence], lengths: tuple[int, ...]) -> Dependence:
+def _after(
+    graph: Graph, node: Node, arriving: list[Dependence], lengths: tuple[int, ...], *, with_summaries: bool
+) -> Dependence:
     num_axes = len(lengths)
     reasons = [why_unknown(graph, node, num_axes), *(one.reason for one in arriving)]
     if reason := next(filter(None, reasons), ""):
@@ -105,7 +126,11 @@ def _after(graph: Graph, node: Node, arriving: list[Dependence], lengths: tuple[
     ]
     if not any(one.regions.products for one in depending):
         return Dependence(Regions((), lengths))
-    return _meet([one for one in depending if one.regions.products])
+    depending = [one for one in depending if one.regions.products]
+    maps = [one for one in depending if not one.is_summary]
+    meets_summary = 0 < len(maps) < len(depending)
+    met = _meet(maps if meets_summary and not with_summaries else depending)
+    return replace(met, meets_summary=meets_summary)
 
 
 def _through(graph: Graph, node: Node, source: str, before: Dependence) -> Dependence:
@@ -120,7 +145,8 @@ def _through(graph: Graph, node: Node, source: str, before: Dependence) -> Depen
         case "window":
             return Dependence(regions.behind(node.axes, is_transposed=node.is_transposed))
         case "same":
-            return Dependence(regions.repeated(after or ()))
+            is_spread = math.prod(regions.places) == 1 < math.prod(after or ())
+            return Dependence(regions.repeated(after or ()), is_summary=before.is_summary or is_spread)
         case "flat":
             return Dependence(regions, is_flat=True)
         case _:
@@ -140,7 +166,8 @@ def _meet(arriving: list[Dependence]) -> Dependence:
     regions = arriving[0].regions
     for one in arriving[1:]:
         regions = regions.joined(one.regions)
-    return Dependence(regions, is_flat=any(one.is_flat for one in arriving))
+    is_summary = all(one.is_summary for one in arriving)
+    return Dependence(regions, is_flat=any(one.is_flat for one in arriving), is_summary=is_summary)
 
 
 def _record(node: Node, output: str, found: Dependence) -> Reach:
@@ -149,7 +176,7 @@ def _record(node: Node, output: str, found: Dependence) -> Reach:
     if reason:
         return Reach(name=node.name, output=output, reason=reason)
     num_pixels = math.prod(regions.lengths)
-    mean, least, most, central = (share / num_pixels for share in _summary(regions))
+    mean, least, most, central = (share / num_pixels for share in _sizes(regions))
     return Reach(
         name=node.name,
         output=output,
@@ -163,7 +190,16 @@ def _record(node: Node, output: str, found: Dependence) -> Reach:
     )
 
 
-def _summary(regions: Regions) -> tuple[Fraction, Fraction, Fraction, Fraction]:
+def _beside(record: Reach, without_summaries: Dependence) -> Reach:
+    """The record with the mean that windows alone give, where it is another."""
+    regions = without_summaries.regions
+    if record.reason or not regions.products:
+        return record
+    mean = float(_sizes(regions)[0] / record.num_pixels)
+    return record if mean == record.mean else record.model_copy(update={"mean_by_windows": mean})
+
+
+def _sizes(regions: Regions) -> tuple[Fraction, Fraction, Fraction, Fraction]:
     """Pixels behind a place: mean, least, most, and that of the middle place."""
     middle = tuple(size // 2 for size in regions.places)
     if len(regions.products) > 1:

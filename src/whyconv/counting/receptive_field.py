@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from whyconv.counting.graph import Graph, Node
@@ -22,11 +22,16 @@ class _State:
 
     axes: tuple[_Paths, ...] = ()
     is_whole: bool = False
+    is_summary: bool = False  # one number for the whole picture, used at many places
     reason: str = ""
 
     @property
     def is_independent(self) -> bool:
         return not (self.is_whole or self.reason or any(self.axes))
+
+    @property
+    def has_windows(self) -> bool:
+        return not self.reason and any(self.axes)
 
 
 def receptive_fields(graph: Graph, picture: str | None = None) -> list[ReceptiveField]:
@@ -37,7 +42,9 @@ def receptive_fields(graph: Graph, picture: str | None = None) -> list[Receptive
         size = 1 + sum_l (k_l - 1) * prod_(i<l) s_i      start = -sum_l p_l * prod_(i<l) s_i      jump = prod s
 
     Where branches meet it is the least interval that holds theirs. Branches that look at different middles are told
-    by ``misalignment``, and are no error.
+    by ``misalignment``, and are no error. One number for the whole picture that is used at every place, such as the
+    mean that squeeze-and-excitation or a standardization takes, is told by ``is_whole`` beside the field of the
+    windows.
 
     Args:
         graph: The network; only its structure counts.
@@ -67,17 +74,18 @@ def receptive_fields(graph: Graph, picture: str | None = None) -> list[Receptive
 
 def _through(graph: Graph, node: Node, source: str, state: _State, num_axes: int) -> _State:
     """What an input's state becomes in the node."""
-    if state.is_whole or state.reason or state.is_independent:
+    if state.reason or state.is_independent:
         return state
     match relation(graph, node, source, num_axes):
         case "window" if not _is_global_pooling(node):
             moved = (
                 _merged(one.behind(axis, is_transposed=node.is_transposed) for one in paths)
-                for paths, axis in zip(state.axes, node.axes, strict=True)
+                for paths, axis in zip(state.axes, node.axes, strict=bool(state.axes))
             )
-            return _State(tuple(moved))
+            return replace(state, axes=tuple(moved))
         case "same":
-            return _broadcast(state, spatial(graph, source, num_axes), spatial(graph, node.outputs[0], num_axes))
+            before, after = (spatial(graph, value, num_axes) for value in (source, node.outputs[0]))
+            return _spread(state, before or (), after or ())
         case "unknown":
             return _State(reason=why_unknown(graph, node, num_axes))
         case _:
@@ -88,15 +96,17 @@ def _is_global_pooling(node: Node) -> bool:
     return node.kind == "pooling" and all(axis.output_length == 1 and axis.kernel >= axis.length for axis in node.axes)
 
 
-def _broadcast(state: _State, before: tuple[int, ...] | None, after: tuple[int, ...] | None) -> _State:
+def _spread(state: _State, before: tuple[int, ...], after: tuple[int, ...]) -> _State:
     """One place that is used at many keeps its span at all of them."""
-    if before == after or before is None or after is None:
+    if before == after:
         return state
-    spread = (
+    if not state.has_windows:
+        return replace(state, is_summary=math.prod(before) == 1)
+    axes = (
         tuple(one.spread(high) for one in paths) if low == 1 else paths
         for paths, low, high in zip(state.axes, before, after, strict=True)
     )
-    return _State(tuple(spread))
+    return replace(state, axes=tuple(axes))
 
 
 def _merged(paths: Iterable[Spans]) -> _Paths:
@@ -111,16 +121,18 @@ def _meet(arriving: list[_State], num_axes: int, own_reason: str) -> _State:
     reasons = [own_reason, *(state.reason for state in arriving)]
     if reason := next(filter(None, reasons), ""):
         return _State(reason=reason)
-    if any(state.is_whole for state in arriving):
+    is_whole = any(state.is_whole for state in arriving)
+    if any(state.is_whole and not state.has_windows and not state.is_summary for state in arriving):
         return _State(is_whole=True)
-    depending = [state for state in arriving if not state.is_independent]
-    return _State(tuple(_merged(one for state in depending for one in state.axes[axis]) for axis in range(num_axes)))
+    branches = [state for state in arriving if state.has_windows]
+    axes = tuple(_merged(one for state in branches for one in state.axes[axis]) for axis in range(num_axes))
+    return _State(axes, is_whole, is_summary=is_whole and not branches)
 
 
 def _misalignment(arriving: list[_State], met: _State, sizes: tuple[int, ...] | None) -> tuple[Fraction, ...]:
     """Along each axis, how far apart the branches' middles are."""
-    branches = [state for state in arriving if not state.is_independent]
-    if len(branches) < 2 or met.is_whole or met.reason or sizes is None:
+    branches = [state for state in arriving if state.has_windows]
+    if len(branches) < 2 or not met.has_windows or sizes is None:
         return ()
     return tuple(_distance([state.axes[axis] for state in branches], size) for axis, size in enumerate(sizes))
 
@@ -144,7 +156,7 @@ def _places(paths: _Paths, size: int) -> range:
 def _record(
     node: Node, output: str, state: _State, distances: tuple[Fraction, ...], sizes: tuple[int, ...] | None
 ) -> ReceptiveField:
-    if state.reason or state.is_whole or state.is_independent or sizes is None:
+    if not state.has_windows or sizes is None:
         return ReceptiveField(
             name=node.name,
             output=output,
@@ -152,7 +164,7 @@ def _record(
             reason=state.reason or ("it does not depend on the picture" if state.is_independent else ""),
         )
     axes = tuple(_axis_field(paths, size) for paths, size in zip(state.axes, sizes, strict=True))
-    return ReceptiveField(name=node.name, output=output, axes=axes, misalignment=distances)
+    return ReceptiveField(name=node.name, output=output, is_whole=state.is_whole, axes=axes, misalignment=distances)
 
 
 def _axis_field(paths: _Paths, size: int) -> AxisField:

@@ -1,5 +1,8 @@
 """What has to run to be known: torch modules in, records out."""
 
+from whyconv.measures.effective_field import effective_field
+from whyconv.measures.matrix import matrix
 from whyconv.measures.trace import trace
+from whyconv.measures.verify import verify, verify_convolution, verify_network
 
-__all__ = ["trace"]
+__all__ = ["effective_field", "matrix", "trace", "verify", "verify_convolution", "verify_network"]

@@ -43,8 +43,9 @@ class ReceptiveField(Record):
     Attributes:
         name: Of the layer.
         output: Name of the value.
-        is_whole: The whole picture: after flattening, a dense layer, global pooling or attention.
-        axes: One for each spatial axis; empty where ``is_whole`` or not analyzed.
+        is_whole: Some path brings the whole picture: flattening, a dense layer, global pooling or attention.
+        axes: Of the other paths, along windows, one for each spatial axis; empty where there are none, as behind a
+            dense layer. Beside ``is_whole`` they say what is seen besides a summary of the picture.
         misalignment: For a layer where branches meet, along each axis: the farthest distance in pixels between the
             middles of their fields for the same output. All 0: aligned.
         reason: Why it is not analyzed, else "".
@@ -99,6 +100,8 @@ class Reach(Record):
         least: Of the place that depends on the fewest pixels.
         most: Of the place that depends on the most.
         central: Of the place in the middle.
+        mean_by_windows: The mean without summaries of the whole picture that are used at many places, as
+            squeeze-and-excitation takes them; None where there are none on the way.
         is_bound: True where it is an upper bound: channels that depend on different pixels were taken apart.
         reason: Why it is not analyzed, else "".
     """
@@ -111,6 +114,7 @@ class Reach(Record):
     least: float = 0.0
     most: float = 0.0
     central: float = 0.0
+    mean_by_windows: float | None = None
     is_bound: bool = False
     reason: str = ""
 
@@ -196,18 +200,22 @@ class SharingHistogram(Record):
         return sum(one.num_classes for one in self.classes)
 
 
+ProofName = Literal["local_twin", "matrix", "summed_gradient", "dense_gradient", "support"]
+
+
 class Proof(Record):
     """One statement about a layer, tried.
 
     Attributes:
-        name: Of the statement: a sentence ``proof_<name>`` says it.
-        difference: The largest difference, relative to the largest value; for counts, their difference.
-        tolerance: The most it may be.
+        name: Of the statement: the sentence ``proof_<name>`` says it.
+        difference: The largest difference, relative to the largest value; of counts, how many places differ. None
+            where the statement does not apply.
+        tolerance: The most that it may be.
         is_proved: Whether it held; None where it does not apply.
-        reason: Why it does not apply, else "".
+        reason: Why it does not apply, a sentence's key; else "".
     """
 
-    name: Literal["local_twin", "matrix", "summed_gradient", "dense_gradient", "support"]
+    name: ProofName
     difference: float | None = None
     tolerance: float = 0.0
     is_proved: bool | None = None
@@ -215,23 +223,80 @@ class Proof(Record):
 
 
 class Verification(Record):
-    """What was proved on one layer, in double precision, with weights and pictures drawn from ``seed``.
+    """What was proved on one layer, in double precision, with its own weights and pictures drawn from ``seed``.
 
     Attributes:
-        layer: How the layer reads.
-        input_shape: Channels, then the spatial axes.
-        connections: Counted.
-        proofs: Each with its difference.
+        name: Of the layer.
+        layer: How it reads.
+        input_shape: Of what comes in, channels first.
+        tried_shape: Of what it was tried on; smaller where all would take too long.
+        channels: Input and output channels that were tried.
+        all_channels: Input and output channels that the layer has.
+        connections: Counted, of what was tried.
+        proofs: Each with its difference; none where the layer was not tried.
+        reason: Why it was not tried, else "".
         seed: Of the pictures.
     """
 
+    name: str
     layer: str
     input_shape: tuple[int, ...]
-    connections: int
-    proofs: tuple[Proof, ...]
-    seed: int
+    tried_shape: tuple[int, ...] = ()
+    channels: tuple[int, int] = (0, 0)
+    all_channels: tuple[int, int] = (0, 0)
+    connections: int = 0
+    proofs: tuple[Proof, ...] = ()
+    reason: str = ""
+    seed: int = 0
 
     @property
-    def is_proved(self) -> bool:
-        """Whether nothing that applies failed."""
-        return all(proof.is_proved is not False for proof in self.proofs)
+    def is_whole(self) -> bool:
+        """Whether the layer was tried with all of its channels and the whole picture."""
+        return (self.tried_shape, self.channels) == (self.input_shape, self.all_channels)
+
+    @property
+    def is_proved(self) -> bool | None:
+        """Whether all that applies held; None where nothing was tried."""
+        return all(proof.is_proved is not False for proof in self.proofs) if self.proofs else None
+
+
+class LayerField(Record):
+    """What one layer sees of the picture.
+
+    Attributes:
+        name: Of the layer.
+        kind: What it is.
+        field: Where its outputs can look.
+        reach: How much of the picture its places depend on, borders and holes considered.
+    """
+
+    name: str
+    kind: str
+    field: ReceptiveField
+    reach: Reach
+
+
+class FieldReport(Record):
+    """What every layer of a network sees of the picture. Exact.
+
+    Attributes:
+        picture: Its places along each axis.
+        layers: In the order in which they are computed.
+        uneven: Layers whose stride leaves the end of their input unread.
+        even_lengths: Along each axis, the nearest lengths of the picture at which none does: at most, and above; None
+            where none was found.
+    """
+
+    picture: tuple[int, ...]
+    layers: tuple[LayerField, ...]
+    uneven: tuple[UnevenStride, ...]
+    even_lengths: tuple[tuple[int | None, int | None], ...]
+
+    @property
+    def not_analyzed(self) -> dict[str, str]:
+        """Names of the layers about which nothing is known, and why."""
+        return {one.name: one.field.reason or one.reach.reason for one in self.layers if _is_unknown(one)}
+
+
+def _is_unknown(layer: LayerField) -> bool:
+    return bool(layer.field.reason or layer.reach.reason)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from whyconv.results.fields import Verification
 from whyconv.results.record import Note, Record
 
 CornerName = Literal["dense", "local", "shared_global", "convolution"]
@@ -190,6 +191,7 @@ class LayerReport(Record):
         notes: What is worth a sentence.
         steps: With ``--try``.
         shown: With ``--show``.
+        verification: With ``--verify``.
     """
 
     kind: Literal["exact"] = "exact"
@@ -227,6 +229,7 @@ class LayerReport(Record):
     notes: list[Note] = Field(default_factory=list)
     steps: StepReport | None = None
     shown: WorkedOutput | None = None
+    verification: Verification | None = None
 
     @property
     def corners(self) -> dict[CornerName, Corner]:

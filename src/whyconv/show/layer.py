@@ -8,6 +8,7 @@ from rich.cells import cell_len
 
 from whyconv.results.layer import CORNERS, Corner, LayerReport, StepReport, StepTime
 from whyconv.show.text import WIDTH, note_lines, sentence, table, wrap
+from whyconv.show.verify import verification_lines
 from whyconv.show.worked import worked_lines
 from whyconv.texts import say, size
 
@@ -27,7 +28,9 @@ def layer_lines(report: LayerReport, language: str) -> list[str]:
         lines += ["", *_step_lines(report.steps, language)]
     if report.shown is not None:
         lines += ["", *worked_lines(report.shown, language)]
-    if report.steps is None and report.shown is None:
+    if report.verification is not None:
+        lines += ["", *verification_lines([report.verification], language)]
+    if report.steps is None and report.shown is None and report.verification is None:
         lines += ["", say("layer_shown_next", language)]
     return lines
 
