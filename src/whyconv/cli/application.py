@@ -19,7 +19,7 @@ import typer
 from whyconv import __version__
 from whyconv.cli.answers import predict
 from whyconv.cli.inspections import cache, check, doctor
-from whyconv.cli.runs import demo, evaluate, train
+from whyconv.cli.runs import demo, evaluate, train, why
 from whyconv.cli.terminal import print_data, print_error
 from whyconv.errors import StoppedError, WhyconvError
 
@@ -88,7 +88,7 @@ def _stoppable(verb: Callable[P, None]) -> Callable[P, None]:
     return call
 
 
-for _verb in (doctor, demo, check, train, evaluate, predict, cache):
+for _verb in (doctor, demo, check, train, evaluate, predict, why, cache):
     app.command()(_stoppable(_verb))
 
 

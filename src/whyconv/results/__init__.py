@@ -19,9 +19,11 @@ from whyconv.results.runs import (
     WrongAnswer,
 )
 from whyconv.results.square import (
+    CHANGES,
     CONTROLS,
     CORNERS,
     PLACES,
+    Change,
     ControlLoss,
     ControlName,
     Corner,
@@ -35,11 +37,13 @@ from whyconv.results.square import (
 )
 
 __all__ = [
+    "CHANGES",
     "CONTROLS",
     "CORNERS",
     "PLACES",
     "SURE",
     "Calibration",
+    "Change",
     "CheckReport",
     "ClassCount",
     "ClassScore",

@@ -14,7 +14,10 @@ ControlName = Literal["permuted", "signs", "multiplied"]
 # Whether pictures stay where they are, or each is moved at random around the ring.
 Place = Literal["still", "moved"]
 Readout = Literal["mean", "places"]
+# Changes of pictures that are compared exactly: the controls, and the move.
+Change = Literal["moved", "permuted", "signs", "multiplied"]
 
+CHANGES: tuple[Change, ...] = ("moved", "permuted", "signs", "multiplied")
 CORNERS: tuple[Corner, ...] = ("dense", "local", "shared_global", "convolution")
 CONTROLS: tuple[ControlName, ...] = ("permuted", "signs", "multiplied")
 PLACES: tuple[Place, ...] = ("still", "moved")
@@ -74,7 +77,7 @@ class UnmovedCheck(Record):
     """
 
     corner: Corner
-    change: Literal["moved", "permuted", "signs", "multiplied"]
+    change: Change
     is_unmoved: bool
     difference: float
     steps: int

@@ -17,8 +17,6 @@ from whyconv.study.rings import move, random_shifts
 # Of gradient descent; long enough to go somewhere, short enough for every corner.
 _STEP_LENGTH = 0.05
 
-Change = Callable[[Tensor], Tensor]
-
 
 def check_corners(
     pictures: Tensor,
@@ -71,7 +69,7 @@ def descend(  # noqa: PLR0913
     steps: int,
     seed: int,
     moves: bool = False,
-    change: Change | None = None,
+    change: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[float]:
     """Plain gradient descent from ``start``; yields the loss before every step.
 

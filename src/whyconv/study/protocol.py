@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from whyconv.results import (
@@ -70,12 +70,16 @@ def make_protocol(
     )
 
 
-def fitting_rung(seconds: float, predict: Callable[[Rung], float]) -> tuple[Rung, bool]:
-    """The highest rung that is predicted to take no more than ``seconds``; the lowest, and False, where none is."""
-    for rung in LADDER:
-        if predict(rung) <= seconds:
-            return rung, True
-    return LADDER[-1], False
+def rescale(protocol: SquareProtocol, rung: Rung, num_train: int, num_classes: int) -> SquareProtocol:
+    """The same protocol with as much training as a rung says."""
+    return make_protocol(
+        rung,
+        side=protocol.side,
+        channels=protocol.channels,
+        num_train=num_train,
+        num_classes=num_classes,
+        seed=protocol.seed,
+    )
 
 
 def sizes_of(protocol: SquareProtocol, num_classes: int, *, exact: bool = False) -> Sizes:
