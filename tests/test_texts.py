@@ -32,6 +32,10 @@ MADE = {
     "scores_": ("class", "pictures", "recall", "precision"),
     "read_as_": ("folders", "splits", "table", "arrays"),
     "split_": ("made", "kept", "both_carved", "validation_carved", "test_carved"),
+    **{f"square_{name}_": ("still", "moved") for name in ("place", "wins", "loses", "undecided", "lost")},
+    "square_corner_": ("dense", "local", "shared_global", "convolution"),
+    "square_change_": ("moved", "permuted", "signs", "multiplied"),
+    "square_readout_": ("mean", "places"),
     "doctor_purpose_": ("train", "pretrained", "serve", "tables", "heic", "cluster"),
 }
 
