@@ -26,7 +26,6 @@ from whyconv.study import (
 )
 from whyconv.training.pictures import channel_statistics
 from whyconv.training.stopping import stop_requests
-from whyconv.training.torch_habits import torch_habits
 
 RECORD = "why.json"
 # What pictures larger than 8 pixels get, where nothing else is asked for.
@@ -103,8 +102,7 @@ def explain(
     """
     began = time.perf_counter()
     pictures = _square_pictures(material)
-    # One thread: trainings run side by side, and their numbers do not depend on how many there are.
-    with torch_habits(1), stop_requests() as stop_requested:
+    with stop_requests() as stop_requested:
         predict = predict_seconds(make_study(pictures, protocol))
         if minutes is not None:
             left = 60 * minutes - (time.perf_counter() - began)

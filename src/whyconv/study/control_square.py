@@ -32,6 +32,7 @@ from whyconv.study.protocol import Training, all_trainings, needed_trainings, sa
 from whyconv.study.side_by_side import run_side_by_side
 from whyconv.study.split import accuracy_of, difference, split_gain
 from whyconv.study.trials import SquarePictures, Study, Trial, scored_rows
+from whyconv.training.torch_habits import torch_habits
 
 # Steps that are timed; what the exact comparison takes; and what scoring adds to the steps.
 _PROBE_STEPS, _EXACT_SECONDS, _SCORING = 4, 2.0, 1.05
@@ -56,9 +57,10 @@ def measure_square(
     """
     began = time.perf_counter()
     study = make_study(pictures, protocol)
-    needed = needed_trainings(protocol)
-    checks = _check(study, notify, check_stop)
-    trials = run_side_by_side(study, needed, notify, check_stop)
+    # One thread: trainings run side by side, and their numbers do not depend on how many there are.
+    with torch_habits(1):
+        checks = _check(study, notify, check_stop)
+        trials = run_side_by_side(study, needed_trainings(protocol), notify, check_stop)
     tested = pictures.test.labels[scored_rows(pictures.test, protocol.most_scored)]
     scores = [_score(training, protocol, trials) for training in all_trainings(protocol)]
     return Square(
@@ -86,17 +88,8 @@ def make_study(pictures: SquarePictures, protocol: SquareProtocol) -> Study:
 
 def predict_seconds(study: Study) -> Callable[[SquareProtocol], float]:
     """Times a few steps of every corner on this machine: from a protocol to how many seconds it would take."""
-    steps = _PROBE_STEPS
-    short = replace(study, protocol=study.protocol.model_copy(update={"steps": steps}))
-    seconds: dict[Corner, float] = {}  # of one step of one network
-    for corner in CORNERS:
-        training = Training(corner, "moved", "signs", study.protocol.sizes[-1])
-        draws = short.draw_groups(training)[0]
-        short.train(training, draws)  # what is slow only once
-        began = time.perf_counter()
-        short.train(training, draws)
-        members = len(draws) * len(short.protocol.learning_rates)
-        seconds[corner] = (time.perf_counter() - began) / (steps * members)
+    with torch_habits(1):
+        seconds = {corner: _step_seconds(study, corner) for corner in CORNERS}
 
     def predict(protocol: SquareProtocol) -> float:
         each = protocol.steps * len(protocol.learning_rates) * protocol.num_draws
@@ -104,6 +97,17 @@ def predict_seconds(study: Study) -> Callable[[SquareProtocol], float]:
         return _EXACT_SECONDS + _SCORING * total / num_cores()
 
     return predict
+
+
+def _step_seconds(study: Study, corner: Corner) -> float:
+    """Of one step of one network, in a stack of the usual size."""
+    short = replace(study, protocol=study.protocol.model_copy(update={"steps": _PROBE_STEPS}))
+    training = Training(corner, "moved", "signs", study.protocol.sizes[-1])
+    draws = short.draw_groups(training)[0]
+    short.train(training, draws)  # what is slow only once
+    began = time.perf_counter()
+    short.train(training, draws)
+    return (time.perf_counter() - began) / (_PROBE_STEPS * len(draws) * len(short.protocol.learning_rates))
 
 
 def _check(study: Study, notify: Notify, check_stop: Callable[[], None]) -> list[UnmovedCheck]:

@@ -66,7 +66,7 @@ def run_side_by_side(
         check_stop: Called before every step, from any thread; may raise to end them all.
     """
     ticks = Ticks(notify, check_stop, total=sum(study.num_steps(one) for one in trainings))
-    with ThreadPoolExecutor(num_cores(), initializer=_habits, initargs=(torch.get_num_threads(),)) as pool:
+    with ThreadPoolExecutor(num_cores(), initializer=_habits) as pool:
         futures = {training: pool.submit(study.run, training, ticks) for training in trainings}
         try:
             ended, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
@@ -80,7 +80,7 @@ def run_side_by_side(
         return {training: future.result() for training, future in futures.items()}
 
 
-def _habits(num_threads: int) -> None:
+def _habits() -> None:
     """What torch keeps for each thread by itself."""
-    torch.set_num_threads(num_threads)
+    torch.set_num_threads(1)
     torch.set_flush_denormal(True)
