@@ -9,6 +9,7 @@ import pytest
 
 from tiny_training import write_bars
 from whyconv import explaining, workflow
+from whyconv.finishing import read_summary
 from whyconv.errors import DataError, ModelFileError, StoppedError, UsageError
 from whyconv.results import Square
 from whyconv.study.protocol import Rung
@@ -37,7 +38,9 @@ def test_the_record_lies_in_the_run_folder_and_is_not_measured_again(
     square = workflow.why(bars_run, quick=True)
     saved = Square.model_validate_json((bars_run / "why.json").read_text(encoding="utf-8"))
     assert saved == square
-    assert (square.protocol.side, square.protocol.channels, square.num_test) == (8, 1, 9)
+    scored = read_summary(bars_run).test
+    assert scored is not None
+    assert (square.protocol.side, square.protocol.channels, square.num_test) == (8, 1, scored.n)
     told: list[object] = []
     monkeypatch.setattr(workflow, "explain", None)
     assert workflow.why(bars_run, told.append, quick=True) == square
