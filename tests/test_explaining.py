@@ -11,7 +11,7 @@ from tiny_training import write_bars
 from whyconv import explaining, workflow
 from whyconv.finishing import read_summary
 from whyconv.errors import DataError, ModelFileError, StoppedError, UsageError
-from whyconv.results import Square
+from whyconv.results import Square, SquareProtocol
 from whyconv.study.protocol import Rung
 
 LEAST = Rung(1, 2, 3, ())
@@ -50,10 +50,18 @@ def test_the_record_lies_in_the_run_folder_and_is_not_measured_again(
     assert not explaining.saved_square(bars_run, square.protocol, "other pictures")
 
 
-def test_another_side_and_minutes_are_told(bars_run: Path, least: None) -> None:
+def test_another_side_and_minutes_are_told(bars_run: Path, least: None, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[object] = []
-    square = workflow.why(bars_run, told.append, side=16, minutes=0.001, seed=4)
-    assert (square.protocol.side, square.protocol.seed) == (16, 4)
+    asked: list[SquareProtocol] = []
+
+    def measure(pictures: object, protocol: SquareProtocol, *_: object, **__: object) -> None:
+        asked.append(protocol)
+        raise StoppedError("Enough.")
+
+    monkeypatch.setattr(explaining, "measure_square", measure)
+    with pytest.raises(StoppedError):
+        workflow.why(bars_run, told.append, side=16, minutes=0.001, seed=4)
+    assert [(one.side, one.kernel, one.seed, one.steps) for one in asked] == [(16, 5, 4, 3)]
     keys = [getattr(note, "key", None) for note in told]
     assert {"square_side", "square_no_time", "square_plan"} <= set(keys)
 

@@ -18,7 +18,7 @@ from whyconv.results import (
     Square,
     UnmovedCheck,
 )
-from whyconv.show import square_lines
+from whyconv.show import brief_square_lines, square_lines
 from whyconv.study.controls import UNMOVED
 from whyconv.study.split import accuracy_of, difference, split_gain
 
@@ -105,6 +105,10 @@ def test_it_fits_a_terminal(language: str) -> None:
     lines = square_lines(SQUARE, language)
     assert [line for line in lines if cell_len(line) > 80] == []
     assert len(lines) < 75
+    brief = brief_square_lines(SQUARE, language)
+    assert max(map(cell_len, brief)) <= 80
+    assert len(brief) < 40
+    assert set(brief) <= set(lines)
 
 
 def test_the_loser_is_named_and_the_winner() -> None:

@@ -138,11 +138,14 @@ def why(  # noqa: PLR0913, PLR0917
     some of them cannot notice, exactly. Accuracy on rising numbers of training pictures, with intervals. Writes
     why.json into the run folder.
     """
+    from whyconv.show import printable, square_lines
+
     language = texts.language(lang)
     square = _why(run, language, {"side": side, "minutes": minutes, "quick": quick, "seed": seed or 0})
     if as_json:
         print_data(square.model_dump_json())
-    print_text(_square_lines(square, language))
+    path = printable(str(run / "why.json"))
+    print_text([*square_lines(square, language), texts.say("square_written", language, path=path)])
 
 
 def _why(run: Path, language: str, wanted: dict[str, Any]) -> Square:
@@ -151,13 +154,6 @@ def _why(run: Path, language: str, wanted: dict[str, Any]) -> Square:
     with listening(language) as notify:
         square: Square = workflow.why(run, notify, **wanted)
     return square
-
-
-def _square_lines(square: Square, language: str) -> list[str]:
-    from whyconv.show import printable, square_lines
-
-    path = printable(str(Path(square.run) / "why.json"))
-    return [*square_lines(square, language), texts.say("square_written", language, path=path)]
 
 
 def _train(given: dict[str, Any], language: str) -> RunSummary:
@@ -207,11 +203,14 @@ def _refuse(given: dict[str, Any], source: str) -> None:
 
 
 def _show(summary: RunSummary, language: str, as_json: bool, explained: Square | None = None) -> None:
-    """Prints the outcome; what was explained stands before it, so that the last lines say where the results are."""
-    from whyconv.show import run_lines, run_values
+    """Prints the outcome; what was explained stands before the last lines, which say where the results are."""
+    from whyconv.show import brief_square_lines, run_lines, run_values
 
     if as_json:
         print_data(json.dumps(run_values(summary)))
+    *scores, goes_on, where = run_lines(summary, language)
+    print_text(scores)
     if explained is not None:
-        print_text([*_square_lines(explained, language), ""])
-    print_text(run_lines(summary, language))
+        more = texts.say("square_more", language, run=summary.run)
+        print_text(["", *brief_square_lines(explained, language), f"  {more}", ""])
+    print_text([goes_on, where])

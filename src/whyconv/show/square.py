@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from whyconv.results import CHANGES, CONTROLS, CORNERS, Change, Corner, Estimate, GainSplit, Place, Square
+from whyconv.results import CHANGES, CONTROLS, CORNERS, PLACES, Change, Corner, Estimate, GainSplit, Place, Square
 from whyconv.show.text import printable, table, wrap
 from whyconv.texts import say
 
 
 def square_lines(square: Square, language: str) -> list[str]:
     """Returns a control square as a person reads it, exact and estimated numbers apart."""
+    lines = [*_head_lines(square, language), "", *_exact_lines(square, language)]
+    lines += wrap(say("square_meaning", language, multiplier=square.protocol.multiplier), "  ")
+    for place in PLACES:
+        lines += ["", *_accuracy_lines(square, place, language), *_size_lines(square, place, language)]
+        lines += [*_verdict_lines(square.split(place), place, language), *_split_lines(square.split(place), language)]
+    lines += _forgetting_lines(square, language)
+    for place in square.protocol.controlled:
+        lines += ["", *_loss_lines(square, place, language)]
+    return [*lines, "", *_closing_lines(square, language)]
+
+
+def brief_square_lines(square: Square, language: str) -> list[str]:
+    """Returns the heart of a control square: who is unmoved, the accuracies, who wins."""
+    lines = [*_head_lines(square, language), "", *_exact_lines(square, language)]
+    for place in PLACES:
+        lines += ["", *_accuracy_lines(square, place, language)]
+        lines += _verdict_lines(square.split(place), place, language)
+    return [*lines, *_forgetting_lines(square, language), *_closing_lines(square, language)]
+
+
+def _head_lines(square: Square, language: str) -> list[str]:
     protocol = square.protocol
-    lines = wrap(say("square_head", language, run=printable(square.run)), "")
     units = protocol.maps * protocol.side**2
     sizes = {"units": units, "maps": protocol.maps, "side": protocol.side, "kernel": protocol.kernel}
     readout = say(f"square_readout_{protocol.readout}", language)
-    lines += wrap(say("square_networks", language, readout=readout, **sizes), "  ")
-    lines += ["", *_exact_lines(square, language)]
-    for place in ("still", "moved"):
-        lines += ["", *_accuracy_lines(square, place, language), *_split_lines(square.split(place), place, language)]
-    lines += _forgetting_lines(square, language)
-    for place in protocol.controlled:
-        lines += ["", *_loss_lines(square, place, language)]
-    return [*lines, "", *_closing_lines(square, language)]
+    head = wrap(say("square_head", language, run=printable(square.run)), "")
+    return [*head, *wrap(say("square_networks", language, readout=readout, **sizes), "  ")]
 
 
 def _exact_lines(square: Square, language: str) -> list[str]:
@@ -33,7 +47,7 @@ def _exact_lines(square: Square, language: str) -> list[str]:
         marked = [("= " if one.is_unmoved else "  ") + f"{one.difference:.1g}" for one in cells]
         rows.append([_change(change, square, language), *marked])
     head = wrap(say("square_exact_head", language, steps=square.protocol.exact_steps), "")
-    return [*head, *table(rows), *wrap(say("square_meaning", language, multiplier=square.protocol.multiplier), "  ")]
+    return [*head, *table(rows)]
 
 
 def _accuracy_lines(square: Square, place: Place, language: str) -> list[str]:
@@ -51,22 +65,29 @@ def _accuracy_lines(square: Square, place: Place, language: str) -> list[str]:
             (shared, cell("shared_global"), cell("convolution")),
         ]
     )
+    return lines
+
+
+def _size_lines(square: Square, place: Place, language: str) -> list[str]:
     rows = [["n", *(_corner(corner, language) for corner in CORNERS)]]
     for n_train in square.protocol.sizes:
         found = [square.score(corner, place, n_train).accuracy for corner in CORNERS]
         rows.append([f"{n_train:,}", *(_short(one) for one in found)])
-    return lines + table(rows)
+    return table(rows)
 
 
-def _split_lines(split: GainSplit, place: Place, language: str) -> list[str]:
-    first = {"locality": _points(split.locality_first), "sharing": _points(split.sharing_second)}
-    second = {"sharing": _points(split.sharing_first), "locality": _points(split.locality_second)}
-    verdict = "undecided"
+def _verdict_lines(split: GainSplit, place: Place, language: str) -> list[str]:
+    verdict, points = "undecided", _points(split.gain)
     if split.gain.low > 0 or split.gain.high < 0:
         verdict = "wins" if split.gain.low > 0 else "loses"
-    size = _points(split.gain, sign="").removeprefix("-")
+        points = _points(split.gain).lstrip("+-")
+    return wrap(say(f"square_{verdict}_{place}", language, points=points), "  ")
+
+
+def _split_lines(split: GainSplit, language: str) -> list[str]:
+    first = {"locality": _points(split.locality_first), "sharing": _points(split.sharing_second)}
+    second = {"sharing": _points(split.sharing_first), "locality": _points(split.locality_second)}
     return [
-        *wrap(say(f"square_{verdict}_{place}", language, points=size), "  "),
         f"    {say('square_locality_first', language, **first)}",
         f"    {say('square_sharing_first', language, **second)}",
         f"    {say('square_interaction', language)} {_points(split.interaction)}",
@@ -119,6 +140,6 @@ def _short(estimate: Estimate) -> str:
     return f"{100 * estimate.value:.1f} ({100 * estimate.low:.0f}-{100 * estimate.high:.0f})"
 
 
-def _points(estimate: Estimate, sign: str = "+") -> str:
+def _points(estimate: Estimate) -> str:
     """``+3.1 ± 1.9``: a difference of two accuracies in percentage points; t intervals reach equally far both ways."""
-    return f"{100 * estimate.value:{sign}.1f} ± {50 * (estimate.high - estimate.low):.1f}"
+    return f"{100 * estimate.value:+.1f} ± {50 * (estimate.high - estimate.low):.1f}"
