@@ -62,3 +62,10 @@ def drawn_convolution(seed: int) -> tuple[nn.Module, tuple[int, ...]]:
         *channels, kernels, strides, padding, dilations, groups, bias=draw.random() < 0.5, padding_mode=mode
     )
     return layer, (channels[0], *lengths)
+
+
+def small_network() -> nn.Module:
+    """Two convolutions, a mean and a dense layer for pictures of 1 x 8 x 8."""
+    return nn.Sequential(
+        nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 2, 3, 2), nn.AvgPool2d(3), nn.Flatten(), nn.Linear(2, 3)
+    )

@@ -42,6 +42,18 @@ MADE = {
     "square_corner_": ("dense", "local", "shared_global", "convolution"),
     "square_change_": ("moved", "permuted", "signs", "multiplied"),
     "square_readout_": ("mean", "places"),
+    **dict.fromkeys(
+        ("network_column_", "network_narrow_"),
+        ("layer", "output", "parameters", "connections", "work", "factors"),
+    ),
+    "network_": (
+        *("local", "dense"),
+        *(
+            name + ending
+            for name in ("parameters", "time", "unused", "connections", "factors", "work", "flops", "activations")
+            for ending in ("", "_value")
+        ),
+    ),
     "doctor_purpose_": ("train", "pretrained", "serve", "tables", "heic", "cluster"),
 }
 

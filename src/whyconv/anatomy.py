@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whyconv import machine, texts
+from whyconv.counting.fields import count_fields
 from whyconv.counting.graph import Graph
 from whyconv.counting.network import count_network
 from whyconv.counting.onnx_graph import read_onnx
 from whyconv.errors import ModelFileError, UsageError, needing_extra
 from whyconv.results import Note
+from whyconv.results.fields import Verification
 from whyconv.results.network import NetworkReport
 
 if TYPE_CHECKING:
@@ -44,7 +46,54 @@ def inspect_network(name: str, input_shape: Sequence[int] | None = None) -> Netw
         MissingExtraError: torch, or for files the package onnx, is not installed.
     """
     graph, source = read_network(name, input_shape)
-    return count_network(graph, source)
+    report = count_network(graph, source)
+    try:
+        return report.model_copy(update={"fields": count_fields(graph)})
+    except UsageError as error:  # no picture comes in, or one too large for sets of pixels
+        note = Note(key="fields_none", values={"reason": str(error)})
+        return report.model_copy(update={"notes": [*report.notes, note]})
+
+
+def verify_named(name: str, input_shape: Sequence[int] | None = None) -> list[Verification]:
+    """Tries the lecture's identities on the layers of a network, with its own weights.
+
+    Args:
+        name: As in ``inspect_network``, but no ONNX file; networks of the catalogue and of other code are as they
+            come, with random weights if those are random.
+        input_shape: Channels, height, width of one picture; runs know it.
+
+    Raises:
+        UsageError: There is no such network in torch, or it cannot be called on such a picture.
+        ModelFileError: The run cannot be read.
+        MissingExtraError: torch is not installed.
+    """
+    with needing_extra("Proving the identities (--verify)", "train"):
+        machine.set_thread_habits()
+        from whyconv.measures.verify import verify_network
+    network, shape = _build_for_real(name, input_shape)
+    return verify_network(network, shape)
+
+
+def _build_for_real(name: str, input_shape: Sequence[int] | None) -> tuple[nn.Module, Sequence[int]]:
+    """The network with its weights, and the shape of one picture."""
+    from whyconv.nets.catalogue import NETWORKS, build_default, build_network
+
+    path = Path(name)
+    plan = _network_plan(path) if path.is_dir() else None
+    if path.is_file() or (path.is_dir() and (plan is None or plan["network"] not in NETWORKS)):
+        raise UsageError(f"--verify needs a network in torch, to run it backward; {name} can only be read.")
+    if plan is not None:
+        from whyconv.training.checkpoint import load_weights
+
+        sizes = {"in_channels": plan["in_channels"], "side": plan["side"], "num_classes": len(plan["classes"])}
+        network = build_network(plan["network"], **sizes)
+        load_weights(path / "model.safetensors", network)
+        return network, (plan["in_channels"], plan["side"], plan["side"])
+    if input_shape is None:
+        raise UsageError(f"{name} takes pictures of which size? Say it with --input, such as --input 3x224x224.")
+    _require_shape(input_shape)
+    sizes = {"in_channels": input_shape[0], "side": input_shape[-1], "num_classes": _CLASSES}
+    return build_default(name, **sizes), input_shape
 
 
 def read_network(name: str, input_shape: Sequence[int] | None = None) -> tuple[Graph, str]:

@@ -11,7 +11,7 @@ from whyconv.cli.options import Json, Lang
 from whyconv.cli.terminal import print_data, print_text
 
 
-def inspect(
+def inspect(  # noqa: PLR0913, PLR0917
     network: Annotated[
         str,
         typer.Argument(
@@ -23,6 +23,10 @@ def inspect(
         str | None, typer.Option("--input", metavar="CxHxW", help="One picture, such as 3x224x224; runs know theirs.")
     ] = None,
     layers: Annotated[str, typer.Option(metavar="some|weighted|all", help="Which layers are listed.")] = "some",
+    fields: Annotated[bool, typer.Option("--fields", help="List what each layer sees of the picture.")] = False,
+    verified: Annotated[
+        bool, typer.Option("--verify", help="Prove the identities on each layer; needs torch and the weights.")
+    ] = False,
     as_json: Json = False,
     lang: Lang = None,
 ) -> None:
@@ -31,12 +35,24 @@ def inspect(
     Parameters, connections, multiply-adds, and what the same layers would hold without sharing and without
     locality. Nothing is trained and no weights are needed. Code runs only as package.module:callable.
     """
-    from whyconv.anatomy import inspect_network, parse_shape
+    from whyconv.anatomy import inspect_network, parse_shape, verify_named
+    from whyconv.show.fields import field_lines, field_summary
     from whyconv.show.network import network_lines, require_layers
 
     language = texts.language(lang)
     shown = require_layers(layers)
-    report = inspect_network(network, parse_shape(picture) if picture is not None else None)
+    shape = parse_shape(picture) if picture is not None else None
+    report = inspect_network(network, shape)
+    if verified:
+        report = report.model_copy(update={"verifications": verify_named(network, shape)})
     if as_json:
         print_data(report.model_dump_json())
     print_text(network_lines(report, language, shown))
+    if report.fields is not None:
+        print_text(["", *(field_lines if fields else field_summary)(report.fields, language)])
+    if report.verifications is not None:
+        from whyconv.measures.verify import require_proved
+        from whyconv.show.verify import verification_lines
+
+        print_text(["", *verification_lines(report.verifications, language)])
+        require_proved(report.verifications)

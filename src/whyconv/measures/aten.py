@@ -119,6 +119,7 @@ TABLE: dict[str, Reader] = {
     "reshape": readers.read_reshape,
     "_reshape_alias": readers.read_reshape,
     "as_strided": readers.read_as_strided,
+    "copy": readers.read_copy,
     "permute": readers.read_permute,
     "transpose": readers.read_transpose,
     "t": readers.read_transpose,

@@ -251,6 +251,14 @@ def read_as_strided(op: Operation) -> list[Value]:
     return op.unknown("numbers are picked from memory by their distance")
 
 
+def read_copy(op: Operation) -> list[Value]:
+    """Numbers that are written into an array, repeated where it is larger."""
+    source = op.get("src")
+    if not isinstance(source, Value):
+        return op.unknown("something fixed is written over what depends on the picture")
+    return rearranging.grow(op.builder, op.call, source)
+
+
 def read_permute(op: Operation) -> list[Value]:
     """Axes that change places."""
     return [rearranging.turn(op.builder, op.call, op.x, [axis % len(op.x.shape) for axis in op.get("dims")])]

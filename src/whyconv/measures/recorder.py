@@ -75,6 +75,8 @@ class Recorder:
         weights = [each for each in known.values() if isinstance(each, Weight)]
         is_entered = bool(values or weights)
         made = self._carry_out(func, args, kwargs, is_shape_only=is_entered)
+        if name.endswith("_") and args and isinstance(args[0], Tensor):
+            made = args[0]  # also where its shape alone was used
         if self.is_paused or name.rstrip("_") in SAME_SHAPE_ONLY or not is_entered:
             return made
         arrays = list(tensors(made))
@@ -109,7 +111,8 @@ class Recorder:
     def _carry_out(
         self, func: OpOverload, args: tuple[object, ...], kwargs: dict[str, object], *, is_shape_only: bool
     ) -> object:
-        if self.has_numbers:
+        # A view shares memory with what it is a view of, and so must what stands for it.
+        if self.has_numbers or (func.is_view and isinstance(args[0], Tensor) and not args[0].is_meta):
             return func(*args, **kwargs)
         if is_shape_only or any(tensor.is_meta for tensor in tensors((args, kwargs))):
             if kwargs.get("device") is not None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from whyconv.results.fields import FieldReport, Verification
 from whyconv.results.layer import Corner, TapSharing
 from whyconv.results.record import Note, Record
 
@@ -165,6 +166,8 @@ class NetworkReport(Record):
         totals: Sums.
         not_analyzed: Names of the operations that were not understood, each with the reason.
         notes: What a person should know about how it was read.
+        fields: What each layer sees of the picture; None where no picture comes in.
+        verifications: With ``--verify``: what was proved on its layers.
     """
 
     source: str
@@ -174,6 +177,8 @@ class NetworkReport(Record):
     totals: NetworkTotals
     not_analyzed: dict[str, str] = Field(default_factory=dict)
     notes: list[Note] = Field(default_factory=list)
+    fields: FieldReport | None = None
+    verifications: list[Verification] | None = None
 
     @property
     def weighted(self) -> list[LayerCount]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from whyconv.results.fields import EffectiveField, FieldReport, LayerField
+from whyconv.results.fields import AxisField, EffectiveField, FieldReport, LayerField
 from whyconv.show.text import printable, table, wrap
 from whyconv.texts import say
 
@@ -31,6 +31,18 @@ def field_lines(report: FieldReport, language: str) -> list[str]:
     return [*lines, *_warnings(report, language)]
 
 
+def field_summary(report: FieldReport, language: str) -> list[str]:
+    """Returns what the deepest layer with places sees, and what is not as one might think."""
+    deepest = next((one for one in reversed(report.layers) if one.field.axes), None)
+    lines = []
+    if deepest is not None:
+        jumps = _alike([_jump(axis) for axis in deepest.field.axes])
+        values = {"field": _times([axis.size for axis in deepest.field.axes]), "jump": jumps}
+        values |= {"name": printable(deepest.name), "picture": _times(report.picture), "reach": _reach(deepest)}
+        lines += wrap(say("fields_deepest", language, **values), "  ")
+    return [*lines, *_warnings(report, language), *wrap(say("fields_next", language), "  ")]
+
+
 def effective_lines(found: EffectiveField, language: str) -> list[str]:
     """Returns the squares with their intervals, and what they were measured on."""
     high, wide = found.input_size
@@ -44,15 +56,22 @@ def effective_lines(found: EffectiveField, language: str) -> list[str]:
 
 
 def _row(layer: LayerField, language: str) -> tuple[str, ...]:
-    axes, found = layer.field.axes, layer.reach
+    axes = layer.field.axes
     field = _times([axis.size for axis in axes])
     if layer.field.is_whole:
         field = say("fields_and_all", language, field=field) if axes else say("fields_all", language)
-    jumps = _alike(["?" if axis.jump is None else f"{float(axis.jump):g}" for axis in axes])
-    reach = f"{'<= ' if found.is_bound else ''}{100 * found.mean:.3g} %"
-    if found.mean_by_windows is not None:
-        reach += f" ({100 * found.mean_by_windows:.3g} %)"
-    return _short(printable(layer.name)), field, jumps, _alike([str(axis.start) for axis in axes]), reach
+    jumps, starts = _alike([_jump(axis) for axis in axes]), _alike([str(axis.start) for axis in axes])
+    return _short(printable(layer.name)), field, jumps, starts, _reach(layer)
+
+
+def _jump(axis: AxisField) -> str:
+    return "?" if axis.jump is None else f"{float(axis.jump):g}"
+
+
+def _reach(layer: LayerField) -> str:
+    found = layer.reach
+    share = f"{'<= ' if found.is_bound else ''}{100 * found.mean:.3g} %"
+    return share if found.mean_by_windows is None else f"{share} ({100 * found.mean_by_windows:.3g} %)"
 
 
 def _warnings(report: FieldReport, language: str) -> list[str]:

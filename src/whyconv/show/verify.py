@@ -16,13 +16,13 @@ _PROOFS: dict[ProofName, tuple[str, str]] = {
     "dense_gradient": ("proof_dense_gradient", "verify_column_dense_gradient"),
     "support": ("proof_support", "verify_column_support"),
 }
-_MOST_NAME = 34
+_MOST_NAME = 28
 
 
 def verification_lines(verifications: Sequence[Verification], language: str) -> list[str]:
     """Returns every proof with its difference: written out for one layer, as a table for several."""
     tried = [one for one in verifications if one.proofs]
-    lines = [say("verify_head", language)]
+    lines = wrap(say("verify_head", language), "")
     if len(verifications) == 1 and tried:
         lines += _one_layer(tried[0], language)
     elif tried:
