@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "training": ("nets", "images", "inspection"),
     "measures": ("counting", "nets.layers", "nets.twins", "images"),
     "export": ("nets", "training", "measures", "counting", "recognizer", "model_file", "images"),
-    "study": ("training", "nets", "measures", "counting", "images"),
+    "study": ("training", "nets", "counting", "images"),
     "web": ("recognizer", "counting", "images"),
     "cluster": ("recognizer", "images"),
     "demo": (),
@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "explaining": ("planning", "study", "training"),
     "workflow": (
-        *("images", "inspection", "nets", "training", "measures", "study", "export", "report"),
+        *("images", "inspection", "nets", "training", "export", "report"),
         *("planning", "finishing", "explaining", "scoring", "recognizer", "model_file"),
     ),
     "estimator": ("workflow", "recognizer", "model_file", "images"),

@@ -9,8 +9,8 @@ import pytest
 
 from tiny_training import write_bars
 from whyconv import explaining, workflow
-from whyconv.finishing import read_summary
 from whyconv.errors import DataError, ModelFileError, StoppedError, UsageError
+from whyconv.finishing import read_summary
 from whyconv.results import Square, SquareProtocol
 from whyconv.study.protocol import Rung
 
