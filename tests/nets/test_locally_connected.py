@@ -53,7 +53,7 @@ def configurations(draw: st.DrawFn) -> dict:
 
 
 @pytest.mark.filterwarnings("ignore:Using padding=.same.:UserWarning")  # torch says so of its own copy
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(asked=configurations(), buffer_bytes=st.sampled_from([1, 3000, 1 << 20]))
 def test_with_one_kernel_everywhere_it_is_the_convolution_and_the_gradients_add_up(asked, buffer_bytes) -> None:
     try:

@@ -21,8 +21,9 @@ _RATES: dict[str, tuple[float, float]] = {
 }
 # What adamw takes off the weights in a step at the highest learning rate: strong, as few pictures ask for.
 _DECAY_PER_STEP = 0.006
-# Networks without normalization diverge at the rates above, and weights from a file are to be kept, not replaced.
-UNNORMALIZED = ("lenet5", "alexnet", "vgg16")
+# Nothing brings the values of a network without normalization back to size, and weights from a file are to be kept,
+# not replaced: both get smaller steps.
+_UNNORMALIZED = ("lenet5", "alexnet", "vgg16")
 _GENTLER, _GENTLER_DECAY = 0.1, 0.05
 _BALANCE_RATIO = 1.5
 PICTURES_SEEN, LEAST_EPOCHS, MOST_EPOCHS = 60_000, 10, 140
@@ -63,7 +64,7 @@ def training_plan(settings: TrainSettings, facts: Facts, *, epochs: int | None =
     batch = min(settings.batch or batch_for(facts.num_train), facts.num_train)
     planned = settings.epochs or epochs or epochs_for(facts.num_train)
     rate, power = _RATES[optimizer]
-    is_gentle = settings.start is not None or settings.network in UNNORMALIZED
+    is_gentle = settings.start is not None or settings.network in _UNNORMALIZED
     learning_rate = settings.learning_rate or rate * (batch / 16) ** power * (_GENTLER if is_gentle else 1)
     decay = _GENTLER_DECAY if is_gentle else round(_DECAY_PER_STEP / learning_rate, 6)
     return TrainingPlan(
