@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "doctor": ("show",),
     "show": (),
     "inspection": ("images",),
-    "anatomy": ("counting", "measures", "nets", "training", "model_file"),
+    "anatomy": ("counting", "measures", "nets", "training", "model_file", "images"),
     "progress": ("show",),
     "scoring": ("images", "inspection", "training", "recognizer", "model_file"),
     "planning": ("images", "nets", "training"),

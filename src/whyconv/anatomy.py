@@ -18,8 +18,9 @@ from whyconv.counting.graph import Graph
 from whyconv.counting.network import count_network
 from whyconv.counting.onnx_graph import read_onnx
 from whyconv.errors import ModelFileError, UsageError, needing_extra
+from whyconv.images.prepare import PicturePolicy
 from whyconv.results import Note
-from whyconv.results.fields import Verification
+from whyconv.results.fields import EffectiveField, Verification
 from whyconv.results.network import NetworkReport
 
 if TYPE_CHECKING:
@@ -74,6 +75,45 @@ def verify_named(name: str, input_shape: Sequence[int] | None = None) -> list[Ve
     return verify_network(network, shape)
 
 
+def measure_effective_field(
+    name: str, pictures: str | Path, input_shape: Sequence[int] | None = None, layer: str | None = None
+) -> tuple[EffectiveField, list[Note]]:
+    """Measures how much of its receptive field a layer looks at, on a person's pictures.
+
+    Args:
+        name: As in ``verify_named``.
+        pictures: Where at least two pictures are; at most 256 are taken, evenly chosen. For a run they are prepared
+            as the run does it; else brought to the input's size, with their own mean and deviation.
+        input_shape: Channels (1 or 3), height, width (the same) of one picture; runs know it.
+        layer: Name of the layer; None for the deepest whose theoretical field fits into the picture.
+
+    Raises:
+        UsageError: There is no such network or layer, or its field means nothing on such pictures.
+        DataError: No picture can be read.
+        MissingExtraError: torch is not installed.
+    """
+    with needing_extra("Measuring the effective field (--pictures)", "train"):
+        machine.set_thread_habits()
+        from whyconv.measures.effective_field import effective_field
+        from whyconv.measures.pictures import load_pictures
+    network, shape = _build_for_real(name, input_shape)
+    plan = _network_plan(Path(name)) if Path(name).is_dir() else None
+    mean, std = (plan.get(key) if plan is not None else None for key in ("mean", "std"))
+    x, unread = load_pictures(pictures, _policy(plan, shape), mean=mean, std=std)
+    notes = [Note(key="effective_unread", values={"n": len(unread), "name": unread[0].name})] if unread else []
+    return effective_field(network, x, layer), notes
+
+
+def _policy(plan: dict[str, Any] | None, shape: Sequence[int]) -> PicturePolicy:
+    if plan is not None and "policy" in plan:
+        return PicturePolicy.model_validate(plan["policy"])
+    if len(shape) != 3 or shape[1] != shape[2] or shape[0] not in (1, 3):
+        raise UsageError(
+            f"--input {'x'.join(map(str, shape))}: pictures become squares of 1 or 3 channels, such as 3x64x64."
+        )
+    return PicturePolicy(side=shape[1], channels=1 if shape[0] == 1 else 3)
+
+
 def _build_for_real(name: str, input_shape: Sequence[int] | None) -> tuple[nn.Module, Sequence[int]]:
     """The network with its weights, and the shape of one picture."""
     from whyconv.nets.catalogue import NETWORKS, build_default, build_network
@@ -81,7 +121,7 @@ def _build_for_real(name: str, input_shape: Sequence[int] | None) -> tuple[nn.Mo
     path = Path(name)
     plan = _network_plan(path) if path.is_dir() else None
     if path.is_file() or (path.is_dir() and (plan is None or plan["network"] not in NETWORKS)):
-        raise UsageError(f"--verify needs a network in torch, to run it backward; {name} can only be read.")
+        raise UsageError(f"A network in torch is needed, to run it backward; {name} can only be read.")
     if plan is not None:
         from whyconv.training.checkpoint import load_weights
 

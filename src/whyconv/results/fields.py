@@ -145,6 +145,8 @@ class EffectiveField(Record):
         input_size: Height and width of the pictures in pixels.
         n: Pictures.
         theoretical: Size of the receptive field along each axis.
+        is_whole: Whether it also depends on a number for the whole picture, such as a mean: then the gradient
+            reaches beyond the theoretical field.
         squares: For 50, 90 and 99 % of the mass.
         seed: Of the draws that make the interval.
     """
@@ -153,6 +155,7 @@ class EffectiveField(Record):
     input_size: tuple[int, int]
     n: int
     theoretical: tuple[int, int]
+    is_whole: bool = False
     squares: tuple[MassSquare, ...]
     seed: int
 
