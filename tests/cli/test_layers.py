@@ -21,7 +21,7 @@ from whyconv.results.layer import CORNERS, LayerReport, StepReport, StepTime
 from whyconv.show.layer import layer_lines
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-SCHEMA = DOCS / "layer.schema.json"
+SCHEMA = DOCS / "schema/layer.json"
 LECTURE = ("layer", "32x32x3", "--filters", "6", "--kernel", "5")
 
 
