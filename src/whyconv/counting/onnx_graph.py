@@ -190,7 +190,7 @@ class _Reading:
         weights = tuple(each for each in inputs if isinstance(each, Weight))
         number = 1 + max((self.uses[name] for weight in weights for name in weight.names), default=0)
         self.uses.update(name for weight in weights for name in weight.names)
-        call = Call(f"onnx.{node.op_type}", shapes, "", number, weights)
+        call = Call(f"onnx.{node.op_type}", shapes, "", number, weights, next(filter(None, node.output), ""))
         numbers = [self.fixed.numbers.get(name) for name in node.input]
         return Operation(self.builder, call, tuple(inputs), _attributes(node), numbers)
 
