@@ -30,12 +30,12 @@ _CLASSES = 10  # of networks that say no number themselves
 _MOST_INPUT_NUMBERS = 10**10
 
 
-def inspect_network(name: str, input_shape: Sequence[int] | None = None) -> NetworkReport:
+def inspect_network(name: str | Path | nn.Module, input_shape: Sequence[int] | None = None) -> NetworkReport:
     """Counts a network.
 
     Args:
-        name: A run folder, an ONNX file, a network of the catalogue, or ``package.module:callable``: only the last
-            runs code that is not whyconv's own.
+        name: A run folder, an ONNX file, a network of the catalogue, ``package.module:callable``, or a torch module.
+            Only the last two run code that is not whyconv's own.
         input_shape: Channels, height, width of one picture. Runs and most ONNX files know it.
 
     Returns:
@@ -136,9 +136,11 @@ def _build_for_real(name: str, input_shape: Sequence[int] | None) -> tuple[nn.Mo
     return build_default(name, **sizes), input_shape
 
 
-def read_network(name: str, input_shape: Sequence[int] | None = None) -> tuple[Graph, str]:
+def read_network(name: str | Path | nn.Module, input_shape: Sequence[int] | None = None) -> tuple[Graph, str]:
     """Reads a network as ``inspect_network`` does; returns its graph, and what it is called."""
-    path = Path(name)
+    if not isinstance(name, str | Path):
+        return _read_module(name, input_shape), type(name).__name__
+    name, path = str(name), Path(name)
     if path.is_dir():
         return _read_run(path, input_shape)
     if path.suffix.lower() == ".onnx" or path.is_file():
@@ -150,6 +152,15 @@ def read_network(name: str, input_shape: Sequence[int] | None = None) -> tuple[G
     _require_shape(input_shape)
     sizes = {"in_channels": input_shape[0], "side": input_shape[-1], "num_classes": _CLASSES}
     return _read_torch(partial(build_default, name, **sizes), input_shape), name
+
+
+def _read_module(network: nn.Module, input_shape: Sequence[int] | None) -> Graph:
+    if input_shape is None:
+        raise UsageError("This network takes pictures of which size? Say it: inspect(network, (3, 224, 224)).")
+    with needing_extra("Inspecting a torch network", "train"):
+        from whyconv.measures import trace
+    _require_shape(input_shape)
+    return trace(network, input_shape)
 
 
 def parse_shape(text: str) -> tuple[int, ...]:

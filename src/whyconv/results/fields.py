@@ -224,6 +224,14 @@ class Proof(Record):
     is_proved: bool | None = None
     reason: str = ""
 
+    def __repr__(self) -> str:
+        if self.difference is None:
+            return f"not tried  {self.name}: {self.reason}"
+        verdict = "proved" if self.is_proved else "FAILED"
+        return f"{verdict}     {self.name}: differs by {self.difference:.2g}, at most {self.tolerance:g}"
+
+    __str__ = __repr__
+
 
 class Verification(Record):
     """What was proved on one layer, in double precision, with its own weights and pictures drawn from ``seed``.
@@ -261,6 +269,13 @@ class Verification(Record):
     def is_proved(self) -> bool | None:
         """Whether all that applies held; None where nothing was tried."""
         return all(proof.is_proved is not False for proof in self.proofs) if self.proofs else None
+
+    def __repr__(self) -> str:
+        tried = "x".join(map(str, self.tried_shape))
+        head = f"{self.layer} on {tried}, {self.connections:,} connections" if self.proofs else self.layer
+        return "\n".join([head, *(f"  {proof}" for proof in self.proofs or (self.reason,))])
+
+    __str__ = __repr__
 
 
 class LayerField(Record):
