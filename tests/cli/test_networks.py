@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from rich.cells import cell_len
 
-from command_line import run_whyconv
+from command_line import Outcome, run_whyconv
 from whyconv.anatomy import inspect_network, parse_shape
-from whyconv.cli import main
 from whyconv.errors import UsageError
 from whyconv.results.network import NetworkReport
 from whyconv.show.network import network_lines
@@ -31,14 +31,12 @@ number = 3
 """
 
 
-def test_json_on_one_stream_and_words_on_the_other(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(["inspect", "lenet5", "--input", "1x32x32", "--json", "--lang", "en"])
-    data, words = capsys.readouterr()
-    assert end.value.code == 0
-    assert NetworkReport.model_validate_json(data).totals.parameters == 61_706
-    assert json.loads(data)["layers"][0]["locality_factor"] == 40.96
-    assert "61,706, 61,706 of them trainable" in words
+def test_json_on_one_stream_and_words_on_the_other(run: Callable[..., Outcome]) -> None:
+    done = run("inspect", "lenet5", "--input", "1x32x32", "--json")
+    assert done.code == 0
+    assert NetworkReport.model_validate_json(done.data).totals.parameters == 61_706
+    assert json.loads(done.data)["layers"][0]["locality_factor"] == 40.96
+    assert "61,706, 61,706 of them trainable" in done.text
 
 
 def test_code_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,11 +78,10 @@ def test_an_onnx_file_needs_no_torch(tmp_path: Path) -> None:
         (("nothing.onnx",), "cannot be read"),
     ],
 )
-def test_what_cannot_be_done_is_told(words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(["inspect", *words])
-    assert end.value.code in (1, 2)
-    assert said in capsys.readouterr().err
+def test_what_cannot_be_done_is_told(words: tuple[str, ...], said: str, run: Callable[..., Outcome]) -> None:
+    done = run("inspect", *words)
+    assert done.code in (1, 2)
+    assert said in done.text
 
 
 def test_shapes() -> None:
