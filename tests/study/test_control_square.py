@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from small_square import SMALL, small_pictures
-from whyconv.errors import StoppedError
+from whyconv.errors import ParityError, StoppedError
 from whyconv.results import CONTROLS, CORNERS, PLACES, Progress, Square
 from whyconv.study import LADDER, make_protocol, make_study, measure_square, predict_seconds
 from whyconv.study.protocol import Training, all_trainings, needed_trainings, same_training
@@ -74,6 +74,12 @@ def test_it_says_how_far_it_is_and_stops_when_asked() -> None:
     assert [one.done for one in told if one.stage == "square_exact"] == list(range(1, 17))
     assert [one.done for one in told if one.stage == "square"] == [1, 2, 3, 4, 5]
     assert told[-1].total == len(needed_trainings(SMALL)) * SMALL.steps
+
+
+def test_a_corner_that_notices_what_it_cannot_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("whyconv.study.exactness.match_weights", lambda network, control: network.state_dict())
+    with pytest.raises(ParityError, match="dense should not notice pictures that are permuted"):
+        measure_square(small_pictures(), SMALL)
 
 
 def test_the_same_seed_gives_the_same_numbers_whatever_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from whyconv.errors import ParityError
 from whyconv.machine import num_cores
 from whyconv.results import (
     CONTROLS,
@@ -36,6 +37,8 @@ from whyconv.training.torch_habits import torch_habits
 
 # Steps that are timed; what the exact comparison takes; and what scoring adds to the steps.
 _PROBE_STEPS, _EXACT_SECONDS, _SCORING = 4, 2.0, 1.05
+# Relative difference of losses that double precision may bring about in 50 steps.
+ROUNDING = 1e-9
 
 
 def measure_square(
@@ -54,6 +57,9 @@ def measure_square(
         notify: Told how far it has come.
         check_stop: Called before every step; may raise to end it all.
         **origin: ``run``, ``digest`` and ``version`` of the record.
+
+    Raises:
+        ParityError: A corner notices a change that it cannot notice by its structure.
     """
     began = time.perf_counter()
     study = make_study(pictures, protocol)
@@ -126,9 +132,18 @@ def _check(study: Study, notify: Notify, check_stop: Callable[[], None]) -> list
     total = len(CORNERS) * (1 + len(CONTROLS))
     for check in found:
         check_stop()
+        _require_unmoved(check)
         checks.append(check)
         notify(Progress(stage="square_exact", done=len(checks), total=total))
     return checks
+
+
+def _require_unmoved(check: UnmovedCheck) -> None:
+    if check.is_unmoved and not check.difference <= ROUNDING:
+        raise ParityError(
+            f"{check.corner} should not notice pictures that are {check.change}, but its loss differs by "
+            f"{check.difference:.2g} (allowed {ROUNDING:g}): a layer computes something else here. Please report this."
+        )
 
 
 def _score(training: Training, protocol: SquareProtocol, trials: Mapping[Training, Trial]) -> CornerScore:

@@ -12,6 +12,7 @@ from whyconv.results import (
     ControlName,
     Corner,
     Place,
+    Readout,
     SquareProtocol,
 )
 from whyconv.study.controls import UNMOVED, multiplier_for
@@ -51,16 +52,34 @@ class Training(NamedTuple):
     n_train: int
 
 
-def make_protocol(
-    rung: Rung, *, side: Literal[8, 16, 32], channels: Literal[1, 3], num_train: int, num_classes: int, seed: int
+def make_protocol(  # noqa: PLR0913
+    rung: Rung,
+    *,
+    side: Literal[8, 16, 32],
+    channels: Literal[1, 3],
+    num_train: int,
+    num_classes: int,
+    seed: int,
+    readout: Readout = "mean",
 ) -> SquareProtocol:
-    """What is trained with what, for pictures of this kind."""
+    """What is trained with what, for pictures of this kind.
+
+    Args:
+        rung: How much is trained.
+        side: Of the pictures in pixels.
+        channels: 1 gray, 3 color.
+        num_train: Training pictures that there are.
+        num_classes: Of the labels.
+        seed: Of everything random.
+        readout: What the last layer sees of the hidden maps.
+    """
     kernel = _KERNEL[side]
     return SquareProtocol(
         side=side,
         channels=channels,
         kernel=kernel,
         maps=_MAPS[side],
+        readout=readout,
         multiplier=multiplier_for(side, kernel),
         seed=seed,
         sizes=training_sizes(num_train, num_classes, rung.num_sizes),
@@ -79,6 +98,7 @@ def rescale(protocol: SquareProtocol, rung: Rung, num_train: int, num_classes: i
         num_train=num_train,
         num_classes=num_classes,
         seed=protocol.seed,
+        readout=protocol.readout,
     )
 
 
