@@ -11,7 +11,7 @@ import torch
 from whyconv.errors import UsageError
 from whyconv.results import CONTROLS, CORNERS, Corner, Readout
 from whyconv.study.controls import UNMOVED, Control, make_controls, match_weights, multiplier_for
-from whyconv.study.corners import OneHiddenLayer, Sizes, num_hidden_parameters
+from whyconv.study.corners import OneHiddenLayer, Sizes, num_hidden_parameters, num_parameters
 
 SIDE = 8
 CONTROLLED = make_controls(SIDE, 3, seed=5)
@@ -135,3 +135,4 @@ def test_what_the_groups_are_said_to_be() -> None:
 def test_hidden_parameters_are_counted(corner: Corner) -> None:
     made = network(corner)
     assert sum(weight.numel() for weight in made.hidden.parameters()) == num_hidden_parameters(corner, made.sizes)
+    assert sum(weight.numel() for weight in made.parameters()) == num_parameters(corner, made.sizes)

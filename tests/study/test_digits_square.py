@@ -46,7 +46,7 @@ def test_unmoved_corners_are_unmoved(measured: tuple[Square, float]) -> None:
 def test_what_the_digits_say(measured: tuple[Square, float]) -> None:
     square = measured[0]
     # Digits are centered: who forgets the place loses. Moved, who shares wins, and by sharing, not by locality.
-    assert square.split("still").gain.high < 0 < square.split("moved").gain.low
+    assert square.split("still").gain.high < 0 < square.split("moved").sharing_first.low
     assert square.split("moved").sharing_second.low > 0.1
     assert square.split("moved").locality_first.high < 0.05
     taken = {(one.corner, one.place, one.control): one.points for one in square.losses}

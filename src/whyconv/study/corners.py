@@ -117,6 +117,11 @@ def num_hidden_parameters(corner: Corner, sizes: Sizes) -> int:
     return copies * sizes.maps * (fan_in(corner, sizes) + 1)
 
 
+def num_parameters(corner: Corner, sizes: Sizes) -> int:
+    """Weights and biases of the whole network."""
+    return num_hidden_parameters(corner, sizes) + sizes.classes * (sizes.features + 1)
+
+
 def _hidden_layer(corner: Corner, sizes: Sizes) -> nn.Module:
     channels, maps, side, kernel = sizes.channels, sizes.maps, sizes.side, sizes.kernel
     match corner:

@@ -11,7 +11,7 @@ from threading import Lock
 
 import torch
 
-from whyconv.machine import num_cores
+from whyconv.machine import memory_bytes, num_cores
 from whyconv.results import Notify, Progress
 from whyconv.study.protocol import Training
 from whyconv.study.trials import Study, Trial
@@ -57,7 +57,7 @@ class Ticks:
 def run_side_by_side(
     study: Study, trainings: Sequence[Training], notify: Notify, check_stop: Callable[[], None]
 ) -> dict[Training, Trial]:
-    """Runs all trainings, as many at once as there are cores.
+    """Runs all trainings, as many at once as there are cores and as half of the memory can hold.
 
     Args:
         study: What they share.
@@ -66,7 +66,7 @@ def run_side_by_side(
         check_stop: Called before every step, from any thread; may raise to end them all.
     """
     ticks = Ticks(notify, check_stop, total=sum(study.num_steps(one) for one in trainings))
-    with ThreadPoolExecutor(num_cores(), initializer=_habits) as pool:
+    with ThreadPoolExecutor(_num_at_once(study, trainings), initializer=_habits) as pool:
         futures = {training: pool.submit(study.run, training, ticks) for training in trainings}
         try:
             ended, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
@@ -78,6 +78,12 @@ def run_side_by_side(
             pool.shutdown(cancel_futures=True)
             raise
         return {training: future.result() for training, future in futures.items()}
+
+
+def _num_at_once(study: Study, trainings: Sequence[Training]) -> int:
+    largest = max(study.training_bytes(training) for training in trainings)
+    memory = memory_bytes()
+    return num_cores() if memory is None else max(1, min(num_cores(), memory // 2 // largest))
 
 
 def _habits() -> None:

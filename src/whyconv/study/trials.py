@@ -13,15 +13,16 @@ from torch.nn import functional
 
 from whyconv.results import ControlName, SquareProtocol
 from whyconv.study.controls import Control
-from whyconv.study.corners import OneHiddenLayer, Sizes
+from whyconv.study.corners import OneHiddenLayer, Sizes, num_parameters
 from whyconv.study.protocol import Training
 from whyconv.study.rings import move, random_shifts
 from whyconv.study.sizes import nested_order
 from whyconv.study.stacks import Stack, train_stack
 from whyconv.training.loop import LabelledPixels
 
-# Of the weights of a stack; Adam and the gradient take four times as much beside.
+# Of the weights of a stack; its gradient, Adam's two moments and the step take four times as much beside.
 _MOST_STACK_BYTES = 64 << 20
+_BESIDE_WEIGHTS = 4
 _SCORED_AT_ONCE = 64
 # What random numbers are for: no two streams are alike.
 _ORDER, _MOVES, _TEST_MOVES = 1, 2, 3
@@ -103,13 +104,16 @@ class Study:
 
     def draw_groups(self, training: Training) -> list[range]:
         """Draws cut so that the weights of a stack fit into memory."""
-        network = OneHiddenLayer(training.corner, self.sizes)
-        size = 4 * sum(weight.numel() for weight in network.parameters()) * len(self.protocol.learning_rates)
-        together = max(1, min(self.protocol.num_draws, _MOST_STACK_BYTES // size))
+        together = max(1, min(self.protocol.num_draws, _MOST_STACK_BYTES // self._draw_bytes(training)))
         return [
             range(first, min(first + together, self.protocol.num_draws))
             for first in range(0, self.protocol.num_draws, together)
         ]
+
+    def training_bytes(self, training: Training) -> int:
+        """What ``run`` keeps: all weights until the rate is chosen, and beside one stack its gradients and moments."""
+        together = len(self.draw_groups(training)[0])
+        return self._draw_bytes(training) * (self.protocol.num_draws + _BESIDE_WEIGHTS * together)
 
     def starting_stack(self, training: Training, draws: range) -> Stack:
         """Members draw by draw, each draw with every learning rate from the same starting weights."""
@@ -169,6 +173,10 @@ class Study:
         """Moved, where the training says so, and then controlled."""
         shown = move(pictures, shifts) if training.place == "moved" else pictures
         return shown if training.control is None else self.controls[training.control](shown)
+
+    def _draw_bytes(self, training: Training) -> int:
+        """Of the weights of one draw with every learning rate, in single precision."""
+        return 4 * num_parameters(training.corner, self.sizes) * len(self.protocol.learning_rates)
 
     def _random(self, purpose: int, number: int) -> np.random.Generator:
         return np.random.Generator(np.random.Philox(np.random.SeedSequence([self.protocol.seed, purpose, number])))
