@@ -9,6 +9,7 @@ import typer
 from whyconv import texts
 from whyconv.cli.options import Json, Lang
 from whyconv.cli.terminal import print_data, print_text
+from whyconv.machine import set_thread_habits
 
 
 def inspect(  # noqa: PLR0913, PLR0917
@@ -39,6 +40,7 @@ def inspect(  # noqa: PLR0913, PLR0917
     from whyconv.show.fields import field_lines, field_summary
     from whyconv.show.network import network_lines, require_layers
 
+    set_thread_habits()  # before torch comes in
     language = texts.language(lang)
     shown = require_layers(layers)
     shape = parse_shape(picture) if picture is not None else None
