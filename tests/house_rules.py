@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "progress": ("show",),
     "scoring": ("images", "inspection", "training", "recognizer", "model_file"),
     "planning": ("images", "nets", "training"),
-    "reporting": ("training", "planning", "report"),
+    "reporting": ("training", "planning", "report", "measures", "counting"),
     "finishing": (
         *("images", "nets", "training", "export", "reporting"),
         *("scoring", "planning", "recognizer", "model_file", "predictions"),

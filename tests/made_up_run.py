@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from whyconv.counting import Axis, Convolution, Graph, Node
+from whyconv.counting.network import count_network
 from whyconv.report import LayerRow, MistakenPicture, ReportContent, SeenPicture
 from whyconv.results import (
     Calibration,
@@ -22,6 +24,7 @@ from whyconv.results import (
     Unreadable,
     WrongAnswer,
 )
+from whyconv.results.network import NetworkReport
 
 FLOWERS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 KOREAN = ("고양이", "강아지", "햄스터", "앵무새")
@@ -155,6 +158,19 @@ def picture(seed: int, side=32, channels=3) -> np.ndarray:
     return np.rint(blob * color + (1 - blob) * 40).astype(np.uint8)
 
 
+def network(num_layers: int = 3, unknown: int = 0) -> NetworkReport:
+    """A convolution, called again and again, and a dense layer."""
+    axis = Axis(96, 3, padding=(1, 1))
+    nodes = [
+        Node(f"stage{i}", "convolution", "conv", "window", ("x",), ("x",), convolution=Convolution((axis,) * 2, 3, 3))
+        for i in range(num_layers - 1)
+    ]
+    nodes += [Node("head", "linear", "linear", "all", ("x",), ("y",), convolution=Convolution((), 27648, 5))]
+    nodes += [Node(f"odd{i}", "not_analyzed", "odd", "unknown", ("x",), ("x",), reason="odd") for i in range(unknown)]
+    shapes = {"x": (1, 3, 96, 96), "y": (1, 5)}
+    return count_network(Graph(("x",), ("y",), tuple(nodes), shapes), "made up")
+
+
 def content(names=FLOWERS, **changes) -> ReportContent:
     """A full report; ``changes`` replace fields."""
     random = np.random.default_rng(1)
@@ -193,6 +209,7 @@ def content(names=FLOWERS, **changes) -> ReportContent:
             LayerRow("pool", "global average", (128,), 0),
             LayerRow("head", "Linear", (len(names),), 645),
         ],
+        "network": network(),
         "environment": {"whyconv": "0.1.0", "torch": "2.13.0", "python": "3.11.2", "threads": 2},
     }  # fmt: skip
     return ReportContent(**fields | changes)

@@ -17,18 +17,25 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from whyconv import __version__, files
+from whyconv.counting.network import count_network
+from whyconv.counting.onnx_graph import read_onnx
 from whyconv.errors import ModelFileError, WhyconvError
 from whyconv.images.array_levels import White
 from whyconv.images.prepare import PicturePolicy
 from whyconv.model_file import METADATA_KEY, Metadata
 from whyconv.recognizer import Recognizer
 from whyconv.results import Parity
+from whyconv.results.network import LayerCount
 from whyconv.settings import NetworkPlan
 from whyconv.training.evaluate import softmax
 from whyconv.training.loop import Pixels, network_logits
 
 TOLERANCE = 1e-4
 _PARITY_BATCH = 256
+_COUNTED = (
+    *("weights", "connections", "density", "locality_factor", "sharing_factor"),
+    *("multiply_adds", "nominal_multiply_adds"),
+)
 
 
 class Answering(nn.Module):
@@ -132,7 +139,7 @@ def export_maps(path: Path, model_path: Path) -> None:
 
 
 def describe_layers(model_path: Path) -> list[dict[str, Any]]:
-    """What ``layers.json`` holds: name of the map, kind, kernel, stride, padding and output shape of every layer.
+    """What ``layers.json`` holds of every layer: name of the map, kind, kernel, stride, padding, shape, and its counts.
 
     Shapes are those of one picture, without the batch; what a layer does not have is left out.
     """
@@ -141,7 +148,15 @@ def describe_layers(model_path: Path) -> list[dict[str, Any]]:
         info.name: [place.dim_value for place in info.type.tensor_type.shape.dim[1:]]
         for info in (*model.graph.value_info, *model.graph.output)
     }
-    return [_layer_row(node, shapes.get(node.output[0])) for node in _layers(model)]
+    counts = {layer.map: layer for layer in count_network(read_onnx(model_path), model_path.name).layers}
+    return [
+        _layer_row(node, shapes.get(node.output[0])) | _counts(counts.get(node.output[0])) for node in _layers(model)
+    ]
+
+
+def _counts(layer: LayerCount | None) -> dict[str, Any]:
+    found = {} if layer is None else {name: getattr(layer, name) for name in _COUNTED}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def compare(recognizer: Recognizer, network: nn.Module, plan: NetworkPlan, pixels: Pixels) -> Parity:

@@ -11,9 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from whyconv.counting.network import count_network
+from whyconv.errors import UsageError
+from whyconv.measures.trace import trace
 from whyconv.planning import Material, threads_for
 from whyconv.report import LayerRow, MistakenPicture, ReportContent, SeenPicture, write_card, write_report
 from whyconv.results import Note, RunSummary
+from whyconv.results.network import NetworkReport
 from whyconv.settings import AugmentPlan, NetworkPlan, Plan, TrainSettings
 from whyconv.training.history import read_history
 from whyconv.training.optimizers import FORMULAS
@@ -43,6 +47,7 @@ def write_pages(folder: Path, summary: RunSummary, network: nn.Module, plan: Pla
         most_confused=_mistaken(summary, material),
         detectors=first_detectors(network),
         layers=layer_rows(network, plan),
+        network=counted(network, plan),
         environment=json.loads((folder / "environment.json").read_text(encoding="utf-8")),
         data_digest=plan.pictures.digest,
     )
@@ -56,6 +61,15 @@ def first_detectors(network: nn.Module) -> NDArray[Any] | None:
         if isinstance(module, nn.Conv2d):
             return np.asarray(module.weight.detach().permute(0, 2, 3, 1).numpy())
     return None
+
+
+def counted(network: nn.Module, plan: Plan) -> NetworkReport | None:
+    """The network's connections and what they share; None where it cannot be read."""
+    sizes = plan.network
+    try:
+        return count_network(trace(network, (sizes.in_channels, sizes.side, sizes.side)), sizes.name)
+    except UsageError:  # the report is about the training; a network that cannot be counted is no reason to lose it
+        return None
 
 
 def layer_rows(network: nn.Module, plan: Plan) -> list[LayerRow]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import whyconv
-from made_up_run import FLOWERS, KOREAN, check, content, epochs, evaluation, hostile
+from made_up_run import FLOWERS, KOREAN, check, content, epochs, evaluation, hostile, network
 from whyconv import texts
 from whyconv.report import ReportContent, write_report
 from whyconv.report.card import card
@@ -55,6 +55,7 @@ def without_scores(**changes: object) -> RunSummary:
 def variants() -> Iterator[ReportContent]:
     """Runs that between them have everything to say."""
     yield content(losses=[1.0, float("nan"), 0.5])
+    yield content(network=network(60, unknown=2))
     yield content(losses=[900.0] + [0.5] * 99)
     yield content(tuple(f"class {i}" for i in range(40)))
     yield content(detectors=np.ones((4, 5, 5, 2)), reasons={"side": Note(key="report_about_plan")})
@@ -101,7 +102,7 @@ def test_every_section_is_there_and_the_contents_lead_to_each() -> None:
     sections = [attributes["id"] for tag, attributes in tags if tag == "section"]
     links = [str(attributes["href"]) for tag, attributes in tags if tag == "a"]
     assert links == [f"#{section}" for section in sections]
-    assert len(sections) == 14
+    assert len(sections) == 15
 
 
 def test_a_bare_run_leaves_out_what_it_does_not_know() -> None:

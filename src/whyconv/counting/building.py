@@ -91,6 +91,7 @@ class Call:
         module: The module that called it.
         call: Which call of that module, from 1.
         weights: What it uses of the parameters.
+        label: What an ONNX file calls its first output.
     """
 
     operation: str
@@ -98,6 +99,7 @@ class Call:
     module: str = ""
     call: int = 1
     weights: tuple[Weight, ...] = ()
+    label: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -179,6 +181,7 @@ class Builder:
             call=call.call,
             module=call.module,
             num_used=call.num_used,
+            label=call.label,
             **more,
         )
         self.nodes.append(node)

@@ -70,6 +70,7 @@ class Node:
         connections: Where neither ``convolution`` nor ``axes`` say.
         multiply_adds: Where ``convolution`` does not say.
         num_used: How many learned numbers it uses.
+        label: What an ONNX file calls its first output.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Node:
     connections: int | None = None
     multiply_adds: int | None = None
     num_used: int = 0
+    label: str = ""
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ def _count(node: Node, graph: Graph, seen: set[str]) -> LayerCount:
         parameters=list(node.parameters),
         num_parameters=node.num_used,
         num_new=new,
+        map=node.label,
         activation_bytes=0 if node.kind in _MOVES_ONLY else num_outputs * BYTES_PER_NUMBER,
         reason=node.reason if node.kind == "not_analyzed" else "",
         **counts,  # type: ignore[arg-type]

@@ -97,6 +97,7 @@ def _said_shapes(
     return {
         info.name: tuple(dim.dim_value or names.get(dim.dim_param, 0) for dim in info.type.tensor_type.shape.dim)
         for info in (*model.graph.value_info, *model.graph.output)
+        if info.type.tensor_type.HasField("shape")
     }
 
 
@@ -112,7 +113,10 @@ def _infer(model: onnx.ModelProto, name: str, shape: Sequence[int]) -> onnx.Mode
     for output in model.graph.output:
         output.type.tensor_type.ClearField("shape")
     _empty(model)
-    return onnx.shape_inference.infer_shapes(model, data_prop=True)
+    try:
+        return onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except onnx.shape_inference.InferenceError:
+        return model  # with operations that onnx does not know; what has no shape will be listed
 
 
 def _empty(model: onnx.ModelProto) -> None:
@@ -186,7 +190,7 @@ class _Reading:
         weights = tuple(each for each in inputs if isinstance(each, Weight))
         number = 1 + max((self.uses[name] for weight in weights for name in weight.names), default=0)
         self.uses.update(name for weight in weights for name in weight.names)
-        call = Call(f"onnx.{node.op_type}", shapes, "", number, weights)
+        call = Call(f"onnx.{node.op_type}", shapes, "", number, weights, next(filter(None, node.output), ""))
         numbers = [self.fixed.numbers.get(name) for name in node.input]
         return Operation(self.builder, call, tuple(inputs), _attributes(node), numbers)
 

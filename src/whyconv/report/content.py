@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyconv.results import CheckReport, EpochRecord, Evaluation, Note, RunSummary
+from whyconv.results.network import NetworkReport
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +85,7 @@ class ReportContent:
         most_confused: Wrongly answered pictures, surest first.
         detectors: Weights of the first convolution (filters, kh, kw, c).
         layers: The network, layer by layer.
+        network: The same, counted: connections, what is shared, what the twins would hold.
         environment: Versions, machine, threads: shown as they are.
         data_digest: Digest of the pictures and labels, as hexadecimal; "" if none was taken.
         statements: What only the owner can say, for the card: any of developer, license, contact, intended_use,
@@ -101,6 +103,7 @@ class ReportContent:
     most_confused: Sequence[MistakenPicture] = ()
     detectors: NDArray[Any] | None = None
     layers: Sequence[LayerRow] = ()
+    network: NetworkReport | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     data_digest: str = ""
     statements: dict[str, str] = field(default_factory=dict)

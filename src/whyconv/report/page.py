@@ -21,6 +21,7 @@ from whyconv.report.curves import Say, curves
 from whyconv.report.matrix import MOST_LABELLED_CLASSES, confusion_map, count_bar, interval_bar
 from whyconv.report.names import shown, shown_value
 from whyconv.report.pictures import MOST_DETECTORS, data_uri, detector_pictures
+from whyconv.report.sharing import MOST_LAYERS, sharing_chart
 from whyconv.results import SURE, ClassScore, DuplicateGroup, Estimate, Evaluation, Note
 
 MOST_ROWS = 50
@@ -56,6 +57,7 @@ def render(content: ReportContent, language: str = "en") -> str:
         wrong_pictures=content.most_confused,
         detectors=_detectors(content),
         plan=plan_rows(content, say),
+        sharing=_sharing(content, say),
         commands=commands(content),
     )
 
@@ -191,6 +193,23 @@ def _weakest_first(scores: Sequence[ClassScore]) -> list[tuple[int, ClassScore]]
 
 def _kind_of(groups: Sequence[DuplicateGroup], kind: str) -> list[DuplicateGroup]:
     return [group for group in groups if group.kind == kind]
+
+
+def _sharing(content: ReportContent, say: Say) -> dict[str, Any] | None:
+    """The layers with free weights, their chart and the factors of the whole."""
+    network = content.network
+    if network is None or not network.weighted:
+        return None
+    layers, totals = network.weighted[:MOST_LAYERS], network.totals
+    factors = {"locality": totals.locality_factor, "sharing": totals.sharing_factor}
+    return {
+        "layers": layers,
+        "hidden": len(network.weighted) - len(layers),
+        "chart": sharing_chart(layers, say("report_section_sharing"), say("report_axis_count")),
+        "totals": totals,
+        "factors": factors | {"product": (totals.locality_factor or 1) * (totals.sharing_factor or 1)},
+        "not_analyzed": network.not_analyzed,
+    }
 
 
 def _detectors(content: ReportContent) -> dict[str, Any] | None:

@@ -59,6 +59,7 @@ class LayerCount(Record):
         flops: Two for each multiply-add, less the first addition of an output that has no bias.
         nominal_flops: The same with padding.
         activation_bytes: Of what comes out, 4 bytes a number.
+        map: What an ONNX file calls what comes out; "" for other networks.
         reason: Why it was not analyzed.
     """
 
@@ -86,6 +87,7 @@ class LayerCount(Record):
     flops: int | None = None
     nominal_flops: int | None = None
     activation_bytes: int
+    map: str = ""
     reason: str = ""
 
 

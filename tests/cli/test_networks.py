@@ -1,0 +1,100 @@
+"""whyconv inspect on the command line: what it prints, what it refuses, and that ONNX files need no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from rich.cells import cell_len
+
+from command_line import Outcome, run_whyconv
+from whyconv.anatomy import inspect_network, parse_shape
+from whyconv.errors import UsageError
+from whyconv.results.network import NetworkReport
+from whyconv.show.network import network_lines
+from whyconv.texts import Language
+
+OWN = """
+import torch
+from torch import nn
+
+def build(num_classes, in_channels=3):
+    return nn.Sequential(nn.Conv2d(in_channels, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, num_classes))
+
+network = nn.Conv2d(3, 5, 3)
+number = 3
+"""
+
+
+def test_json_on_one_stream_and_words_on_the_other(run: Callable[..., Outcome]) -> None:
+    done = run("inspect", "lenet5", "--input", "1x32x32", "--json")
+    assert done.code == 0
+    assert NetworkReport.model_validate_json(done.data).totals.parameters == 61_706
+    assert json.loads(done.data)["layers"][0]["locality_factor"] == 40.96
+    assert "61,706, 61,706 of them trainable" in done.text
+
+
+def test_code_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "its_own_network.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    assert inspect_network("its_own_network:build", (3, 8, 8)).totals.parameters == 4 * 28 + 10 * (4 * 36 + 1)
+    assert inspect_network("its_own_network:build", (1, 8, 8)).layers[0].weights == 36
+    assert inspect_network("its_own_network:network", (3, 8, 8)).totals.parameters == 5 * 28
+    with pytest.raises(UsageError, match="expected a callable"):
+        inspect_network("its_own_network:number", (3, 8, 8))
+    with pytest.raises(UsageError, match="--input"):
+        inspect_network("its_own_network:build")
+
+
+def test_an_onnx_file_needs_no_torch(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"])],
+        "one layer",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 32, 32])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.ones((6, 3, 5, 5), np.float32), "w")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]), tmp_path / "m.onnx")
+    (tmp_path / "torch.py").write_text("raise ImportError('torch is not wanted here')\n")
+    done = run_whyconv(tmp_path, "inspect", str(tmp_path / "m.onnx"))
+    assert done.returncode == 0, done.stdout
+    assert "40.96 x 784" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("resnet5", "--input", "3x32x32"), "Did you mean 'resnet50'"),
+        (("resnet50",), "--input 3x224x224"),
+        (("resnet50", "--input", "224x224x3"), "Did you mean --input 3x224x224"),
+        (("resnet50", "--input", "big"), "channels, height and width"),
+        (("resnet50", "--input", "3x0x5"), "numbers from 1 on"),
+        (("lenet5", "--input", "1x32x32", "--layers", "al"), "Did you mean 'all'"),
+        (("nothing.onnx",), "cannot be read"),
+    ],
+)
+def test_what_cannot_be_done_is_told(words: tuple[str, ...], said: str, run: Callable[..., Outcome]) -> None:
+    done = run("inspect", *words)
+    assert done.code in (1, 2)
+    assert said in done.text
+
+
+def test_shapes() -> None:
+    assert parse_shape("3x224x224") == parse_shape("3,224,224") == (3, 224, 224)
+    assert parse_shape("1x80") == (1, 80)
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize(("name", "shape"), [("resnet50", (3, 224, 224)), ("alexnet", (3, 224, 224))])
+def test_the_table_fits_80_columns(name: str, shape: tuple[int, ...], language: Language) -> None:
+    report = inspect_network(name, shape)
+    for layers in ("some", "weighted"):
+        lines = network_lines(report, language, layers)  # type: ignore[arg-type]
+        assert all(cell_len(line) <= 80 for line in lines), max(lines, key=cell_len)
+    assert len(network_lines(report, language)) < 60
+    assert len(network_lines(report, language, "all")) > len(report.layers)

@@ -1,0 +1,195 @@
+"""ONNX files: the same counts as the torch network they came from, and files that are none of ours."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from whyconv.counting.network import count_network
+from whyconv.counting.onnx_graph import read_onnx
+from whyconv.counting.receptive_field import receptive_fields
+from whyconv.errors import ModelFileError
+from whyconv.export import Answering
+from whyconv.measures import trace
+from whyconv.nets import Lesson, Plain
+from whyconv.nets.layers import LocallyConnected2d
+from whyconv.results.network import NetworkReport
+from whyconv.settings import NetworkPlan
+
+COUNTED = ("weights", "connections", "density", "locality_factor", "sharing_factor", "multiply_adds")
+SUMS = ("parameters", "as_used", "connections", "locality_factor", "sharing_factor", "multiply_adds", "not_analyzed")
+
+
+def export(network: nn.Module, example: Tensor, path: Path) -> Path:
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network.eval(),
+            (example,),
+            path,
+            dynamo=True,
+            verbose=False,
+            external_data=False,
+            dynamic_shapes=({0: torch.export.Dim("n", min=1)},),
+        )
+    return path
+
+
+def drawn(network: nn.Module) -> nn.Module:
+    """Gives every parameter numbers that no exporter can leave out, as it does with zeros and ones."""
+    for parameter in network.parameters():
+        nn.init.normal_(parameter)
+    return network
+
+
+def counted(report: NetworkReport) -> list[tuple[Any, ...]]:
+    return [tuple(getattr(layer, name) for name in COUNTED) for layer in report.weighted]
+
+
+def sums(report: NetworkReport) -> dict[str, Any]:
+    return {name: getattr(report.totals, name) for name in SUMS}
+
+
+class Mixed(nn.Module):
+    """Something of everything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, (3, 5), stride=2, padding=2, dilation=(2, 1), padding_mode="circular")
+        self.norms = nn.Sequential(nn.GroupNorm(2, 8), nn.PReLU(8), nn.AvgPool2d(3, 2, 1, ceil_mode=True))
+        self.each = nn.Linear(8, 8)
+        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8, padding_mode="replicate")
+        self.scale = nn.Parameter(torch.ones(8, 1, 1))
+        self.up = nn.ConvTranspose2d(16, 4, 4, 2, 1, groups=2)
+        self.local = LocallyConnected2d(4, 4, 3, 10, padding=1)
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norms(self.first(x))
+        x = self.each(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        x = x + self.depthwise(x) * self.scale
+        x = self.up(torch.cat([x, F.max_pool2d(x, 3, 1, 1)], 1))
+        x = self.local(x)
+        tokens = x.flatten(2).transpose(1, 2)
+        tokens = tokens + self.attention(tokens, tokens, tokens, need_weights=False)[0]
+        return self.head(tokens.mean(1))
+
+
+def test_a_mixed_network_counts_the_same_both_ways(tmp_path: Path) -> None:
+    network = drawn(Mixed())
+    ours = count_network(trace(network, (3, 16, 16)), "torch")
+    file = count_network(read_onnx(export(network, torch.zeros(2, 3, 16, 16), tmp_path / "m.onnx")), "onnx")
+    # In the file, queries, keys and values of the attention are one product.
+    assert sums(file) == {**sums(ours), "sharing_factor": pytest.approx(ours.totals.sharing_factor)} | {
+        "locality_factor": file.totals.locality_factor
+    }
+    assert sorted(counted(file)[:6]) == sorted(counted(ours)[:6])
+    assert sum(layer.multiply_adds for layer in file.layers if layer.kind == "attention") == 2 * 100 * 100 * 4
+
+
+@pytest.mark.parametrize("mirror_views", [False, True])
+def test_our_own_file_counts_as_the_network_in_it(mirror_views: bool, tmp_path: Path) -> None:
+    network = drawn(Lesson(3, 10, 24))
+    plan = NetworkPlan.model_construct(mean=(0.5,) * 3, std=(0.2,) * 3, mirror_views=mirror_views)
+    pixels = torch.zeros(2, 24, 24, 3, dtype=torch.uint8)
+    path = export(Answering(network, plan, 1.3), pixels, tmp_path / "m.onnx")
+    read, traced = read_onnx(path), trace(network, (3, 24, 24))
+    ours, file = count_network(traced, "torch"), count_network(read, "onnx")
+    assert sums(file) == sums(ours)
+    assert counted(file) == counted(ours)
+    assert [layer.name for layer in file.weighted] == [layer.name for layer in ours.weighted]
+    fields = [{f.name: (f.is_whole, f.axes) for f in receptive_fields(graph)} for graph in (read, traced)]
+    assert fields[0]["convolutions.3"] == fields[1]["convolutions.3"] != (False, ())
+
+
+def test_normalization_folded_by_the_exporter_changes_parameters_only(tmp_path: Path) -> None:
+    network = drawn(Plain(3, 10, 8, width=8))
+    ours = count_network(trace(network, (3, 8, 8)), "torch")
+    file = count_network(read_onnx(export(network, torch.zeros(2, 3, 8, 8), tmp_path / "m.onnx")), "onnx")
+    assert counted(file) == counted(ours)
+    scales = sum(layer.num_parameters for layer in ours.layers if layer.kind == "normalization")
+    assert file.totals.parameters == ours.totals.parameters - scales // 2
+    assert [note.key for note in file.notes] == ["network_read_from_onnx"]
+
+
+def write(path: Path, nodes: list[onnx.NodeProto], arrays: dict[str, np.ndarray], shape: list[Any]) -> Path:
+    graph = helper.make_graph(
+        nodes,
+        "by hand",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20), helper.make_opsetid("example.org", 1)]),
+        path,
+    )
+    return path
+
+
+KERNEL = np.ones((2, 1, 3, 3), np.float32)
+
+
+@pytest.mark.parametrize("automatic", ["SAME_UPPER", "SAME_LOWER"])
+def test_padding_that_the_file_leaves_to_the_reader(automatic: str, tmp_path: Path) -> None:
+    node = helper.make_node("Conv", ["x", "w"], ["y"], auto_pad=automatic, strides=[2, 2])
+    graph = read_onnx(write(tmp_path / "m.onnx", [node], {"w": KERNEL}, ["n", 1, 6, 6]))
+    convolution = graph.nodes[0].convolution
+    assert convolution is not None
+    assert convolution.output_shape == (2, 3, 3)
+    padding = (0, 1) if automatic == "SAME_UPPER" else (1, 0)
+    assert [axis.padding for axis in convolution.axes] == [padding, padding]
+    assert convolution.connections == 2 * 8 * 8
+
+
+def test_weights_in_other_files_are_not_opened(tmp_path: Path) -> None:
+    node = helper.make_node("Conv", ["x", "w"], ["y"])
+    path = write(tmp_path / "m.onnx", [node], {"w": KERNEL}, [1, 1, 6, 6])
+    model = onnx.load(path)
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/hostname")
+    path.write_bytes(model.SerializeToString())
+    report = count_network(read_onnx(path), "external")
+    assert (report.totals.parameters, report.totals.connections) == (18, 2 * 16 * 9)
+
+
+def test_what_is_unknown_is_listed(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"]),
+        helper.make_node("NoSuchOperation", ["a"], ["b"], domain="example.org"),
+        helper.make_node("Relu", ["b"], ["y"]),
+    ]
+    report = count_network(read_onnx(write(tmp_path / "m.onnx", nodes, {"w": KERNEL}, [1, 1, 6, 6])), "unknown")
+    assert list(report.not_analyzed) == ["NoSuchOperation", "Relu"]
+    assert report.totals.not_analyzed == 2
+
+
+def test_bad_files_are_told(tmp_path: Path) -> None:
+    node = helper.make_node("Relu", ["x"], ["y"])
+    is_open = write(tmp_path / "open.onnx", [node], {}, ["n", 3, "h", "w"])
+    with pytest.raises(ModelFileError, match="--input"):
+        read_onnx(is_open)
+    assert read_onnx(is_open, (3, 8, 8)).shapes["v0"] == (1, 3, 8, 8)
+    with pytest.raises(ModelFileError, match="takes pictures of shape"):
+        read_onnx(is_open, (1, 8, 8))
+    (tmp_path / "bad.onnx").write_bytes(b"no onnx at all")
+    with pytest.raises(ModelFileError, match="not an ONNX file"):
+        read_onnx(tmp_path / "bad.onnx")
+    with pytest.raises(ModelFileError, match="cannot be read"):
+        read_onnx(tmp_path / "none.onnx")
