@@ -69,7 +69,6 @@ def verify_named(name: str, input_shape: Sequence[int] | None = None) -> list[Ve
         MissingExtraError: torch is not installed.
     """
     with needing_extra("Proving the identities (--verify)", "train"):
-        machine.set_thread_habits()
         from whyconv.measures.verify import verify_network
     network, shape = _build_for_real(name, input_shape)
     return verify_network(network, shape)

@@ -10,6 +10,7 @@ from whyconv import texts
 from whyconv.cli.options import Json, Lang
 from whyconv.cli.terminal import print_data, print_text
 from whyconv.errors import UsageError
+from whyconv.machine import set_thread_habits
 
 
 def inspect(  # noqa: PLR0913, PLR0917
@@ -46,6 +47,7 @@ def inspect(  # noqa: PLR0913, PLR0917
     from whyconv.show.fields import effective_lines, field_lines, field_summary
     from whyconv.show.network import network_lines, require_layers
 
+    set_thread_habits()  # before torch comes in
     language = texts.language(lang)
     shown = require_layers(layers)
     shape = parse_shape(picture) if picture is not None else None
