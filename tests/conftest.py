@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 
 from command_line import Demo, run_whyconv
+from whyconv.machine import set_thread_habits
+
+# Before any test imports torch: threads that spin while they wait make a busy machine many times slower.
+set_thread_habits()
 
 _SHARED = Path(os.environ.get("WHYCONV_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 

@@ -22,14 +22,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "training": ("nets", "images", "inspection"),
     "measures": ("counting", "nets.layers", "nets.twins", "images"),
     "export": ("nets", "training", "measures", "counting", "recognizer", "model_file", "images"),
-    "study": ("training", "nets", "measures", "counting", "images"),
+    "study": ("training", "nets", "counting", "images"),
     "web": ("recognizer", "counting", "images"),
     "cluster": ("recognizer", "images"),
     "demo": (),
     "doctor": ("show",),
     "show": (),
     "inspection": ("images",),
-    "anatomy": ("counting", "measures", "nets", "training", "model_file"),
+    "anatomy": ("counting", "measures", "nets", "training", "model_file", "images"),
     "progress": ("show",),
     "scoring": ("images", "inspection", "training", "recognizer", "model_file"),
     "planning": ("images", "nets", "training"),
@@ -38,9 +38,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("images", "nets", "training", "export", "reporting"),
         *("scoring", "planning", "recognizer", "model_file", "predictions"),
     ),
+    "explaining": ("planning", "study", "training"),
     "workflow": (
-        *("images", "inspection", "nets", "training", "measures", "study", "export", "report"),
-        *("planning", "finishing", "scoring", "recognizer", "model_file"),
+        *("images", "inspection", "nets", "training", "export", "report"),
+        *("planning", "finishing", "explaining", "scoring", "recognizer", "model_file"),
     ),
     "estimator": ("workflow", "recognizer", "model_file", "images"),
     "cli": ("*",),
@@ -64,7 +65,7 @@ TORCH_FREE = (
 
 _TORCH_HALF = (
     *("nets", "training", "measures", "study", "export"),
-    *("planning", "finishing", "reporting", "scoring", "workflow", "estimator"),
+    *("planning", "finishing", "explaining", "reporting", "scoring", "workflow", "estimator"),
 )
 # Package of others -> the parts that may import it.
 USED_BY: dict[str, tuple[str, ...]] = {

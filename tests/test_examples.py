@@ -35,6 +35,12 @@ def test_predicting(demo_run: Demo, tmp_path: Path) -> None:
     assert ": 3, probability" in said
 
 
+def test_counting(tmp_path: Path) -> None:
+    said = run_example("03_count_a_network.py", folder=tmp_path)
+    assert "locality 40.96 x sharing 784" in said
+    assert said.count("proved     ") == 5
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_a_script_is_short_and_has_a_test(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES

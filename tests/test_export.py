@@ -25,11 +25,17 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 
 @pytest.fixture(
-    scope="module", params=[("plain", 1, 8, False), ("plain", 3, 16, True), ("lesson", 3, 8, False)], ids=str
+    scope="module",
+    params=[
+        ("plain", 1, 8, ["upright"]),
+        ("plain", 3, 16, ["upright", "closer", "mirrored", "closer_mirrored"]),
+        ("lesson", 3, 8, ["upright", "mirrored"]),
+    ],
+    ids=str,
 )
 def exported(request, tmp_path_factory):
-    name, channels, side, mirror = request.param
-    plan = tiny_plan(side, channels, network=name, mirror=mirror)
+    name, channels, side, views = request.param
+    plan = tiny_plan(side, channels, network=name, views=views)
     network = start_network(plan)
     path = tmp_path_factory.mktemp("export") / "model.onnx"
     export(
@@ -82,7 +88,7 @@ def test_the_file_says_what_it_is_and_holds_no_paths(exported) -> None:
     metadata = open_recognizer(path).metadata
     assert metadata.classes == ("lies", "stands")
     assert metadata.temperature == 1.7
-    assert metadata.views == (("upright", "mirrored") if plan.network.mirror_views else ("upright",))
+    assert metadata.views == tuple(plan.network.views)
     assert b"site-packages" not in path.read_bytes()
     assert not list(path.parent.glob("*.data"))
 

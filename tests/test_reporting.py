@@ -64,7 +64,7 @@ def test_what_was_asked_for_is_called_so_beside_what_the_rule_gives() -> None:
     }  # fmt: skip
     assert asked_for(ruled(optimizer="momentum")) == {"optimizer": "adamw"}
     assert asked_for(ruled(), side=30) == {"side": 30}
-    assert asked_for(ruled((60, 20), balance="none"), counts=(60, 20)).keys() == {"balance"}
+    assert asked_for(ruled((60, 20), balance="off"), counts=(60, 20)).keys() == {"balance"}
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])

@@ -222,7 +222,7 @@ def test_the_weakest_of_many_classes_are_shown() -> None:
 
 def test_the_last_line_of_a_run_says_where_the_results_are() -> None:
     lines = run_lines(SUMMARY, "en")
-    assert "283,000 parameters, best epoch 17 of 30, 1:02:31" in lines[0]
+    assert "283,000 parameters, epoch 17 of 30 kept, 1:02:31" in lines[0]
     assert lines[-1] == "results in runs/pets-1   report: runs/pets-1/report.html"
     assert any("onnxruntime on 301 of 301 pictures, largest difference 4.1e-06" in line for line in lines)
 
@@ -249,7 +249,7 @@ def test_one_line_an_epoch() -> None:
         seconds=151,
         is_best=True,
     )
-    assert epoch_line(record, "en") == "epoch  9/30  J 0.612  train 80.2 %  validation 81.1 %  [2:31]  best"
+    assert epoch_line(record, "en") == "epoch  9/30  J 0.612  train 80.2 %  validation 81.1 %  [2:31]  kept"
     without = record.model_copy(update={"validation_accuracy": None, "is_best": False})
     assert epoch_line(without, "ko") == "에포크  9/30  J 0.612  학습 80.2 %  [2:31]"
 

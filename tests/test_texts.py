@@ -38,6 +38,10 @@ MADE = {
     "layer_identity_": ("ratio", "locality", "sharing"),
     "layer_column_": ("weights", "biases", "parameters", "bytes", "adam"),
     "layer_row_": ("multiply_adds", "flops"),
+    **{f"square_{name}_": ("still", "moved") for name in ("place", "wins", "loses", "undecided", "lost")},
+    "square_corner_": ("dense", "local", "shared_global", "convolution"),
+    "square_change_": ("moved", "permuted", "signs", "multiplied"),
+    "square_readout_": ("mean", "places"),
     **dict.fromkeys(
         ("network_column_", "network_narrow_"),
         ("layer", "output", "parameters", "connections", "work", "factors"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from whyconv.settings import AugmentPlan, NetworkPlan, PicturesPlan, Plan, TrainingPlan
+from whyconv.settings import AugmentPlan, NetworkPlan, PicturesPlan, Plan, TrainingPlan, View
 from whyconv.training.loop import LabelledPixels
 
 
@@ -34,7 +35,7 @@ def write_bars(folder: Path, n: int = 80, seed: int = 0, side: int = 8) -> Path:
 
 
 def tiny_plan(
-    side: int = 8, channels: int = 1, *, network: str = "lesson", mirror: bool = False, **recipe: Any
+    side: int = 8, channels: int = 1, *, network: str = "lesson", views: Sequence[View] = ("upright",), **recipe: Any
 ) -> Plan:
     """A plan for ``bars``; keywords change the recipe."""
     wanted = {
@@ -48,7 +49,7 @@ def tiny_plan(
         "label_smoothing": 0.0,
         "average": 0.9,
         "patience": 100,
-        "class_weights": [1.0, 1.0],
+        "class_offsets": [0.0, 0.0],
     } | recipe
     return Plan(
         seed=3,
@@ -61,7 +62,7 @@ def tiny_plan(
             classes=["lies", "stands"],
             mean=[60.0] * channels,
             std=[60.0] * channels,
-            mirror_views=mirror,
+            views=list(views),
         ),
         augment=AugmentPlan(flip=True, shift_fraction=0.1, min_area=0.8, max_aspect=1.1, max_degrees=5, color=0.1),
         training=TrainingPlan.of(wanted),

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from whyconv.anatomy import inspect_network as inspect
     from whyconv.errors import (
         ArrayError,
         DataError,
@@ -46,11 +47,19 @@ __all__ = [
     "WhyconvError",
     "__version__",
     "check",
+    "inspect",
     "open",
     "train",
 ]
 
-_MODULES = {"PictureClassifier": "estimator", "Recognizer": "recognizer", "check": "inspection", "open": "recognizer"}
+_MODULES = {
+    "PictureClassifier": "estimator",
+    "Recognizer": "recognizer",
+    "check": "inspection",
+    "inspect": "anatomy",
+    "open": "recognizer",
+}
+_OTHER_NAMES = {"inspect": "inspect_network", "open": "open_recognizer"}
 _NEED_TRAINING = {"PictureClassifier": "estimator", "train": "workflow"}
 
 
@@ -66,7 +75,7 @@ def __getattr__(name: str) -> object:
         with needing_extra(f"whyconv.{name}", "train"):
             return getattr(import_module(f"whyconv.{_NEED_TRAINING[name]}"), name)
     module = import_module(f"whyconv.{_MODULES.get(name, 'errors')}")
-    return getattr(module, "open_recognizer" if name == "open" else name)
+    return getattr(module, _OTHER_NAMES.get(name, name))
 
 
 def __dir__() -> list[str]:

@@ -18,8 +18,9 @@ from whyconv.counting.graph import Graph
 from whyconv.counting.network import count_network
 from whyconv.counting.onnx_graph import read_onnx
 from whyconv.errors import ModelFileError, UsageError, needing_extra
+from whyconv.images.prepare import PicturePolicy
 from whyconv.results import Note
-from whyconv.results.fields import Verification
+from whyconv.results.fields import EffectiveField, Verification
 from whyconv.results.network import NetworkReport
 
 if TYPE_CHECKING:
@@ -29,12 +30,12 @@ _CLASSES = 10  # of networks that say no number themselves
 _MOST_INPUT_NUMBERS = 10**10
 
 
-def inspect_network(name: str, input_shape: Sequence[int] | None = None) -> NetworkReport:
+def inspect_network(name: str | Path | nn.Module, input_shape: Sequence[int] | None = None) -> NetworkReport:
     """Counts a network.
 
     Args:
-        name: A run folder, an ONNX file, a network of the catalogue, or ``package.module:callable``: only the last
-            runs code that is not whyconv's own.
+        name: A run folder, an ONNX file, a network of the catalogue, ``package.module:callable``, or a torch module.
+            Only the last two run code that is not whyconv's own.
         input_shape: Channels, height, width of one picture. Runs and most ONNX files know it.
 
     Returns:
@@ -68,10 +69,48 @@ def verify_named(name: str, input_shape: Sequence[int] | None = None) -> list[Ve
         MissingExtraError: torch is not installed.
     """
     with needing_extra("Proving the identities (--verify)", "train"):
-        machine.set_thread_habits()
         from whyconv.measures.verify import verify_network
     network, shape = _build_for_real(name, input_shape)
     return verify_network(network, shape)
+
+
+def measure_effective_field(
+    name: str, pictures: str | Path, input_shape: Sequence[int] | None = None, layer: str | None = None
+) -> tuple[EffectiveField, list[Note]]:
+    """Measures how much of its receptive field a layer looks at, on a person's pictures.
+
+    Args:
+        name: As in ``verify_named``.
+        pictures: Where at least two pictures are; at most 256 are taken, evenly chosen. For a run they are prepared
+            as the run does it; else brought to the input's size, with their own mean and deviation.
+        input_shape: Channels (1 or 3), height, width (the same) of one picture; runs know it.
+        layer: Name of the layer; None for the deepest whose theoretical field fits into the picture.
+
+    Raises:
+        UsageError: There is no such network or layer, or its field means nothing on such pictures.
+        DataError: No picture can be read.
+        MissingExtraError: torch is not installed.
+    """
+    with needing_extra("Measuring the effective field (--pictures)", "train"):
+        machine.set_thread_habits()
+        from whyconv.measures.effective_field import effective_field
+        from whyconv.measures.pictures import load_pictures
+    network, shape = _build_for_real(name, input_shape)
+    plan = _network_plan(Path(name)) if Path(name).is_dir() else None
+    mean, std = (plan.get(key) if plan is not None else None for key in ("mean", "std"))
+    x, unread = load_pictures(pictures, _policy(plan, shape), mean=mean, std=std)
+    notes = [Note(key="effective_unread", values={"n": len(unread), "name": unread[0].name})] if unread else []
+    return effective_field(network, x, layer), notes
+
+
+def _policy(plan: dict[str, Any] | None, shape: Sequence[int]) -> PicturePolicy:
+    if plan is not None and "policy" in plan:
+        return PicturePolicy.model_validate(plan["policy"])
+    if len(shape) != 3 or shape[1] != shape[2] or shape[0] not in (1, 3):
+        raise UsageError(
+            f"--input {'x'.join(map(str, shape))}: pictures become squares of 1 or 3 channels, such as 3x64x64."
+        )
+    return PicturePolicy(side=shape[1], channels=1 if shape[0] == 1 else 3)
 
 
 def _build_for_real(name: str, input_shape: Sequence[int] | None) -> tuple[nn.Module, Sequence[int]]:
@@ -81,7 +120,7 @@ def _build_for_real(name: str, input_shape: Sequence[int] | None) -> tuple[nn.Mo
     path = Path(name)
     plan = _network_plan(path) if path.is_dir() else None
     if path.is_file() or (path.is_dir() and (plan is None or plan["network"] not in NETWORKS)):
-        raise UsageError(f"--verify needs a network in torch, to run it backward; {name} can only be read.")
+        raise UsageError(f"A network in torch is needed, to run it backward; {name} can only be read.")
     if plan is not None:
         from whyconv.training.checkpoint import load_weights
 
@@ -96,9 +135,11 @@ def _build_for_real(name: str, input_shape: Sequence[int] | None) -> tuple[nn.Mo
     return build_default(name, **sizes), input_shape
 
 
-def read_network(name: str, input_shape: Sequence[int] | None = None) -> tuple[Graph, str]:
+def read_network(name: str | Path | nn.Module, input_shape: Sequence[int] | None = None) -> tuple[Graph, str]:
     """Reads a network as ``inspect_network`` does; returns its graph, and what it is called."""
-    path = Path(name)
+    if not isinstance(name, str | Path):
+        return _read_module(name, input_shape), type(name).__name__
+    name, path = str(name), Path(name)
     if path.is_dir():
         return _read_run(path, input_shape)
     if path.suffix.lower() == ".onnx" or path.is_file():
@@ -110,6 +151,15 @@ def read_network(name: str, input_shape: Sequence[int] | None = None) -> tuple[G
     _require_shape(input_shape)
     sizes = {"in_channels": input_shape[0], "side": input_shape[-1], "num_classes": _CLASSES}
     return _read_torch(partial(build_default, name, **sizes), input_shape), name
+
+
+def _read_module(network: nn.Module, input_shape: Sequence[int] | None) -> Graph:
+    if input_shape is None:
+        raise UsageError("This network takes pictures of which size? Say it: inspect(network, (3, 224, 224)).")
+    with needing_extra("Inspecting a torch network", "train"):
+        from whyconv.measures import trace
+    _require_shape(input_shape)
+    return trace(network, input_shape)
 
 
 def parse_shape(text: str) -> tuple[int, ...]:

@@ -38,7 +38,7 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         size: Side the network sees, in pixels; None: by the pictures.
         batch: Pictures per step; None: by their number.
         learning_rate: Highest learning rate; None: by the optimizer.
-        balance: "auto", "none" or "weights".
+        balance: "auto", "on" or "off".
         flips: "auto", "on" or "off".
         validation_fraction: Part that decides which epoch is kept, in [0, 0.5].
         random_state: Seed; None: 0. A ``RandomState`` is asked for one.

@@ -29,6 +29,7 @@ from whyconv.results.network import LayerCount
 from whyconv.settings import NetworkPlan
 from whyconv.training.evaluate import softmax
 from whyconv.training.loop import Pixels, network_logits
+from whyconv.training.views import seen
 
 TOLERANCE = 1e-4
 _PARITY_BATCH = 256
@@ -43,7 +44,7 @@ class Answering(nn.Module):
 
     Args:
         network: Maps normalized pictures (n, c, side, side) to logits (n, classes).
-        plan: Statistics for normalization, and whether the mirror image is looked at too.
+        plan: Statistics for normalization, and the views that are averaged.
         temperature: What logits are divided by, > 0.
     """
 
@@ -54,16 +55,18 @@ class Answering(nn.Module):
         super().__init__()
         self.network = network
         self.temperature = temperature
-        self.mirror_views = plan.mirror_views
+        self.views = plan.views
         self.register_buffer("mean", torch.tensor(plan.mean, dtype=torch.float32).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(plan.std, dtype=torch.float32).view(1, -1, 1, 1))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Maps pixels uint8 (n, side, side, c) to probabilities (n, classes) and features (n, d)."""
         x = (pixels.permute(0, 3, 1, 2).to(torch.float32) - self.mean) / self.std
-        logits, features = logits_and_features(self.network, torch.cat([x, x.flip(3)]) if self.mirror_views else x)
-        if self.mirror_views:
-            logits, features = _mean_of_views(logits), _mean_of_views(features)
+        logits, features = logits_and_features(self.network, torch.cat([seen(x, view) for view in self.views]))
+        if len(self.views) > 1:
+            logits, features = (
+                each.view(len(self.views), -1, each.shape[1]).mean(dim=0) for each in (logits, features)
+            )
         return torch.softmax(logits / self.temperature, dim=1), features
 
 
@@ -98,11 +101,6 @@ def logits_and_features(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     return logits, seen[-1] if seen and seen[-1].ndim == 2 else logits
 
 
-def _mean_of_views(values: Tensor) -> Tensor:
-    """The mean of the upright half and the mirrored half of a doubled batch."""
-    return values.view(2, -1, values.shape[1]).mean(dim=0)
-
-
 def export(path: Path, network: nn.Module, metadata: Metadata, plan: NetworkPlan) -> None:
     """Writes ``model.onnx``: one file, dynamic number of pictures, everything inside.
 
@@ -124,7 +122,7 @@ def export(path: Path, network: nn.Module, metadata: Metadata, plan: NetworkPlan
 def export_maps(path: Path, model_path: Path) -> None:
     """Writes ``why.onnx``: the same network with every layer's map as an output more, named as in ``layers.json``.
 
-    Where the answer averages both orientations, the maps have 2 n rows: n upright ones, then n mirrored ones.
+    Where the answer averages v views, the maps have v n rows: n of the first view, then n of the next.
     """
     model = onnx.shape_inference.infer_shapes(onnx.load(model_path, load_external_data=False))
     shapes = {info.name: info for info in model.graph.value_info}
@@ -280,6 +278,6 @@ def metadata_for(
         network=plan.name,
         version=__version__,
         parts=parts,
-        views=("upright", "mirrored") if plan.mirror_views else ("upright",),
+        views=tuple(plan.views),
         array_white=array_white,
     )

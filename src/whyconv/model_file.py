@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from whyconv.errors import ModelFileError
 from whyconv.images.array_levels import White
 from whyconv.images.prepare import PicturePolicy
+from whyconv.settings import View
 
 FORMAT_VERSION = 1
 METADATA_KEY = "whyconv"
@@ -65,7 +66,7 @@ class Metadata(BaseModel):
     network: str = ""
     version: str = ""
     parts: dict[str, Any] = Field(default_factory=dict)
-    views: tuple[Literal["upright", "mirrored"], ...] = ("upright",)
+    views: tuple[View, ...] = ("upright",)
     array_white: White | None = None
 
     @model_validator(mode="after")

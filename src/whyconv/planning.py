@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,7 +16,7 @@ from whyconv.errors import DataError
 from whyconv.images.prepare import PicturePolicy
 from whyconv.machine import num_cores
 from whyconv.results import Note, Notify
-from whyconv.settings import NetworkPlan, PicturesPlan, Plan, TrainSettings
+from whyconv.settings import NetworkPlan, PicturesPlan, Plan, TrainSettings, View
 from whyconv.training.loop import LEAST_STEPS, steps_per_epoch
 from whyconv.training.pictures import Division, Part, channel_statistics
 from whyconv.training.probe import MirrorTrial, try_mirror
@@ -23,6 +24,7 @@ from whyconv.training.recipe import Facts, augment_plan, training_plan
 from whyconv.training.start import start_network
 from whyconv.training.start_weights import find_start_weights
 from whyconv.training.torch_habits import torch_habits
+from whyconv.training.views import from_afar, views_for
 
 # Of the minutes asked for: what the trial may take, what is left for export, scores and report.
 _TRIAL_FRACTION = 0.06
@@ -66,7 +68,7 @@ def make_plan(settings: TrainSettings, material: Material, *, began: float, noti
     counts = np.bincount(material.train.data.labels, minlength=len(classes)).tolist()
     facts = Facts(counts=counts, side=material.policy.side, in_channels=material.policy.channels)
     draft = _draft(settings, material, facts, settings.threads or threads_for(facts.side))
-    if len(set(draft.training.class_weights)) > 1:
+    if len(set(draft.training.class_offsets)) > 1:
         notify(Note(key="run_balanced", values={"ratio": max(counts) / max(1, min(counts))}))
     is_open = settings.flips == "auto" and len(material.validation) > 0
     if settings.flips == "auto" and not is_open:
@@ -98,7 +100,7 @@ def threads_for(side: int) -> int:
 def _draft(settings: TrainSettings, material: Material, facts: Facts, threads: int) -> Plan:
     """The plan without what a trial decides."""
     mean, std = channel_statistics(material.train.data.pixels)
-    flip = settings.flips == "on"
+    augment = augment_plan(settings, facts, flip=settings.flips == "on")
     return Plan(
         seed=settings.seed,
         threads=threads,
@@ -112,9 +114,9 @@ def _draft(settings: TrainSettings, material: Material, facts: Facts, threads: i
             classes=list(material.division.inspection.pictures.classes),
             mean=mean,
             std=std,
-            mirror_views=flip,
+            views=views_for(augment),
         ),
-        augment=augment_plan(settings, facts, flip=flip),
+        augment=augment,
         training=training_plan(settings, facts),
     )
 
@@ -153,7 +155,7 @@ def _try(settings: TrainSettings, material: Material, draft: Plan, notify: Notif
     unflipped = {
         "training": shortened,
         "augment": draft.augment.model_copy(update={"flip": False}),
-        "network": draft.network.model_copy(update={"mirror_views": False}),
+        "network": draft.network.model_copy(update={"views": ["upright"]}),
     }
     trial = draft.model_copy(update=unflipped)
     notify(Note(key="run_trial", values={"steps": steps}))
@@ -187,33 +189,35 @@ def _settle(
     settings: TrainSettings, draft: Plan, facts: Facts, trial: MirrorTrial, *, flip: bool, time_left: float
 ) -> Plan:
     """The draft with what the trial has shown put in; ``time_left`` for the training, in seconds."""
+    augment = augment_plan(settings, facts, flip=flip)
+    views = views_for(augment)
     epochs, steps = None, 0
     if math.isfinite(time_left) and settings.epochs is None:
         per_epoch = steps_per_epoch(facts.num_train, draft.training.batch)
-        usable, seconds = time_left * _SLACK, _epoch_seconds(draft, trial, flip=flip)
+        usable, seconds = time_left * _SLACK, _epoch_seconds(draft, trial, views)
         epochs = max(1, int(usable / seconds))
         if usable < seconds:
             fitting = math.floor(per_epoch + (usable - seconds) / trial.seconds_per_step)
             steps = min(per_epoch, max(LEAST_STEPS, fitting))
     return draft.model_copy(
         update={
-            "network": draft.network.model_copy(update={"mirror_views": flip}),
-            "augment": augment_plan(settings, facts, flip=flip),
+            "network": draft.network.model_copy(update={"views": views}),
+            "augment": augment,
             "training": training_plan(settings, facts, epochs=epochs, steps=steps),
         }
     )
 
 
-def _epoch_seconds(plan: Plan, trial: MirrorTrial, *, flip: bool) -> float:
-    """Of an epoch and the validation after it, which looks at both views where pictures are mirrored."""
-    views = (2 if flip else 1) * plan.pictures.num_validation
+def _epoch_seconds(plan: Plan, trial: MirrorTrial, views: Sequence[View]) -> float:
+    """Of an epoch and the validation after it, which looks at the views from afar."""
+    looks = len(from_afar(views)) * plan.pictures.num_validation
     steps = steps_per_epoch(plan.pictures.num_train, plan.training.batch)
-    return steps * trial.seconds_per_step + views * trial.seconds_per_picture
+    return steps * trial.seconds_per_step + looks * trial.seconds_per_picture
 
 
 def _tell_budget(settings: TrainSettings, plan: Plan, trial: MirrorTrial, notify: Notify) -> None:
     recipe = plan.training
-    seconds = _epoch_seconds(plan, trial, flip=plan.network.mirror_views)
+    seconds = _epoch_seconds(plan, trial, plan.network.views)
     values = {"minutes": settings.minutes, "seconds": seconds, "epochs": recipe.epochs}
     if recipe.steps:
         per_epoch = steps_per_epoch(plan.pictures.num_train, recipe.batch)

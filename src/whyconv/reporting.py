@@ -124,7 +124,7 @@ def plan_rows(plan: Plan, material: Material) -> dict[str, Any]:
         "average": recipe.average,
         "patience": recipe.patience,
         "initialization": _initialization(network),
-        "balance": len(set(recipe.class_weights)) > 1,
+        "balance": len(set(recipe.class_offsets)) > 1,
         "flips": plan.augment.flip,
         "augmentation": _augmentation(plan.augment),
         "seed": plan.seed,
@@ -160,7 +160,7 @@ def plan_reasons(plan: Plan, material: Material) -> dict[str, Note]:
     asked = TrainSettings(pictures="", network=network.name, start=network.start or None)
     ruled = training_plan(asked, facts)
     chosen = asked.model_copy(update={"optimizer": recipe.optimizer, "batch": recipe.batch})
-    weighs, would_weigh = (len(set(one.class_weights)) > 1 for one in (recipe, ruled))
+    weighs, would_weigh = (len(set(one.class_offsets)) > 1 for one in (recipe, ruled))
     pairs = {
         "network": (network.name, TrainSettings.model_fields["network"].default),
         "side": (network.side, side_for(material.division.inspection)),

@@ -15,6 +15,7 @@ from whyconv.errors import SettingsError, nearest
 from whyconv.files import digest_bytes
 
 OptimizerName = Literal["gd", "momentum", "rmsprop", "adam", "adamw"]
+View = Literal["upright", "mirrored", "closer", "closer_mirrored"]
 
 
 class Settings(BaseModel):
@@ -71,7 +72,8 @@ class TrainSettings(Settings):
         batch: Pictures per step.
         learning_rate: Highest learning rate of the schedule.
         seed: Of the split, the starting weights, the order and the augmentation.
-        balance: Weigh classes by their rarity: "auto" does so when the largest is 1.5 times the smallest.
+        balance: Let every class count alike, however many pictures it has: "auto" does so when the largest has 1.5
+            times those of the smallest.
         flips: Mirror training pictures; "auto" lets validation decide.
         threads: Of the processor; by default 1 for sides of up to 16 pixels, else all that the process may use.
         store: Folder of the pixel store.
@@ -95,7 +97,7 @@ class TrainSettings(Settings):
     batch: int | None = Field(default=None, ge=2, le=65_536)
     learning_rate: float | None = Field(default=None, gt=0, le=1000)
     seed: int = Field(default=0, ge=0, lt=2**63)
-    balance: Literal["auto", "none", "weights"] = "auto"
+    balance: Literal["auto", "on", "off"] = "auto"
     flips: Literal["auto", "on", "off"] = "auto"
     threads: int | None = Field(default=None, ge=1, le=1024)
     store: str | None = None
@@ -126,7 +128,7 @@ class NetworkPlan(Settings):
     Attributes:
         start: File that the starting weights come from; "": they are random.
         start_digest: Of that file's content.
-        mirror_views: Answers average both orientations.
+        views: Of a picture, over which answers are averaged.
     """
 
     name: str
@@ -137,7 +139,7 @@ class NetworkPlan(Settings):
     classes: list[str]
     mean: list[float]
     std: list[float]
-    mirror_views: bool
+    views: list[View] = Field(min_length=1)
 
 
 class AugmentPlan(Settings):
@@ -174,7 +176,8 @@ class TrainingPlan(Settings):
             "constant": it stays.
         average: Share of the old value in the moving mean of the weights that is kept; 0: the weights themselves.
         patience: Epochs without gain on validation after which it ends.
-        class_weights: Of each class in J.
+        class_offsets: Added to the logits inside J, one for each class: ln of its share of the training pictures times
+            the number of classes, where classes are to count alike; else 0.
     """
 
     optimizer: OptimizerName
@@ -190,7 +193,7 @@ class TrainingPlan(Settings):
     label_smoothing: float = Field(ge=0, lt=1)
     average: float = Field(ge=0, lt=1)
     patience: int = Field(ge=1)
-    class_weights: list[float]
+    class_offsets: list[float]
 
 
 class Plan(Settings):

@@ -21,7 +21,7 @@ from whyconv.results.layer import CORNERS, LayerReport, StepReport, StepTime
 from whyconv.show.layer import layer_lines
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-SCHEMA = DOCS / "layer.schema.json"
+SCHEMA = DOCS / "schema/layer.json"
 LECTURE = ("layer", "32x32x3", "--filters", "6", "--kernel", "5")
 
 
@@ -111,7 +111,7 @@ def test_the_lecture_shows_what_is_printed(page: str, run: Callable[..., Outcome
 
 def test_korean_has_the_words_of_the_lecture(run: Callable[..., Outcome]) -> None:
     text = run(*LECTURE, "--lang", "ko").text
-    for told in ("희소 연결", "변수 공유", "컨볼루션", "14,455,392", "40.96"):
+    for told in ("희소 연결", "변수 공유", "합성곱", "14,455,392", "40.96"):
         assert told in text
 
 

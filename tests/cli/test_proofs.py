@@ -82,7 +82,7 @@ def test_inspect_says_what_layers_see_and_proves_them(run: Callable[..., Outcome
 def test_an_onnx_file_cannot_be_proved(run: Callable[..., Outcome], demo_run: object) -> None:
     outcome = run("inspect", str(demo_run.run / "model.onnx"), "--verify")
     assert outcome.code == 2
-    assert "needs a network in torch" in outcome.text
+    assert "network in torch is needed" in outcome.text
 
 
 def test_a_run_is_proved_with_its_own_weights(run: Callable[..., Outcome], demo_run: object) -> None:

@@ -68,7 +68,7 @@ def test_one_plain_line_an_epoch_where_there_is_no_terminal(demo_run: Demo) -> N
     recorded = (demo_run.run / "metrics.jsonl").read_text().count('"num_epochs"')
     assert len(told) == recorded > 0
     assert all(
-        re.fullmatch(r"epoch +\d+/\d+  J \d+\.\d{3}  train [\d.]+ %  .*\[\d+:\d\d\](  best)?", line) for line in told
+        re.fullmatch(r"epoch +\d+/\d+  J \d+\.\d{3}  train [\d.]+ %  .*\[\d+:\d\d\](  kept)?", line) for line in told
     )
     assert "\x1b" not in demo_run.output
 

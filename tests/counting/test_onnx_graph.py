@@ -26,7 +26,7 @@ from whyconv.measures import trace
 from whyconv.nets import Lesson, Plain
 from whyconv.nets.layers import LocallyConnected2d
 from whyconv.results.network import NetworkReport
-from whyconv.settings import NetworkPlan
+from whyconv.settings import NetworkPlan, View
 
 COUNTED = ("weights", "connections", "density", "locality_factor", "sharing_factor", "multiply_adds")
 SUMS = ("parameters", "as_used", "connections", "locality_factor", "sharing_factor", "multiply_adds", "not_analyzed")
@@ -101,10 +101,12 @@ def test_a_mixed_network_counts_the_same_both_ways(tmp_path: Path) -> None:
     assert sum(layer.multiply_adds for layer in file.layers if layer.kind == "attention") == 2 * 100 * 100 * 4
 
 
-@pytest.mark.parametrize("mirror_views", [False, True])
-def test_our_own_file_counts_as_the_network_in_it(mirror_views: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "views", [["upright"], ["upright", "mirrored"], ["upright", "closer", "mirrored", "closer_mirrored"]]
+)
+def test_our_own_file_counts_as_the_network_in_it(views: list[View], tmp_path: Path) -> None:
     network = drawn(Lesson(3, 10, 24))
-    plan = NetworkPlan.model_construct(mean=(0.5,) * 3, std=(0.2,) * 3, mirror_views=mirror_views)
+    plan = NetworkPlan.model_construct(mean=(0.5,) * 3, std=(0.2,) * 3, views=views)
     pixels = torch.zeros(2, 24, 24, 3, dtype=torch.uint8)
     path = export(Answering(network, plan, 1.3), pixels, tmp_path / "m.onnx")
     read, traced = read_onnx(path), trace(network, (3, 24, 24))

@@ -29,14 +29,6 @@ def tried(found: Verification) -> tuple[str, ...]:
     return tuple(proof.name for proof in found.proofs if proof.is_proved is not None)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("seed", [*range(40), *(pytest.param(s, marks=pytest.mark.slow) for s in range(40, 400))])
 def test_random_convolutions_and_transposed_ones(seed: int) -> None:
     layer, shape = drawn_convolution(seed)

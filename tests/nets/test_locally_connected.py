@@ -53,7 +53,7 @@ def configurations(draw: st.DrawFn) -> dict:
 
 
 @pytest.mark.filterwarnings("ignore:Using padding=.same.:UserWarning")  # torch says so of its own copy
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(asked=configurations(), buffer_bytes=st.sampled_from([1, 3000, 1 << 20]))
 def test_with_one_kernel_everywhere_it_is_the_convolution_and_the_gradients_add_up(asked, buffer_bytes) -> None:
     try:
@@ -151,6 +151,24 @@ def test_an_empty_batch_has_an_answer_and_a_gradient() -> None:
     answer.sum().backward()
     assert answer.shape == (0, 4, 4, 4)
     assert not layer.weight.grad.any()
+
+
+def test_one_picture_cut_out_of_many_is_taken_from_its_place() -> None:
+    torch.manual_seed(0)
+    layer, convolution = layer_and_convolution(in_channels=2, out_channels=3, kernel_size=3, input_size=(6, 7))
+    x = torch.randn(4, 2, 6, 7, dtype=DOUBLE)
+    for picture in (x[2:3], x.transpose(2, 3).contiguous().transpose(2, 3)[1:3], x[::2]):
+        torch.testing.assert_close(layer(picture), convolution(picture), rtol=1e-12, atol=1e-12)
+
+
+def test_the_operators_keep_what_their_schemas_promise() -> None:
+    window = window_products.Window((3, 2), (1, 2), (1, 0, 0, 2), (1, 1), 2)
+    x, weights = torch.randn(2, 4, 5, 6), torch.randn(4, 4, 6, 2, 3, 2)
+    answer = window_products.products(x, weights, None, *window)
+    checks = {"test_utils": ("test_schema", "test_faketensor")}
+    torch.library.opcheck(window_products.products, (x, weights, torch.randn(4, 4, 6), *window), **checks)
+    torch.library.opcheck(window_products.input_grad, (answer, weights, [5, 6], *window), **checks)
+    torch.library.opcheck(window_products.weight_grad, (x, answer, *window), **checks)
 
 
 def test_the_dispatcher_sees_one_operator_and_fake_tensors_need_no_memory() -> None:

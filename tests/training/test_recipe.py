@@ -22,9 +22,9 @@ def asked(**words: object) -> TrainSettings:
 
 
 def test_the_lesson_is_trained_as_the_lecture_does_it() -> None:
-    recipe = training_plan(asked(network="lesson", optimizer="gd", balance="none"), FACTS)
+    recipe = training_plan(asked(network="lesson", optimizer="gd", balance="off"), FACTS)
     assert (recipe.schedule, recipe.average, recipe.label_smoothing, recipe.warmup_fraction) == ("constant", 0, 0, 0)
-    assert set(recipe.class_weights) == {1.0}
+    assert set(recipe.class_offsets) == {0.0}
     assert training_plan(asked(network="plain"), FACTS).schedule == "cosine"
 
 

@@ -21,7 +21,7 @@ from whyconv.cli.answers import predict
 from whyconv.cli.inspections import cache, check, doctor
 from whyconv.cli.layers import layer
 from whyconv.cli.networks import inspect
-from whyconv.cli.runs import demo, evaluate, train
+from whyconv.cli.runs import demo, evaluate, train, why
 from whyconv.cli.terminal import print_data, print_error
 from whyconv.errors import StoppedError, WhyconvError
 
@@ -90,7 +90,7 @@ def _stoppable(verb: Callable[P, None]) -> Callable[P, None]:
     return call
 
 
-for _verb in (doctor, demo, check, train, evaluate, predict, layer, inspect, cache):
+for _verb in (doctor, demo, check, train, evaluate, predict, layer, inspect, why, cache):
     app.command()(_stoppable(_verb))
 
 

@@ -1,4 +1,4 @@
-"""The verbs that make and score a run: demo, train, evaluate. They need torch."""
+"""The verbs that make and score a run: demo, train, evaluate, why. They need torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from whyconv.cli.terminal import listening, print_data, print_text
 from whyconv.errors import UsageError, needing_extra
 
 if TYPE_CHECKING:
-    from whyconv.results import RunSummary
+    from whyconv.results import RunSummary, Square
 
 # Words of `train` that say where the settings come from or how to show the outcome, and are none themselves.
 _NOT_SETTINGS = ("config", "resume", "as_json", "lang")
@@ -25,7 +25,7 @@ def demo(out: Out = None, seed: Seed = None, as_json: Json = False, lang: Lang =
     """Train on handwritten digits in a minute.
 
     The 1,797 digits of scikit-learn are written to demo-digits/ as PNG files in class folders, so that the
-    other verbs have something to be tried on.
+    other verbs have something to be tried on. At the end stands the short form of `whyconv why`.
     """
     with needing_extra("The demo", "train"):
         from whyconv.demo import write_digits
@@ -33,7 +33,9 @@ def demo(out: Out = None, seed: Seed = None, as_json: Json = False, lang: Lang =
     folder = write_digits(Path("demo-digits"))
     count = sum(1 for _ in folder.rglob("*.png"))
     print_text([texts.say("demo_written", language, n=count, folder=str(folder))])
-    _train({"pictures": str(folder), "out": out, "seed": seed}, language, as_json)
+    summary = _train({"pictures": str(folder), "out": out, "seed": seed}, language)
+    square = _why(Path(summary.run), language, {"quick": True})
+    _show(summary, language, as_json, explained=square)
 
 
 def train(  # noqa: PLR0913, PLR0917
@@ -55,7 +57,7 @@ def train(  # noqa: PLR0913, PLR0917
     batch: Annotated[int | None, typer.Option(help="Pictures per step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Length of a step.")] = None,
     seed: Seed = None,
-    balance: Annotated[str | None, typer.Option(metavar="auto|none|weights", help="Small classes count more.")] = None,
+    balance: Annotated[str | None, typer.Option(metavar="auto|on|off", help="Small classes count alike.")] = None,
     flips: Annotated[str | None, typer.Option(metavar="auto|on|off", help="Mirror pictures while training.")] = None,
     layout: Layout = None,
     label_from: LabelFrom = None,
@@ -84,7 +86,7 @@ def train(  # noqa: PLR0913, PLR0917
         raise UsageError("Expected one of: whyconv train PICTURES, --config RUN.TOML, --resume RUN.")
     language = texts.language(lang)
     if pictures is not None:
-        _train(given, language, as_json)
+        _show(_train(given, language), language, as_json)
     elif config is not None:
         _refuse({name: value for name, value in given.items() if name != "out"}, "--config")
         _train_from_file(config, out or "runs", language, as_json)
@@ -119,7 +121,42 @@ def evaluate(
     print_text(scored_lines(summary, language))
 
 
-def _train(given: dict[str, Any], language: str, as_json: bool) -> None:
+def why(  # noqa: PLR0913, PLR0917
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    side: Annotated[
+        int | None, typer.Option(metavar="8|16|32", help="Side in pixels; 8 where the run saw fewer than 16, else 16.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="Time for it; all at 8 pixels by default, else 10.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="As little as still has an interval.")] = False,
+    seed: Seed = None,
+    as_json: Json = False,
+    lang: Lang = None,
+) -> None:
+    """Measure what locality and sharing gain on a run's pictures.
+
+    Four networks with one hidden layer: dense, local, shared-global, convolution. Three changes of the pictures that
+    some of them cannot notice, exactly. Accuracy on rising numbers of training pictures, with intervals. Writes
+    why.json into the run folder.
+    """
+    from whyconv.show import printable, square_lines
+
+    language = texts.language(lang)
+    square = _why(run, language, {"side": side, "minutes": minutes, "quick": quick, "seed": seed or 0})
+    if as_json:
+        print_data(square.model_dump_json())
+    path = printable(str(run / "why.json"))
+    print_text([*square_lines(square, language), texts.say("square_written", language, path=path)])
+
+
+def _why(run: Path, language: str, wanted: dict[str, Any]) -> Square:
+    with needing_extra("Measuring", "train"):
+        workflow = _workflow()
+    with listening(language) as notify:
+        square: Square = workflow.why(run, notify, **wanted)
+    return square
+
+
+def _train(given: dict[str, Any], language: str) -> RunSummary:
     with needing_extra("Training", "train"):
         workflow = _workflow()
     from whyconv.settings import TrainSettings
@@ -127,8 +164,8 @@ def _train(given: dict[str, Any], language: str, as_json: bool) -> None:
     wanted = {name: value for name, value in given.items() if value is not None}
     settings = TrainSettings.of(wanted | {"language": language}, where="whyconv train")
     with listening(language) as notify:
-        summary = workflow.train(settings, notify)
-    _show(summary, language, as_json)
+        summary: RunSummary = workflow.train(settings, notify)
+    return summary
 
 
 def _train_from_file(config: Path, out: str, language: str, as_json: bool) -> None:
@@ -165,9 +202,15 @@ def _refuse(given: dict[str, Any], source: str) -> None:
         )
 
 
-def _show(summary: RunSummary, language: str, as_json: bool) -> None:
-    from whyconv.show import run_lines, run_values
+def _show(summary: RunSummary, language: str, as_json: bool, explained: Square | None = None) -> None:
+    """Prints the outcome; what was explained stands before the last lines, which say where the results are."""
+    from whyconv.show import brief_square_lines, run_lines, run_values
 
     if as_json:
         print_data(json.dumps(run_values(summary)))
-    print_text(run_lines(summary, language))
+    *scores, goes_on, where = run_lines(summary, language)
+    print_text(scores)
+    if explained is not None:
+        more = texts.say("square_more", language, run=summary.run)
+        print_text(["", *brief_square_lines(explained, language), f"  {more}", ""])
+    print_text([goes_on, where])

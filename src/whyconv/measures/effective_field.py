@@ -66,7 +66,13 @@ def effective_field(network: nn.Module, pictures: Tensor, layer: str | None = No
     high, wide = pictures.shape[2:]
     sizes = (field.axes[0].size, field.axes[1].size)
     return EffectiveField(
-        layer=field.name, input_size=(high, wide), n=len(pictures), theoretical=sizes, squares=tuple(squares), seed=seed
+        layer=field.name,
+        input_size=(high, wide),
+        n=len(pictures),
+        theoretical=sizes,
+        is_whole=field.is_whole,
+        squares=tuple(squares),
+        seed=seed,
     )
 
 

@@ -145,6 +145,8 @@ class EffectiveField(Record):
         input_size: Height and width of the pictures in pixels.
         n: Pictures.
         theoretical: Size of the receptive field along each axis.
+        is_whole: Whether it also depends on a number for the whole picture, such as a mean: then the gradient
+            reaches beyond the theoretical field.
         squares: For 50, 90 and 99 % of the mass.
         seed: Of the draws that make the interval.
     """
@@ -153,6 +155,7 @@ class EffectiveField(Record):
     input_size: tuple[int, int]
     n: int
     theoretical: tuple[int, int]
+    is_whole: bool = False
     squares: tuple[MassSquare, ...]
     seed: int
 
@@ -221,6 +224,14 @@ class Proof(Record):
     is_proved: bool | None = None
     reason: str = ""
 
+    def __repr__(self) -> str:
+        if self.difference is None:
+            return f"not tried  {self.name}: {self.reason}"
+        verdict = "proved" if self.is_proved else "FAILED"
+        return f"{verdict}     {self.name}: differs by {self.difference:.2g}, at most {self.tolerance:g}"
+
+    __str__ = __repr__
+
 
 class Verification(Record):
     """What was proved on one layer, in double precision, with its own weights and pictures drawn from ``seed``.
@@ -258,6 +269,13 @@ class Verification(Record):
     def is_proved(self) -> bool | None:
         """Whether all that applies held; None where nothing was tried."""
         return all(proof.is_proved is not False for proof in self.proofs) if self.proofs else None
+
+    def __repr__(self) -> str:
+        tried = "x".join(map(str, self.tried_shape))
+        head = f"{self.layer} on {tried}, {self.connections:,} connections" if self.proofs else self.layer
+        return "\n".join([head, *(f"  {proof}" for proof in self.proofs or (self.reason,))])
+
+    __str__ = __repr__
 
 
 class LayerField(Record):

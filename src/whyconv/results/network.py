@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from whyconv.results.fields import FieldReport, Verification
+from whyconv.results.fields import EffectiveField, FieldReport, Verification
 from whyconv.results.layer import Corner, TapSharing
 from whyconv.results.record import Note, Record
 
@@ -169,6 +169,7 @@ class NetworkReport(Record):
         not_analyzed: Names of the operations that were not understood, each with the reason.
         notes: What a person should know about how it was read.
         fields: What each layer sees of the picture; None where no picture comes in.
+        effective: With ``--pictures``: how much of its field a layer looks at on them.
         verifications: With ``--verify``: what was proved on its layers.
     """
 
@@ -180,6 +181,7 @@ class NetworkReport(Record):
     not_analyzed: dict[str, str] = Field(default_factory=dict)
     notes: list[Note] = Field(default_factory=list)
     fields: FieldReport | None = None
+    effective: EffectiveField | None = None
     verifications: list[Verification] | None = None
 
     @property

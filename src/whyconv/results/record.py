@@ -77,11 +77,10 @@ class EpochRecord(Record):
         epoch: Counted from 1.
         num_epochs: As planned.
         step: Optimizer steps so far.
-        loss: Mean over the epoch's steps of the J that training brings down, in nats: augmented pictures, weighed
-            by class, with label smoothing.
+        loss: Mean over the epoch's steps of the J that training brings down, in nats: augmented pictures,
+            with label smoothing, and with the offsets of the classes where they are to count alike.
         train_accuracy: Fraction right on the epoch's (augmented) training pictures.
-        validation_loss: Mean cross-entropy of the averaged weights on the validation part as it is, every picture
-            counting the same, with the label smoothing of the training, in nats; None without one.
+        validation_loss: The same J of the averaged weights on the validation part as it is, in nats; None without one.
         validation_accuracy: Fraction right on the validation part; None without one.
         learning_rate: At the last step.
         seconds: Since training began.

@@ -67,7 +67,7 @@ class Evaluation(Record):
         balanced_accuracy: Mean over the classes of the fraction found.
         largest_class: The one with most pictures.
         largest_class_fraction: Its share: what always answering it would score.
-        loss: Mean cross-entropy in nats, after the temperature, without label smoothing and class weights.
+        loss: Mean cross-entropy in nats, after the temperature, without label smoothing and class offsets.
         classes: Each class' own score.
         confusion: Counts (classes, classes): row is the truth, column the answer.
         most_confused: Pairs, most first.

@@ -6,11 +6,13 @@ every one goes through ``printable``.
 
 from whyconv.show.data import check_lines
 from whyconv.show.runs import epoch_line, evaluation_lines, prediction_line, run_lines, run_values, scored_lines
+from whyconv.show.square import brief_square_lines, square_lines
 from whyconv.show.text import PART_NAMES, WIDTH, clock, interval, note_lines, printable, sentence, table, wrap
 
 __all__ = [
     "PART_NAMES",
     "WIDTH",
+    "brief_square_lines",
     "check_lines",
     "clock",
     "epoch_line",
@@ -23,6 +25,7 @@ __all__ = [
     "run_values",
     "scored_lines",
     "sentence",
+    "square_lines",
     "table",
     "wrap",
 ]

@@ -52,7 +52,8 @@ def effective_lines(found: EffectiveField, language: str) -> list[str]:
         values = {"share": 100 * square.share, "side": side.value, "low": side.low, "high": side.high}
         lines += wrap(say("effective_square", language, **values), "  ")
     high, wide = found.theoretical
-    return [*lines, *wrap(say("effective_theory", language, high=high, wide=wide), "  ")]
+    lines += wrap(say("effective_theory", language, high=high, wide=wide), "  ")
+    return [*lines, *wrap(say("effective_whole", language), "  ")] if found.is_whole else lines
 
 
 def _row(layer: LayerField, language: str) -> tuple[str, ...]:

@@ -1,9 +1,13 @@
-"""95 % intervals for fractions that were measured."""
+"""95 % intervals for fractions and means that were measured."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import fmean, stdev
+from typing import Literal
+
+from scipy import stats
 
 from whyconv.results import Estimate
 
@@ -46,3 +50,18 @@ def mean_of_fractions(parts: Sequence[Estimate]) -> Estimate:
     above = math.sqrt(sum((part.high - part.value) ** 2 for part in parts)) / count
     n = sum(part.n for part in parts)
     return Estimate(value=value, low=max(0.0, value - below), high=min(1.0, value + above), n=n)
+
+
+def mean(values: Sequence[float], over: Literal["seeds", "draws"] = "draws") -> Estimate:
+    """The mean of repeated measurements with Student's t interval.
+
+    Args:
+        values: At least two, independent of each other; differences of pairs, for instance.
+        over: What was repeated.
+
+    References:
+        Student, *The probable error of a mean* (1908), Biometrika 6, 1-25.
+    """
+    n, middle = len(values), fmean(values)
+    half = float(stats.t.ppf(0.975, n - 1)) * stdev(values) / math.sqrt(n)
+    return Estimate(value=middle, low=middle - half, high=middle + half, n=n, over=over)

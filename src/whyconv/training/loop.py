@@ -22,9 +22,11 @@ from whyconv.settings import NetworkPlan, Plan
 from whyconv.training import augment
 from whyconv.training.checkpoint import load_state, put_weights, save_state
 from whyconv.training.history import append_epoch, cut_history
+from whyconv.training.keeping import is_as_good
 from whyconv.training.optimizers import build_optimizer, learning_rate_at
 from whyconv.training.pixel_rows import PixelRows
 from whyconv.training.run_folder import CHECKPOINT
+from whyconv.training.views import from_afar, seen
 
 Pixels = NDArray[np.uint8] | PixelRows
 
@@ -84,8 +86,8 @@ def train_network(  # noqa: PLR0913
 ) -> Outcome:
     """Lowers the mean cross-entropy over the training pictures; leaves the best epoch's weights in ``network``.
 
-    Best is the lowest cross-entropy on validation in the second half of the planned epochs, with the label
-    smoothing of the training. With ``folder``, J and a record per epoch go to ``metrics.jsonl``, and
+    Best is the latest epoch in the second half of the plan whose J on validation is within one standard error of the
+    least. With ``folder``, J and a record per epoch go to ``metrics.jsonl``, and
     ``checkpoints/last.safetensors`` holds all that is needed to go on; where it exists already, the training goes
     on from it, bit for bit.
 
@@ -141,7 +143,7 @@ class _Session:
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
         )
-        self.class_weights = torch.tensor(recipe.class_weights, dtype=torch.float32)
+        self.class_offsets = torch.tensor(recipe.class_offsets, dtype=torch.float32)
         self.num_steps = recipe.steps or recipe.epochs * steps_per_epoch(len(train), recipe.batch)
         self.last_step = min(self.num_steps, recipe.stop_after or self.num_steps)
         self.deadline = deadline
@@ -150,7 +152,7 @@ class _Session:
         self.averaged = copy.deepcopy(network)
         self.best_weights = _copied(network)
         self.epoch = self.step = self.best_epoch = 0
-        self.best_loss = math.inf
+        self.least: Tensor | None = None
         self.seconds = 0.0
         self.losses: list[float] = []
         self.num_right = 0
@@ -204,7 +206,7 @@ class _Session:
             group["lr"] = rate
         self.network.train()
         logits = self.network(normalize(varied, self.plan.network))
-        loss = cost(logits, labels, self.class_weights, recipe.label_smoothing)
+        loss = cost(logits, labels, self.class_offsets, recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self.optimizer.step()
@@ -232,15 +234,16 @@ class _Session:
                     mean.copy_(value)
 
     def _end_epoch(self, epoch: int, first_step: int, num_seen: int, began: float, notify: Notify) -> None:
-        loss, accuracy = self._validate()
+        losses, accuracy = self._validate()
         self.epoch = epoch
         # While the learning rate is high, a small validation part may favor an epoch by luck: in the first half
         # of the plan the newest weights are the ones kept.
         is_early = epoch <= self.plan.training.epochs // 2
-        is_best = loss is None or is_early or loss < self.best_loss
+        is_best = losses is None or is_early or self.least is None or is_as_good(losses, self.least)
         if is_best:
-            self.best_epoch, self.best_loss = epoch, math.inf if loss is None or is_early else loss
-            self.best_weights = _copied(self.averaged)
+            self.best_epoch, self.best_weights = epoch, _copied(self.averaged)
+        if losses is not None and not is_early and (self.least is None or losses.mean() < self.least.mean()):
+            self.least = losses
         self.seconds = time.perf_counter() - began
         record = EpochRecord(
             epoch=epoch,
@@ -248,7 +251,7 @@ class _Session:
             step=self.step,
             loss=sum(self.losses) / len(self.losses),
             train_accuracy=self.num_right / num_seen,
-            validation_loss=loss,
+            validation_loss=None if losses is None else float(losses.mean()),
             validation_accuracy=accuracy,
             learning_rate=self.optimizer.param_groups[0]["lr"],
             seconds=round(self.seconds, 3),
@@ -261,14 +264,14 @@ class _Session:
         if self.seconds - self.saved_at > _CHECKPOINT_SECONDS:
             self.save()
 
-    def _validate(self) -> tuple[float | None, float | None]:
+    def _validate(self) -> tuple[Tensor | None, float | None]:
         if not len(self.validation):
             return None, None
-        logits = torch.from_numpy(network_logits(self.averaged, self.validation.pixels, self.plan.network))
+        plan = self.plan.network.model_copy(update={"views": from_afar(self.plan.network.views)})
+        logits = torch.from_numpy(network_logits(self.averaged, self.validation.pixels, plan))
         labels = torch.from_numpy(self.validation.labels.astype(np.int64))
-        smoothing = self.plan.training.label_smoothing
-        loss = functional.cross_entropy(logits, labels, label_smoothing=smoothing)
-        return loss.item(), (logits.argmax(dim=1) == labels).float().mean().item()
+        losses = costs(logits, labels, self.class_offsets, self.plan.training.label_smoothing)
+        return losses, (logits.argmax(dim=1) == labels).float().mean().item()
 
     def save(self) -> None:
         if self.checkpoint is None:
@@ -279,7 +282,6 @@ class _Session:
             "epoch": self.epoch,
             "step": self.step,
             "best_epoch": self.best_epoch,
-            "best_loss": self.best_loss if math.isfinite(self.best_loss) else None,
             "seconds": self.seconds,
             "losses": self.losses,
             "num_right": self.num_right,
@@ -288,6 +290,7 @@ class _Session:
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
             "best": self.best_weights,
+            "least": {} if self.least is None else {"losses": self.least},
         }
         save_state(self.checkpoint, tensors, self.optimizer, progress)
         self.saved_at = self.seconds
@@ -306,7 +309,7 @@ class _Session:
         put_weights(self.checkpoint, self.averaged, tensors["averaged"])
         self.best_weights = tensors["best"]
         self.epoch, self.step, self.best_epoch = progress["epoch"], progress["step"], progress["best_epoch"]
-        self.best_loss = math.inf if progress["best_loss"] is None else progress["best_loss"]
+        self.least = tensors.get("least", {}).get("losses")
         self.seconds, self.losses, self.num_right = progress["seconds"], progress["losses"], progress["num_right"]
         self.is_out_of_time = progress["is_out_of_time"]
         cut_history(self.metrics, self.epoch)
@@ -322,23 +325,26 @@ def steps_per_epoch(num_train: int, batch: int) -> int:
     return len(augment.epoch_batches(np.arange(num_train), batch))
 
 
-def cost(logits: Tensor, labels: Tensor, class_weights: Tensor, label_smoothing: float) -> Tensor:
-    """J: the mean over m pictures of the cross-entropy, each weighed by the weight of its class.
+def cost(logits: Tensor, labels: Tensor, class_offsets: Tensor, label_smoothing: float) -> Tensor:
+    """J: the mean over m pictures of the cross-entropy; the arguments are those of ``costs``."""
+    return costs(logits, labels, class_offsets, label_smoothing).mean()
 
-    The weight belongs to the picture. torch's own combination weighs the smoothed share of every *other* class
-    by that class's weight too, which moves the least J of a common class towards rare ones.
+
+def costs(logits: Tensor, labels: Tensor, class_offsets: Tensor, label_smoothing: float) -> Tensor:
+    """The cross-entropy of each of m pictures, shape (m,), in nats.
 
     Args:
         logits: Shape (m, classes).
         labels: The truth, shape (m,).
-        class_weights: Shape (classes,), mean 1 over the training pictures.
+        class_offsets: Added to the logits, shape (classes,): how much more often than others a class is met in
+            training, as a logarithm, so that the logits need not learn it.
         label_smoothing: Share of the truth spread evenly over all classes, in [0, 1).
 
     References:
+        Menon and others, *Long-tail learning via logit adjustment* (2021), arXiv 2007.07314, equation 10.
         Szegedy and others, *Rethinking the Inception architecture* (2016), arXiv 1512.00567, section 7.
     """
-    each = functional.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
-    return (class_weights[labels] * each).mean()
+    return functional.cross_entropy(logits + class_offsets, labels, reduction="none", label_smoothing=label_smoothing)
 
 
 def normalize(pixels: Tensor, plan: NetworkPlan) -> Tensor:
@@ -351,7 +357,7 @@ def normalize(pixels: Tensor, plan: NetworkPlan) -> Tensor:
 def network_logits(network: nn.Module, pixels: Pixels, plan: NetworkPlan) -> NDArray[np.float32]:
     """Logits (n, classes) of pictures uint8 (n, side, side, c), in evaluation mode, without gradients.
 
-    With ``plan.mirror_views`` the mean over the picture and its mirror image.
+    The mean over the views of the plan.
     """
     network.eval()
     parts = []
@@ -359,7 +365,7 @@ def network_logits(network: nn.Module, pixels: Pixels, plan: NetworkPlan) -> NDA
         for start in range(0, len(pixels), _EVALUATION_BATCH):
             batch = torch.from_numpy(pixels[start : start + _EVALUATION_BATCH].transpose(0, 3, 1, 2)).float()
             x = normalize(batch, plan)
-            logits = (network(x) + network(x.flip(3))) / 2 if plan.mirror_views else network(x)
+            logits = torch.stack([network(seen(x, view)) for view in plan.views]).mean(dim=0)
             parts.append(logits.numpy())
     return np.concatenate(parts) if parts else np.zeros((0, len(plan.classes)), np.float32)
 

@@ -5,6 +5,7 @@ The numbers were chosen on flowers and digits; ``docs/log.md`` says what was tri
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,8 +21,9 @@ _RATES: dict[str, tuple[float, float]] = {
 }
 # What adamw takes off the weights in a step at the highest learning rate: strong, as few pictures ask for.
 _DECAY_PER_STEP = 0.006
-# Networks without normalization diverge at the rates above, and weights from a file are to be kept, not replaced.
-UNNORMALIZED = ("lenet5", "alexnet", "vgg16")
+# Nothing brings the values of a network without normalization back to size, and weights from a file are to be kept,
+# not replaced: both get smaller steps.
+_UNNORMALIZED = ("lenet5", "alexnet", "vgg16")
 _GENTLER, _GENTLER_DECAY = 0.1, 0.05
 _BALANCE_RATIO = 1.5
 PICTURES_SEEN, LEAST_EPOCHS, MOST_EPOCHS = 60_000, 10, 140
@@ -46,7 +48,7 @@ def training_plan(settings: TrainSettings, facts: Facts, *, epochs: int | None =
 
     ``lesson`` is trained as the lecture does it: the learning rate stays, J is the plain mean cross-entropy of the
     pictures, and the weights kept are those of an epoch, not a mean over steps. What remains of ours is that the
-    epoch is chosen on validation, and that rare classes weigh more where the counts differ much.
+    epoch is chosen on validation, and that classes count alike where their counts differ much.
 
     Networks without normalization, and those whose weights come from a file, get a tenth of the learning rate and a
     weight decay of 0.05.
@@ -62,7 +64,7 @@ def training_plan(settings: TrainSettings, facts: Facts, *, epochs: int | None =
     batch = min(settings.batch or batch_for(facts.num_train), facts.num_train)
     planned = settings.epochs or epochs or epochs_for(facts.num_train)
     rate, power = _RATES[optimizer]
-    is_gentle = settings.start is not None or settings.network in UNNORMALIZED
+    is_gentle = settings.start is not None or settings.network in _UNNORMALIZED
     learning_rate = settings.learning_rate or rate * (batch / 16) ** power * (_GENTLER if is_gentle else 1)
     decay = _GENTLER_DECAY if is_gentle else round(_DECAY_PER_STEP / learning_rate, 6)
     return TrainingPlan(
@@ -78,7 +80,7 @@ def training_plan(settings: TrainSettings, facts: Facts, *, epochs: int | None =
         label_smoothing=0.0 if is_lesson else 0.1,
         average=0.0 if is_lesson else 0.99,
         patience=max(10, planned // 3),
-        class_weights=class_weights(facts.counts, settings.balance),
+        class_offsets=class_offsets(facts.counts, settings.balance),
     )
 
 
@@ -113,12 +115,18 @@ def epochs_for(num_train: int) -> int:
     return max(LEAST_EPOCHS, min(MOST_EPOCHS, round(PICTURES_SEEN / num_train)))
 
 
-def class_weights(counts: Sequence[int], balance: str) -> list[float]:
-    """Weight of each class in J: 1, or inversely proportional to its count, with mean 1 over the pictures.
+def class_offsets(counts: Sequence[int], balance: str) -> list[float]:
+    """What is added to each class' logit inside J, so that the logits themselves favor no class.
 
-    "auto" weighs when the largest class has at least 1.5 times the pictures of the smallest.
+    ln(K n / N), where n of the N training pictures are of the class, one of K (one picture where there is none); or 0
+    for all. "auto" balances when the largest class has at least 1.5 times the pictures of the smallest. Weights of
+    the classes in J would be the other way; a network that learns its pictures by heart hardly feels them.
+
+    References:
+        Menon and others, *Long-tail learning via logit adjustment* (2021), arXiv 2007.07314, section 4.2, with tau = 1.
+        Byrd, Lipton, *What is the effect of importance weighting in deep learning?* (2019), arXiv 1812.03372.
     """
-    wanted = balance == "weights" or (balance == "auto" and max(counts) >= _BALANCE_RATIO * max(1, min(counts)))
+    wanted = balance == "on" or (balance == "auto" and max(counts) >= _BALANCE_RATIO * max(1, min(counts)))
     if not wanted:
-        return [1.0] * len(counts)
-    return [round(sum(counts) / (len(counts) * max(1, count)), 6) for count in counts]
+        return [0.0] * len(counts)
+    return [round(math.log(len(counts) * max(1, count) / sum(counts)), 6) for count in counts]

@@ -41,7 +41,8 @@ def find_start_weights(path: str | Path) -> Path:
             "it with these three lines of Python:\n"
             "  import torch, safetensors.torch\n"
             f'  weights = torch.load(open({str(path)!r}, "rb"), map_location="cpu", weights_only=True)\n'
-            f"  safetensors.torch.save_file(weights, {str(converted)!r})"
+            "  safetensors.torch.save_file({name: each.clone(memory_format=torch.contiguous_format) "
+            f"for name, each in weights.items()}}, {str(converted)!r})"
         )
     return path
 

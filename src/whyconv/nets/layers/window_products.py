@@ -173,7 +173,7 @@ def _windows(canvas: Tensor, rows: slice, wide: int, window: Window) -> Tensor:
         h * window.dilation[0],
         w * window.dilation[1],
     )
-    offset = rows.start * h * window.stride[0]
+    offset = canvas.storage_offset() + rows.start * h * window.stride[0]
     view = canvas.as_strided(shape, (*steps, 1), offset)
     return view.reshape(shape[0] * wide * window.groups, in_group * window.kernel[0] * window.kernel[1], n)
 

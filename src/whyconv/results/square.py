@@ -1,0 +1,223 @@
+"""The control square: dense, local, shared-global and convolution on the same pictures, and what each of them loses."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from whyconv.results.record import Estimate, Record
+
+Corner = Literal["dense", "local", "shared_global", "convolution"]
+# What is done to every picture, once and for all.
+ControlName = Literal["permuted", "signs", "multiplied"]
+# Whether pictures stay where they are, or each is moved at random around the ring.
+Place = Literal["still", "moved"]
+Readout = Literal["mean", "places"]
+# Changes of pictures that are compared exactly: the controls, and the move.
+Change = Literal["moved", "permuted", "signs", "multiplied"]
+
+CHANGES: tuple[Change, ...] = ("moved", "permuted", "signs", "multiplied")
+CORNERS: tuple[Corner, ...] = ("dense", "local", "shared_global", "convolution")
+CONTROLS: tuple[ControlName, ...] = ("permuted", "signs", "multiplied")
+PLACES: tuple[Place, ...] = ("still", "moved")
+
+
+class SquareProtocol(Record):
+    """What is trained, with what, how often: everything that the numbers of a square depend on but the pictures.
+
+    Attributes:
+        side: Of the square pictures in pixels: 8, 16 or 32.
+        channels: 1 gray, 3 color.
+        kernel: Side of the reach of *local* and *convolution*, in pixels; odd.
+        maps: Hidden maps of every corner; hidden units are ``maps * side * side``.
+        readout: What the last, linear layer sees of the hidden maps: the "mean" of each, or all "places".
+        multiplier: Odd number that coordinates are multiplied by, modulo ``side``.
+        seed: Of the controls, the draws of training pictures, the starting weights and the order.
+        num_draws: Draws of training pictures, each with starting weights and an order of its own.
+        sizes: Numbers of training pictures, rising; each draw's smaller sets lie in its larger ones.
+        learning_rates: Tried for every corner alike; the validation part chooses.
+        steps: Of every training.
+        controlled: Whether the controls are applied to still pictures, to moved ones, or to both.
+        batch: Pictures a step.
+        most_scored: Validation and test pictures that are used at most, of each part.
+        exact_steps: Of gradient descent in double precision, for the exact comparison.
+        exact_maps: Hidden maps in the exact comparison.
+        exact_pictures: Pictures in the exact comparison, all of them in every step.
+    """
+
+    side: Literal[8, 16, 32]
+    channels: Literal[1, 3]
+    kernel: int = Field(ge=3)
+    maps: int = Field(ge=1)
+    readout: Readout = "mean"
+    multiplier: int
+    seed: int = 0
+    num_draws: int = Field(default=5, ge=2)
+    sizes: list[int] = Field(min_length=1)
+    learning_rates: list[float] = Field(min_length=1)
+    steps: int = Field(ge=1)
+    controlled: list[Place] = Field(default_factory=lambda: list(PLACES))
+    batch: int = Field(default=64, ge=1)
+    most_scored: int = 2000
+    exact_steps: int = 50
+    exact_maps: int = 2
+    exact_pictures: int = 32
+
+
+class UnmovedCheck(Record):
+    """Gradient descent twice from matched starting weights: on pictures as they are, and on pictures changed.
+
+    Attributes:
+        corner: Which network.
+        change: A control, or "moved": every picture moved around the ring by a random step of its own.
+        is_unmoved: Whether the structure says that the loss is the same at every step.
+        difference: Largest difference of the loss over all steps, as a fraction of the loss; double precision.
+        steps: How many were compared.
+    """
+
+    corner: Corner
+    change: Change
+    is_unmoved: bool
+    difference: float
+    steps: int
+
+
+class CornerScore(Record):
+    """Test accuracy of one corner after training in one way.
+
+    Attributes:
+        corner: Which network.
+        place: Whether the pictures stood still or were moved around the ring, in training and test alike.
+        control: What was done to every picture after that; None for nothing.
+        n_train: Training pictures of each draw.
+        accuracy: Mean over the draws, with its t interval.
+        by_draw: Accuracy of each draw: what differences are paired by.
+        learning_rate: That the validation part chose for this corner.
+        is_rate_at_edge: Whether it was the least or the greatest of those tried: a wider search might do better.
+        same_as: Where nothing was trained because the structure says that it would be the same training: as what.
+    """
+
+    corner: Corner
+    place: Place
+    control: ControlName | None
+    n_train: int
+    accuracy: Estimate
+    by_draw: list[float]
+    learning_rate: float
+    is_rate_at_edge: bool
+    same_as: Literal["", "uncontrolled", "still"] = ""
+
+
+class ControlLoss(Record):
+    """What a control takes from a corner, at the largest training size; ``points`` is 0 exactly where unmoved."""
+
+    corner: Corner
+    place: Place
+    control: ControlName
+    is_unmoved: bool
+    points: Estimate
+
+
+class GainSplit(Record):
+    """The convolution's gain over the dense layer, split in both orders; fractions, paired by draw.
+
+    ``gain = locality_first + sharing_second = sharing_first + locality_second``, and
+    ``interaction = sharing_second - sharing_first = locality_second - locality_first``.
+
+    Attributes:
+        place: Whether the pictures stood still or were moved.
+        n_train: Training pictures.
+        gain: Convolution - dense.
+        locality_first: Local - dense.
+        sharing_second: Convolution - local.
+        sharing_first: Shared-global - dense.
+        locality_second: Convolution - shared-global.
+        interaction: Convolution - local - shared-global + dense.
+    """
+
+    place: Place
+    n_train: int
+    gain: Estimate
+    locality_first: Estimate
+    sharing_second: Estimate
+    sharing_first: Estimate
+    locality_second: Estimate
+    interaction: Estimate
+
+
+class Square(Record):
+    """The control square of a run's pictures: what ``whyconv why --json`` prints and ``why.json`` holds.
+
+    Attributes:
+        run: The run folder.
+        digest: Of the pictures and their division.
+        version: Of whyconv.
+        protocol: What was trained with what.
+        num_validation: Validation pictures that chose the learning rates.
+        num_test: Test pictures that accuracies are over; each network is asked about them once.
+        largest_class_fraction: Of the test pictures: what always answering the largest class would score.
+        weights: Weights and biases of the hidden layer of each corner; exact.
+        checks: Which corners which change leaves unmoved.
+        scores: Test accuracies.
+        losses: What the controls take, at the largest training size; negative where they take something.
+        splits: The gain in both orders, for every place and size.
+        seconds: Time taken.
+    """
+
+    run: str
+    digest: str
+    version: str
+    protocol: SquareProtocol
+    num_validation: int
+    num_test: int
+    largest_class_fraction: float
+    weights: dict[Corner, int]
+    checks: list[UnmovedCheck]
+    scores: list[CornerScore]
+    losses: list[ControlLoss]
+    splits: list[GainSplit]
+    seconds: float
+
+    def score(
+        self, corner: Corner, place: Place, n_train: int | None = None, control: ControlName | None = None
+    ) -> CornerScore:
+        """The score of one training; that on the largest set by default.
+
+        Raises:
+            KeyError: Nothing of the kind was trained.
+        """
+        n_train = n_train or self.protocol.sizes[-1]
+        for score in self.scores:
+            if (score.corner, score.place, score.n_train, score.control) == (corner, place, n_train, control):
+                return score
+        raise KeyError((corner, place, n_train, control))
+
+    def split(self, place: Place, n_train: int | None = None) -> GainSplit:
+        """The split of the gain at one training size; the largest by default."""
+        n_train = n_train or self.protocol.sizes[-1]
+        return next(one for one in self.splits if (one.place, one.n_train) == (place, n_train))
+
+    def __repr__(self) -> str:
+        rows = [("place", "n", *CORNERS)]
+        for place in PLACES:
+            for n_train in self.protocol.sizes:
+                values = [self.score(corner, place, n_train).accuracy for corner in CORNERS]
+                rows.append((place, f"{n_train:,}", *(_percent(value) for value in values)))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        head = f"control square of {self.run}: test accuracy in %, 95 % t interval over {self.protocol.num_draws} draws"
+        return "\n".join(
+            [
+                head,
+                *(
+                    "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+                    for row in rows
+                ),
+            ]
+        )
+
+    __str__ = __repr__
+
+
+def _percent(estimate: Estimate) -> str:
+    return f"{100 * estimate.value:.1f} ({100 * estimate.low:.0f}-{100 * estimate.high:.0f})"

@@ -1,0 +1,145 @@
+"""The control square as lines: the 2 x 2, one row a training size, the controls, the gain in both orders."""
+
+from __future__ import annotations
+
+from whyconv.results import CHANGES, CONTROLS, CORNERS, PLACES, Change, Corner, Estimate, GainSplit, Place, Square
+from whyconv.show.text import printable, table, wrap
+from whyconv.texts import say
+
+
+def square_lines(square: Square, language: str) -> list[str]:
+    """Returns a control square as a person reads it, exact and estimated numbers apart."""
+    lines = [*_head_lines(square, language), "", *_exact_lines(square, language)]
+    lines += wrap(say("square_meaning", language, multiplier=square.protocol.multiplier), "  ")
+    for place in PLACES:
+        lines += ["", *_accuracy_lines(square, place, language), *_size_lines(square, place, language)]
+        lines += [*_verdict_lines(square.split(place), place, language), *_split_lines(square.split(place), language)]
+    lines += _forgetting_lines(square, language)
+    for place in square.protocol.controlled:
+        lines += ["", *_loss_lines(square, place, language)]
+    return [*lines, "", *_closing_lines(square, language)]
+
+
+def brief_square_lines(square: Square, language: str) -> list[str]:
+    """Returns the heart of a control square: who is unmoved, the accuracies, who wins."""
+    lines = [*_head_lines(square, language), "", *_exact_lines(square, language)]
+    for place in PLACES:
+        lines += ["", *_accuracy_lines(square, place, language)]
+        lines += _verdict_lines(square.split(place), place, language)
+    return [*lines, *_forgetting_lines(square, language), *_closing_lines(square, language)]
+
+
+def _head_lines(square: Square, language: str) -> list[str]:
+    protocol = square.protocol
+    units = protocol.maps * protocol.side**2
+    sizes = {"units": units, "maps": protocol.maps, "side": protocol.side, "kernel": protocol.kernel}
+    readout = say(f"square_readout_{protocol.readout}", language)
+    head = wrap(say("square_head", language, run=printable(square.run)), "")
+    return [*head, *wrap(say("square_networks", language, readout=readout, **sizes), "  ")]
+
+
+def _exact_lines(square: Square, language: str) -> list[str]:
+    rows = [["", *(_corner(corner, language) for corner in CORNERS)]]
+    rows.append([say("square_parameters", language), *(f"{square.weights[corner]:,}" for corner in CORNERS)])
+    found = {(one.corner, one.change): one for one in square.checks}
+    for change in CHANGES:
+        cells = [found[corner, change] for corner in CORNERS]
+        marked = [("= " if one.is_unmoved else "  ") + f"{one.difference:.1g}" for one in cells]
+        rows.append([_change(change, square, language), *marked])
+    head = wrap(say("square_exact_head", language, steps=square.protocol.exact_steps), "")
+    return [*head, *table(rows)]
+
+
+def _accuracy_lines(square: Square, place: Place, language: str) -> list[str]:
+    values = {"n": square.protocol.sizes[-1], "chance": 100 * square.largest_class_fraction}
+    lines = wrap(say(f"square_place_{place}", language, **values), "")
+
+    def cell(corner: Corner) -> str:
+        return f"{_corner(corner, language)} {_short(square.score(corner, place).accuracy)}"
+
+    own, shared = say("square_own_weights", language), say("square_shared_weights", language)
+    lines += table(
+        [
+            ("", say("square_sees_all", language), say("square_sees_window", language)),
+            (own, cell("dense"), cell("local")),
+            (shared, cell("shared_global"), cell("convolution")),
+        ]
+    )
+    return lines
+
+
+def _size_lines(square: Square, place: Place, language: str) -> list[str]:
+    rows = [["n", *(_corner(corner, language) for corner in CORNERS)]]
+    for n_train in square.protocol.sizes:
+        found = [square.score(corner, place, n_train).accuracy for corner in CORNERS]
+        rows.append([f"{n_train:,}", *(_short(one) for one in found)])
+    return table(rows)
+
+
+def _verdict_lines(split: GainSplit, place: Place, language: str) -> list[str]:
+    verdict, points = "undecided", _points(split.gain)
+    if split.gain.low > 0 or split.gain.high < 0:
+        verdict = "wins" if split.gain.low > 0 else "loses"
+        points = _points(split.gain).lstrip("+-")
+    return wrap(say(f"square_{verdict}_{place}", language, points=points), "  ")
+
+
+def _split_lines(split: GainSplit, language: str) -> list[str]:
+    first = {"locality": _points(split.locality_first), "sharing": _points(split.sharing_second)}
+    second = {"sharing": _points(split.sharing_first), "locality": _points(split.locality_second)}
+    return [
+        f"    {say('square_locality_first', language, **first)}",
+        f"    {say('square_sharing_first', language, **second)}",
+        f"    {say('square_interaction', language)} {_points(split.interaction)}",
+    ]
+
+
+def _forgetting_lines(square: Square, language: str) -> list[str]:
+    """Says why the shared corners can lose on pictures as they are, where they do and gain on moved ones."""
+    still, moved = (square.split(place).gain for place in ("still", "moved"))
+    is_so = square.protocol.readout == "mean" and still.high < 0 < moved.low
+    return wrap(say("square_forgets", language), "  ") if is_so else []
+
+
+def _loss_lines(square: Square, place: Place, language: str) -> list[str]:
+    found = {(one.control, one.corner): one for one in square.losses if one.place == place}
+    rows = [["", *(_corner(corner, language) for corner in CORNERS)]]
+    for control in CONTROLS:
+        cells = [found[control, corner] for corner in CORNERS]
+        shown = [say("square_unmoved", language) if one.is_unmoved else _points(one.points) for one in cells]
+        rows.append([_change(control, square, language), *shown])
+    return [*wrap(say(f"square_lost_{place}", language, n=square.protocol.sizes[-1]), ""), *table(rows)]
+
+
+def _closing_lines(square: Square, language: str) -> list[str]:
+    protocol = square.protocol
+    values = {
+        "draws": protocol.num_draws,
+        "test": square.num_test,
+        "validation": square.num_validation,
+        "rates": ", ".join(f"{rate:g}" for rate in protocol.learning_rates),
+    }
+    lines = wrap(say("square_interval_note", language, **values), "  ")
+    trained = [one for one in square.scores if not one.same_as]
+    at_edge = sum(one.is_rate_at_edge for one in trained)
+    if at_edge and len(protocol.learning_rates) > 2:
+        lines += wrap(say("square_at_edge", language, n=at_edge, total=len(trained)), "  ")
+    return lines
+
+
+def _corner(corner: Corner, language: str) -> str:
+    return say(f"square_corner_{corner}", language)
+
+
+def _change(change: Change, square: Square, language: str) -> str:
+    return say(f"square_change_{change}", language, multiplier=square.protocol.multiplier)
+
+
+def _short(estimate: Estimate) -> str:
+    """``84.1 (80-88)``: in percent, the unit left to the heading."""
+    return f"{100 * estimate.value:.1f} ({100 * estimate.low:.0f}-{100 * estimate.high:.0f})"
+
+
+def _points(estimate: Estimate) -> str:
+    """``+3.1 ± 1.9``: a difference of two accuracies in percentage points; t intervals reach equally far both ways."""
+    return f"{100 * estimate.value:+.1f} ± {50 * (estimate.high - estimate.low):.1f}"

@@ -1,0 +1,26 @@
+"""What has to be trained to be known: the control square."""
+
+from whyconv.study.control_square import make_study, measure_square, predict_seconds
+from whyconv.study.controls import Control, make_controls, match_weights
+from whyconv.study.corners import OneHiddenLayer, Sizes
+from whyconv.study.protocol import LADDER, QUICK, WHOLE, make_protocol, needed_trainings, rescale
+from whyconv.study.trials import SquarePictures, Study
+
+__all__ = [
+    "LADDER",
+    "QUICK",
+    "WHOLE",
+    "Control",
+    "OneHiddenLayer",
+    "Sizes",
+    "SquarePictures",
+    "Study",
+    "make_controls",
+    "make_protocol",
+    "make_study",
+    "match_weights",
+    "measure_square",
+    "needed_trainings",
+    "predict_seconds",
+    "rescale",
+]

@@ -1,0 +1,92 @@
+"""Trainings side by side: one on each core, each of them computing with one thread.
+
+So no thread waits for another inside a step, and the numbers do not depend on how many cores there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from threading import Lock
+
+import torch
+
+from whyconv.machine import memory_bytes, num_cores
+from whyconv.results import Notify, Progress
+from whyconv.study.protocol import Training
+from whyconv.study.trials import Study, Trial
+
+
+class EndedError(Exception):
+    """Another training has failed or was stopped: this one need not go on."""
+
+
+class Ticks:
+    """Counts the steps of all trainings, tells how far they have come, and ends them all when one ends badly.
+
+    Args:
+        notify: Told after every step.
+        check_stop: Called before every step; may raise.
+        total: Steps of all trainings.
+    """
+
+    def __init__(self, notify: Notify, check_stop: Callable[[], None], total: int) -> None:
+        self._notify, self._check_stop = notify, check_stop
+        self._done, self._total = 0, total
+        self._lock = Lock()
+        self._is_over = False
+
+    def __call__(self) -> None:
+        """Counts one step that is about to be taken.
+
+        Raises:
+            EndedError: Another training has ended badly.
+        """
+        with self._lock:
+            if self._is_over:
+                raise EndedError
+            self._check_stop()
+            self._done += 1
+            self._notify(Progress(stage="square", done=self._done, total=self._total))
+
+    def end(self) -> None:
+        """Lets no training take another step."""
+        self._is_over = True
+
+
+def run_side_by_side(
+    study: Study, trainings: Sequence[Training], notify: Notify, check_stop: Callable[[], None]
+) -> dict[Training, Trial]:
+    """Runs all trainings, as many at once as there are cores and as half of the memory can hold.
+
+    Args:
+        study: What they share.
+        trainings: To be run.
+        notify: Told how far they have come.
+        check_stop: Called before every step, from any thread; may raise to end them all.
+    """
+    ticks = Ticks(notify, check_stop, total=sum(study.num_steps(one) for one in trainings))
+    with ThreadPoolExecutor(_num_at_once(study, trainings), initializer=_habits) as pool:
+        futures = {training: pool.submit(study.run, training, ticks) for training in trainings}
+        try:
+            ended, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
+            failed = next((one.exception() for one in ended if one.exception()), None)
+            if failed is not None:
+                raise failed
+        except BaseException:
+            ticks.end()
+            pool.shutdown(cancel_futures=True)
+            raise
+        return {training: future.result() for training, future in futures.items()}
+
+
+def _num_at_once(study: Study, trainings: Sequence[Training]) -> int:
+    largest = max(study.training_bytes(training) for training in trainings)
+    memory = memory_bytes()
+    return num_cores() if memory is None else max(1, min(num_cores(), memory // 2 // largest))
+
+
+def _habits() -> None:
+    """What torch keeps for each thread by itself."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)

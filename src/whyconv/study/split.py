@@ -1,0 +1,41 @@
+"""From the accuracies of the corners to what locality gains and what sharing gains, in both orders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from whyconv.results import CORNERS, Corner, Estimate, GainSplit, Place
+from whyconv.training.intervals import mean
+
+
+def accuracy_of(by_draw: Sequence[float]) -> Estimate:
+    """Mean accuracy over draws with its t interval, which is cut at 0 and 1."""
+    found = mean(by_draw)
+    return found.model_copy(update={"low": max(0.0, found.low), "high": min(1.0, found.high)})
+
+
+def difference(first: Sequence[float], second: Sequence[float]) -> Estimate:
+    """Mean of first - second, paired by draw, with its t interval."""
+    return mean([a - b for a, b in zip(first, second, strict=True)])
+
+
+def split_gain(by_draw: Mapping[Corner, Sequence[float]], place: Place, n_train: int) -> GainSplit:
+    """Splits the convolution's gain over the dense layer.
+
+    Args:
+        by_draw: Accuracy of each draw, for every corner; entry d of each was trained on the same pictures.
+        place: Whether pictures were moved.
+        n_train: Training pictures.
+    """
+    dense, local, shared, convolution = (by_draw[corner] for corner in CORNERS)
+    crosswise = [c - a - b + d for d, a, b, c in zip(dense, local, shared, convolution, strict=True)]
+    return GainSplit(
+        place=place,
+        n_train=n_train,
+        gain=difference(convolution, dense),
+        locality_first=difference(local, dense),
+        sharing_second=difference(convolution, local),
+        sharing_first=difference(shared, dense),
+        locality_second=difference(convolution, shared),
+        interaction=mean(crosswise),
+    )

@@ -1,0 +1,140 @@
+"""Many trainings of one corner at once: their weights lie on top of each other, and one product serves them all.
+
+Networks of one hidden layer on small pictures are so small that a step of one of them is mostly waiting. Here the
+members of a stack differ in their draw of pictures, starting weights, order and learning rate; the arithmetic is that
+of ``OneHiddenLayer``, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from whyconv.nets.layers import LocallyConnected2d
+from whyconv.results import Corner
+from whyconv.study.corners import OneHiddenLayer, Sizes, features
+from whyconv.training.optimizers import learning_rate_at
+
+_MOMENTUM, _SQUARES, _TINY = 0.9, 0.999, 1e-8
+WARMUP_FRACTION = 0.05
+
+
+class Stack:
+    """Networks of the same corner and sizes, each with weights of its own.
+
+    Args:
+        corner: Of all members.
+        sizes: Of all members.
+        weights: By name as in ``OneHiddenLayer``, each with a first axis for the members; changed by training.
+    """
+
+    def __init__(self, corner: Corner, sizes: Sizes, weights: dict[str, Tensor]) -> None:
+        self.corner = corner
+        self.sizes = sizes
+        self.weights = {name: weight.requires_grad_() for name, weight in weights.items()}
+        self._layer = self._grouped_layer(len(weights["readout.bias"]))
+
+    @classmethod
+    def of(cls, networks: list[OneHiddenLayer]) -> Self:
+        """A stack of these networks; their weights are copied."""
+        states = [network.state_dict() for network in networks]
+        weights = {name: torch.stack([state[name] for state in states]) for name in states[0]}
+        return cls(networks[0].corner, networks[0].sizes, weights)
+
+    def members(self, rows: list[int]) -> Stack:
+        """A stack of some members, their weights copied."""
+        return Stack(self.corner, self.sizes, {name: one.detach()[rows] for name, one in self.weights.items()})
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Maps pictures (n, members, c, side, side) to logits (members, n, classes)."""
+        seen = features(self._hidden(x), self.sizes)
+        return torch.baddbmm(self.weights["readout.bias"][:, None], seen, self.weights["readout.weight"].mT)
+
+    def _hidden(self, x: Tensor) -> Tensor:
+        """Hidden maps before their ReLU, (members, n, maps, places)."""
+        weight, bias = self.weights["hidden.weight"], self.weights["hidden.bias"]
+        num_pictures, members = x.shape[:2]
+        shape = (members, num_pictures, self.sizes.maps, self.sizes.places)
+        match self.corner:
+            case "dense":
+                return torch.baddbmm(bias[:, None], x.transpose(0, 1).flatten(2), weight.mT).view(shape)
+            case "shared_global":
+                return _around_the_ring(x, weight).flatten(-2) + bias[:, None, :, None]
+            case "local":
+                flat = {"weight": weight.movedim(0, 2).flatten(2, 3), "bias": bias.movedim(0, 2).flatten(2, 3)}
+            case "convolution":
+                flat = {"weight": weight.flatten(0, 1), "bias": bias.flatten()}
+        assert self._layer is not None
+        y: Tensor = torch.func.functional_call(self._layer, flat, (x.flatten(1, 2),))
+        return y.view(num_pictures, members, *shape[2:]).transpose(0, 1)
+
+    def _grouped_layer(self, members: int) -> nn.Module | None:
+        """A layer whose groups are the members; without weights of its own."""
+        one = self.sizes
+        channels, maps, padding = members * one.channels, members * one.maps, one.kernel // 2
+        if self.corner == "convolution":
+            return nn.Conv2d(
+                channels, maps, one.kernel, padding=padding, groups=members, padding_mode="circular", device="meta"
+            )
+        if self.corner == "local":
+            return LocallyConnected2d(
+                *(channels, maps, one.kernel, one.side),
+                padding=padding,
+                groups=members,
+                padding_mode="circular",
+                device="meta",
+            )
+        return None
+
+
+def train_stack(stack: Stack, rates: Tensor, batches: Iterable[tuple[Tensor, Tensor]], num_steps: int) -> None:
+    """Trains every member by Adam on its own batches; rates rise for a twentieth and fall along half a cosine.
+
+    Args:
+        stack: Its weights are changed.
+        rates: Highest learning rate of each member (members,).
+        batches: ``num_steps`` pairs of pictures (n, members, c, side, side) and labels (members, n).
+        num_steps: As many as there are batches.
+
+    References:
+        Kingma, Ba, *Adam* (2015), arXiv 1412.6980, algorithm 1.
+    """
+    weights = list(stack.weights.values())
+    means, squares = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
+    for step, (pictures, labels) in enumerate(batches):
+        logits = stack(pictures)
+        # The sum over members: each member's gradient is that of its own mean.
+        loss = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum") / labels.shape[1]
+        gradients = torch.autograd.grad(loss, weights)
+        length = learning_rate_at(step, num_steps, 1.0, WARMUP_FRACTION)
+        corrections = 1 - _MOMENTUM ** (step + 1), (1 - _SQUARES ** (step + 1)) ** 0.5
+        with torch.no_grad():
+            for weight, gradient, mean, square in zip(weights, gradients, means, squares, strict=True):
+                mean.lerp_(gradient, 1 - _MOMENTUM)
+                square.mul_(_SQUARES).addcmul_(gradient, gradient, value=1 - _SQUARES)
+                spread = square.sqrt().div_(corrections[1]).add_(_TINY)
+                rate = (rates * length / corrections[0]).view(-1, *[1] * (weight.ndim - 1))
+                weight.sub_(torch.div(mean, spread, out=spread).mul_(rate))
+
+
+def _around_the_ring(x: Tensor, kernels: Tensor) -> Tensor:
+    """Circular correlations of each member's pictures with its own kernels, as ``SharedGlobal2d`` has them.
+
+    Args:
+        x: (n, members, c, side, side).
+        kernels: (members, maps, c, side, side).
+
+    Returns:
+        (members, n, maps, side, side).
+    """
+    side = x.shape[-1]
+    own = (side - 1) // 2
+    waves = torch.fft.rfft2(x).permute(1, 3, 4, 0, 2)
+    taps = torch.fft.rfft2(kernels.roll((-own, -own), dims=(-2, -1))).conj().permute(0, 3, 4, 2, 1)
+    products = waves * taps if x.shape[2] == 1 else waves @ taps
+    y: Tensor = torch.fft.irfft2(products.permute(0, 3, 4, 1, 2), s=(side, side))
+    return y
