@@ -9,8 +9,9 @@ from typing import TypedDict, Unpack
 
 from whyconv.counting.axis import Axis
 from whyconv.counting.convolution import Convolution
-from whyconv.counting.graph import Graph, Kind, Node, Parameter, Reach
+from whyconv.counting.graph import Graph, Node, Parameter, Reach
 from whyconv.counting.layout import Layout, canonical_shape, num_pictures, picture_layout
+from whyconv.results.network import LayerKind
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class Builder:
     def add(
         self,
         call: Call,
-        kind: Kind,
+        kind: LayerKind,
         reach: Reach,
         inputs: Sequence[Value],
         layouts: Sequence[Layout],

@@ -8,24 +8,8 @@ from typing import Literal
 from whyconv.counting.axis import Axis
 from whyconv.counting.convolution import Convolution
 from whyconv.results import Note
+from whyconv.results.network import LayerKind
 
-Kind = Literal[
-    "convolution",
-    "locally_connected",
-    "linear",
-    "pooling",
-    "normalization",
-    "attention",
-    "matrix_product",
-    "pointwise",
-    "sum",
-    "concatenate",
-    "pad",
-    "slice",
-    "upsample",
-    "reshape",
-    "not_analyzed",
-]
 # Along the spatial axes, an output depends on the same place, on a window, on every place, or nobody knows.
 Reach = Literal["same", "window", "all", "unknown"]
 
@@ -74,7 +58,7 @@ class Node:
     """
 
     name: str
-    kind: Kind
+    kind: LayerKind
     operation: str
     reach: Reach
     inputs: tuple[str, ...]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from whyconv.counting.axis import Axis
 from whyconv.counting.building import Builder, Call, Crop, More, Value
-from whyconv.counting.graph import Kind, Reach
+from whyconv.counting.graph import Reach
 from whyconv.counting.layout import (
     Dim,
     Factor,
@@ -23,6 +23,7 @@ from whyconv.counting.layout import (
     reshape,
 )
 from whyconv.counting.windows import unfold_crops
+from whyconv.results.network import LayerKind
 
 
 def relabel(builder: Builder, call: Call, x: Value, layout: Layout | None) -> Value:
@@ -166,7 +167,7 @@ def join(builder: Builder, call: Call, values: Sequence[Value], axis: int, *, is
     return builder.add(call, "concatenate", reach, values, [tuple(dims)], reason="places are joined" if touched else "")
 
 
-def combine(builder: Builder, call: Call, values: Sequence[Value], kind: Kind = "pointwise") -> list[Value]:
+def combine(builder: Builder, call: Call, values: Sequence[Value], kind: LayerKind = "pointwise") -> list[Value]:
     """Enters an operation on numbers at the same place of each array."""
     layout = values[0].layout if len(values) == 1 else broadcast([value.layout for value in values])
     if len(layout) != len(call.shape) or any(
@@ -187,7 +188,7 @@ def _spread(layout: Layout, shape: Sequence[int]) -> Layout:
 
 
 def summarize(
-    builder: Builder, call: Call, x: Value, axes: Sequence[int], *, keeps: bool, kind: Kind = "pooling"
+    builder: Builder, call: Call, x: Value, axes: Sequence[int], *, keeps: bool, kind: LayerKind = "pooling"
 ) -> list[Value]:
     """Enters a sum, mean or maximum over whole axes."""
     gone = {axis % len(x.layout) for axis in axes} if axes else set(range(len(x.layout)))

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from whyconv.counting.axis import Axis
 from whyconv.counting.building import Builder, Call, Value
 from whyconv.counting.convolution import Convolution
-from whyconv.counting.graph import Kind, Reach
+from whyconv.counting.graph import Reach
 from whyconv.counting.layout import Factor, Layout, merged, picture_layout, places
+from whyconv.results.network import LayerKind
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def _reach(axes: Sequence[Axis]) -> Reach:
     return "same" if plain else "window"
 
 
-def kind_of(axes: Sequence[Axis]) -> Kind:
+def kind_of(axes: Sequence[Axis]) -> LayerKind:
     """What a product with weights is called that slides over ``axes``."""
     return "convolution" if any(axis.kernel > 1 for axis in axes) else "linear"
 
