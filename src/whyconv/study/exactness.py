@@ -14,8 +14,9 @@ from whyconv.study.controls import UNMOVED, Control, match_weights
 from whyconv.study.corners import OneHiddenLayer, Sizes
 from whyconv.study.rings import move, random_shifts
 
-# Of gradient descent; long enough to go somewhere, short enough for every corner.
-_STEP_LENGTH = 0.05
+# Of gradient descent, times the places: what the readout sees grows with the side, and steps that are too long for it
+# jump about, which blows rounding up.
+_STEP_LENGTH = 3.2
 
 
 def check_corners(
@@ -83,6 +84,7 @@ def descend(  # noqa: PLR0913
         moves: Whether each picture is moved around the ring at random, anew in each step.
         change: Applied after the move.
     """
+    length = _STEP_LENGTH / network.sizes.places
     weights = {name: value.detach().clone().requires_grad_() for name, value in start.items()}
     random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, steps])))
     for _ in range(steps):
@@ -93,7 +95,7 @@ def descend(  # noqa: PLR0913
         gradients = torch.autograd.grad(loss, list(weights.values()))
         with torch.no_grad():
             for weight, gradient in zip(weights.values(), gradients, strict=True):
-                weight.sub_(gradient, alpha=_STEP_LENGTH)
+                weight.sub_(gradient, alpha=length)
 
 
 def largest_difference(first: list[float], second: list[float]) -> float:
