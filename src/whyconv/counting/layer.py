@@ -10,7 +10,7 @@ from whyconv.errors import UsageError
 from whyconv.results.layer import Corner, CornerName, LayerReport, Route, TapSharing
 from whyconv.results.record import Note
 
-_BYTES = 4  # of a float32
+BYTES_PER_NUMBER = 4  # of a float32
 _MOST_TAPS_LISTED = 1000
 
 
@@ -69,30 +69,30 @@ def _require_data(layer: Convolution) -> None:
         )
 
 
-def _corners(layer: Convolution) -> dict[CornerName, Corner]:
-    """The four layers; those that are not shared have a bias for each output, as they have a weight for each place."""
-    everywhere = layer.num_outputs if layer.has_bias else 0
-    return {
-        "dense": _corner(layer.dense_weights, everywhere, layer.dense_weights, layer.dense_weights),
-        "local": _corner(layer.local_weights, everywhere, layer.connections, layer.multiply_adds).model_copy(
-            update={"idle_weights": layer.idle_local_weights}
-        ),
-        "shared_global": _corner(layer.shared_global_weights, layer.biases, layer.dense_weights, layer.dense_weights),
-        "convolution": _corner(layer.weights, layer.biases, layer.connections, layer.multiply_adds),
-    }
-
-
-def _corner(weights: int, biases: int, connections: int, multiply_adds: int) -> Corner:
+def corner(weights: int, biases: int, connections: int, multiply_adds: int) -> Corner:
+    """One way to make a layer; a weight that never multiplies a number of the picture is idle."""
     parameters = weights + biases
     return Corner(
         weights=weights,
         biases=biases,
         parameters=parameters,
-        num_bytes=_BYTES * parameters,
-        num_bytes_with_adam=4 * _BYTES * parameters,
+        num_bytes=BYTES_PER_NUMBER * parameters,
+        num_bytes_with_adam=4 * BYTES_PER_NUMBER * parameters,
         connections=connections,
         multiply_adds=multiply_adds,
+        idle_weights=max(0, weights - multiply_adds),
     )
+
+
+def _corners(layer: Convolution) -> dict[CornerName, Corner]:
+    """The four layers; those that are not shared have a bias for each output, as they have a weight for each place."""
+    everywhere = layer.num_outputs if layer.has_bias else 0
+    return {
+        "dense": corner(layer.dense_weights, everywhere, layer.dense_weights, layer.dense_weights),
+        "local": corner(layer.local_weights, everywhere, layer.connections, layer.multiply_adds),
+        "shared_global": corner(layer.shared_global_weights, layer.biases, layer.dense_weights, layer.dense_weights),
+        "convolution": corner(layer.weights, layer.biases, layer.connections, layer.multiply_adds),
+    }
 
 
 def _routes(layer: Convolution) -> list[Route]:

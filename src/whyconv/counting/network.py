@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 
 from whyconv.counting.convolution import Convolution
 from whyconv.counting.graph import Graph, Node
+from whyconv.counting.layer import BYTES_PER_NUMBER, corner
 from whyconv.results.layer import Corner, TapSharing
 from whyconv.results.network import LayerCount, NetworkReport, NetworkTotals, ParameterCount
 
-BYTES_PER_NUMBER = 4
 _MOVES_ONLY = ("reshape", "slice", "pad")
 
 
@@ -102,8 +102,8 @@ def _weighted(node: Node, num_inputs: int, num_outputs: int) -> dict[str, object
         "locality_factor": layer.locality_factor,
         "sharing_factor": layer.connections / weights if weights else None,
         "taps": _taps(layer, weights) if layer.axes else None,
-        "local": _corner(layer.local_weights, biases, layer.connections, layer.multiply_adds),
-        "dense": _corner(dense, biases, dense, dense),
+        "local": corner(layer.local_weights, biases, layer.connections, layer.multiply_adds),
+        "dense": corner(dense, biases, dense, dense),
         "multiply_adds": layer.multiply_adds,
         "nominal_multiply_adds": layer.nominal_multiply_adds,
         "flops": layer.flops,
@@ -121,27 +121,13 @@ def _product(node: Node, num_inputs: int, num_outputs: int) -> dict[str, object]
         "density": connections / dense,
         "locality_factor": dense / connections,
         "sharing_factor": connections / weights if weights else None,
-        "local": _corner(connections, 0, connections, work),
-        "dense": _corner(dense, 0, dense, dense),
+        "local": corner(connections, 0, connections, work),
+        "dense": corner(dense, 0, dense, dense),
         "multiply_adds": work,
         "nominal_multiply_adds": work,
         "flops": 2 * work - num_outputs,
         "nominal_flops": 2 * work - num_outputs,
     }
-
-
-def _corner(weights: int, biases: int, connections: int, multiply_adds: int) -> Corner:
-    parameters = weights + biases
-    return Corner(
-        weights=weights,
-        biases=biases,
-        parameters=parameters,
-        num_bytes=BYTES_PER_NUMBER * parameters,
-        num_bytes_with_adam=4 * BYTES_PER_NUMBER * parameters,
-        connections=connections,
-        multiply_adds=multiply_adds,
-        idle_weights=weights - multiply_adds,
-    )
 
 
 def _taps(layer: Convolution, weights: int) -> TapSharing | None:
@@ -204,4 +190,4 @@ def _total(counts: Iterable[int | None]) -> int:
 def _add_corners(corners: Iterable[Corner | None]) -> Corner:
     there = [corner for corner in corners if corner is not None]
     fields = ("weights", "biases", "connections", "multiply_adds")
-    return _corner(*(sum(getattr(corner, name) for corner in there) for name in fields))
+    return corner(*(sum(getattr(corner, name) for corner in there) for name in fields))
