@@ -27,15 +27,17 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 @pytest.fixture(
     scope="module",
     params=[
-        ("plain", 1, 8, ["upright"]),
-        ("plain", 3, 16, ["upright", "closer", "mirrored", "closer_mirrored"]),
-        ("lesson", 3, 8, ["upright", "mirrored"]),
+        ("plain", 1, 8, ["upright"], 1),
+        ("plain", 3, 16, ["upright", "closer", "mirrored", "closer_mirrored"], 1),
+        ("lesson", 3, 8, ["upright", "mirrored"], 1),
+        ("plain", 1, 8, ["upright", "mirrored"], 3),
+        ("swift", 3, 16, ["upright", "mirrored"], 1),
     ],
     ids=str,
 )
 def exported(request, tmp_path_factory):
-    name, channels, side, views = request.param
-    plan = tiny_plan(side, channels, network=name, views=views)
+    name, channels, side, views, members = request.param
+    plan = tiny_plan(side, channels, network=name, views=views, members=members)
     network = start_network(plan)
     path = tmp_path_factory.mktemp("export") / "model.onnx"
     export(
@@ -70,14 +72,15 @@ def test_onnxs_own_reference_agrees(exported) -> None:
 def test_a_changed_weight_is_noticed(exported) -> None:
     path, network, plan = exported
     pixels = bars(40, side=plan.network.side, channels=plan.network.in_channels).pixels
-    before = [each.clone() for each in network.head.parameters()]
+    head = getattr(network, "members", [network])[0].head
+    before = [each.clone() for each in head.parameters()]
     with torch.no_grad():
-        network.head.weight.mul_(-1)
+        head.weight.mul_(-3)
     try:
         assert not compare(open_recognizer(path), network, plan.network, pixels).is_equal
     finally:
         with torch.no_grad():
-            for parameter, value in zip(network.head.parameters(), before, strict=True):
+            for parameter, value in zip(head.parameters(), before, strict=True):
                 parameter.copy_(value)
 
 

@@ -35,7 +35,13 @@ def write_bars(folder: Path, n: int = 80, seed: int = 0, side: int = 8) -> Path:
 
 
 def tiny_plan(
-    side: int = 8, channels: int = 1, *, network: str = "lesson", views: Sequence[View] = ("upright",), **recipe: Any
+    side: int = 8,
+    channels: int = 1,
+    *,
+    network: str = "lesson",
+    members: int = 1,
+    views: Sequence[View] = ("upright",),
+    **recipe: Any,
 ) -> Plan:
     """A plan for ``bars``; keywords change the recipe."""
     wanted = {
@@ -57,6 +63,7 @@ def tiny_plan(
         pictures=PicturesPlan(path="bars", layout="auto", digest="", num_train=64, num_validation=32, num_test=32),
         network=NetworkPlan(
             name=network,
+            members=members,
             in_channels=channels,
             side=side,
             classes=["lies", "stands"],

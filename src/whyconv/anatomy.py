@@ -124,7 +124,7 @@ def _build_for_real(name: str, input_shape: Sequence[int] | None) -> tuple[nn.Mo
     if plan is not None:
         from whyconv.training.checkpoint import load_weights
 
-        sizes = {"in_channels": plan["in_channels"], "side": plan["side"], "num_classes": len(plan["classes"])}
+        sizes = _sizes(plan)
         network = build_network(plan["network"], **sizes)
         load_weights(path / "model.safetensors", network)
         return network, (plan["in_channels"], plan["side"], plan["side"])
@@ -198,9 +198,15 @@ def _read_run(path: Path, input_shape: Sequence[int] | None) -> tuple[Graph, str
 
     if plan["network"] not in NETWORKS:
         return read_onnx(model), str(path)
-    sizes = {"in_channels": plan["in_channels"], "side": plan["side"], "num_classes": len(plan["classes"])}
+    sizes = _sizes(plan)
     shape = (plan["in_channels"], plan["side"], plan["side"])
     return _read_torch(partial(build_network, plan["network"], **sizes), shape), f"{path} ({plan['network']})"
+
+
+def _sizes(plan: dict[str, Any]) -> dict[str, int]:
+    """What a run's network was built with."""
+    sizes = {"in_channels": plan["in_channels"], "side": plan["side"], "members": plan.get("members", 1)}
+    return {**sizes, "num_classes": len(plan["classes"])}
 
 
 def _network_plan(path: Path) -> dict[str, Any] | None:

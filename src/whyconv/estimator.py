@@ -32,7 +32,7 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Args:
         network: Name in the catalogue, or ``package.module:callable``.
-        optimizer: One of gd, momentum, rmsprop, adam, adamw; None: by the network.
+        optimizer: One of gd, momentum, rmsprop, adam, adamw, muon; None: by the network.
         epochs: Passes over the pictures; None: by their number.
         minutes: Time for ``fit``; None: no limit.
         size: Side the network sees, in pixels; None: by the pictures.

@@ -23,6 +23,7 @@ from whyconv.errors import ModelFileError, WhyconvError
 from whyconv.images.array_levels import White
 from whyconv.images.prepare import PicturePolicy
 from whyconv.model_file import METADATA_KEY, Metadata
+from whyconv.nets import Committee
 from whyconv.recognizer import Recognizer
 from whyconv.results import Parity
 from whyconv.results.network import LayerCount
@@ -81,8 +82,16 @@ def logits_and_features(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         x: Normalized pictures.
 
     Returns:
-        Logits (n, classes) and features (n, d).
+        Logits (n, classes) and features (n, d); of a committee the features of all members, one after the other.
     """
+    if isinstance(network, Committee):
+        pairs = [logits_and_features(member, x) for member in network.members]
+        logits, features = zip(*pairs, strict=True)
+        return torch.stack(logits).mean(dim=0), torch.cat(features, dim=1)
+    return _of_one(network, x)
+
+
+def _of_one(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     seen: list[Tensor] = []
 
     def note(layer: nn.Module, inputs: tuple[object, ...]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 
 from whyconv import files
 from whyconv.errors import DataError
@@ -17,10 +18,12 @@ from whyconv.images.prepare import PicturePolicy
 from whyconv.machine import num_cores
 from whyconv.results import Note, Notify
 from whyconv.settings import NetworkPlan, PicturesPlan, Plan, TrainSettings, View
-from whyconv.training.loop import LEAST_STEPS, steps_per_epoch
+from whyconv.training.augment import epoch_order
+from whyconv.training.loop import LEAST_STEPS, normalize, steps_per_epoch
 from whyconv.training.pictures import Division, Part, channel_statistics
 from whyconv.training.probe import MirrorTrial, try_mirror
-from whyconv.training.recipe import Facts, augment_plan, training_plan
+from whyconv.training.recipe import Facts, augment_plan, members_for, training_plan
+from whyconv.training.self_test import try_precisions
 from whyconv.training.start import start_network
 from whyconv.training.start_weights import find_start_weights
 from whyconv.training.torch_habits import torch_habits
@@ -68,6 +71,7 @@ def make_plan(settings: TrainSettings, material: Material, *, began: float, noti
     counts = np.bincount(material.train.data.labels, minlength=len(classes)).tolist()
     facts = Facts(counts=counts, side=material.policy.side, in_channels=material.policy.channels)
     draft = _draft(settings, material, facts, settings.threads or threads_for(facts.side))
+    draft = _with_precision(draft, material, notify)
     if len(set(draft.training.class_offsets)) > 1:
         notify(Note(key="run_balanced", values={"ratio": max(counts) / max(1, min(counts))}))
     is_open = settings.flips == "auto" and len(material.validation) > 0
@@ -101,6 +105,7 @@ def _draft(settings: TrainSettings, material: Material, facts: Facts, threads: i
     """The plan without what a trial decides."""
     mean, std = channel_statistics(material.train.data.pixels)
     augment = augment_plan(settings, facts, flip=settings.flips == "on")
+    start, start_digest = _start(settings)
     return Plan(
         seed=settings.seed,
         threads=threads,
@@ -108,7 +113,9 @@ def _draft(settings: TrainSettings, material: Material, facts: Facts, threads: i
         pictures=_pictures_plan(settings, material),
         network=NetworkPlan(
             name=settings.network,
-            **_start(settings),
+            members=settings.members or members_for(settings, facts),
+            start=start,
+            start_digest=start_digest,
             in_channels=_one_or_three(material.policy.channels),
             side=material.policy.side,
             classes=list(material.division.inspection.pictures.classes),
@@ -119,6 +126,20 @@ def _draft(settings: TrainSettings, material: Material, facts: Facts, threads: i
         augment=augment,
         training=training_plan(settings, facts),
     )
+
+
+def _with_precision(draft: Plan, material: Material, notify: Notify) -> Plan:
+    """The draft with the precision that this processor is faster in, and right; float32 for small pictures."""
+    if draft.network.side <= _SMALL_SIDE:
+        return draft
+    rows = np.sort(epoch_order(draft.seed, 0, len(material.train))[: draft.training.batch])
+    pixels = torch.from_numpy(material.train.data.pixels[rows].transpose(0, 3, 1, 2)).float()
+    labels = torch.from_numpy(material.train.data.labels[rows].astype(np.int64))
+    with torch_habits(draft.threads):
+        network = start_network(draft, pixels=material.train.data.pixels)
+        found = try_precisions(network, normalize(pixels, draft.network), labels)
+    notify(Note(key=f"run_{found.precision}", values={"gain": found.gain}))
+    return draft.model_copy(update={"training": draft.training.model_copy(update={"precision": found.precision})})
 
 
 def _pictures_plan(settings: TrainSettings, material: Material) -> PicturesPlan:
@@ -138,11 +159,12 @@ def _pictures_plan(settings: TrainSettings, material: Material) -> PicturesPlan:
     )
 
 
-def _start(settings: TrainSettings) -> dict[str, str]:
+def _start(settings: TrainSettings) -> tuple[str, str]:
+    """The file of starting weights and its digest; two empty words where there is none."""
     if settings.start is None:
-        return {}
+        return "", ""
     path = find_start_weights(settings.start).resolve()
-    return {"start": str(path), "start_digest": files.digest(path)}
+    return str(path), files.digest(path)
 
 
 def _try(settings: TrainSettings, material: Material, draft: Plan, notify: Notify) -> MirrorTrial:
@@ -160,7 +182,7 @@ def _try(settings: TrainSettings, material: Material, draft: Plan, notify: Notif
     trial = draft.model_copy(update=unflipped)
     notify(Note(key="run_trial", values={"steps": steps}))
     end = time.perf_counter() + settings.minutes * 60 * _TRIAL_FRACTION if settings.minutes else math.inf
-    network = start_network(trial)
+    network = start_network(trial, pixels=material.train.data.pixels)
     return try_mirror(network, material.train.data, material.validation.data, trial, deadline=end, notify=notify)
 
 
@@ -203,7 +225,7 @@ def _settle(
         update={
             "network": draft.network.model_copy(update={"views": views}),
             "augment": augment,
-            "training": training_plan(settings, facts, epochs=epochs, steps=steps),
+            "training": training_plan(settings, facts, epochs=epochs, steps=steps, precision=draft.training.precision),
         }
     )
 

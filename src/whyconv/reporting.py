@@ -22,14 +22,14 @@ from whyconv.settings import AugmentPlan, NetworkPlan, Plan, TrainSettings
 from whyconv.training.history import read_history
 from whyconv.training.optimizers import FORMULAS
 from whyconv.training.pictures import Part, side_for
-from whyconv.training.recipe import LEAST_EPOCHS, MOST_EPOCHS, PICTURES_SEEN, Facts, training_plan
+from whyconv.training.recipe import LEAST_EPOCHS, MOST_EPOCHS, PICTURES_SEEN, Facts, members_for, training_plan
 from whyconv.training.run_folder import METRICS
 
 _NUM_SEEN = 24
-_INITIAL = {"plain": "plan_initial_plain", "lesson": "plan_initial_lesson"}
+_INITIAL = {name: f"plan_initial_{name}" for name in ("swift", "plain", "lesson")}
 _ASKED = {"epochs": "plan_asked_epochs"}
 # Entries whose rule does not say "else": it holds whatever was asked for.
-_STATED = ("flips", "label_smoothing", "average", "patience", "augmentation", "schedule")
+_STATED = ("precision", "flips", "label_smoothing", "average", "patience", "augmentation", "schedule")
 
 
 def write_pages(folder: Path, summary: RunSummary, network: nn.Module, plan: Plan, material: Material) -> None:
@@ -108,6 +108,7 @@ def plan_rows(plan: Plan, material: Material) -> dict[str, Any]:
     steps, rises = recipe.stop_after or recipe.steps, recipe.warmup_fraction > 0
     return {
         "network": network.name,
+        **({"members": network.members} if network.members > 1 else {}),
         "side": network.side,
         "channels": network.in_channels,
         "fit": material.policy.fit,
@@ -117,6 +118,8 @@ def plan_rows(plan: Plan, material: Material) -> dict[str, Any]:
         "optimizer": recipe.optimizer,
         "formula": FORMULAS[recipe.optimizer],
         "learning_rate": recipe.learning_rate,
+        **({"other_learning_rate": recipe.other_learning_rate} if recipe.other_learning_rate else {}),
+        "precision": recipe.precision,
         "schedule": Note(key=f"plan_schedule_{recipe.schedule}"),
         **({"warmup": Note(key="plan_warmup", values={"share": recipe.warmup_fraction})} if rises else {}),
         "weight_decay": recipe.weight_decay,
@@ -159,10 +162,12 @@ def plan_reasons(plan: Plan, material: Material) -> dict[str, Note]:
     # What the rules give for this network; and, as the learning rate follows from both, for this optimizer and batch.
     asked = TrainSettings(pictures="", network=network.name, start=network.start or None)
     ruled = training_plan(asked, facts)
+    members = {"members": (network.members, members_for(asked, facts))} if network.members > 1 else {}
     chosen = asked.model_copy(update={"optimizer": recipe.optimizer, "batch": recipe.batch})
     weighs, would_weigh = (len(set(one.class_offsets)) > 1 for one in (recipe, ruled))
     pairs = {
         "network": (network.name, TrainSettings.model_fields["network"].default),
+        **members,
         "side": (network.side, side_for(material.division.inspection)),
         "batch": (recipe.batch, ruled.batch),
         "epochs": (recipe.epochs, ruled.epochs),

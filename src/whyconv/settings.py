@@ -14,7 +14,9 @@ from pydantic_core import ErrorDetails
 from whyconv.errors import SettingsError, nearest
 from whyconv.files import digest_bytes
 
-OptimizerName = Literal["gd", "momentum", "rmsprop", "adam", "adamw"]
+OptimizerName = Literal["gd", "momentum", "rmsprop", "adam", "adamw", "muon"]
+Precision = Literal["float32", "bfloat16"]
+Schedule = Literal["constant", "cosine", "linear"]
 View = Literal["upright", "mirrored", "closer", "closer_mirrored"]
 
 
@@ -64,8 +66,9 @@ class TrainSettings(Settings):
         validation_fraction: Wanted part of the pictures, where there is no validation part yet; 0: none.
         test_fraction: Likewise for the test part.
         network: Name in the catalogue, or ``package.module:callable``.
+        members: Networks of that kind that answer together; 4 for few pictures, else 1.
         start: A ``.safetensors`` file of starting weights for the network, or a run folder that has one.
-        optimizer: One of gd, momentum, rmsprop, adam, adamw.
+        optimizer: One of gd, momentum, rmsprop, adam, adamw, muon.
         epochs: Passes over the training part.
         minutes: Time for the whole command; the number of epochs follows from a measurement if it is not asked for.
         size: Side of the picture the network sees, in pixels.
@@ -89,6 +92,7 @@ class TrainSettings(Settings):
     validation_fraction: float = Field(default=0.15, ge=0, le=0.5)
     test_fraction: float = Field(default=0.15, ge=0, le=0.5)
     network: str = "plain"
+    members: int | None = Field(default=None, ge=1, le=64)
     start: str | None = None
     optimizer: OptimizerName | None = None
     epochs: int | None = Field(default=None, ge=1, le=100_000)
@@ -126,12 +130,14 @@ class NetworkPlan(Settings):
     """Which network, and the sizes it is built with.
 
     Attributes:
+        members: Of the committee; 1: a single network.
         start: File that the starting weights come from; "": they are random.
         start_digest: Of that file's content.
         views: Of a picture, over which answers are averaged.
     """
 
     name: str
+    members: int = Field(default=1, ge=1)
     start: str = ""
     start_digest: str = ""
     in_channels: Literal[1, 3]
@@ -172,8 +178,10 @@ class TrainingPlan(Settings):
         steps: Of the schedule, where less than the epochs are to be done; 0: all of them.
         stop_after: The step at which it ends though the schedule goes on, as where the clock had ended a run that
             is repeated; 0: at the end of the schedule.
-        schedule: "cosine": the learning rate rises over ``warmup_fraction`` of the steps and falls to 0;
+        other_learning_rate: Of what is no kernel of a convolution, where that has one of its own; 0: the same.
+        schedule: "cosine" or "linear": the learning rate rises over ``warmup_fraction`` of the steps and falls to 0;
             "constant": it stays.
+        precision: What convolutions but the first compute in.
         average: Share of the old value in the moving mean of the weights that is kept; 0: the weights themselves.
         patience: Epochs without gain on validation after which it ends.
         class_offsets: Added to the logits inside J, one for each class: ln of its share of the training pictures times
@@ -186,7 +194,9 @@ class TrainingPlan(Settings):
     stop_after: int = Field(default=0, ge=0)
     batch: int = Field(ge=2)
     learning_rate: float = Field(gt=0)
-    schedule: Literal["cosine", "constant"] = "cosine"
+    other_learning_rate: float = Field(default=0.0, ge=0)
+    precision: Precision = "float32"
+    schedule: Schedule = "cosine"
     momentum: float = Field(ge=0, lt=1)
     weight_decay: float = Field(ge=0)
     warmup_fraction: float = Field(ge=0, le=1)

@@ -234,7 +234,7 @@ def _carry_out(  # noqa: PLR0913
 ) -> RunSummary:
     """Trains by the plan and writes everything that a run consists of; ``end`` as the deadline of the training."""
     with torch_habits(plan.threads):
-        network = start_network(plan, notify, reads_file=not _has_weights(folder))
+        network = start_network(plan, notify, pixels=material.train.data.pixels, reads_file=not _has_weights(folder))
         _tell_plan(plan, notify)
         with sole_writer(folder), _stops_say_how_to_go_on(folder):
             if is_new:

@@ -15,7 +15,7 @@ from whyconv.study.corners import OneHiddenLayer, Sizes
 from whyconv.study.protocol import Training
 from whyconv.study.rings import move, random_shifts
 from whyconv.study.stacks import WARMUP_FRACTION, Stack, train_stack
-from whyconv.training.optimizers import learning_rate_at
+from whyconv.training.optimizers import rate_fraction
 
 STEPS = 12
 
@@ -55,7 +55,7 @@ def test_a_stack_answers_and_learns_as_its_members_do(corner: Corner, readout: R
 def _train_alone(network: OneHiddenLayer, rate: float, row: int) -> None:
     optimizer = torch.optim.Adam(network.parameters(), eps=1e-8)
     for step, (x, labels) in enumerate(batches()):
-        optimizer.param_groups[0]["lr"] = learning_rate_at(step, STEPS, rate, WARMUP_FRACTION)
+        optimizer.param_groups[0]["lr"] = rate * rate_fraction("cosine", step, STEPS, WARMUP_FRACTION)
         optimizer.zero_grad()
         functional.cross_entropy(network(x[:, row]), labels[row]).backward()
         optimizer.step()

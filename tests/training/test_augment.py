@@ -85,3 +85,10 @@ def test_cutout_covers_one_square_with_the_mean() -> None:
         rows, columns = changed[0].any(dim=1).nonzero(), changed[0].any(dim=0).nonzero()
         square = picture[0, rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
         torch.testing.assert_close(square, source.mean().expand_as(square), rtol=0, atol=0.01)
+
+
+def test_of_any_two_epochs_in_turn_one_shows_a_picture_mirrored() -> None:
+    mirrored = np.stack([epoch_draws(5, epoch, 400)[:, 4] < 0.5 for epoch in range(1, 7)])
+    assert (mirrored[:-1] ^ mirrored[1:]).all()
+    assert 150 < mirrored[0].sum() < 250
+    assert (epoch_draws(6, 1, 400)[:, 4] < 0.5).tolist() != mirrored[0].tolist()

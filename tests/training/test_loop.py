@@ -51,7 +51,7 @@ def test_it_learns_what_can_be_learned() -> None:
     assert outcome.reason == "planned"
 
 
-@pytest.mark.parametrize("network", ["lesson", "plain"])
+@pytest.mark.parametrize("network", ["lesson", "plain", "swift"])
 def test_the_same_plan_gives_the_same_bits(network: str) -> None:
     plan = tiny_plan(network=network, epochs=2)
     assert same(run(plan)[0], run(plan)[0])
@@ -60,7 +60,7 @@ def test_the_same_plan_gives_the_same_bits(network: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "stop_at"), [("adamw", 1), ("momentum", 4), ("rmsprop", 6), ("gd", 9), ("adam", 16)]
+    ("optimizer", "stop_at"), [("adamw", 1), ("momentum", 4), ("rmsprop", 6), ("gd", 9), ("adam", 16), ("muon", 7)]
 )
 def test_a_stopped_training_goes_on_bit_for_bit(tmp_path: Path, optimizer: str, stop_at: int) -> None:
     plan = tiny_plan(network="plain", optimizer=optimizer, learning_rate=0.01)
@@ -74,6 +74,28 @@ def test_a_stopped_training_goes_on_bit_for_bit(tmp_path: Path, optimizer: str, 
         read_history(tmp_path / "straight" / "metrics.jsonl")[0]
         == read_history(tmp_path / "stopped" / "metrics.jsonl")[0]
     )
+
+
+def test_swift_learns_by_muon_in_both_precisions() -> None:
+    recipe = {"optimizer": "muon", "learning_rate": 0.02, "other_learning_rate": 0.003, "average": 0.0}
+    for precision in ("float32", "bfloat16"):
+        plan = tiny_plan(network="swift", epochs=6, schedule="linear", momentum=0.6, precision=precision, **recipe)
+        network, _ = run(plan)
+        right = network_logits(network, VALIDATION.pixels, plan.network).argmax(1) == VALIDATION.labels
+        assert right.mean() > 0.95
+
+
+def test_members_of_a_committee_learn_as_if_each_were_alone() -> None:
+    plan = tiny_plan(network="plain", members=2, optimizer="gd", learning_rate=0.05, average=0.0, epochs=1)
+    together, alone = start_network(plan), copy.deepcopy(start_network(plan).members[1])
+    train_network(together, TRAIN, VALIDATION, plan)
+    train_network(alone, TRAIN, VALIDATION, plan)
+    for one, other in zip(together.members[1].parameters(), alone.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    logits = network_logits(together, VALIDATION.pixels, plan.network)
+    each = [network_logits(member, VALIDATION.pixels, plan.network) for member in together.members]
+    np.testing.assert_allclose(logits, np.mean(each, axis=0), rtol=1e-4, atol=1e-5)
+    assert not np.allclose(each[0], each[1])
 
 
 def test_a_checkpoint_without_the_optimizers_state_would_be_noticed(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from whyconv.training.optimizers import FORMULAS, build_optimizer, learning_rate_at
+from whyconv.training.optimizers import FORMULAS, build_optimizer, rate_fraction
 
 RATE, B, R, E, D = 0.03, 0.9, 0.999, 1e-8, 0.1
 
 
 def by_hand(name: str, w: np.ndarray, gradients: list[np.ndarray]) -> np.ndarray:
     v, s = np.zeros_like(w), np.zeros_like(w)
+    r = 0.95 if name == "muon" else R  # a layer that is no convolution moves by Adam
     for t, g in enumerate(gradients, 1):
         if name == "gd":
             w = w - RATE * g
@@ -28,8 +29,8 @@ def by_hand(name: str, w: np.ndarray, gradients: list[np.ndarray]) -> np.ndarray
         else:
             if name == "adamw":
                 w = (1 - RATE * D) * w
-            v, s = B * v + (1 - B) * g, R * s + (1 - R) * g**2
-            w = w - RATE * (v / (1 - B**t)) / (np.sqrt(s / (1 - R**t)) + E)
+            v, s = B * v + (1 - B) * g, r * s + (1 - r) * g**2
+            w = w - RATE * (v / (1 - B**t)) / (np.sqrt(s / (1 - r**t)) + E)
     return w
 
 
@@ -70,9 +71,15 @@ def test_weight_decay_spares_biases_and_normalization() -> None:
 
 
 def test_the_rate_rises_on_a_line_and_falls_on_half_a_cosine() -> None:
-    rates = [learning_rate_at(step, 100, 1.0, 0.1) for step in range(100)]
+    rates = [rate_fraction("cosine", step, 100, 0.1) for step in range(100)]
     assert rates[0] == pytest.approx(1 / 11)
     assert rates[4] == pytest.approx(5 / 11)
     assert rates[10] == 1.0
     assert rates[55] == pytest.approx(0.5 * (1 + math.cos(math.pi * 45 / 90)))
     assert 0 < rates[99] < 0.001
+
+
+def test_the_rate_falls_on_a_line_or_stays() -> None:
+    np.testing.assert_allclose([rate_fraction("linear", step, 50, 0.0) for step in range(50)], 1 - np.arange(50) / 50)
+    assert rate_fraction("linear", 75, 100, 0.5) == pytest.approx(0.5)
+    assert {rate_fraction("constant", step, 9, 0.3) for step in range(9)} == {1.0}

@@ -43,12 +43,16 @@ def train(  # noqa: PLR0913, PLR0917
     config: Annotated[Path | None, typer.Option(metavar="RUN.TOML", help="Train by the plan in this file.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
     network: Annotated[
-        str | None, typer.Option(help="plain, lesson, resnet18 and others, or your own as package.module:callable.")
+        str | None,
+        typer.Option(help="swift, plain, lesson, resnet18 and others, or your own as package.module:callable."),
     ] = None,
+    members: Annotated[int | None, typer.Option(help="Networks that answer together; 4 for few pictures.")] = None,
     start: Annotated[
         str | None, typer.Option(metavar="FILE", help="Weights to start from: .safetensors with the network's names.")
     ] = None,
-    optimizer: Annotated[str | None, typer.Option(metavar="NAME", help="gd, momentum, rmsprop, adam or adamw.")] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="gd, momentum, rmsprop, adam, adamw or muon.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the pictures.")] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Time for the whole command, reading and scoring included.")

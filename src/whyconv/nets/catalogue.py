@@ -13,9 +13,11 @@ import torch
 from torch import nn
 
 from whyconv.errors import UsageError, nearest
+from whyconv.nets.committee import Committee
 
 # Each is imported when it is built.
 NETWORKS: dict[str, str] = {
+    "swift": "whyconv.nets.swift:Swift",
     "plain": "whyconv.nets.plain:Plain",
     "lesson": "whyconv.nets.lesson:Lesson",
     "lenet5": "whyconv.nets.lenet:LeNet5",
@@ -49,8 +51,8 @@ def require_network(name: str) -> None:
         )
 
 
-def build_network(name: str, *, in_channels: int, num_classes: int, side: int) -> nn.Module:
-    """Builds the network called ``name`` with random weights.
+def build_network(name: str, *, in_channels: int, num_classes: int, side: int, members: int = 1) -> nn.Module:
+    """Builds the network called ``name`` with random weights; a committee of several where asked for.
 
     Args:
         name: A key of ``NETWORKS``, or ``package.module:callable``. The callable gets those of
@@ -59,12 +61,17 @@ def build_network(name: str, *, in_channels: int, num_classes: int, side: int) -
         in_channels: 1 or 3.
         num_classes: >= 2.
         side: In pixels.
+        members: Of the committee; 1: the network itself.
 
     Raises:
         UsageError: The name is unknown, cannot be imported, does not build such a module, or the network does not
             take pictures so small.
     """
     sizes = {"in_channels": in_channels, "num_classes": num_classes, "side": side}
+    return Committee(lambda: _build_one(name, sizes), members) if members > 1 else _build_one(name, sizes)
+
+
+def _build_one(name: str, sizes: dict[str, int]) -> nn.Module:
     if ":" in name:
         return _build_own(name, sizes)
     require_network(name)

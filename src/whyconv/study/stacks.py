@@ -17,7 +17,7 @@ from torch.nn import functional
 from whyconv.nets.layers import LocallyConnected2d
 from whyconv.results import Corner
 from whyconv.study.corners import OneHiddenLayer, Sizes, features
-from whyconv.training.optimizers import learning_rate_at
+from whyconv.training.optimizers import rate_fraction
 
 _MOMENTUM, _SQUARES, _TINY = 0.9, 0.999, 1e-8
 WARMUP_FRACTION = 0.05
@@ -110,7 +110,7 @@ def train_stack(stack: Stack, rates: Tensor, batches: Iterable[tuple[Tensor, Ten
         # The sum over members: each member's gradient is that of its own mean.
         loss = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum") / labels.shape[1]
         gradients = torch.autograd.grad(loss, weights)
-        length = learning_rate_at(step, num_steps, 1.0, WARMUP_FRACTION)
+        length = rate_fraction("cosine", step, num_steps, WARMUP_FRACTION)
         corrections = 1 - _MOMENTUM ** (step + 1), (1 - _SQUARES ** (step + 1)) ** 0.5
         with torch.no_grad():
             for weight, gradient, mean, square in zip(weights, gradients, means, squares, strict=True):

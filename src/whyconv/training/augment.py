@@ -17,7 +17,8 @@ from torch.nn import functional
 from whyconv.settings import AugmentPlan
 
 _NUM_DRAWS = 11
-_ORDER, _VARIATION = 1, 2
+_MIRROR = 4  # of the draws
+_ORDER, _VARIATION, _FIRST_MIRROR = 1, 2, 3
 
 
 def epoch_order(seed: int, epoch: int, num_pictures: int) -> NDArray[np.int64]:
@@ -26,8 +27,17 @@ def epoch_order(seed: int, epoch: int, num_pictures: int) -> NDArray[np.int64]:
 
 
 def epoch_draws(seed: int, epoch: int, num_pictures: int) -> NDArray[np.float32]:
-    """Uniform numbers in [0, 1), shape (num_pictures, 11): row i varies picture i in this epoch."""
-    return _generator(seed, epoch, _VARIATION).random((num_pictures, _NUM_DRAWS), dtype=np.float32)
+    """Uniform numbers in [0, 1], shape (num_pictures, 11): row i varies picture i in this epoch.
+
+    Whether a picture is mirrored is drawn once and then alternates, so that any two epochs in turn show both.
+
+    References:
+        Jordan, *94 % on CIFAR-10 in 3.29 seconds on a single GPU* (2024), arXiv 2404.00498, section 3.6.
+    """
+    draws = _generator(seed, epoch, _VARIATION).random((num_pictures, _NUM_DRAWS), dtype=np.float32)
+    first = _generator(seed, 0, _FIRST_MIRROR).random(num_pictures, dtype=np.float32)
+    draws[:, _MIRROR] = first if epoch % 2 else 1 - first
+    return draws
 
 
 def epoch_batches(order: NDArray[np.int64], batch: int) -> list[NDArray[np.int64]]:
@@ -40,7 +50,7 @@ def vary(pixels: Tensor, draws: NDArray[np.float32], plan: AugmentPlan) -> Tenso
 
     Args:
         pixels: Pictures (n, c, side, side), any scale.
-        draws: Uniform numbers in [0, 1), one row of eleven for each picture.
+        draws: Uniform numbers in [0, 1], one row of eleven for each picture.
         plan: How far each variation may go.
 
     Returns:
@@ -61,7 +71,7 @@ def _affine(draws: NDArray[np.float32], plan: AugmentPlan) -> NDArray[np.float32
     scale_x, scale_y = np.sqrt(area * aspect), np.sqrt(area / aspect)
     move_x = signed[:, 2] * np.maximum(1 - scale_x, 2 * plan.shift_fraction)
     move_y = signed[:, 3] * np.maximum(1 - scale_y, 2 * plan.shift_fraction)
-    mirror = np.where((draws[:, 4] < 0.5) & plan.flip, -1.0, 1.0)
+    mirror = np.where((draws[:, _MIRROR] < 0.5) & plan.flip, -1.0, 1.0)
     angle = signed[:, 5] * math.radians(plan.max_degrees)
     cosine, sine = np.cos(angle), np.sin(angle)
     rows = [

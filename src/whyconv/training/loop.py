@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,8 +24,9 @@ from whyconv.training import augment
 from whyconv.training.checkpoint import load_state, put_weights, save_state
 from whyconv.training.history import append_epoch, cut_history
 from whyconv.training.keeping import is_as_good
-from whyconv.training.optimizers import build_optimizer, learning_rate_at
+from whyconv.training.optimizers import build_optimizer, rate_fraction
 from whyconv.training.pixel_rows import PixelRows
+from whyconv.training.precision import Forward, computing_in
 from whyconv.training.run_folder import CHECKPOINT
 from whyconv.training.views import from_afar, seen
 
@@ -113,8 +115,9 @@ def train_network(  # noqa: PLR0913
         session.restore()
     elif folder is not None:
         cut_history(folder / "metrics.jsonl", 0)
-    while (reason := session.ended()) is None:
-        session.run_epoch(notify, stop_requested)
+    with session.asking():
+        while (reason := session.ended()) is None:
+            session.run_epoch(notify, stop_requested)
     session.save()
     network.load_state_dict(session.best_weights)
     return Outcome(session.best_epoch, session.epoch, session.step, session.seconds, reason)
@@ -142,6 +145,7 @@ class _Session:
             learning_rate=recipe.learning_rate,
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
+            other_learning_rate=recipe.other_learning_rate,
         )
         self.class_offsets = torch.tensor(recipe.class_offsets, dtype=torch.float32)
         self.num_steps = recipe.steps or recipe.epochs * steps_per_epoch(len(train), recipe.batch)
@@ -150,6 +154,8 @@ class _Session:
         self.latest = deadline + _LATE_FRACTION * max(0.0, deadline - time.perf_counter())
         self.is_out_of_time = False
         self.averaged = copy.deepcopy(network)
+        self.ask: Forward = self.network
+        self.ask_averaged: Forward = self.averaged
         self.best_weights = _copied(network)
         self.epoch = self.step = self.best_epoch = 0
         self.least: Tensor | None = None
@@ -157,6 +163,14 @@ class _Session:
         self.losses: list[float] = []
         self.num_right = 0
         self.saved_at = -math.inf
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Inside, the networks compute in the plan's precision."""
+        precision = self.plan.training.precision
+        networks = computing_in(precision, self.network), computing_in(precision, self.averaged)
+        with networks[0] as self.ask, networks[1] as self.ask_averaged:
+            yield
 
     def ended(self) -> Literal["planned", "no_gain", "clock"] | None:
         recipe = self.plan.training
@@ -199,20 +213,22 @@ class _Session:
         pixels = torch.from_numpy(self.train.pixels[order].transpose(0, 3, 1, 2)).float()
         labels = torch.from_numpy(self.train.labels[order].astype(np.int64))
         varied = augment.vary(pixels, draws[np.argsort(indices)], self.plan.augment)
-        rate = recipe.learning_rate
-        if recipe.schedule == "cosine":
-            rate = learning_rate_at(self.step, self.num_steps, rate, recipe.warmup_fraction)
+        fraction = rate_fraction(recipe.schedule, self.step, self.num_steps, recipe.warmup_fraction)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = fraction * group["highest"]
         self.network.train()
-        logits = self.network(normalize(varied, self.plan.network))
-        loss = cost(logits, labels, self.class_offsets, recipe.label_smoothing)
+        # Of each member of a committee; one for a single network.
+        logits = self.ask(normalize(varied, self.plan.network)).view(len(labels), -1, len(self.class_offsets))
+        num_members = logits.shape[1]
+        own_labels = labels.repeat_interleave(num_members)
+        loss = cost(logits.flatten(0, 1), own_labels, self.class_offsets, recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        # The sum of the members' costs: the gradient of each is as if it were alone.
+        torch.autograd.backward(loss * num_members)
         self.optimizer.step()
         self.step += 1
         self._note_loss(loss.item())
-        self.num_right += int((logits.detach().argmax(dim=1) == labels).sum())
+        self.num_right += int((logits.detach().mean(dim=1).argmax(dim=1) == labels).sum())
         self._average()
 
     def _note_loss(self, loss: float) -> None:
@@ -268,7 +284,8 @@ class _Session:
         if not len(self.validation):
             return None, None
         plan = self.plan.network.model_copy(update={"views": from_afar(self.plan.network.views)})
-        logits = torch.from_numpy(network_logits(self.averaged, self.validation.pixels, plan))
+        self.averaged.eval()
+        logits = torch.from_numpy(logits_of(self.ask_averaged, self.validation.pixels, plan))
         labels = torch.from_numpy(self.validation.labels.astype(np.int64))
         losses = costs(logits, labels, self.class_offsets, self.plan.training.label_smoothing)
         return losses, (logits.argmax(dim=1) == labels).float().mean().item()
@@ -360,12 +377,17 @@ def network_logits(network: nn.Module, pixels: Pixels, plan: NetworkPlan) -> NDA
     The mean over the views of the plan.
     """
     network.eval()
+    return logits_of(network, pixels, plan)
+
+
+def logits_of(ask: Forward, pixels: Pixels, plan: NetworkPlan) -> NDArray[np.float32]:
+    """As ``network_logits``, of a network that is in evaluation mode already and may compute in another precision."""
     parts = []
     with torch.inference_mode():
         for start in range(0, len(pixels), _EVALUATION_BATCH):
             batch = torch.from_numpy(pixels[start : start + _EVALUATION_BATCH].transpose(0, 3, 1, 2)).float()
             x = normalize(batch, plan)
-            logits = torch.stack([network(seen(x, view)) for view in plan.views]).mean(dim=0)
+            logits = torch.stack([ask(seen(x, view)) for view in plan.views]).mean(dim=0)
             parts.append(logits.numpy())
     return np.concatenate(parts) if parts else np.zeros((0, len(plan.classes)), np.float32)
 

@@ -11,6 +11,9 @@ With g the gradient of J, a the learning rate and t the step counted from 1:
   with b = 0.9, r = 0.999, e = 1e-8, as in the lecture and in torch.
 * ``adamw``: ``adam`` after w <- (1 - a d) w with weight decay d, which is not part of the gradient.
 
+* ``muon``: convolutions by the orthogonal matrix nearest to their gradient, see ``whyconv.training.muon``; the rest
+  as ``adam``, with b = 0.9, r = 0.95 and a learning rate of its own.
+
 For the first four, weight decay d adds d w to g.
 
 References:
@@ -25,7 +28,8 @@ import math
 import torch
 from torch import nn
 
-from whyconv.settings import OptimizerName
+from whyconv.settings import OptimizerName, Schedule
+from whyconv.training.muon import Muon
 
 FORMULAS: dict[str, str] = {
     "gd": "w <- w - a g",
@@ -33,54 +37,73 @@ FORMULAS: dict[str, str] = {
     "rmsprop": "s <- r s + (1 - r) g^2;  w <- w - a g / (sqrt(s) + e)",
     "adam": "v <- b v + (1 - b) g;  s <- r s + (1 - r) g^2;  w <- w - a v^ / (sqrt(s^) + e)",
     "adamw": "w <- (1 - a d) w;  then as adam",
+    "muon": "m <- b m + g;  w <- w - a orthogonal(g + b m);  what is no kernel as adam",
 }
 
 
 def build_optimizer(
-    name: OptimizerName, network: nn.Module, *, learning_rate: float, momentum: float = 0.9, weight_decay: float = 0.0
+    name: OptimizerName,
+    network: nn.Module,
+    *,
+    learning_rate: float,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    other_learning_rate: float = 0.0,
 ) -> torch.optim.Optimizer:
     """Builds the optimizer called ``name`` for all trainable parameters of ``network``.
 
-    Weight decay applies to weights only, not to biases and normalization (parameters of one axis).
+    Weight decay applies to weights only, not to biases and normalization (parameters of one axis). The learning rate
+    of every group stands under "highest" too, for a schedule to start from.
 
     Args:
-        name: One of gd, momentum, rmsprop, adam, adamw.
+        name: One of gd, momentum, rmsprop, adam, adamw, muon.
         network: Whose parameters are to be changed.
         learning_rate: a above, > 0.
         momentum: b above, in [0, 1); unused by gd and rmsprop.
-        weight_decay: d above, >= 0.
+        weight_decay: d above, >= 0; unused by muon.
+        other_learning_rate: Of what is no kernel of a convolution, for muon.
     """
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [parameter for parameter in trainable if parameter.ndim > 1], "weight_decay": weight_decay},
-        {"params": [parameter for parameter in trainable if parameter.ndim <= 1], "weight_decay": 0.0},
-    ]
+    decaying = {"params": [each for each in trainable if each.ndim > 1], "weight_decay": weight_decay}
+    spared = {"params": [each for each in trainable if each.ndim <= 1], "weight_decay": 0.0}
+    optimizer: torch.optim.Optimizer
     match name:
         case "gd":
-            return torch.optim.SGD(groups, lr=learning_rate)
+            optimizer = torch.optim.SGD([decaying, spared], lr=learning_rate)
         case "momentum":
-            return torch.optim.SGD(groups, lr=learning_rate, momentum=momentum)
+            optimizer = torch.optim.SGD([decaying, spared], lr=learning_rate, momentum=momentum)
         case "rmsprop":
-            return torch.optim.RMSprop(groups, lr=learning_rate, alpha=0.9, eps=1e-8)
+            optimizer = torch.optim.RMSprop([decaying, spared], lr=learning_rate, alpha=0.9, eps=1e-8)
         case "adam":
-            return torch.optim.Adam(groups, lr=learning_rate, betas=(momentum, 0.999), eps=1e-8)
+            optimizer = torch.optim.Adam([decaying, spared], lr=learning_rate, betas=(momentum, 0.999), eps=1e-8)
         case "adamw":
-            return torch.optim.AdamW(groups, lr=learning_rate, betas=(momentum, 0.999), eps=1e-8)
+            optimizer = torch.optim.AdamW([decaying, spared], lr=learning_rate, betas=(momentum, 0.999), eps=1e-8)
+        case "muon":
+            optimizer = Muon(network, learning_rate, momentum=momentum, other_learning_rate=other_learning_rate)
+    for group in optimizer.param_groups:
+        group["highest"] = group["lr"]
+    return optimizer
 
 
-def learning_rate_at(step: int, num_steps: int, highest: float, warmup_fraction: float) -> float:
-    """The learning rate of a step: a line up over the warm-up, then half a cosine down to 0.
+def rate_fraction(schedule: Schedule, step: int, num_steps: int, warmup_fraction: float) -> float:
+    """The learning rate of a step, as a fraction of the highest.
+
+    "constant": 1. "linear": a line from 1 to 0. "cosine": half a cosine from 1 to 0. Before the two that fall, a line
+    up over the warm-up.
 
     Args:
+        schedule: One of these.
         step: Counted from 0.
         num_steps: Of the whole training.
-        highest: Reached at the end of the warm-up.
         warmup_fraction: Of ``num_steps``, in [0, 1].
 
     References:
-        Loshchilov, Hutter, *SGDR* (2017), arXiv 1608.03983, equation 5 without restarts.
+        Loshchilov, Hutter, *SGDR* (2017), arXiv 1608.03983, equation 5 without restarts, for the cosine.
     """
+    if schedule == "constant":
+        return 1.0
     warmup = warmup_fraction * num_steps
     if step < warmup:
-        return highest * (step + 1) / (warmup + 1)
-    return highest * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, num_steps - warmup)))
+        return (step + 1) / (warmup + 1)
+    done = (step - warmup) / max(1.0, num_steps - warmup)
+    return 1 - done if schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))

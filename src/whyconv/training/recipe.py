@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from whyconv.settings import AugmentPlan, OptimizerName, TrainingPlan, TrainSettings
+from whyconv.settings import AugmentPlan, OptimizerName, Precision, TrainingPlan, TrainSettings
 
 # Learning rate of each optimizer at a batch of 16, and how it grows with the batch: (rate, power).
 _RATES: dict[str, tuple[float, float]] = {
@@ -18,7 +18,11 @@ _RATES: dict[str, tuple[float, float]] = {
     "rmsprop": (0.0005, 0.5),
     "adam": (0.001, 0.5),
     "adamw": (0.006, 0.5),
+    "muon": (0.02, 0.5),
 }
+# What muon gives to Adam: biases, normalization, the last layer. At a batch of 16, growing with its root.
+_OTHER_RATE = 0.0025
+_MUON_MOMENTUM = 0.6
 # What adamw takes off the weights in a step at the highest learning rate: strong, as few pictures ask for.
 _DECAY_PER_STEP = 0.006
 # Nothing brings the values of a network without normalization back to size, and weights from a file are to be kept,
@@ -26,6 +30,8 @@ _DECAY_PER_STEP = 0.006
 _UNNORMALIZED = ("lenet5", "alexnet", "vgg16")
 _GENTLER, _GENTLER_DECAY = 0.1, 0.05
 _BALANCE_RATIO = 1.5
+_USUAL: dict[str, OptimizerName] = {"lesson": "adam", "swift": "muon"}
+MEMBERS, MOST_FOR_COMMITTEE = 4, 500
 PICTURES_SEEN, LEAST_EPOCHS, MOST_EPOCHS = 60_000, 10, 140
 
 
@@ -43,7 +49,14 @@ class Facts:
         return sum(self.counts)
 
 
-def training_plan(settings: TrainSettings, facts: Facts, *, epochs: int | None = None, steps: int = 0) -> TrainingPlan:
+def training_plan(
+    settings: TrainSettings,
+    facts: Facts,
+    *,
+    epochs: int | None = None,
+    steps: int = 0,
+    precision: Precision = "float32",
+) -> TrainingPlan:
     """The recipe for these pictures.
 
     ``lesson`` is trained as the lecture does it: the learning rate stays, J is the plain mean cross-entropy of the
@@ -58,9 +71,11 @@ def training_plan(settings: TrainSettings, facts: Facts, *, epochs: int | None =
         facts: About the training part.
         epochs: From a measurement when minutes were asked for; overrides the rule.
         steps: From a measurement, when less than one epoch can be done; 0: all epochs.
+        precision: From a measurement.
     """
     is_lesson = settings.network == "lesson"
-    optimizer: OptimizerName = settings.optimizer or ("adam" if is_lesson else "adamw")
+    optimizer: OptimizerName = settings.optimizer or _USUAL.get(settings.network, "adamw")
+    is_muon = optimizer == "muon"
     batch = min(settings.batch or batch_for(facts.num_train), facts.num_train)
     planned = settings.epochs or epochs or epochs_for(facts.num_train)
     rate, power = _RATES[optimizer]
@@ -73,12 +88,14 @@ def training_plan(settings: TrainSettings, facts: Facts, *, epochs: int | None =
         steps=steps,
         batch=max(2, batch),
         learning_rate=learning_rate,
-        schedule="constant" if is_lesson else "cosine",
-        momentum=0.9,
+        other_learning_rate=_OTHER_RATE * (batch / 16) ** 0.5 if is_muon else 0.0,
+        precision=precision,
+        schedule="constant" if is_lesson else "linear" if is_muon else "cosine",
+        momentum=_MUON_MOMENTUM if is_muon else 0.9,
         weight_decay=decay if optimizer == "adamw" else 0.0,
-        warmup_fraction=0.0 if is_lesson else 0.1,
+        warmup_fraction=0.0 if is_lesson or is_muon else 0.1,
         label_smoothing=0.0 if is_lesson else 0.1,
-        average=0.0 if is_lesson else 0.99,
+        average=0.0 if is_lesson or is_muon else 0.99,
         patience=max(10, planned // 3),
         class_offsets=class_offsets(facts.counts, settings.balance),
     )
@@ -103,6 +120,16 @@ def augment_plan(settings: TrainSettings, facts: Facts, *, flip: bool) -> Augmen
         color=color,
         cutout_fraction=0.4,
     )
+
+
+def members_for(settings: TrainSettings, facts: Facts) -> int:
+    """Networks that answer together: 4 up to 500 training pictures, else 1.
+
+    Where pictures are few, trainings from other random starts make other mistakes, and time is left for several. Not
+    for the lecture's own network, nor for weights from a file, which would be the same for all.
+    """
+    is_single = settings.network == "lesson" or settings.start is not None
+    return 1 if is_single or facts.num_train > MOST_FOR_COMMITTEE else MEMBERS
 
 
 def batch_for(num_train: int) -> int:

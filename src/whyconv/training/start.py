@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
 from whyconv import files
 from whyconv.errors import ModelFileError
-from whyconv.nets import build_network
+from whyconv.nets import Swift, build_network
 from whyconv.results import Notify, ignore
-from whyconv.settings import Plan
+from whyconv.settings import NetworkPlan, Plan
+from whyconv.training.loop import Pixels, normalize
 from whyconv.training.start_weights import put_start_weights
 
+_MOST_SEEN = 2000
 
-def start_network(plan: Plan, notify: Notify = ignore, *, reads_file: bool = True) -> nn.Module:
-    """Builds the plan's network; the same plan gives the same weights bit for bit.
+
+def start_network(
+    plan: Plan, notify: Notify = ignore, *, pixels: Pixels | None = None, reads_file: bool = True
+) -> nn.Module:
+    """Builds the plan's network; the same plan and pictures give the same weights bit for bit.
 
     Args:
         plan: Of the training.
         notify: Told what of a file of starting weights was used.
+        pixels: Of the training part, for a first layer that follows from the pictures; without them it is random.
         reads_file: Whether the plan's file of starting weights is read; not where others are put in anyway.
 
     Raises:
@@ -28,12 +35,27 @@ def start_network(plan: Plan, notify: Notify = ignore, *, reads_file: bool = Tru
     """
     torch.manual_seed(plan.seed)
     sizes = plan.network
-    network = build_network(sizes.name, in_channels=sizes.in_channels, num_classes=len(sizes.classes), side=sizes.side)
+    network = build_network(
+        sizes.name,
+        in_channels=sizes.in_channels,
+        num_classes=len(sizes.classes),
+        side=sizes.side,
+        members=sizes.members,
+    )
+    if pixels is not None:
+        _whiten(network, pixels, sizes)
     if sizes.start and reads_file:
         path = Path(sizes.start)
         _require_same(path, sizes.start_digest)
         put_start_weights(path, network, num_classes=len(sizes.classes), notify=notify)
     return network
+
+
+def _whiten(network: nn.Module, pixels: Pixels, plan: NetworkPlan) -> None:
+    """Lets the first layers that want to see training pictures see some, evenly chosen."""
+    for member in (each for each in network.modules() if isinstance(each, Swift)):
+        rows = np.unique(np.linspace(0, len(pixels) - 1, _MOST_SEEN).astype(np.int64))
+        member.whiten(normalize(torch.from_numpy(pixels[rows].transpose(0, 3, 1, 2)).float(), plan))
 
 
 def _require_same(path: Path, digest: str) -> None:

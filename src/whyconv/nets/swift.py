@@ -1,0 +1,134 @@
+"""The swift network: whitened patches, dense 3x3 convolutions that start near the identity, global pooling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_MAX_PLACES = 32
+_MAX_DIRECTIONS = 32
+_MAX_PATCHES = 2_000_000
+# Added to the variance along a direction before it is brought to 1: what hardly varies is not blown up.
+_LEAST_VARIANCE = 5e-4
+
+
+class Swift(nn.Module):
+    """Made to learn fast on an ordinary processor.
+
+    The first layer brings small patches of the picture to uncorrelated numbers of variance 1: its weights are the
+    directions in which the patches of the training pictures vary most, and their negatives, found by ``whiten`` and
+    not learned. Then blocks of two 3x3 convolutions; in each, the first widens and its map is halved before it is
+    normalized, so that little is computed at high resolution. The 3x3 convolutions start as the identity on the maps
+    that they take over, which does what the skips of residual networks do. Normalization has no factor of its own.
+    The largest value of each last map is what the picture is known by, wherever it stood.
+
+    Works for sides from 6 pixels up, and for other sides than it was built for.
+
+    Args:
+        in_channels: 1 for gray pictures, 3 for color.
+        num_classes: Number of logits, >= 2.
+        side: Side of the square picture in pixels.
+        widths: Filters of each block; by default as many blocks as bring the side to 3 places, at most 256 filters.
+
+    References:
+        Page, *How to train your ResNet* (2019), for whitened patches, and pooling before normalization. Zagoruyko,
+        Komodakis, *DiracNets* (2017), arXiv 1706.00388, for the identity. Jordan, *94 % on CIFAR-10 in 3.29 seconds
+        on a single GPU* (2024), arXiv 2404.00498, for their combination.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, side: int, widths: Sequence[int] = ()) -> None:
+        super().__init__()
+        stride = stride_for(side)
+        kernel = 2 if stride == 1 else 2 * stride
+        num_directions = min(_MAX_DIRECTIONS, in_channels * kernel**2)
+        widths = list(widths) or widths_for(side)
+        self.stem = nn.Conv2d(in_channels, 2 * num_directions, kernel, stride=stride)
+        self.stem.weight.requires_grad_(False)
+        nn.init.zeros_(self.stem.get_parameter("bias"))
+        maps = [2 * num_directions, *widths]
+        self.blocks = nn.Sequential(*(_Block(*pair) for pair in zip(maps, widths, strict=False)))
+        self.head = nn.Linear(widths[-1], num_classes, bias=False)
+        nn.init.normal_(self.head.weight, std=1 / widths[-1])
+
+    def features(self, x: Tensor) -> Tensor:
+        """Maps pictures (n, c, side, side) to feature vectors (n, filters of the last block)."""
+        return self.blocks(functional.gelu(self.stem(x))).amax(dim=(2, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps pictures (n, c, side, side) to logits (n, classes)."""
+        return self.head(self.features(x))
+
+    @torch.no_grad()
+    def whiten(self, x: Tensor) -> None:
+        """Sets the first layer's weights from pictures as the network will see them.
+
+        Each filter is an eigenvector of the patches' second moments, divided by the root of its eigenvalue; the
+        strongest come first, then their negatives.
+
+        Args:
+            x: Training pictures (n, c, side, side), normalized; a few thousand are enough.
+        """
+        kernel = self.stem.kernel_size[0]
+        num_directions = self.stem.out_channels // 2
+        moments = _second_moments(x, kernel)
+        variances, directions = torch.linalg.eigh(moments)
+        strongest = slice(-num_directions, None)
+        filters = (directions[:, strongest] / (variances[strongest] + _LEAST_VARIANCE).sqrt()).T.flip(0)
+        shape = (num_directions, x.shape[1], kernel, kernel)
+        self.stem.weight.copy_(torch.cat([filters, -filters]).reshape(2 * num_directions, *shape[1:]))
+
+
+def stride_for(side: int) -> int:
+    """The power of two by which the first layer strides, so that its map has at most 32 places a side."""
+    return max(1, 2 ** math.ceil(math.log2(side / _MAX_PLACES)))
+
+
+def widths_for(side: int, widest: int = 256) -> list[int]:
+    """Filters of each block: a quarter of the widest in the first, then all of it; halved until 3 places a side."""
+    num_blocks = max(1, min(4, math.floor(math.log2(max(6, side) / stride_for(side) / 3))))
+    return [widest // 4, *[widest] * (num_blocks - 1)] if num_blocks > 1 else [widest]
+
+
+class _Block(nn.Module):
+    """Widening convolution, pooling, normalization, activation; refining convolution, normalization, activation."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.widen = _identity_like(in_channels, out_channels)
+        self.widen_norm = _shifting_norm(out_channels)
+        self.refine = _identity_like(out_channels, out_channels)
+        self.refine_norm = _shifting_norm(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.gelu(self.widen_norm(functional.max_pool2d(self.widen(x), 2)))
+        return functional.gelu(self.refine_norm(self.refine(x)))
+
+
+def _identity_like(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """A 3x3 convolution whose first filters hand the maps on as they are; the others are random."""
+    convolution = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+    nn.init.dirac_(convolution.weight.data[:in_channels])
+    return convolution
+
+
+def _shifting_norm(channels: int) -> nn.BatchNorm2d:
+    """Normalization that learns a shift but no factor; its running statistics follow within a few steps."""
+    norm = nn.BatchNorm2d(channels, momentum=0.4)
+    norm.weight.requires_grad_(False)
+    return norm
+
+
+def _second_moments(x: Tensor, kernel: int) -> Tensor:
+    """Mean products of the numbers of every patch, (c k k, c k k), in double precision, a few pictures at a time."""
+    size = x.shape[1] * kernel**2
+    total, count = torch.zeros(size, size, dtype=torch.float64), 0
+    step = max(1, _MAX_PATCHES // (x.shape[2] * x.shape[3]) // kernel**2)
+    for some in torch.split(x, step):
+        patches = some.unfold(2, kernel, 1).unfold(3, kernel, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, size)
+        total += (patches.T @ patches).double()
+        count += len(patches)
+    return total / count

@@ -1,0 +1,107 @@
+r"""Muon: the kernels of every convolution are moved by the orthogonal matrix nearest to their gradient.
+
+With G the gradient of a convolution's weights, written as a matrix (filters, all that one filter sees), a the learning
+rate and b the momentum, in every step:
+
+    M <- b M + G;   U = orthogonal(G + b M);   W <- W sqrt(filters) / |W|;   W <- W - a U
+
+|W| is the root of the sum of squares: as normalization follows a convolution, its length means nothing, and holding it
+fixed lets one learning rate serve from the first step to the last. ``orthogonal`` brings all singular values near to
+1, so that rare directions of the gradient move as far as the common ones.
+
+What is no kernel (biases, normalization, fully connected layers) is moved by Adam, with a learning rate of its own.
+
+References:
+    Jordan and others, *Muon: an optimizer for hidden layers in neural networks* (2024),
+    https://kellerjordan.github.io/posts/muon. Bernstein, Newhouse, *Old optimizer, new norm* (2024), arXiv 2409.20325.
+    Kingma, Ba, *Adam* (2015), arXiv 1412.6980.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_ITERATIONS = 3
+# Of x -> a x + b x^3 + c x^5, which brings singular values from (0, 1] near to 1 in a few turns.
+_A, _B, _C = 3.4445, -4.7750, 2.0315
+_ADAM_MOMENTUM, _ADAM_SQUARES, _ADAM_TINY = 0.9, 0.95, 1e-8
+_TINY = 1e-7
+
+
+class Muon(torch.optim.Optimizer):
+    """The steps above, for all trainable parameters of a network.
+
+    Args:
+        network: Whose parameters are moved.
+        learning_rate: a of the kernels, > 0.
+        momentum: b, in [0, 1).
+        other_learning_rate: Adam's, of everything else; 0: the same as of the kernels.
+    """
+
+    def __init__(
+        self, network: nn.Module, learning_rate: float, *, momentum: float = 0.6, other_learning_rate: float = 0.0
+    ) -> None:
+        kernels = kernels_of(network)
+        is_kernel = {id(each) for each in kernels}
+        others = [each for each in network.parameters() if each.requires_grad and id(each) not in is_kernel]
+        groups = [
+            {"params": kernels, "lr": learning_rate, "is_orthogonal": True},
+            {"params": others, "lr": other_learning_rate or learning_rate, "is_orthogonal": False},
+        ]
+        super().__init__([group for group in groups if group["params"]], {"momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Moves every parameter that has a gradient; a ``closure``, as torch's own optimizers take, is refused."""
+        assert closure is None
+        for group in self.param_groups:
+            move = self._turn if group["is_orthogonal"] else self._adapt
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    move(parameter, parameter.grad, group)
+
+    def _turn(self, kernels: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[kernels]
+        if not state:
+            state["velocity"] = torch.zeros_like(kernels)
+        velocity = state["velocity"].mul_(group["momentum"]).add_(gradient)
+        ahead = gradient.add(velocity, alpha=group["momentum"])
+        kernels.mul_(len(kernels) ** 0.5 / kernels.norm().clamp_min(_TINY))
+        kernels.add_(orthogonal(ahead.flatten(1)).view_as(kernels), alpha=-group["lr"])
+
+    def _adapt(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[parameter]
+        if not state:
+            state.update(count=torch.zeros(()), mean=torch.zeros_like(parameter), square=torch.zeros_like(parameter))
+        state["count"] += 1
+        count = float(state["count"])
+        state["mean"].lerp_(gradient, 1 - _ADAM_MOMENTUM)
+        state["square"].lerp_(gradient.square(), 1 - _ADAM_SQUARES)
+        root = (state["square"] / (1 - _ADAM_SQUARES**count)).sqrt_().add_(_ADAM_TINY)
+        parameter.addcdiv_(state["mean"], root, value=-group["lr"] / (1 - _ADAM_MOMENTUM**count))
+
+
+def orthogonal(matrix: Tensor, iterations: int = _ITERATIONS) -> Tensor:
+    """A matrix with the singular vectors of ``matrix``, whose singular values are all near 1.
+
+    Args:
+        matrix: Shape (m, n).
+        iterations: Of Newton and Schulz' kind; each multiplies small singular values by about 3.4.
+    """
+    x = matrix / (matrix.norm() + _TINY)
+    is_tall = x.shape[0] > x.shape[1]
+    x = x.T if is_tall else x
+    for _ in range(iterations):
+        gram = x @ x.T
+        x = _A * x + (_B * gram + _C * gram @ gram) @ x
+    return x.T if is_tall else x
+
+
+def kernels_of(network: nn.Module) -> list[Tensor]:
+    """The weights of the convolutions that learn."""
+    convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    return [each.weight for each in network.modules() if isinstance(each, convolutions) and each.weight.requires_grad]

@@ -1,0 +1,68 @@
+"""The swift network: what its first layer and its start promise, and the sizes it takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from whyconv.nets.swift import Swift, stride_for, widths_for
+
+
+def random_pictures(n: int, channels: int, side: int) -> torch.Tensor:
+    """Smooth ones: neighboring pixels are alike, as in photos."""
+    torch.manual_seed(0)
+    rough = torch.randn(n, channels, side // 2 + 2, side // 2 + 2)
+    return torch.nn.functional.interpolate(rough, size=(side, side), mode="bilinear") + 0.1 * torch.randn(
+        n, channels, side, side
+    )
+
+
+@pytest.mark.parametrize(("channels", "side"), [(3, 32), (1, 8), (3, 64), (3, 16)])
+def test_whitened_patches_are_uncorrelated_with_variance_one(channels: int, side: int) -> None:
+    network, pictures = Swift(channels, 3, side), random_pictures(300, channels, side)
+    network.whiten(pictures)
+    with torch.no_grad():
+        stem = network.stem
+        dense = torch.nn.functional.conv2d(pictures, stem.weight).permute(0, 2, 3, 1).reshape(-1, stem.out_channels)
+    half = stem.out_channels // 2
+    np.testing.assert_allclose(dense[:, half:], -dense[:, :half], atol=1e-6)
+    moments = (dense[:, :half].T @ dense[:, :half] / len(dense)).numpy()
+    np.testing.assert_allclose(moments, np.diag(np.diag(moments)), atol=0.02)
+    assert 0.5 < np.diag(moments).min() <= np.diag(moments).max() < 1.001
+    assert not stem.weight.requires_grad
+
+
+def test_the_strongest_direction_comes_first() -> None:
+    network, pictures = Swift(1, 2, 16), random_pictures(100, 1, 16)
+    network.whiten(pictures)
+    patches = np.lib.stride_tricks.sliding_window_view(pictures[:, 0].numpy(), (2, 2), axis=(1, 2)).reshape(-1, 4)
+    values, directions = np.linalg.eigh(patches.T.astype(np.float64) @ patches / len(patches))
+    first = network.stem.weight[0].flatten().double().numpy() * np.sqrt(values[-1] + 5e-4)
+    assert abs(first @ directions[:, -1]) == pytest.approx(1, abs=1e-5)
+
+
+def test_convolutions_start_as_the_identity_on_the_maps_they_take_over() -> None:
+    network = Swift(3, 5, 32)
+    for block in network.blocks:
+        maps = torch.randn(2, block.refine.in_channels, 7, 7)
+        torch.testing.assert_close(block.refine(maps), maps)
+        taken = torch.randn(2, block.widen.in_channels, 7, 7)
+        kept = min(block.widen.in_channels, block.widen.out_channels)
+        torch.testing.assert_close(block.widen(taken)[:, :kept], taken[:, :kept])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("side", [6, 8, 9, 16, 28, 32, 33, 48, 64, 100, 128, 224, 256])
+def test_it_takes_every_side_and_other_sides_than_its_own(side: int, channels: int) -> None:
+    network = Swift(channels, 7, side, widths=[8] * len(widths_for(side))).eval()
+    assert network(torch.randn(2, channels, side, side)).shape == (2, 7)
+    smaller = max(6, side * 3 // 4)
+    assert network(torch.randn(2, channels, smaller, smaller)).shape == (2, 7)
+    assert side / stride_for(side) <= 32
+
+
+def test_a_thousand_classes_and_widths_of_ones_own() -> None:
+    network = Swift(3, 1000, 32, widths=[16, 32])
+    assert network(torch.randn(2, 3, 32, 32)).shape == (2, 1000)
+    assert network.head.in_features == 32

@@ -1,0 +1,68 @@
+"""Muon against singular values computed by LAPACK, and against torch's own Adam."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from whyconv.training.muon import Muon, kernels_of, orthogonal
+
+
+def stretched(value: np.ndarray) -> np.ndarray:
+    for _ in range(3):
+        value = 3.4445 * value - 4.7750 * value**3 + 2.0315 * value**5
+    return value
+
+
+def turned(gradient: np.ndarray) -> np.ndarray:
+    left, values, right = np.linalg.svd(gradient.reshape(len(gradient), -1), full_matrices=False)
+    return (left @ np.diag(stretched(values / np.linalg.norm(values))) @ right).reshape(gradient.shape)
+
+
+@pytest.mark.parametrize("shape", [(5, 9), (9, 5), (4, 4)])
+def test_orthogonal_changes_the_singular_values_only(shape: tuple[int, int]) -> None:
+    matrix = np.random.default_rng(0).normal(size=shape)
+    np.testing.assert_allclose(orthogonal(torch.from_numpy(matrix)).numpy(), turned(matrix), atol=1e-6)
+
+
+def test_singular_values_come_near_to_one() -> None:
+    values = stretched(np.linspace(0.05, 1, 200))
+    assert 0.5 < values.min() < values.max() < 1.3
+
+
+def test_kernels_keep_their_length_and_move_by_the_learning_rate() -> None:
+    layer = nn.Conv2d(3, 4, 3, bias=False).double()
+    expected = layer.weight.detach().numpy().copy()
+    optimizer = Muon(layer, 0.1, momentum=0.6)
+    velocity = np.zeros_like(expected)
+    for gradient in np.random.default_rng(1).normal(size=(3, *expected.shape)):
+        layer.weight.grad = torch.from_numpy(gradient.copy())
+        optimizer.step()
+        velocity = 0.6 * velocity + gradient
+        expected = expected * np.sqrt(4) / np.linalg.norm(expected) - 0.1 * turned(gradient + 0.6 * velocity)
+    np.testing.assert_allclose(layer.weight.detach().numpy(), expected, atol=1e-6)
+
+
+def test_what_is_no_kernel_moves_as_torchs_adam_has_it() -> None:
+    ours, theirs = (nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)).double() for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    steps = (Muon(ours, 0.5, other_learning_rate=0.1), torch.optim.Adam(theirs.parameters(), 0.1, betas=(0.9, 0.95)))
+    for step in range(5):
+        for network, optimizer in zip((ours, theirs), steps, strict=True):
+            torch.manual_seed(step)
+            optimizer.zero_grad()
+            (network(torch.randn(5, 3).double()) - 1).square().mean().backward()
+            optimizer.step()
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-8)
+
+
+def test_kernels_are_those_of_convolutions_that_learn() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 2), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2))
+    network[0].weight.requires_grad_(False)
+    assert [id(each) for each in kernels_of(network)] == [id(network[1].weight)]
+    kernels, others = Muon(network, 0.3, other_learning_rate=0.01).param_groups
+    assert (kernels["lr"], others["lr"]) == (0.3, 0.01)
+    assert len(others["params"]) == 6
