@@ -40,7 +40,7 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: Highest learning rate; None: by the optimizer.
         balance: "auto", "on" or "off".
         flips: "auto", "on" or "off".
-        validation_fraction: Part that decides which epoch is kept, in [0, 0.5].
+        validation_fraction: Part that decides which epoch is kept, in [0, 0.5]; None: 0.15, at most 2,000 pictures.
         random_state: Seed; None: 0. A ``RandomState`` is asked for one.
         threads: Of the processor; None: all that the process may use.
 
@@ -65,7 +65,7 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: float | None = None,
         balance: str = "auto",
         flips: str = "auto",
-        validation_fraction: float = 0.15,
+        validation_fraction: float | None = None,
         random_state: int | np.random.RandomState | None = 0,
         threads: int | None = None,
     ) -> None:

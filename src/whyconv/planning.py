@@ -149,7 +149,7 @@ def _pictures_plan(settings: TrainSettings, material: Material) -> PicturesPlan:
         label_from=settings.label_from or "",
         group_by=settings.group_by or "",
         strict=settings.strict,
-        validation_fraction=settings.validation_fraction,
+        validation_fraction=material.division.validation_fraction,
         test_fraction=settings.test_fraction,
         store=str(Path(settings.store).resolve()) if settings.store else "",
         digest=material.division.digest,

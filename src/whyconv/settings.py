@@ -63,8 +63,9 @@ class TrainSettings(Settings):
         label_from: Regular expression on the relative path whose first group is the label.
         group_by: Regular expression or column whose equal values stay on one side of the split.
         strict: Stop at the first unreadable file instead of leaving it out.
-        validation_fraction: Wanted part of the pictures, where there is no validation part yet; 0: none.
-        test_fraction: Likewise for the test part.
+        validation_fraction: Wanted part of the pictures, where there is no validation part yet; 0: none. By default
+            0.15, at most 2,000 pictures.
+        test_fraction: Likewise for the test part, without a limit.
         network: Name in the catalogue, or ``package.module:callable``.
         members: Networks of that kind that answer together; 4 for few pictures, else 1.
         start: A ``.safetensors`` file of starting weights for the network, or a run folder that has one.
@@ -89,7 +90,7 @@ class TrainSettings(Settings):
     label_from: str | None = None
     group_by: str | None = None
     strict: bool = False
-    validation_fraction: float = Field(default=0.15, ge=0, le=0.5)
+    validation_fraction: float | None = Field(default=None, ge=0, le=0.5)
     test_fraction: float = Field(default=0.15, ge=0, le=0.5)
     network: str = "plain"
     members: int | None = Field(default=None, ge=1, le=64)
@@ -182,6 +183,7 @@ class TrainingPlan(Settings):
         schedule: "cosine" or "linear": the learning rate rises over ``warmup_fraction`` of the steps and falls to 0;
             "constant": it stays.
         precision: What convolutions but the first compute in.
+        sides: Of the pictures in pixels while training, each for an equal share of the steps; empty: their own.
         average: Share of the old value in the moving mean of the weights that is kept; 0: the weights themselves.
         patience: Epochs without gain on validation after which it ends.
         class_offsets: Added to the logits inside J, one for each class: ln of its share of the training pictures times
@@ -196,6 +198,7 @@ class TrainingPlan(Settings):
     learning_rate: float = Field(gt=0)
     other_learning_rate: float = Field(default=0.0, ge=0)
     precision: Precision = "float32"
+    sides: list[int] = Field(default_factory=list)
     schedule: Schedule = "cosine"
     momentum: float = Field(ge=0, lt=1)
     weight_decay: float = Field(ge=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -92,3 +93,18 @@ def test_of_any_two_epochs_in_turn_one_shows_a_picture_mirrored() -> None:
     assert (mirrored[:-1] ^ mirrored[1:]).all()
     assert 150 < mirrored[0].sum() < 250
     assert (epoch_draws(6, 1, 400)[:, 4] < 0.5).tolist() != mirrored[0].tolist()
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_plain_shifts_equal_padding_by_reflection_and_cutting_out(flip: bool) -> None:
+    plan = AugmentPlan(flip=flip, shift_fraction=0.2, min_area=1, max_aspect=1, max_degrees=0, color=0)
+    pixels, draws = torch.rand(40, 3, 10, 10), epoch_draws(1, 1, 40)
+    varied = vary(pixels, draws, plan)
+    seen = set()
+    for picture, row, found in zip(pixels.numpy(), draws, varied.numpy(), strict=True):
+        padded = np.pad(picture, ((0, 0), (2, 2), (2, 2)), mode="symmetric")
+        across, down = int(row[2] * 5), int(row[3] * 5)
+        expected = padded[:, down : down + 10, across : across + 10]
+        np.testing.assert_array_equal(found, expected[:, :, ::-1] if flip and row[4] < 0.5 else expected)
+        seen.add((across, down))
+    assert {across for across, _ in seen} == {down for _, down in seen} == {0, 1, 2, 3, 4}

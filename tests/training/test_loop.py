@@ -98,6 +98,15 @@ def test_members_of_a_committee_learn_as_if_each_were_alone() -> None:
     assert not np.allclose(each[0], each[1])
 
 
+def test_resolution_rises_as_the_plan_says() -> None:
+    plan = tiny_plan(network="plain", epochs=3, sides=[6, 8, 8])
+    network, seen = start_network(plan), []
+    network.register_forward_pre_hook(lambda module, args: seen.append((module.training, args[0].shape[-1])))
+    train_network(network, TRAIN, VALIDATION, plan)
+    assert [side for is_training, side in seen if is_training] == [6] * 4 + [8] * 8
+    assert {side for is_training, side in seen if not is_training} <= {8}
+
+
 def test_a_checkpoint_without_the_optimizers_state_would_be_noticed(tmp_path: Path) -> None:
     plan = tiny_plan(optimizer="adam")
     straight, _ = run(plan)

@@ -77,6 +77,20 @@ def test_the_parts_are_as_large_as_asked(tmp_path: Path, validation: float, test
     assert counts == [2 * round(20 * validation), 2 * round(20 * test)]
 
 
+def test_the_validation_part_is_no_larger_than_it_need_be(tmp_path: Path, monkeypatch) -> None:
+    for number in range(40):
+        write(tmp_path / "all" / "ab"[number % 2] / f"{number}.png", number)
+    division, _ = divided(tmp_path / "all", tmp_path / "store")
+    assert (division.parts == VALIDATION).sum() == 6
+    monkeypatch.setattr(module, "_MOST_VALIDATION", 4)
+    division, _ = divided(tmp_path / "all", tmp_path / "store")
+    assert (division.parts == VALIDATION).sum() == 4
+    assert division.validation_fraction == 0.1
+    asked = TrainSettings(pictures="", validation_fraction=division.validation_fraction)
+    again = divide(division.inspection, asked, seed=0, notify=lambda note: None)
+    assert (again.parts == division.parts).all()
+
+
 def test_pixels_that_do_not_fit_into_memory_are_the_same_from_disk(
     own_split: Path, tmp_path: Path, monkeypatch
 ) -> None:

@@ -67,7 +67,9 @@ def train(  # noqa: PLR0913, PLR0917
     label_from: LabelFrom = None,
     group_by: GroupBy = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable file.")] = False,
-    validation_fraction: Annotated[float | None, typer.Option(help="Part that decides when to stop; 0.15.")] = None,
+    validation_fraction: Annotated[
+        float | None, typer.Option(help="Part that decides what is kept; 0.15, at most 2,000 pictures.")
+    ] = None,
     test_fraction: Annotated[float | None, typer.Option(help="Part that is kept for the score; 0.15.")] = None,
     threads: Annotated[
         int | None, typer.Option(help="Processor threads; 1 for sides up to 16, else all cores.")

@@ -212,7 +212,7 @@ class _Session:
         order = np.sort(indices)
         pixels = torch.from_numpy(self.train.pixels[order].transpose(0, 3, 1, 2)).float()
         labels = torch.from_numpy(self.train.labels[order].astype(np.int64))
-        varied = augment.vary(pixels, draws[np.argsort(indices)], self.plan.augment)
+        varied = augment.vary(self._resized(pixels), draws[np.argsort(indices)], self.plan.augment)
         fraction = rate_fraction(recipe.schedule, self.step, self.num_steps, recipe.warmup_fraction)
         for group in self.optimizer.param_groups:
             group["lr"] = fraction * group["highest"]
@@ -230,6 +230,14 @@ class _Session:
         self._note_loss(loss.item())
         self.num_right += int((logits.detach().mean(dim=1).argmax(dim=1) == labels).sum())
         self._average()
+
+    def _resized(self, pixels: Tensor) -> Tensor:
+        """The pictures at the side that the plan has for this share of the steps."""
+        sides = self.plan.training.sides or [pixels.shape[-1]]
+        side = sides[self.step * len(sides) // self.num_steps]
+        if side == pixels.shape[-1]:
+            return pixels
+        return functional.interpolate(pixels, size=(side, side), mode="bilinear", antialias=True)
 
     def _note_loss(self, loss: float) -> None:
         if not math.isfinite(loss):

@@ -29,6 +29,7 @@ _LEAK_KEYS = {
     VALIDATION: "not_scored_in_validation",
 }
 _MOST_NAMED = 5
+_VALIDATION_FRACTION, _MOST_VALIDATION = 0.15, 2000
 _STATISTICS_PICTURES = 2000
 _STATISTICS_SIDE = 32
 # Of the memory this process may use: what the pixels of a run may take.
@@ -61,11 +62,13 @@ class Division:
         inspection: The pictures and what is known about them.
         parts: int8 (n,): 1 training, 2 validation, 3 test, 0 left out.
         left_out: Test pictures that are not scored, with the reason.
+        validation_fraction: Wanted part of the pictures, as it was asked for or follows from their number.
     """
 
     inspection: Inspection
     parts: NDArray[np.int8]
     left_out: list[Unreadable]
+    validation_fraction: float
 
     @property
     def digest(self) -> str:
@@ -122,9 +125,8 @@ def divide(inspection: Inspection, asked: TrainSettings | PicturesPlan, *, seed:
         parts=pictures.parts,
         groups=(duplicates.group, pictures.groups),
     )
-    parts, notes = assign_parts(
-        material, seed=seed, validation_fraction=asked.validation_fraction, test_fraction=asked.test_fraction
-    )
+    fraction = _validation_fraction(pictures, asked)
+    parts, notes = assign_parts(material, seed=seed, validation_fraction=fraction, test_fraction=asked.test_fraction)
     for note in (*report.notes, *notes, *_torn_groups(pictures, parts)):
         notify(note)
     leaks = _leaks(duplicates.group, parts)
@@ -132,7 +134,15 @@ def divide(inspection: Inspection, asked: TrainSettings | PicturesPlan, *, seed:
     if left_out:
         notify(Note(key="train_leaks_left_out", values={"n": len(left_out)}, level="warning"))
     parts[list(leaks)] = LEFT_OUT
-    return Division(inspection, parts, left_out)
+    return Division(inspection, parts, left_out, fraction)
+
+
+def _validation_fraction(pictures: Pictures, asked: TrainSettings | PicturesPlan) -> float:
+    """What was asked for; else 0.15, but no more than makes 2,000 pictures: the others are better used to learn."""
+    if asked.validation_fraction is not None:
+        return asked.validation_fraction
+    num_split = int(((pictures.labels >= 0) & (pictures.parts <= TRAIN)).sum())
+    return min(_VALIDATION_FRACTION, _MOST_VALIDATION / max(1, num_split))
 
 
 def _leaks(group: NDArray[np.int64], parts: NDArray[np.int8]) -> dict[int, str]:
