@@ -26,9 +26,11 @@ MADE = {
     "stopped_": ("planned", "no_gain", "clock"),
     "plan_rule_": (
         *("network", "side", "batch", "epochs", "optimizer", "learning_rate", "balance", "threads"),
-        *("flips", "label_smoothing", "average", "patience", "augmentation", "schedule"),
+        *("flips", "label_smoothing", "average", "patience", "augmentation", "schedule", "members", "precision"),
     ),
-    "plan_schedule_": ("cosine", "constant"),
+    "plan_schedule_": ("cosine", "constant", "linear"),
+    "plan_initial_": ("swift", "plain", "lesson"),
+    "run_": ("bfloat16", "float32"),
     "scores_": ("class", "pictures", "recall", "precision"),
     "read_as_": ("folders", "splits", "table", "arrays"),
     "split_": ("made", "kept", "both_carved", "validation_carved", "test_carved"),

@@ -16,8 +16,9 @@ from whyconv.errors import ModelFileError, StoppedError, UsageError, WhyconvErro
 from whyconv.settings import Plan
 from whyconv.training import loop
 from whyconv.training.checkpoint import load_weights, save_weights
+from whyconv.training.cost import cost
 from whyconv.training.history import cut_history, read_history
-from whyconv.training.loop import Outcome, cost, network_logits, train_network
+from whyconv.training.loop import Outcome, network_logits, train_network
 from whyconv.training.recipe import class_offsets
 from whyconv.training.start import start_network
 

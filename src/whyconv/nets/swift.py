@@ -52,11 +52,16 @@ class Swift(nn.Module):
         maps = [2 * num_directions, *widths]
         self.blocks = nn.Sequential(*(_Block(*pair) for pair in zip(maps, widths, strict=False)))
         self.head = nn.Linear(widths[-1], num_classes, bias=False)
-        nn.init.normal_(self.head.weight, std=1 / widths[-1])
+        nn.init.normal_(self.head.weight)
 
     def features(self, x: Tensor) -> Tensor:
-        """Maps pictures (n, c, side, side) to feature vectors (n, filters of the last block)."""
-        return self.blocks(functional.gelu(self.stem(x))).amax(dim=(2, 3))
+        """Maps pictures (n, c, side, side) to feature vectors (n, filters of the last block).
+
+        They are scaled down by their number, so that the last layer's weights of about 1, which learn at the pace of
+        the others, start with small logits.
+        """
+        maps = self.blocks(functional.gelu(self.stem(x)))
+        return maps.amax(dim=(2, 3)) / maps.shape[1]
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps pictures (n, c, side, side) to logits (n, classes)."""

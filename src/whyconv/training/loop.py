@@ -22,6 +22,7 @@ from whyconv.results import EpochRecord, Notify, ignore
 from whyconv.settings import NetworkPlan, Plan
 from whyconv.training import augment
 from whyconv.training.checkpoint import load_state, put_weights, save_state
+from whyconv.training.cost import cost, costs
 from whyconv.training.history import append_epoch, cut_history
 from whyconv.training.keeping import is_as_good
 from whyconv.training.optimizers import build_optimizer, rate_fraction
@@ -348,28 +349,6 @@ class _Session:
 def steps_per_epoch(num_train: int, batch: int) -> int:
     """Steps that one pass over the training part takes."""
     return len(augment.epoch_batches(np.arange(num_train), batch))
-
-
-def cost(logits: Tensor, labels: Tensor, class_offsets: Tensor, label_smoothing: float) -> Tensor:
-    """J: the mean over m pictures of the cross-entropy; the arguments are those of ``costs``."""
-    return costs(logits, labels, class_offsets, label_smoothing).mean()
-
-
-def costs(logits: Tensor, labels: Tensor, class_offsets: Tensor, label_smoothing: float) -> Tensor:
-    """The cross-entropy of each of m pictures, shape (m,), in nats.
-
-    Args:
-        logits: Shape (m, classes).
-        labels: The truth, shape (m,).
-        class_offsets: Added to the logits, shape (classes,): how much more often than others a class is met in
-            training, as a logarithm, so that the logits need not learn it.
-        label_smoothing: Share of the truth spread evenly over all classes, in [0, 1).
-
-    References:
-        Menon and others, *Long-tail learning via logit adjustment* (2021), arXiv 2007.07314, equation 10.
-        Szegedy and others, *Rethinking the Inception architecture* (2016), arXiv 1512.00567, section 7.
-    """
-    return functional.cross_entropy(logits + class_offsets, labels, reduction="none", label_smoothing=label_smoothing)
 
 
 def normalize(pixels: Tensor, plan: NetworkPlan) -> Tensor:
