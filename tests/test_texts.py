@@ -26,7 +26,17 @@ MADE = {
     "stopped_": ("planned", "no_gain", "clock"),
     "plan_rule_": (
         *("network", "side", "batch", "epochs", "optimizer", "learning_rate", "balance", "threads"),
-        *("flips", "label_smoothing", "average", "patience", "augmentation", "schedule", "members", "precision"),
+        *(
+            "flips",
+            "label_smoothing",
+            "average",
+            "patience",
+            "augmentation",
+            "schedule",
+            "members",
+            "precision",
+            "sides",
+        ),
     ),
     "plan_schedule_": ("cosine", "constant", "linear"),
     "plan_initial_": ("swift", "plain", "lesson"),

@@ -22,7 +22,7 @@ from whyconv.training.augment import epoch_order
 from whyconv.training.loop import LEAST_STEPS, normalize, steps_per_epoch
 from whyconv.training.pictures import Division, Part, channel_statistics
 from whyconv.training.probe import MirrorTrial, try_mirror
-from whyconv.training.recipe import Facts, augment_plan, members_for, training_plan
+from whyconv.training.recipe import Facts, augment_plan, members_for, side_cost, training_plan
 from whyconv.training.self_test import try_precisions
 from whyconv.training.start import start_network
 from whyconv.training.start_weights import find_start_weights
@@ -173,7 +173,7 @@ def _try(settings: TrainSettings, material: Material, draft: Plan, notify: Notif
     per_epoch = steps_per_epoch(len(material.train), recipe.batch)
     steps = min(_TRIAL_STEPS, _MAX_TRIAL_EPOCHS * per_epoch)
     epochs = math.ceil(steps / per_epoch)
-    shortened = recipe.model_copy(update={"epochs": epochs, "steps": steps, "patience": epochs})
+    shortened = recipe.model_copy(update={"epochs": epochs, "steps": steps, "patience": epochs, "sides": []})
     unflipped = {
         "training": shortened,
         "augment": draft.augment.model_copy(update={"flip": False}),
@@ -231,10 +231,12 @@ def _settle(
 
 
 def _epoch_seconds(plan: Plan, trial: MirrorTrial, views: Sequence[View]) -> float:
-    """Of an epoch and the validation after it, which looks at the views from afar."""
+    """Of an epoch, at the sides it is trained at, and the validation after it, which looks at the views from afar."""
+    sides = plan.training.sides or [plan.network.side]
+    share = sum(side_cost(side, plan.network.side) for side in sides) / len(sides)
     looks = len(from_afar(views)) * plan.pictures.num_validation
     steps = steps_per_epoch(plan.pictures.num_train, plan.training.batch)
-    return steps * trial.seconds_per_step + looks * trial.seconds_per_picture
+    return share * steps * trial.seconds_per_step + looks * trial.seconds_per_picture
 
 
 def _tell_budget(settings: TrainSettings, plan: Plan, trial: MirrorTrial, notify: Notify) -> None:

@@ -29,7 +29,7 @@ _NUM_SEEN = 24
 _INITIAL = {name: f"plan_initial_{name}" for name in ("swift", "plain", "lesson")}
 _ASKED = {"epochs": "plan_asked_epochs"}
 # Entries whose rule does not say "else": it holds whatever was asked for.
-_STATED = ("precision", "flips", "label_smoothing", "average", "patience", "augmentation", "schedule")
+_STATED = ("sides", "precision", "flips", "label_smoothing", "average", "patience", "augmentation", "schedule")
 
 
 def write_pages(folder: Path, summary: RunSummary, network: nn.Module, plan: Plan, material: Material) -> None:
@@ -110,6 +110,7 @@ def plan_rows(plan: Plan, material: Material) -> dict[str, Any]:
         "network": network.name,
         **({"members": network.members} if network.members > 1 else {}),
         "side": network.side,
+        **({"sides": ", ".join(map(str, recipe.sides))} if recipe.sides else {}),
         "channels": network.in_channels,
         "fit": material.policy.fit,
         "batch": recipe.batch,

@@ -11,7 +11,7 @@ from whyconv.settings import TrainSettings
 from whyconv.training.augment import epoch_draws, vary
 from whyconv.training.history import read_history
 from whyconv.training.loop import train_network
-from whyconv.training.recipe import Facts, augment_plan, training_plan
+from whyconv.training.recipe import Facts, augment_plan, members_for, side_cost, training_plan
 from whyconv.training.start import start_network
 
 FACTS = Facts(counts=[60, 40], side=64, in_channels=3)
@@ -54,3 +54,33 @@ def test_with_the_lessons_recipe_j_falls(tmp_path, optimizer: str) -> None:
 def test_epochs_that_were_asked_for_win_over_measured_ones() -> None:
     assert training_plan(asked(epochs=50), FACTS, epochs=7).epochs == 50
     assert training_plan(asked(), FACTS, epochs=7).epochs == 7
+
+
+def test_swift_learns_by_muon_at_a_rising_resolution() -> None:
+    recipe = training_plan(asked(network="swift"), FACTS)
+    assert (recipe.optimizer, recipe.schedule, recipe.sides) == ("muon", "linear", [48, 64])
+    assert recipe.other_learning_rate > 0
+    assert recipe.patience == recipe.epochs
+    assert training_plan(asked(network="swift"), Facts(counts=[60, 40], side=16, in_channels=1)).sides == []
+    plain = training_plan(asked(network="plain"), FACTS)
+    assert (plain.sides, plain.other_learning_rate) == ([], 0)
+
+
+def test_what_a_smaller_side_costs_lies_between_its_area_and_all() -> None:
+    assert side_cost(64, 64) == 1
+    assert (48 / 64) ** 2 < side_cost(48, 64) < 48 / 64 + 0.1
+
+
+def test_many_pictures_are_varied_by_whole_pixels_only() -> None:
+    many = Facts(counts=[5000] * 10, side=32, in_channels=3)
+    augment = augment_plan(asked(network="swift"), many, flip=True)
+    assert (augment.min_area, augment.max_degrees, augment.color) == (1, 0, 0)
+    assert augment_plan(asked(network="swift"), FACTS, flip=True).min_area < 1
+
+
+@pytest.mark.parametrize(
+    ("words", "num_train", "expected"),
+    [({}, 100, 4), ({}, 501, 1), ({"network": "lesson"}, 100, 1), ({"start": "w.safetensors"}, 100, 1)],
+)
+def test_few_pictures_get_a_committee(words: dict[str, str], num_train: int, expected: int) -> None:
+    assert members_for(asked(**words), Facts(counts=[num_train], side=64, in_channels=3)) == expected
