@@ -46,9 +46,8 @@ class Swift(nn.Module):
         kernel = 2 if stride == 1 else 2 * stride
         num_directions = min(_MAX_DIRECTIONS, in_channels * kernel**2)
         widths = list(widths) or widths_for(side)
-        self.stem = nn.Conv2d(in_channels, 2 * num_directions, kernel, stride=stride)
+        self.stem = nn.Conv2d(in_channels, 2 * num_directions, kernel, stride=stride, bias=False)
         self.stem.weight.requires_grad_(False)
-        nn.init.zeros_(self.stem.get_parameter("bias"))
         maps = [2 * num_directions, *widths]
         self.blocks = nn.Sequential(*(_Block(*pair) for pair in zip(maps, widths, strict=False)))
         self.head = nn.Linear(widths[-1], num_classes, bias=False)

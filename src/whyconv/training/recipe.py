@@ -21,7 +21,7 @@ _RATES: dict[str, tuple[float, float]] = {
     "muon": (0.02, 0.5),
 }
 # What muon gives to Adam: biases, normalization, the last layer. At a batch of 16, growing with its root.
-_OTHER_RATE = 0.0025
+_OTHER_RATE = 0.005
 _MUON_MOMENTUM = 0.6
 # What adamw takes off the weights in a step at the highest learning rate: strong, as few pictures ask for.
 _DECAY_PER_STEP = 0.006
