@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 
 from torch import nn
@@ -18,13 +19,14 @@ from whyconv.inspection import inspect
 from whyconv.machine import num_cores
 from whyconv.nets import require_network
 from whyconv.planning import Material, deadline, make_plan
-from whyconv.results import Note, Notify, RunSummary, Square, ignore
+from whyconv.results import EpochRecord, Event, Note, Notify, RunSummary, Square, ignore
 from whyconv.scoring import score_own_test, score_pictures
 from whyconv.settings import Plan, TrainSettings
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.lock import sole_writer
 from whyconv.training.loop import Outcome, train_network
 from whyconv.training.pictures import Division, channels_for, divide, load_parts, side_for
+from whyconv.training.profile import profile_plan
 from whyconv.training.run_folder import CHECKPOINT, SUMMARY, WEIGHTS, new_run_folder, read_plan, write_plan
 from whyconv.training.start import start_network
 from whyconv.training.start_weights import find_start_weights
@@ -33,7 +35,12 @@ from whyconv.training.torch_habits import torch_habits
 
 
 def train(
-    settings: TrainSettings | str | Path, notify: Notify = ignore, *, only_model: bool = False, **wanted: object
+    settings: TrainSettings | str | Path,
+    notify: Notify = ignore,
+    *,
+    only_model: bool = False,
+    profile: bool = False,
+    **wanted: object,
 ) -> RunSummary:
     """Makes a recognizer from labelled pictures.
 
@@ -41,6 +48,7 @@ def train(
         settings: What was asked; or just the pictures, with settings by name: ``train("pets/", minutes=5)``.
         notify: Told of notes, progress and epochs.
         only_model: Write the weights, the exported file and the scores only: no report, maps, tables or examples.
+        profile: Tell how near a step comes to its convolutions alone, and an epoch to its steps.
         **wanted: Fields of ``TrainSettings``, when ``settings`` is a path.
 
     Returns:
@@ -77,9 +85,16 @@ def train(
         parts = load_parts(division, policy, store=store, notify=notify, num_threads=threads)
         material = Material(division, policy, *parts)
         plan = make_plan(settings, material, began=began, notify=notify)
-        return _carry_out(
-            plan, material, folder, began=began, notify=notify, end=deadline(settings, began), only_model=only_model
-        )
+        with _profiled(plan, material, notify) if profile else nullcontext(notify) as listener:
+            return _carry_out(
+                plan,
+                material,
+                folder,
+                began=began,
+                notify=listener,
+                end=deadline(settings, began),
+                only_model=only_model,
+            )
 
 
 def train_from_file(path: Path, notify: Notify = ignore, *, out: str = "runs") -> RunSummary:
@@ -207,6 +222,29 @@ def _new_run(out: str, pictures: str, notify: Notify) -> Iterator[Path]:
         if not any(folder.iterdir()):
             folder.rmdir()
         raise
+
+
+@contextmanager
+def _profiled(plan: Plan, material: Material, notify: Notify) -> Iterator[Notify]:
+    """Profiles a step before the training, and compares its epochs with that at the end."""
+    found = profile_plan(plan, material.train.data)
+    notify(Note(key="profile_step", values={**asdict(found), "fraction": found.convolution_fraction}))
+    records: list[EpochRecord] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, EpochRecord):
+            records.append(event)
+        notify(event)
+
+    yield listen
+    if records:
+        last = records[-1]
+        values = {
+            "steps": last.step,
+            "seconds": last.seconds,
+            "above": last.seconds / last.step / found.step_seconds - 1,
+        }
+        notify(Note(key="profile_epoch", values=values))
 
 
 def _with_the_end_of_its_run(plan: Plan, folder: Path, notify: Notify) -> Plan:

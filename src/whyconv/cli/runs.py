@@ -74,6 +74,9 @@ def train(  # noqa: PLR0913, PLR0917
     threads: Annotated[
         int | None, typer.Option(help="Processor threads; 1 for sides up to 16, else all cores.")
     ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Tell how near steps and epochs come to what the machine can do.")
+    ] = False,
     store: Store = None,
     out: Out = None,
     as_json: Json = False,
@@ -92,7 +95,8 @@ def train(  # noqa: PLR0913, PLR0917
         raise UsageError("Expected one of: whyconv train PICTURES, --config RUN.TOML, --resume RUN.")
     language = texts.language(lang)
     if pictures is not None:
-        _show(_train(given, language), language, as_json)
+        is_profiled = bool(given.pop("profile", False))
+        _show(_train(given, language, is_profiled=is_profiled), language, as_json)
     elif config is not None:
         _refuse({name: value for name, value in given.items() if name != "out"}, "--config")
         _train_from_file(config, out or "runs", language, as_json)
@@ -162,7 +166,7 @@ def _why(run: Path, language: str, wanted: dict[str, Any]) -> Square:
     return square
 
 
-def _train(given: dict[str, Any], language: str) -> RunSummary:
+def _train(given: dict[str, Any], language: str, *, is_profiled: bool = False) -> RunSummary:
     with needing_extra("Training", "train"):
         workflow = _workflow()
     from whyconv.settings import TrainSettings
@@ -170,7 +174,7 @@ def _train(given: dict[str, Any], language: str) -> RunSummary:
     wanted = {name: value for name, value in given.items() if value is not None}
     settings = TrainSettings.of(wanted | {"language": language}, where="whyconv train")
     with listening(language) as notify:
-        summary: RunSummary = workflow.train(settings, notify)
+        summary: RunSummary = workflow.train(settings, notify, profile=is_profiled)
     return summary
 
 
