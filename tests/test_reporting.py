@@ -60,9 +60,9 @@ def test_what_was_asked_for_is_called_so_beside_what_the_rule_gives() -> None:
     asked = {"epochs": 3, "batch": 20, "learning_rate": 0.5, "optimizer": "gd", "network": "lesson"}
     rates = training_plan(TrainSettings(pictures="x", optimizer="gd", batch=20), Facts((40, 40), 8, 1)).learning_rate
     assert asked_for(ruled(**asked)) == {
-        "network": "plain", "optimizer": "adam", "epochs": MOST_EPOCHS, "batch": 16, "learning_rate": f"{rates:.4g}",
+        "network": "swift", "optimizer": "adam", "epochs": MOST_EPOCHS, "batch": 16, "learning_rate": f"{rates:.4g}",
     }  # fmt: skip
-    assert asked_for(ruled(optimizer="momentum")) == {"optimizer": "adamw"}
+    assert asked_for(ruled(optimizer="momentum")) == {"optimizer": "muon"}
     assert asked_for(ruled(), side=30) == {"side": 30}
     assert asked_for(ruled((60, 20), balance="off"), counts=(60, 20)).keys() == {"balance"}
 

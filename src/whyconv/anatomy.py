@@ -203,9 +203,10 @@ def _read_run(path: Path, input_shape: Sequence[int] | None) -> tuple[Graph, str
     return _read_torch(partial(build_network, plan["network"], **sizes), shape), f"{path} ({plan['network']})"
 
 
-def _sizes(plan: dict[str, Any]) -> dict[str, int]:
+def _sizes(plan: dict[str, Any]) -> dict[str, Any]:
     """What a run's network was built with."""
     sizes = {"in_channels": plan["in_channels"], "side": plan["side"], "members": plan.get("members", 1)}
+    sizes["widths"] = plan.get("widths", [])
     return {**sizes, "num_classes": len(plan["classes"])}
 
 

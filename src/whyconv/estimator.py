@@ -55,7 +55,7 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(  # noqa: PLR0913
         self,
-        network: str = "plain",
+        network: str = "swift",
         *,
         optimizer: OptimizerName | None = None,
         epochs: int | None = None,

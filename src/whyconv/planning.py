@@ -16,6 +16,7 @@ from whyconv import files
 from whyconv.errors import DataError
 from whyconv.images.prepare import PicturePolicy
 from whyconv.machine import num_cores
+from whyconv.nets.swift import widths_for
 from whyconv.results import Note, Notify
 from whyconv.settings import NetworkPlan, PicturesPlan, Plan, TrainSettings, View
 from whyconv.training.augment import epoch_order
@@ -114,6 +115,7 @@ def _draft(settings: TrainSettings, material: Material, facts: Facts, threads: i
         network=NetworkPlan(
             name=settings.network,
             members=settings.members or members_for(settings, facts),
+            widths=widths_for(material.policy.side) if settings.network == "swift" else [],
             start=start,
             start_digest=start_digest,
             in_channels=_one_or_three(material.policy.channels),

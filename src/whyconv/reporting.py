@@ -189,7 +189,7 @@ def plan_reasons(plan: Plan, material: Material) -> dict[str, Note]:
     if rules["epochs"].key == "plan_rule_epochs":
         seen = {"total": PICTURES_SEEN, "least": LEAST_EPOCHS, "most": MOST_EPOCHS}
         rules["epochs"] = Note(key="plan_rule_epochs", values=seen)
-    return rules | {name: Note(key=f"plan_rule_{name}") for name in _STATED}
+    return rules | {name: Note(key=f"plan_rule_{name}") for name in _STATED if name != "sides" or recipe.sides}
 
 
 def _seen(train: Part, plan: Plan) -> list[SeenPicture]:

@@ -92,7 +92,7 @@ class TrainSettings(Settings):
     strict: bool = False
     validation_fraction: float | None = Field(default=None, ge=0, le=0.5)
     test_fraction: float = Field(default=0.15, ge=0, le=0.5)
-    network: str = "plain"
+    network: str = "swift"
     members: int | None = Field(default=None, ge=1, le=64)
     start: str | None = None
     optimizer: OptimizerName | None = None
@@ -132,6 +132,7 @@ class NetworkPlan(Settings):
 
     Attributes:
         members: Of the committee; 1: a single network.
+        widths: Filters of each block, for networks whose size follows from the pictures; else empty.
         start: File that the starting weights come from; "": they are random.
         start_digest: Of that file's content.
         views: Of a picture, over which answers are averaged.
@@ -139,6 +140,7 @@ class NetworkPlan(Settings):
 
     name: str
     members: int = Field(default=1, ge=1)
+    widths: list[int] = Field(default_factory=list)
     start: str = ""
     start_digest: str = ""
     in_channels: Literal[1, 3]

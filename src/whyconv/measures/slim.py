@@ -48,7 +48,8 @@ def slimmed(layer: nn.Module, windows: LayerWindows, tried: Convolution) -> tupl
         windows: Of it.
         tried: The same convolution, or a smaller one.
     """
-    slim = copy.deepcopy(layer).double().eval()
+    # Also where the layer itself does not learn: how it would is what is proved.
+    slim = copy.deepcopy(layer).double().eval().requires_grad_()
     if tried == windows.convolution:
         return slim, windows
     if windows.sharing == "fixed":

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -51,7 +52,9 @@ def require_network(name: str) -> None:
         )
 
 
-def build_network(name: str, *, in_channels: int, num_classes: int, side: int, members: int = 1) -> nn.Module:
+def build_network(
+    name: str, *, in_channels: int, num_classes: int, side: int, members: int = 1, widths: Sequence[int] = ()
+) -> nn.Module:
     """Builds the network called ``name`` with random weights; a committee of several where asked for.
 
     Args:
@@ -62,16 +65,19 @@ def build_network(name: str, *, in_channels: int, num_classes: int, side: int, m
         num_classes: >= 2.
         side: In pixels.
         members: Of the committee; 1: the network itself.
+        widths: Filters of each block, for ``swift``; by default as the side has it.
 
     Raises:
         UsageError: The name is unknown, cannot be imported, does not build such a module, or the network does not
             take pictures so small.
     """
-    sizes = {"in_channels": in_channels, "num_classes": num_classes, "side": side}
+    sizes: dict[str, Any] = {"in_channels": in_channels, "num_classes": num_classes, "side": side}
+    if widths:
+        sizes["widths"] = list(widths)
     return Committee(lambda: _build_one(name, sizes), members) if members > 1 else _build_one(name, sizes)
 
 
-def _build_one(name: str, sizes: dict[str, int]) -> nn.Module:
+def _build_one(name: str, sizes: dict[str, Any]) -> nn.Module:
     if ":" in name:
         return _build_own(name, sizes)
     require_network(name)
@@ -106,7 +112,7 @@ def build_default(name: str, *, in_channels: int, side: int, num_classes: int) -
     return network
 
 
-def _build_own(name: str, sizes: dict[str, int]) -> nn.Module:
+def _build_own(name: str, sizes: dict[str, Any]) -> nn.Module:
     with _current_folder_searched():
         build = _find(name)
         accepted = inspect.signature(build).parameters

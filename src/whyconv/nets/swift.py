@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _MAX_PLACES = 32
+_SMALL_SIDE = 16
 _MAX_DIRECTIONS = 32
 _MAX_PATCHES = 2_000_000
 # Added to the variance along a direction before it is brought to 1: what hardly varies is not blown up.
@@ -32,7 +33,7 @@ class Swift(nn.Module):
         in_channels: 1 for gray pictures, 3 for color.
         num_classes: Number of logits, >= 2.
         side: Side of the square picture in pixels.
-        widths: Filters of each block; by default as many blocks as bring the side to 3 places, at most 256 filters.
+        widths: Filters of each block; by default those of ``widths_for``.
 
     References:
         Page, *How to train your ResNet* (2019), for whitened patches, and pooling before normalization. Zagoruyko,
@@ -91,8 +92,12 @@ def stride_for(side: int) -> int:
     return max(1, 2 ** math.ceil(math.log2(side / _MAX_PLACES)))
 
 
-def widths_for(side: int, widest: int = 256) -> list[int]:
-    """Filters of each block: a quarter of the widest in the first, then all of it; halved until 3 places a side."""
+def widths_for(side: int) -> list[int]:
+    """Filters of each block, as many blocks as halve the map to about 3 places a side.
+
+    256, in the first a quarter of that; half as many where the picture has at most 16 pixels a side.
+    """
+    widest = 128 if side <= _SMALL_SIDE else 256
     num_blocks = max(1, min(4, math.floor(math.log2(max(6, side) / stride_for(side) / 3))))
     return [widest // 4, *[widest] * (num_blocks - 1)] if num_blocks > 1 else [widest]
 

@@ -41,6 +41,7 @@ def start_network(
         num_classes=len(sizes.classes),
         side=sizes.side,
         members=sizes.members,
+        widths=sizes.widths,
     )
     if pixels is not None:
         _whiten(network, pixels, sizes)
