@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +35,8 @@ _TRIAL_FRACTION = 0.06
 _ENDING_SECONDS = 12.0
 _ENDING_FRACTION = 0.05
 _SLACK = 0.93
+# A committee that could not learn for so many epochs is worse than one network that learns longer.
+_LEAST_COMMITTEE_EPOCHS = 40
 _SMALL_SIDE = 16
 _TRIAL_STEPS = 200
 _MAX_TRIAL_EPOCHS = 15
@@ -84,6 +86,7 @@ def make_plan(settings: TrainSettings, material: Material, *, began: float, noti
         trial = _try(settings, material, draft, notify)
     flip = _decide_flip(trial, draft.network.classes, notify) if is_open else draft.augment.flip
     time_left = deadline(settings, began) - time.perf_counter()
+    draft, trial = _alone_where_short(settings, draft, trial, time_left)
     plan = _settle(settings, draft, facts, trial, flip=flip, time_left=time_left)
     if settings.minutes is not None:
         _tell_budget(settings, plan, trial, notify)
@@ -207,6 +210,21 @@ def _decide_flip(trial: MirrorTrial, classes: list[str], notify: Notify) -> bool
             }
             notify(Note(key="run_flips_class_lost", values={"name": classes[trial.lost_class], **values}))
     return trial.verdict == "flips"
+
+
+def _alone_where_short(
+    settings: TrainSettings, draft: Plan, trial: MirrorTrial, time_left: float
+) -> tuple[Plan, MirrorTrial]:
+    """One network in place of a committee that the minutes would not let learn; with what its steps would take."""
+    members, epoch = draft.network.members, _epoch_seconds(draft, trial, draft.network.views)
+    if settings.members is not None or time_left * _SLACK >= _LEAST_COMMITTEE_EPOCHS * epoch:
+        return draft, trial
+    alone = draft.network.model_copy(update={"members": 1})
+    steps, pictures = trial.seconds_per_step / members, trial.seconds_per_picture / members
+    return (
+        draft.model_copy(update={"network": alone}),
+        replace(trial, seconds_per_step=steps, seconds_per_picture=pictures),
+    )
 
 
 def _settle(
