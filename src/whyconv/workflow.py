@@ -379,6 +379,8 @@ def _tell_plan(plan: Plan, notify: Notify) -> None:
     sizes = {"num_train": pictures.num_train, "num_validation": pictures.num_validation, "num_test": pictures.num_test}
     shown = {"network": network.name, "side": network.side, "channels": network.in_channels}
     notify(Note(key="run_plan", values=shown | sizes))
+    if network.members > 1:
+        notify(Note(key="run_committee", values={"n": network.members}))
     steps = {"optimizer": recipe.optimizer, "learning_rate": recipe.learning_rate, "batch": recipe.batch}
     notify(
         Note(key="run_recipe", values={**steps, "epochs": recipe.epochs, "seed": plan.seed, "threads": plan.threads})
