@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils import deterministic as memory
 
 from whyconv.training.torch_habits import torch_habits
 
@@ -15,6 +16,7 @@ def state() -> tuple[object, ...]:
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
         float((least / 2)[0]) > 0,
+        memory.fill_uninitialized_memory,
         torch.get_rng_state().tolist(),
     )
 
@@ -27,10 +29,10 @@ def test_torch_is_left_as_it_was_found(deterministic: bool, warns: bool, flushes
         torch.use_deterministic_algorithms(deterministic, warn_only=warns)
         torch.set_flush_denormal(flushes)
         before = state()
-        assert before[:4] == (2, deterministic, warns, not flushes)
+        assert before[:5] == (2, deterministic, warns, not flushes, True)
         with pytest.raises(ValueError, match="inside"), torch_habits(1):
             torch.manual_seed(5)
-            assert state()[:4] == (1, True, False, False)
+            assert state()[:5] == (1, True, False, False, False)
             raise ValueError("inside")
         assert state() == before
     finally:
