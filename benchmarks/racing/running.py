@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,8 +83,9 @@ def _wait(process: subprocess.Popen[bytes], limit: float) -> float:
                 os.killpg(process.pid, signal.SIGKILL)
             time.sleep(0.02)
     except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        os.waitpid(process.pid, 0)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         raise
 
 
