@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from racing.cells import Row
-from racing.machine import load, machine, now, versions
+from racing.machine import default_place, load, machine, now, versions
 
 from whyconv.images.sources import list_images
 from whyconv.machine import num_cores
@@ -34,12 +33,11 @@ OWN = "recognizer"
 
 
 def read_words() -> argparse.Namespace:
-    place = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whyconv-race"
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("model", type=Path, metavar="RUN|FILE.onnx")
     words.add_argument("pictures", type=Path, metavar="FOLDER")
     words.add_argument("--rounds", type=int, default=5)
-    words.add_argument("--place", type=Path, default=place, help="where the environments of peers lie")
+    words.add_argument("--place", type=Path, default=default_place(), help="where the environments of peers lie")
     words.add_argument("--json", type=Path, help="write the figures into this file too")
     words.add_argument("--own", action="store_true", help=argparse.SUPPRESS)
     return words.parse_args()

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from racing.cells import Cell, Row, append_row, cell_of, is_cell, missing, read_rows, sole_race
+from racing.machine import default_place
 from racing.pictures import PictureSet, ready
 from racing.running import CellFailedError, run_anchor, run_cell
 from racing.table import listing, put_into, tables
@@ -55,7 +56,6 @@ def main() -> int:
 
 def read_words() -> argparse.Namespace:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    place = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whyconv-race"
     names = ", ".join(TOOLS)
     words.add_argument("--tools", default="whyconv,fastai,keras", help=f"some of {names}, separated by commas")
     words.add_argument("--data", default="cifar10,flowers,sign_digits", help="sets: NAME or NAME:FOLDER, ...")
@@ -64,7 +64,9 @@ def read_words() -> argparse.Namespace:
     words.add_argument("--whyconv", default="", metavar="WORDS", help="more words for whyconv train; another column")
     words.add_argument("--label", default="", help="name of a state of whyconv that is timed again; another column")
     words.add_argument("--results", type=Path, default=HERE / "results" / "race.jsonl")
-    words.add_argument("--place", type=Path, default=place, help="for sets of pictures and peers' environments")
+    words.add_argument(
+        "--place", type=Path, default=default_place(), help="for sets of pictures and peers' environments"
+    )
     words.add_argument("--cores", type=int, help="use only this many")
     words.add_argument("--dry-run", action="store_true", help="list the cells that are missing, and their minutes")
     words.add_argument("--tune", action="store_true", help=f"choose the peers' settings, into {TUNED.name}")

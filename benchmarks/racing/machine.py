@@ -14,6 +14,12 @@ from whyconv.machine import memory_bytes, num_cores
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def default_place() -> Path:
+    """Returns the folder of sets and peers' environments, as ``benchmarks/peers.sh`` has it."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("WHYCONV_RACE") or cache / "whyconv-race")
+
+
 def machine() -> dict[str, str | int]:
     """Returns processor, cores, memory and system."""
     memory = memory_bytes()

@@ -19,7 +19,7 @@ from pathlib import Path
 from racing.cells import Row, record
 from racing.machine import load, machine, now, versions
 from racing.pictures import PictureSet
-from racing.tools import PEERS, Job, command, environment_of
+from racing.tools import HABITS, PEERS, Job, command, environment_of
 
 _TAIL = 2000  # characters of a failed command's output that are shown
 _PATIENCE = 4  # budgets, after which a command is taken to hang; and 20 minutes
@@ -203,7 +203,7 @@ def run_anchor(place: Path, rows: list[Row]) -> Row:
     """
     with tempfile.TemporaryDirectory(dir=place, prefix="scratch-") as folder:
         before = load()
-        done = run([sys.executable, str(PEERS / "anchor.py")], os.environ, Path(folder))
+        done = run([sys.executable, str(PEERS / "anchor.py")], {**os.environ, **HABITS}, Path(folder))
         told = _last_json(done.output)
     here = machine()
     first = next((row["seconds"] for row in rows if row["kind"] == "anchor" and row["machine"] == here), done.seconds)

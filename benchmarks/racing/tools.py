@@ -16,7 +16,7 @@ PEERS = Path(__file__).resolve().parents[1] / "peers"
 Settings = Mapping[str, float | int | str]
 
 # What whyconv sets for itself; peers in the fair column get the same.
-_HABITS = {"OMP_WAIT_POLICY": "PASSIVE", "THP_MEM_ALLOC_ENABLE": "1"}
+HABITS = {"OMP_WAIT_POLICY": "PASSIVE", "THP_MEM_ALLOC_ENABLE": "1"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Tool:
     usual: Callable[[PictureSet], Settings] = lambda pictures: {"side": 32}
     grid: Callable[[PictureSet], dict[str, list[float]]] = lambda pictures: {}
     only: tuple[str, ...] = ()
-    habits: Mapping[str, str] = field(default_factory=lambda: _HABITS)
+    habits: Mapping[str, str] = field(default_factory=lambda: HABITS)
 
     @property
     def group(self) -> str:
@@ -213,5 +213,5 @@ def command(job: Job, *, place: Path, scratch: Path, began: float) -> list[str]:
 def environment_of(tool: Tool, scratch: Path) -> dict[str, str]:
     """Returns the environment of a tool's process: caches lie in ``scratch`` and nothing is asked of a network."""
     own = {"XDG_CACHE_HOME": str(scratch / "cache"), "HF_HUB_OFFLINE": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
-    kept = {name: text for name, text in os.environ.items() if name not in _HABITS}
+    kept = {name: text for name, text in os.environ.items() if name not in HABITS}
     return {**kept, **own, **tool.habits}
