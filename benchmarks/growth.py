@@ -138,7 +138,7 @@ def measure(point: Point, place: Path) -> Row:
             "training_seconds": summary["seconds"],
             "allocated_megabytes": round(watch.peak_megabytes),
             "resident_megabytes": round(done.peak_megabytes),
-            "accuracy": summary["test"]["accuracy"]["value"] if summary["test"] else None,
+            "accuracy": summary["test"]["accuracy"] if summary["test"] else None,
             "num_steps": summary["num_steps"],
             "load_before": before,
             "machine": machine(),

@@ -154,7 +154,7 @@ def _told_by_whyconv(done: Run, scratch: Path) -> Row:
         "run": str(run_folder),
         "training_seconds": seconds[-1] if seconds else None,
         **{name: summary.get(name) for name in names},
-        "own_accuracy": scored["accuracy"]["value"] if scored else None,
+        "own_accuracy": scored["accuracy"] if scored else None,
         "own_n": scored["n"] if scored else None,
     }
 

@@ -198,6 +198,18 @@ def test_a_name_without_its_mode_stands_for_all_modes() -> None:
         chosen_tools("fastia")
 
 
+@pytest.mark.slow
+def test_whyconv_itself_races(track: Track) -> None:
+    assert track.race("--tools", "whyconv", "--minutes", "0.3", "--seeds", "0") == 0
+    (row,) = track.cells
+    assert row["n"] == 4
+    assert row["told"]["own_n"] <= 4
+    assert row["told"]["own_accuracy"] in (0, 0.25, 0.5, 0.75, 1, pytest.approx(1 / 3), pytest.approx(2 / 3))
+    assert 0 < row["training_seconds"] < row["seconds"]
+    assert row["versions"]["commit"]
+    assert track.scratch == []
+
+
 def test_whyconv_is_told_the_minutes_and_nothing_else(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
     pictures = ready(tmp_path / "sets", "pets", 0, class_folders(num=10))
     cell = race.Cell("whyconv", "pets", 3, 1, "--network plain")
