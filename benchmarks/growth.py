@@ -18,8 +18,6 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -28,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from racing.cells import Row, append_row, read_rows
 from racing.machine import load, machine, now, versions
-from racing.running import CellFailedError, run
+from racing.running import CellFailedError, run, stop_cleanly
 
 NUMBERS = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 SIDES = (8, 16, 32, 64, 128, 256)
@@ -74,49 +72,6 @@ def write_pictures(folder: Path, point: Point, seed: int = 0) -> None:
     np.save(folder / "y.npy", y)
 
 
-class MemoryWatch(threading.Thread):
-    """Looks every 0.2 s at what the newest child of this process and its children have allocated."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.peak_megabytes = 0.0
-        self.is_over = threading.Event()
-
-    def run(self) -> None:
-        """Watches until it is told to end."""
-        while not self.is_over.wait(0.2):
-            self.peak_megabytes = max(self.peak_megabytes, allocated_megabytes())
-
-    def __enter__(self) -> MemoryWatch:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.is_over.set()
-        self.join()
-
-
-def allocated_megabytes() -> float:
-    """Returns the anonymous memory of all processes below this one; 0 where the system does not tell."""
-    total, found = 0, list(_children("self"))
-    for process in found:
-        found += _children(process)
-        try:
-            lines = Path(f"/proc/{process}/status").read_text().splitlines()
-        except OSError:
-            continue
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
-    return total / 1024
-
-
-def _children(process: str) -> list[str]:
-    try:
-        tasks = list(Path(f"/proc/{process}/task").iterdir())
-        return [child for task in tasks for child in (task / "children").read_text().split()]
-    except OSError:
-        return []
-
-
 def measure(point: Point, place: Path) -> Row:
     """Generates the pictures, which is not timed, and trains on them once."""
     with tempfile.TemporaryDirectory(dir=place, prefix="growth-") as folder:
@@ -128,16 +83,15 @@ def measure(point: Point, place: Path) -> Row:
         start = [executable] if executable else [sys.executable, "-m", "whyconv"]
         places = ["--store", str(scratch / "store"), "--out", str(scratch / "runs")]
         words = [*start, "train", str(pictures), "--epochs", "1", "--size", str(point.side), "--json", *places]
-        before, began = load(), time.perf_counter()
-        with MemoryWatch() as watch:
-            done = run(words, os.environ, scratch, limit=6 * 3600)
+        before = load()
+        done = run(words, os.environ, scratch, limit=6 * 3600)
         summary = json.loads(done.output)
         return {
             **vars(point),
-            "seconds": round(time.perf_counter() - began, 2),
+            "seconds": round(done.seconds, 2),
             "training_seconds": summary["seconds"],
-            "allocated_megabytes": round(watch.peak_megabytes),
-            "resident_megabytes": round(done.peak_megabytes),
+            "allocated_megabytes": round(done.allocated_megabytes),
+            "resident_megabytes": round(done.resident_megabytes),
             "accuracy": summary["test"]["accuracy"] if summary["test"] else None,
             "num_steps": summary["num_steps"],
             "load_before": before,
@@ -202,6 +156,7 @@ def main() -> int:
     words.add_argument("--place", type=Path, default=Path(tempfile.gettempdir()), help="disk for generated pictures")
     words.add_argument("--dry-run", action="store_true", help="list the points that are missing")
     asked = words.parse_args()
+    stop_cleanly()
     asked.into.mkdir(parents=True, exist_ok=True)
     results = asked.into / "growth.jsonl"
     done = {tuple(row[name] for name in vars(Point("", 0, 0, 0))) for row in read_rows(results)}

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ from pathlib import Path
 from racing.cells import Cell, Row, append_row, cell_of, is_cell, missing, read_rows, sole_race
 from racing.machine import default_place
 from racing.pictures import PictureSet, ready
-from racing.running import CellFailedError, run_anchor, run_cell
+from racing.running import CellFailedError, run_anchor, run_cell, stop_cleanly
 from racing.table import listing, put_into, tables
 from racing.tools import TOOLS, Job, Tool, chosen_tools
 from racing.tuning import ENDING, TUNED, job_of, key_of, read_tuned, settings_of, tune
@@ -39,9 +38,7 @@ ANCHOR_MINUTES = 30  # between two anchors
 
 def main() -> int:
     asked = read_words()
-    # Also where a shell has started this in the background, which ignores Ctrl-C.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    stop_cleanly()
     try:
         if asked.table is not None:
             return show_table(asked)

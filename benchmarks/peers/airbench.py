@@ -15,8 +15,9 @@ from __future__ import annotations
 import math
 import time
 
+import numpy as np
 import torch
-from cell import Asked, Copies, finish, open_copies, read_words
+from cell import Asked, finish, open_copies, read_words
 from torch import nn
 from true_half import (
     AlternatingPictures,
@@ -118,12 +119,11 @@ class Muon:
 class Training:
     """A network with its optimizers; ``step`` takes one batch."""
 
-    def __init__(self, copies: Copies, asked: Asked) -> None:
+    def __init__(self, x: torch.Tensor, y: torch.Tensor, num_classes: int, asked: Asked) -> None:
         torch.manual_seed(asked.seed)
         self.batch = int(asked.settings["batch"])
-        self.stream = AlternatingPictures(copies, self.batch, shift=2, cut=0, seed=asked.seed)
-        self.batches = iter(self.stream)
-        self.network = Network(self.stream.x[:PATCH_SAMPLE], len(copies.classes))
+        self.batches = iter(AlternatingPictures(x, y, self.batch, shift=2, cut=0, seed=asked.seed))
+        self.network = Network(x[:PATCH_SAMPLE], num_classes)
         self.masters = to_half(self.network, keep=(self.network.first,))
         kernels = [master for half, master in self.masters.items() if half.dim() == 4]
         self.muon = Muon(kernels)
@@ -157,10 +157,11 @@ class Training:
 def main() -> None:
     asked = read_words()
     copies = open_copies(asked.pictures)
-    test_x = normalized(copies.test_x, copies.train_x)
-    trial = Training(copies, asked)
+    train_x, test_x = (normalized(pixels, copies.train_x) for pixels in (copies.train_x, copies.test_x))
+    material = train_x, torch.from_numpy(np.array(copies.train_y)), len(copies.classes), asked
+    trial = Training(*material)
     num_steps = fitting_steps(asked, trial.network, trial.step, test_x)
-    training, began = Training(copies, asked), time.perf_counter()
+    training, began = Training(*material), time.perf_counter()
     for step in range(num_steps):
         training.step(step / num_steps)
     seconds = time.perf_counter() - began

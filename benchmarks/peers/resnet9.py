@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import torch
-from cell import Asked, Copies, finish, open_copies, read_words
+from cell import Asked, finish, open_copies, read_words
 from torch import nn
 from true_half import (
     AlternatingPictures,
@@ -62,13 +63,13 @@ class Network(nn.Module):
 class Training:
     """A network with its optimizer; ``step`` takes one batch."""
 
-    def __init__(self, copies: Copies, asked: Asked) -> None:
+    def __init__(self, x: torch.Tensor, y: torch.Tensor, num_classes: int, asked: Asked) -> None:
         torch.manual_seed(asked.seed)
         self.batch = int(asked.settings["batch"])
         # The rate is that of the record's batch, per picture.
         self.rate = float(asked.settings["learning_rate"]) * self.batch / RECORD_BATCH
-        self.batches = iter(AlternatingPictures(copies, self.batch, shift=4, cut=8, seed=asked.seed))
-        self.network = Network(len(copies.classes))
+        self.batches = iter(AlternatingPictures(x, y, self.batch, shift=4, cut=8, seed=asked.seed))
+        self.network = Network(num_classes)
         self.masters = to_half(self.network, keep=(self.network.first,))
         weights = [self.masters.get(own, own) for own in self.network.parameters()]
         self.optimizer = torch.optim.SGD(weights, self.rate, momentum=MOMENTUM, nesterov=True, weight_decay=DECAY)
@@ -88,10 +89,11 @@ class Training:
 def main() -> None:
     asked = read_words()
     copies = open_copies(asked.pictures)
-    test_x = normalized(copies.test_x, copies.train_x)
-    trial = Training(copies, asked)
+    train_x, test_x = (normalized(pixels, copies.train_x) for pixels in (copies.train_x, copies.test_x))
+    material = train_x, torch.from_numpy(np.array(copies.train_y)), len(copies.classes), asked
+    trial = Training(*material)
     num_steps = fitting_steps(asked, trial.network, trial.step, test_x)
-    training, began = Training(copies, asked), time.perf_counter()
+    training, began = Training(*material), time.perf_counter()
     for step in range(num_steps):
         training.step((step + 0.5) / num_steps)
     seconds = time.perf_counter() - began

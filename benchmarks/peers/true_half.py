@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from cell import Asked, Copies, steps_that_fit
+from cell import Asked, steps_that_fit
 from torch import nn
 
 VIEWS = ((0, 0), (-1, -1), (1, 1))
@@ -56,7 +56,8 @@ class AlternatingPictures:
     """Normalized batches without end; each picture is mirrored in every second epoch, after a draw for the first.
 
     Args:
-        copies: The set.
+        x: fp32 (n, 3, h, w), normalized.
+        y: int64 (n,).
         batch: Pictures in a batch.
         shift: Most pixels that a picture is moved along each axis, its edge reflected.
         cut: Side of a square that is covered with the mean; 0 for none.
@@ -66,8 +67,8 @@ class AlternatingPictures:
         Jordan, *94% on CIFAR-10 in 3.29 Seconds on a Single GPU* (2024), section on alternating flip.
     """
 
-    def __init__(self, copies: Copies, batch: int, *, shift: int, cut: int, seed: int) -> None:
-        self.x, self.y = normalized(copies.train_x, copies.train_x), torch.from_numpy(np.array(copies.train_y))
+    def __init__(self, x: torch.Tensor, y: torch.Tensor, batch: int, *, shift: int, cut: int, seed: int) -> None:
+        self.x, self.y = x, y
         self.batch, self.shift, self.cut = batch, shift, cut
         self.random = torch.Generator().manual_seed(seed)
         self.is_mirrored_first = torch.rand(len(self.x), generator=self.random) < 0.5

@@ -107,7 +107,8 @@ def fair() -> None:
             rate / 25, max(1, num_steps - rise), warmup_target=rate, warmup_steps=rise
         )
         loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=SMOOTHING)
-        network.compile(keras.optimizers.Adam(falling), loss)
+        # On two cores XLA took six times as long.
+        network.compile(keras.optimizers.Adam(falling), loss, jit_compile=False)
         return network, CopiesOfBatches(copies, side, batch, num_steps, asked.seed)
 
     trial, batches = training(100)

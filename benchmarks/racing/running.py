@@ -18,6 +18,7 @@ from pathlib import Path
 
 from racing.cells import Row, record
 from racing.machine import load, machine, now, versions
+from racing.memory import MemoryWatch
 from racing.pictures import PictureSet
 from racing.tools import HABITS, PEERS, Job, command, environment_of
 
@@ -29,6 +30,12 @@ class CellFailedError(Exception):
     """A command ended with an error, or without answers; nothing was recorded."""
 
 
+def stop_cleanly() -> None:
+    """Has Ctrl-C and SIGTERM raise KeyboardInterrupt, also where a shell has started this in the background."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
 @dataclass(frozen=True)
 class Run:
     """A finished process.
@@ -37,13 +44,15 @@ class Run:
         output: What it wrote to stdout.
         seconds: From the shell's side, start of the process to its end.
         cpu_seconds: Of processor time, its children's included.
-        peak_megabytes: Most memory of any one of its processes.
+        allocated_megabytes: Most memory that its processes had allocated together.
+        resident_megabytes: The same with what they had read from files.
     """
 
     output: str
     seconds: float
     cpu_seconds: float
-    peak_megabytes: float
+    allocated_megabytes: float
+    resident_megabytes: float
 
 
 def run(words: list[str], environment: Mapping[str, str], scratch: Path, *, limit: float = 3600) -> Run:
@@ -58,7 +67,8 @@ def run(words: list[str], environment: Mapping[str, str], scratch: Path, *, limi
         process = subprocess.Popen(
             words, stdout=out, stderr=err, env=dict(environment), cwd=scratch, start_new_session=True
         )
-        peak = _wait(process, limit)
+        with MemoryWatch(process.pid) as watch:
+            _wait(process, limit)
         seconds = time.monotonic() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     output = (scratch / "stdout").read_text(errors="replace")
@@ -67,26 +77,24 @@ def run(words: list[str], environment: Mapping[str, str], scratch: Path, *, limi
         told = "took too long" if seconds >= limit else f"ended with {process.returncode}"
         raise CellFailedError(f"{' '.join(words)}\n{told}:\n{(errors or output)[-_TAIL:]}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Run(output, seconds, cpu, peak)
+    return Run(output, seconds, cpu, watch.allocated_megabytes, watch.resident_megabytes)
 
 
-def _wait(process: subprocess.Popen[bytes], limit: float) -> float:
-    """Waits for a process and returns its peak in megabytes; an interruption kills its whole group."""
-    end = time.monotonic() + limit
+def _wait(process: subprocess.Popen[bytes], limit: float) -> None:
+    """Waits for a process; one that takes too long is killed with its whole group, and so is an interrupted one."""
     try:
-        while True:
-            pid, status, used = os.wait4(process.pid, os.WNOHANG)
-            if pid:
-                process.returncode = os.waitstatus_to_exitcode(status)
-                return used.ru_maxrss / 1024
-            if time.monotonic() > end:
-                os.killpg(process.pid, signal.SIGKILL)
-            time.sleep(0.02)
+        process.wait(limit)
+    except subprocess.TimeoutExpired:
+        _kill(process)
     except BaseException:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        _kill(process)
         raise
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def run_cell(job: Job, *, place: Path, anchor: Row) -> Row:
@@ -124,7 +132,7 @@ def run_cell(job: Job, *, place: Path, anchor: Row) -> Row:
         seconds=round(done.seconds, 2),
         training_seconds=told.pop("training_seconds", None),
         cpu_seconds=round(done.cpu_seconds, 1),
-        peak_megabytes=round(done.peak_megabytes),
+        allocated_megabytes=round(done.allocated_megabytes),
         told=told,
         anchor_seconds=anchor["seconds"],
         anchor_ratio=anchor["ratio"],

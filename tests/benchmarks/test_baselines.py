@@ -9,15 +9,21 @@ import numpy as np
 import pytest
 import torch
 from airbench import orthogonalized, whitening
-from cell import RESERVE, Asked, Copies, steps_that_fit
+from cell import RESERVE, Asked, steps_that_fit
 from torch import nn
-from true_half import AlternatingPictures, gradients_to_masters, logits_of_views, masters_to_weights, to_half
+from true_half import (
+    AlternatingPictures,
+    gradients_to_masters,
+    logits_of_views,
+    masters_to_weights,
+    normalized,
+    to_half,
+)
 
 
-def copies(n: int = 40, side: int = 8) -> Copies:
-    random = np.random.default_rng(0)
-    x = random.integers(0, 256, (n, side, side, 3), np.uint8)
-    return Copies(x, np.arange(n) % 2, x, [], ["a", "b"])
+def stream_of(n: int = 40, side: int = 8, batch: int = 20, *, shift: int = 0, cut: int = 0) -> AlternatingPictures:
+    pixels = np.random.default_rng(0).integers(0, 256, (n, side, side, 3), np.uint8)
+    return AlternatingPictures(normalized(pixels, pixels), torch.arange(n), batch, shift=shift, cut=cut, seed=0)
 
 
 def test_whitened_patches_are_uncorrelated_with_variance_one() -> None:
@@ -42,8 +48,7 @@ def test_orthogonalized_keeps_the_directions_and_evens_out_the_lengths(shape: tu
 
 
 def test_every_picture_is_seen_in_both_orientations_in_two_epochs() -> None:
-    found = copies()
-    stream = AlternatingPictures(found, 20, shift=0, cut=0, seed=0)
+    stream = stream_of()
     batches = iter(stream)
     first, second = ({label: [] for label in range(40)} for _ in range(2))
     for epoch in (first, second):
@@ -57,8 +62,7 @@ def test_every_picture_is_seen_in_both_orientations_in_two_epochs() -> None:
 
 
 def test_moved_pictures_come_from_their_reflected_surroundings() -> None:
-    found = copies(n=12)
-    stream = AlternatingPictures(found, 12, shift=2, cut=0, seed=0)
+    stream = stream_of(n=12, batch=12, shift=2)
     stream.is_mirrored_first[:] = False
     moved, labels = next(iter(stream))
     padded = nn.functional.pad(stream.x, (2,) * 4, mode="reflect")
@@ -69,11 +73,11 @@ def test_moved_pictures_come_from_their_reflected_surroundings() -> None:
         for left in range(5)
     }
     assert all(tuple(each.flatten().tolist()) in windows for each in moved)
-    assert sorted(labels.tolist()) == sorted(found.train_y.tolist())
+    assert sorted(labels.tolist()) == list(range(12))
 
 
 def test_a_covered_square_is_of_the_size_asked_for_except_at_the_edge() -> None:
-    stream = AlternatingPictures(copies(n=200, side=32), 200, shift=0, cut=8, seed=0)
+    stream = stream_of(n=200, side=32, batch=200, cut=8)
     x, _ = next(iter(stream))
     covered = (x == 0).all(dim=1).sum(dim=(1, 2))
     assert int(covered.max()) == 64
@@ -118,3 +122,10 @@ def test_steps_that_fit_follow_from_the_measured_pace() -> None:
     assert 0.6 * expected < found <= expected + 1
     late = Asked("fair", Path(), 0.1, 0, time.time() - 60, Path(), {})
     assert steps_that_fit(late, lambda: None, lambda: None, 1) == 1
+
+
+def test_pictures_are_normalized_by_the_training_part() -> None:
+    train = np.random.default_rng(0).integers(0, 256, (50, 4, 4, 3), np.uint8)
+    flat = train.reshape(-1, 3).astype(float)
+    expected = (train[:5] - flat.mean(axis=0)) / flat.std(axis=0, ddof=1)
+    assert np.allclose(normalized(train[:5], train).permute(0, 2, 3, 1).numpy(), expected, atol=1e-4)

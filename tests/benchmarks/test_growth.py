@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import growth
 import numpy as np
 import predict_speed
 import pytest
-from growth import MemoryWatch, Point, exponents, points, verdict, write_pictures
-from racing.running import run
+from growth import Point, exponents, points, verdict, write_pictures
 
 
 def rows(seconds: list[float], megabytes: list[int]) -> list[dict[str, object]]:
@@ -63,14 +61,6 @@ def test_the_figure_is_drawn(tmp_path: Path) -> None:
     ]
     growth.draw([*rows([1, 2, 3], [4, 5, 6]), *sides], tmp_path / "growth.svg")
     assert "<svg" in (tmp_path / "growth.svg").read_text()
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
-def test_what_a_command_allocates_is_seen(tmp_path: Path) -> None:
-    program = "import time; x = bytearray(150_000_000); time.sleep(0.8)"
-    with MemoryWatch() as watch:
-        run([sys.executable, "-c", program], {}, tmp_path)
-    assert 140 < watch.peak_megabytes < 300
 
 
 def test_ratios_of_speed_are_above_one_where_the_recognizer_is_quicker() -> None:

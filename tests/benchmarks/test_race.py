@@ -58,7 +58,7 @@ def track(
         monkeypatch.setitem(tools.TOOLS, name, fake)
     anchor = tmp_path / "peers" / "anchor.py"
     anchor.parent.mkdir()
-    anchor.write_text('print("{}")')
+    anchor.write_text('import time; time.sleep(0.1); print("{}")')
     monkeypatch.setattr(running, "PEERS", anchor.parent)
     for number in (signal.SIGINT, signal.SIGTERM):
         before = signal.getsignal(number)
@@ -101,7 +101,7 @@ def test_the_anchor_is_timed_before_and_after_cells_and_only_then(track: Track) 
     assert len(read_rows(track.results)) == 4
     second = read_rows(track.results)[-1]
     first = read_rows(track.results)[0]
-    assert second["ratio"] == pytest.approx(second["seconds"] / first["seconds"], rel=0.1)
+    assert second["ratio"] == pytest.approx(second["seconds"] / first["seconds"], rel=0.2)
 
 
 def test_a_failing_tool_leaves_no_record_and_stops_no_other(track: Track, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,11 +153,13 @@ def test_a_command_that_takes_too_long_is_stopped(track: Track) -> None:
 
 
 def test_seconds_and_memory_are_those_of_the_whole_command(track: Track) -> None:
-    words = [sys.executable, "-c", "import time; x = bytearray(80_000_000); time.sleep(0.3); print('end')"]
+    words = [sys.executable, "-c", "import time; x = bytearray(80_000_000); time.sleep(1); print('end')"]
     done = running.run(words, os.environ, track.folder)
     assert done.output == "end\n"
-    assert 0.3 < done.seconds < 60
-    assert 80 < done.peak_megabytes < 200
+    assert 1 < done.seconds < 60
+    if sys.platform.startswith("linux"):
+        assert 76 < done.allocated_megabytes < 200
+        assert done.allocated_megabytes < done.resident_megabytes < 300
     assert done.cpu_seconds < done.seconds
 
 
