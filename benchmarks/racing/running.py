@@ -173,9 +173,9 @@ def _ask_whyconv(
     """Has whyconv name the test pictures, as files, untimed: all tools are scored on all of them by one rule."""
     start = words[: words.index("train")]
     asked = [*start, "predict", told.pop("run"), str(pictures.files / "test"), "--top", "1"]
-    run([*asked, "--to", str(scratch / "rows.csv")], environment, scratch)
-    with (scratch / "rows.csv").open(encoding="utf-8", newline="") as file:
-        rows = [("/".join(Path(row["path"]).parts[-2:]), row["label"]) for row in csv.DictReader(file)]
+    run([*asked, "--to", str(scratch / "rows.jsonl")], environment, scratch)
+    told_rows = [json.loads(line) for line in (scratch / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [("/".join(Path(row["path"]).parts[-2:]), row["label"]) for row in told_rows]
     write_answers(scratch / "answers.csv", rows)
 
 

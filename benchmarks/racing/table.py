@@ -34,8 +34,7 @@ def _one_budget(rows: Sequence[Row]) -> str:
         cell = cell_of(row)
         columns[cell.tool, cell.words, cell.label].append(row)
     errors = {column: _error(found) for column, found in columns.items()}
-    peers = {name: errors[column] for column in errors for name in [column[0]] if _is_peer(name)}
-    peers = {name: min(_of(name, errors), key=lambda error: error.value) for name in peers}
+    peers = _peers(errors)
     best = min(peers, key=lambda name: peers[name].value) if peers else None
     lines = [
         f"**{data}, {minutes:g} minutes** ({_pictures(rows)})",
@@ -48,20 +47,30 @@ def _one_budget(rows: Sequence[Row]) -> str:
         against = ratio(errors[column], peers[best]) if best and column[0] != best else None
         lines.append(_line(column, columns[column], errors[column], against))
     verdicts = [
-        f"{'must' if target.is_must else 'goal'}{_named(column)}: {target}: **{judged(target, error, peers)}**"
+        f"- {'must' if target.is_must else 'goal'}{_named(column)}: {target}: **{told}**{_late(columns[column])}"
         for column, error in errors.items()
         if column[0] == "whyconv"
         for target in targets_of(data, minutes)
+        for told in [judged(target, error, peers)]
     ]
-    return "\n".join([*lines, *(["", *(f"- {verdict}" for verdict in verdicts)] if verdicts else [])])
+    return "\n".join([*lines, *(["", *verdicts] if verdicts else [])])
 
 
-def _is_peer(name: str) -> bool:
-    return name != "whyconv" and name not in BASELINES
+def _peers(errors: dict[Column, Mean]) -> dict[str, Mean]:
+    """Returns the error of each peer; of one with several settings, the smallest."""
+    peers: dict[str, Mean] = {}
+    for (name, *_), error in errors.items():
+        if name != "whyconv" and name not in BASELINES and error.value <= peers.get(name, error).value:
+            peers[name] = error
+    return peers
 
 
-def _of(name: str, errors: dict[Column, Mean]) -> list[Mean]:
-    return [error for column, error in errors.items() if column[0] == name]
+def _late(rows: Sequence[Row]) -> str:
+    return ", but over the budget" * _is_over(rows)
+
+
+def _is_over(rows: Sequence[Row]) -> bool:
+    return max(row["seconds"] for row in rows) > OVER_BUDGET * 60 * rows[0]["minutes"]
 
 
 def _error(rows: Sequence[Row]) -> Mean:
@@ -80,8 +89,7 @@ def _named(column: Column) -> str:
 def _line(column: Column, rows: Sequence[Row], error: Mean, against: Mean | None) -> str:
     accuracy = f"{100 * (1 - error.value):.2f} ({100 * (1 - error.high):.2f}-{100 * (1 - error.low):.2f})"
     n = f"{error.n} seeds" if error.over == "seeds" else f"1 seed, {error.n:,} pictures"
-    seconds, minutes = [row["seconds"] for row in rows], rows[0]["minutes"]
-    over = " over" * (max(seconds) > OVER_BUDGET * 60 * minutes)
+    seconds, over = [row["seconds"] for row in rows], " over" * _is_over(rows)
     trained = [row["training_seconds"] for row in rows if row["training_seconds"] is not None]
     anchors = [row["anchor_ratio"] for row in rows]
     cells = [

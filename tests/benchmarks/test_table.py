@@ -89,6 +89,7 @@ def test_a_command_over_its_budget_is_marked() -> None:
     assert "over" not in cells_of(tables(ROWS), "whyconv")[3]
     late = [row("whyconv", 0, 60, seconds=189.5)]
     assert cells_of(tables(late), "whyconv")[3] == "190 over"
+    assert "**, but over the budget" in tables([*late, *(each for each in ROWS if each["tool"] != "whyconv")])
 
 
 def test_states_and_budgets_do_not_mix() -> None:
