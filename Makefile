@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Pins hold for what pip builds from source too; older pips read the first name, newer ones the second.
 INSTALL = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet -c constraints.txt
 
-.PHONY: demo test check slow test-wheel clean
+.PHONY: demo test check slow test-wheel peers clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/whyconv demo
@@ -23,6 +23,10 @@ slow: $(VENV)/test.stamp
 
 test-wheel: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m "slow or not slow" tests/test_wheel.py $(ARGS)
+
+# Environments of the tools that benchmarks/ compares with, outside of the project; 9 GB.
+peers:
+	benchmarks/peers.sh
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,1 @@
+"""Parts of ``benchmarks/race.py``: cells and their records, sets of pictures, tools, the table."""
