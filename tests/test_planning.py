@@ -112,21 +112,6 @@ def test_epochs_follow_from_the_minutes_and_the_measured_step(material, monkeypa
     assert events[-1].values["seconds"] == pytest.approx(steps)
 
 
-@pytest.mark.parametrize(("minutes", "members", "epochs"), [(10, 4, 41), (9, 1, 149)])
-def test_minutes_that_are_too_few_for_a_committee_go_to_one_network(
-    material, monkeypatch, minutes: float, members: int, epochs: int
-) -> None:
-    steps = round(len(material.train) / 8)
-    trial_of(monkeypatch, 12.5 / steps)
-    monkeypatch.setattr(planning, "members_for", lambda settings, facts: 4)
-    plan, events, _ = plan_of(material, minutes=minutes)
-    assert plan.network.members == members
-    assert plan.training.epochs == pytest.approx(epochs, abs=1)
-    assert events[-1].values["seconds"] == pytest.approx(12.5 * members / 4)
-    asked, _, _ = plan_of(material, minutes=9, members=4)
-    assert asked.network.members == 4
-
-
 def test_epochs_that_were_asked_for_are_those_announced(material, monkeypatch) -> None:
     trial_of(monkeypatch, 1.0)
     plan, events, keys = plan_of(material, minutes=1, epochs=50)

@@ -33,7 +33,6 @@ MADE = {
             "patience",
             "augmentation",
             "schedule",
-            "members",
             "precision",
             "sides",
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +23,7 @@ from whyconv.training.augment import epoch_order
 from whyconv.training.loop import LEAST_STEPS, normalize, steps_per_epoch
 from whyconv.training.pictures import Division, Part, channel_statistics
 from whyconv.training.probe import MirrorTrial, try_mirror
-from whyconv.training.recipe import Facts, augment_plan, members_for, side_cost, training_plan
+from whyconv.training.recipe import Facts, augment_plan, side_cost, training_plan
 from whyconv.training.self_test import try_precisions
 from whyconv.training.start import start_network
 from whyconv.training.start_weights import find_start_weights
@@ -35,8 +35,6 @@ _TRIAL_FRACTION = 0.06
 _ENDING_SECONDS = 12.0
 _ENDING_FRACTION = 0.05
 _SLACK = 0.93
-# A committee that could not learn for so many epochs is worse than one network that learns longer.
-_LEAST_COMMITTEE_EPOCHS = 40
 _SMALL_SIDE = 16
 _TRIAL_STEPS = 200
 _MAX_TRIAL_EPOCHS = 15
@@ -86,7 +84,6 @@ def make_plan(settings: TrainSettings, material: Material, *, began: float, noti
         trial = _try(settings, material, draft, notify)
     flip = _decide_flip(trial, draft.network.classes, notify) if is_open else draft.augment.flip
     time_left = deadline(settings, began) - time.perf_counter()
-    draft, trial = _alone_where_short(settings, draft, trial, time_left)
     plan = _settle(settings, draft, facts, trial, flip=flip, time_left=time_left)
     if settings.minutes is not None:
         _tell_budget(settings, plan, trial, notify)
@@ -117,7 +114,7 @@ def _draft(settings: TrainSettings, material: Material, facts: Facts, threads: i
         pictures=_pictures_plan(settings, material),
         network=NetworkPlan(
             name=settings.network,
-            members=settings.members or members_for(settings, facts),
+            members=settings.members,
             widths=widths_for(material.policy.side) if settings.network == "swift" else [],
             start=start,
             start_digest=start_digest,
@@ -210,21 +207,6 @@ def _decide_flip(trial: MirrorTrial, classes: list[str], notify: Notify) -> bool
             }
             notify(Note(key="run_flips_class_lost", values={"name": classes[trial.lost_class], **values}))
     return trial.verdict == "flips"
-
-
-def _alone_where_short(
-    settings: TrainSettings, draft: Plan, trial: MirrorTrial, time_left: float
-) -> tuple[Plan, MirrorTrial]:
-    """One network in place of a committee that the minutes would not let learn; with what its steps would take."""
-    members, epoch = draft.network.members, _epoch_seconds(draft, trial, draft.network.views)
-    if settings.members is not None or time_left * _SLACK >= _LEAST_COMMITTEE_EPOCHS * epoch:
-        return draft, trial
-    alone = draft.network.model_copy(update={"members": 1})
-    steps, pictures = trial.seconds_per_step / members, trial.seconds_per_picture / members
-    return (
-        draft.model_copy(update={"network": alone}),
-        replace(trial, seconds_per_step=steps, seconds_per_picture=pictures),
-    )
 
 
 def _settle(

@@ -22,7 +22,7 @@ from whyconv.settings import AugmentPlan, NetworkPlan, Plan, TrainSettings
 from whyconv.training.history import read_history
 from whyconv.training.optimizers import FORMULAS
 from whyconv.training.pictures import Part, side_for
-from whyconv.training.recipe import LEAST_EPOCHS, MOST_EPOCHS, PICTURES_SEEN, Facts, members_for, training_plan
+from whyconv.training.recipe import LEAST_EPOCHS, MOST_EPOCHS, PICTURES_SEEN, Facts, training_plan
 from whyconv.training.run_folder import METRICS
 
 _NUM_SEEN = 24
@@ -163,12 +163,10 @@ def plan_reasons(plan: Plan, material: Material) -> dict[str, Note]:
     # What the rules give for this network; and, as the learning rate follows from both, for this optimizer and batch.
     asked = TrainSettings(pictures="", network=network.name, start=network.start or None)
     ruled = training_plan(asked, facts)
-    members = {"members": (network.members, members_for(asked, facts))} if network.members > 1 else {}
     chosen = asked.model_copy(update={"optimizer": recipe.optimizer, "batch": recipe.batch})
     weighs, would_weigh = (len(set(one.class_offsets)) > 1 for one in (recipe, ruled))
     pairs = {
         "network": (network.name, TrainSettings.model_fields["network"].default),
-        **members,
         "side": (network.side, side_for(material.division.inspection)),
         "batch": (recipe.batch, ruled.batch),
         "epochs": (recipe.epochs, ruled.epochs),

@@ -67,7 +67,7 @@ class TrainSettings(Settings):
             0.15, at most 2,000 pictures.
         test_fraction: Likewise for the test part, without a limit.
         network: Name in the catalogue, or ``package.module:callable``.
-        members: Networks of that kind that answer together; 4 for few pictures, else 1.
+        members: Networks of that kind, from other random starts, that answer together.
         start: A ``.safetensors`` file of starting weights for the network, or a run folder that has one.
         optimizer: One of gd, momentum, rmsprop, adam, adamw, muon.
         epochs: Passes over the training part.
@@ -93,7 +93,7 @@ class TrainSettings(Settings):
     validation_fraction: float | None = Field(default=None, ge=0, le=0.5)
     test_fraction: float = Field(default=0.15, ge=0, le=0.5)
     network: str = "swift"
-    members: int | None = Field(default=None, ge=1, le=64)
+    members: int = Field(default=1, ge=1, le=64)
     start: str | None = None
     optimizer: OptimizerName | None = None
     epochs: int | None = Field(default=None, ge=1, le=100_000)

@@ -11,7 +11,7 @@ from whyconv.settings import TrainSettings
 from whyconv.training.augment import epoch_draws, vary
 from whyconv.training.history import read_history
 from whyconv.training.loop import train_network
-from whyconv.training.recipe import Facts, augment_plan, members_for, side_cost, training_plan
+from whyconv.training.recipe import Facts, augment_plan, side_cost, training_plan
 from whyconv.training.start import start_network
 
 FACTS = Facts(counts=[60, 40], side=64, in_channels=3)
@@ -76,11 +76,3 @@ def test_many_pictures_are_varied_by_whole_pixels_only() -> None:
     augment = augment_plan(asked(network="swift"), many, flip=True)
     assert (augment.min_area, augment.max_degrees, augment.color) == (1, 0, 0)
     assert augment_plan(asked(network="swift"), FACTS, flip=True).min_area < 1
-
-
-@pytest.mark.parametrize(
-    ("words", "num_train", "expected"),
-    [({}, 100, 4), ({}, 501, 1), ({"network": "lesson"}, 100, 1), ({"start": "w.safetensors"}, 100, 1)],
-)
-def test_few_pictures_get_a_committee(words: dict[str, str], num_train: int, expected: int) -> None:
-    assert members_for(asked(**words), Facts(counts=[num_train], side=64, in_channels=3)) == expected

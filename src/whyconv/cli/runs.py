@@ -46,7 +46,9 @@ def train(  # noqa: PLR0913, PLR0917
         str | None,
         typer.Option(help="swift, plain, lesson, resnet18 and others, or your own as package.module:callable."),
     ] = None,
-    members: Annotated[int | None, typer.Option(help="Networks that answer together; 4 for few pictures.")] = None,
+    members: Annotated[
+        int | None, typer.Option(help="Networks from other random starts that answer together; 1.")
+    ] = None,
     start: Annotated[
         str | None, typer.Option(metavar="FILE", help="Weights to start from: .safetensors with the network's names.")
     ] = None,

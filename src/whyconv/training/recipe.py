@@ -31,7 +31,6 @@ _UNNORMALIZED = ("lenet5", "alexnet", "vgg16")
 _GENTLER, _GENTLER_DECAY = 0.1, 0.05
 _BALANCE_RATIO = 1.5
 _USUAL: dict[str, OptimizerName] = {"lesson": "adam", "swift": "muon"}
-MEMBERS, MOST_FOR_COMMITTEE = 4, 500
 _LEAST_RISING_SIDE, _FIXED_COST = 24, 0.15
 # From so many pictures on, shifts and mirroring are variation enough for the passes that there is time for.
 _MANY = 10_000
@@ -141,16 +140,6 @@ def sides_for(settings: TrainSettings, facts: Facts) -> list[int]:
 def side_cost(side: int, full_side: int) -> float:
     """About what a step at ``side`` costs, where one at ``full_side`` costs 1: most of it grows with the area."""
     return _FIXED_COST + (1 - _FIXED_COST) * (side / full_side) ** 2
-
-
-def members_for(settings: TrainSettings, facts: Facts) -> int:
-    """Networks that answer together: 4 up to 500 training pictures, else 1.
-
-    Where pictures are few, trainings from other random starts make other mistakes, and time is left for several. Not
-    for the lecture's own network, nor for weights from a file, which would be the same for all.
-    """
-    is_single = settings.network == "lesson" or settings.start is not None
-    return 1 if is_single or facts.num_train > MOST_FOR_COMMITTEE else MEMBERS
 
 
 def batch_for(num_train: int) -> int:
