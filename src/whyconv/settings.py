@@ -16,6 +16,8 @@ from whyconv.files import digest_bytes
 
 OptimizerName = Literal["gd", "momentum", "rmsprop", "adam", "adamw"]
 View = Literal["upright", "mirrored", "closer", "closer_mirrored"]
+# What the last blocks of a frozen network are tuned in.
+Numbers = Literal["float32", "bfloat16"]
 # Words of ``start`` that name no file.
 PRETRAINED, SCRATCH = "pretrained", "scratch"
 
@@ -213,6 +215,7 @@ class FrozenPlan(Settings):
         penalties: Weights of the head's squared norm that are tried, strongest first; validation chooses.
         iterations: Of each fit, at most.
         first_block: That is tuned, from 0; the number of blocks: the last convolution alone; -1: nothing.
+        numbers: That tuning computes in; weights are float32 always.
         looked_at: Training pictures that are used, evenly chosen, where there is no time for all; 0: all.
         compared: Pictures that torch and the exported file are both asked about, at most.
     """
@@ -223,6 +226,7 @@ class FrozenPlan(Settings):
     penalties: list[float] = Field(min_length=1)
     iterations: int = Field(ge=1)
     first_block: int = Field(ge=-1)
+    numbers: Numbers = "float32"
     looked_at: int = Field(default=0, ge=0)
     compared: int = Field(ge=1)
 

@@ -46,7 +46,11 @@ def train(  # noqa: PLR0913, PLR0917
         str | None, typer.Option(help="plain, lesson, resnet18 and others, or your own as package.module:callable.")
     ] = None,
     start: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Weights to start from: .safetensors with the network's names.")
+        str | None,
+        typer.Option(
+            metavar="pretrained|scratch|FILE",
+            help="Start from published weights, random ones, .safetensors, or features of an .onnx network.",
+        ),
     ] = None,
     optimizer: Annotated[str | None, typer.Option(metavar="NAME", help="gd, momentum, rmsprop, adam or adamw.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the pictures.")] = None,

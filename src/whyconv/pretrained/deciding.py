@@ -28,6 +28,7 @@ from whyconv.settings import (
     AugmentPlan,
     FrozenPlan,
     NetworkPlan,
+    Numbers,
     Plan,
     TrainingPlan,
     TrainSettings,
@@ -35,6 +36,7 @@ from whyconv.settings import (
 )
 from whyconv.training.probe import MirrorTrial
 from whyconv.training.recipe import class_offsets
+from whyconv.training.views import from_afar
 
 # Strongest first; of features divided by one number.
 PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.003)
@@ -66,6 +68,7 @@ class Share:
         first_block: That is tuned; -1: none.
         epochs: Of the run; the first is the head.
         compared: Pictures that torch is asked about too.
+        numbers: That tuning computes in.
         seconds_to_tune: As measured.
     """
 
@@ -74,6 +77,7 @@ class Share:
     first_block: int
     epochs: int
     compared: int
+    numbers: Numbers
     seconds_to_tune: float = 0.0
 
 
@@ -120,16 +124,16 @@ def decide(  # noqa: PLR0913
         DataError: The training part is too small.
     """
     counts = [len(part) for part in (material.train, material.validation, material.test)]
-    speeds, end = None, math.inf
-    cuts = CUTS if published is not None else ()
+    network = published() if published is not None else None
+    cuts = CUTS if network is not None else ()
+    speeds = measure(bank.network, network, material.train.data.pixels, cuts, settings.batch or BATCH)
+    end = math.inf
     if settings.minutes is not None:
-        network = published() if published is not None else None
-        speeds = measure(bank.network, network, material.train.data.pixels, cuts, settings.batch or BATCH)
         end = began + settings.minutes * 60 * (1 - _ENDING_FRACTION) - _ENDING_SECONDS
     is_open = settings.flips == "auto" and counts[1] > 0
-    first = share_out(
-        counts, speeds, end - time.perf_counter(), flips=is_open or settings.flips == "on", is_tunable=bool(cuts)
-    )
+    is_whole = bank.network.backbone.takes_levels
+    may_flip = is_open or settings.flips == "on"
+    first = share_out(counts, speeds, end - time.perf_counter(), flips=may_flip, is_whole=is_whole)
     bank.cut = cut_name(first.first_block) if first.first_block >= 0 else ""
     flip = settings.flips == "on"
     if is_open:
@@ -138,11 +142,10 @@ def decide(  # noqa: PLR0913
         notify(Note(key="run_flips_unknown"))
     share = first
     if first.views[-1].endswith("mirrored") and not flip:
-        share = share_out(counts, speeds, end - time.perf_counter(), flips=False, is_tunable=bool(cuts), as_=first)
+        share = share_out(counts, speeds, end - time.perf_counter(), flips=False, is_whole=is_whole, as_=first)
     _tell(settings, share, counts, notify)
     plan = _plan(settings, material, bank.network.backbone, share, flip=flip, threads=threads)
-    ending = 0.0 if speeds is None else len(share.views) * speeds.ending(counts[2], share.compared)
-    return Decision(plan, share.seconds_to_tune, end - ending)
+    return Decision(plan, share.seconds_to_tune, end - len(share.views) * speeds.ending(counts[2], share.compared))
 
 
 def without_tuning(plan: Plan) -> Plan:
@@ -153,13 +156,7 @@ def without_tuning(plan: Plan) -> Plan:
 
 
 def share_out(
-    counts: list[int],
-    speeds: Speeds | None,
-    seconds: float,
-    *,
-    flips: bool,
-    is_tunable: bool,
-    as_: Share | None = None,
+    counts: list[int], speeds: Speeds, seconds: float, *, flips: bool, is_whole: bool = False, as_: Share | None = None
 ) -> Share:
     """Shares out the time: the views first, then what is left to tuning, as deep as enough epochs fit.
 
@@ -168,17 +165,18 @@ def share_out(
 
     Args:
         counts: Training, validation and test pictures.
-        speeds: As measured; None: there is no limit.
-        seconds: Until the run must be over.
+        speeds: As measured.
+        seconds: Until the run must be over; infinite where no time was asked for.
         flips: Whether mirrored views may be used.
-        is_tunable: Whether the network has blocks that can be tuned.
+        is_whole: Whether the network takes whole gray levels: views from closer, which are rounded to them, would not
+            be the same in torch and in the file.
         as_: An earlier share, whose pictures and blocks stay: the network has been asked by it.
     """
     choices = _VIEWS if flips else _UNMIRRORED
-    first_block = as_.first_block if as_ is not None else CUTS[0] if is_tunable else -1
-    if speeds is None:
-        return Share(choices[0], 0, first_block, 1 + EPOCHS if first_block >= 0 else 1, COMPARED)
-    compared = int(min(COMPARED, max(LEAST_COMPARED, 0.03 * seconds / speeds.per_look_in_torch / len(choices[0]))))
+    if is_whole:
+        choices = tuple(dict.fromkeys(tuple(from_afar(each)) for each in choices))
+    most = 0.03 * seconds / speeds.per_look_in_torch / len(choices[0])
+    compared = int(min(COMPARED, max(LEAST_COMPARED, most)))
     train = as_.looked_at or counts[0] if as_ is not None else counts[0]
     rest = counts[1] * speeds.per_look + speeds.ending(counts[2], compared)
 
@@ -190,13 +188,11 @@ def share_out(
         fits = int((_LOOKING_FRACTION * seconds - rest) / speeds.per_look)
         train = min(counts[0], max(_LEAST_PICTURES, fits))
     left = (seconds - looking(views, train)) * _SLACK
-    share = Share(views, train if train < counts[0] else 0, -1, 1, compared)
-    if not is_tunable or (as_ is not None and as_.first_block < 0):
-        return share
-    for block in CUTS if as_ is None else (as_.first_block,):
+    share = Share(views, train if train < counts[0] else 0, -1, 1, compared, speeds.numbers)
+    for block in speeds.per_picture if as_ is None else (as_.first_block,) if as_.first_block >= 0 else ():
         # An epoch, and the validation after it by the views from afar, which goes forward only.
-        per_epoch = (train + counts[1] * len(views) / 6) * speeds.per_picture[block]
-        epochs = min(EPOCHS, int(left / per_epoch))
+        per_epoch = (train + counts[1] * len(from_afar(views)) / 3) * speeds.per_picture[block]
+        epochs = int(min(EPOCHS, left / per_epoch))
         if epochs >= LEAST_EPOCHS:
             return replace(share, first_block=block, epochs=1 + epochs, seconds_to_tune=epochs * per_epoch)
     return share
@@ -250,6 +246,7 @@ def _plan(
             penalties=list(PENALTIES),
             iterations=ITERATIONS,
             first_block=share.first_block if training.epochs > 1 else -1,
+            numbers=share.numbers,
             looked_at=share.looked_at,
             compared=share.compared,
         ),

@@ -218,8 +218,8 @@ class _Pieces:
 
     def _tensor(self, name: str, value: NDArray[np.generic] | np.generic | float) -> str:
         if all(each.name != name for each in self.tensors):
-            array = np.asarray(value, np.float32) if isinstance(value, float) else np.asarray(value)
-            self.tensors.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+            kind = np.float32 if isinstance(value, float) else None
+            self.tensors.append(numpy_helper.from_array(np.array(value, kind, order="C"), name))
         return name
 
     def _node(

@@ -4,6 +4,9 @@ A map of few places is kept as (channels, pictures x places). A 1x1 convolution 
 within each channel is one product for each channel, with the matrix (places in, places out) that the lecture writes it
 as: of 7 x 7 places it has 49 x 49 entries, k k of them different. On maps so small that is less work than going from
 window to window. Normalization stands still, folded into the weights before it.
+
+Weights are float32. Maps may be bfloat16, where the machine is quicker with them: then each product rounds its weights
+to that first, and what flows back to them is float32 again.
 """
 
 from __future__ import annotations
@@ -37,13 +40,13 @@ class Tail(nn.Module):
         self.last = _Pointwise(*folded(*dict(network.convolutions())["_conv_head"]))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (channels, n, places) to features (n, 1280)."""
+        """Maps (channels, n, places), float32 or bfloat16, to features (n, 1280), float32."""
         count = x.shape[1]
         x = x.flatten(1)
         for block in self.blocks:
             x = block(x, count)
         x = functional.relu6(self.last(x))
-        return x.view(len(x), count, -1).mean(dim=2).t()
+        return x.view(len(x), count, -1).to(torch.float32).mean(dim=2).t()
 
     def convolutions(self) -> Iterator[tuple[str, Tensor, Tensor]]:
         """Yields name, weights and biases of each convolution, as the network without normalization has them."""
@@ -63,7 +66,7 @@ class _Pointwise(nn.Module):
         self.bias = nn.Parameter(bias[:, None].clone())
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.addmm(self.bias, self.weight, x)
+        return torch.addmm(self.bias.to(x.dtype), self.weight.to(x.dtype), x)
 
     def as_convolution(self) -> tuple[Tensor, Tensor]:
         return self.weight.detach()[:, :, None, None], self.bias.detach()[:, 0]
@@ -83,8 +86,8 @@ class _Depthwise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (channels, n, places in) to (channels, n, places out)."""
-        matrices = (self.weight @ self.places).view(len(self.weight), self.side**2, -1)
-        return torch.baddbmm(self.bias, x, matrices)
+        matrices = (self.weight.to(x.dtype) @ self.places.to(x.dtype)).view(len(self.weight), self.side**2, -1)
+        return torch.baddbmm(self.bias.to(x.dtype), x, matrices)
 
     def as_convolution(self) -> tuple[Tensor, Tensor]:
         weight = self.weight.detach().view(-1, 1, self.kernel, self.kernel)

@@ -19,7 +19,7 @@ from whyconv.pretrained.joining import Head
 from whyconv.pretrained.networks import get_head, put_head
 from whyconv.pretrained.tail import Tail
 from whyconv.results import EpochRecord, Notify
-from whyconv.settings import Plan, View
+from whyconv.settings import Numbers, Plan, View
 from whyconv.training import augment
 from whyconv.training.history import append_epoch
 from whyconv.training.keeping import is_as_good
@@ -28,6 +28,7 @@ from whyconv.training.optimizers import build_optimizer, learning_rate_at
 from whyconv.training.views import from_afar
 
 _FORWARD_BATCH = 128
+NUMBERS: dict[Numbers, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,11 @@ class TunedNetwork(nn.Module):
         """Maps (channels, n, places) to logits (n, classes)."""
         return self.last(self.tail(x))
 
-    def features(self, maps: NDArray[np.float16]) -> NDArray[np.float32]:
+    def features(self, maps: NDArray[np.float16], numbers: Numbers = "float32") -> NDArray[np.float32]:
         """Features (n, d) of maps (n, c, places), without gradients."""
         with torch.inference_mode():
             starts = range(0, len(maps), _FORWARD_BATCH)
-            parts = [self.tail(as_planes(maps[start : start + _FORWARD_BATCH])).numpy() for start in starts]
+            parts = [self.tail(as_planes(maps[start : start + _FORWARD_BATCH], numbers)).numpy() for start in starts]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.last.weight[0])), np.float32)
 
 
@@ -133,6 +134,8 @@ class _Session:
         recipe = plan.training
         self.network, self.train, self.validation, self.plan = network, train, validation, plan
         self.deadline = deadline
+        assert plan.frozen is not None
+        self.numbers = plan.frozen.numbers
         self.offsets = torch.tensor(recipe.class_offsets, dtype=torch.float32)
         self.optimizer = build_optimizer(
             recipe.optimizer,
@@ -172,7 +175,7 @@ class _Session:
     def _take_step(self, epoch: int, rows: NDArray[np.int64]) -> tuple[float, int]:
         recipe, views = self.plan.training, self.train.views
         turn = (rows + epoch) % len(views)
-        parts = [as_planes(_maps(views[view])[rows[turn == view]]) for view in range(len(views))]
+        parts = [as_planes(_maps(views[view])[rows[turn == view]], self.numbers) for view in range(len(views))]
         labels = torch.from_numpy(
             np.concatenate([self.train.labels[rows[turn == view]] for view in range(len(views))]).astype(np.int64)
         )
@@ -219,22 +222,25 @@ class _Session:
     def _validate(self) -> tuple[Tensor | None, float | None]:
         if not len(self.validation):
             return None, None
-        logits = logits_of(self.network, self.validation, self.plan, from_afar(self.plan.network.views))
+        views = from_afar(self.plan.network.views)
+        logits = logits_of(self.network, self.validation, self.plan, views, self.numbers)
         labels = torch.from_numpy(self.validation.labels.astype(np.int64))
         found = costs(torch.from_numpy(logits), labels, self.offsets, self.plan.training.label_smoothing)
         return found, float((logits.argmax(axis=1) == self.validation.labels).mean())
 
 
-def logits_of(network: TunedNetwork, part: SeenPart, plan: Plan, views: Sequence[View]) -> NDArray[np.float32]:
+def logits_of(
+    network: TunedNetwork, part: SeenPart, plan: Plan, views: Sequence[View], numbers: Numbers = "float32"
+) -> NDArray[np.float32]:
     """Logits (n, classes) of a part: the mean over some views of the plan."""
     chosen = [seen for seen, view in zip(part.views, plan.network.views, strict=True) if view in views]
-    features = mean_over_views([network.features(_maps(seen)) for seen in chosen])
+    features = mean_over_views([network.features(_maps(seen), numbers) for seen in chosen])
     return get_head(network.last).logits(features)
 
 
-def as_planes(maps: NDArray[np.float16]) -> Tensor:
-    """Maps (n, c, places) as (c, n, places), in float32."""
-    return torch.from_numpy(np.ascontiguousarray(maps)).permute(1, 0, 2).to(torch.float32).contiguous()
+def as_planes(maps: NDArray[np.float16], numbers: Numbers = "float32") -> Tensor:
+    """Maps (n, c, places) as (c, n, places), in other numbers."""
+    return torch.from_numpy(np.ascontiguousarray(maps)).permute(1, 0, 2).to(NUMBERS[numbers]).contiguous()
 
 
 def _maps(seen: Seen) -> NDArray[np.float16]:
