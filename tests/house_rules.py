@@ -33,15 +33,17 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "progress": ("show",),
     "scoring": ("images", "inspection", "training", "recognizer", "model_file"),
     "planning": ("images", "nets", "training"),
+    "pretrained": ("images", "inspection", "nets", "training", "planning", "model_file"),
     "reporting": ("training", "planning", "report", "measures", "counting"),
     "finishing": (
         *("images", "nets", "training", "export", "reporting"),
-        *("scoring", "planning", "recognizer", "model_file", "predictions"),
+        *("scoring", "planning", "pretrained", "recognizer", "model_file", "predictions"),
     ),
+    "telling": ("planning", "training"),
     "explaining": ("planning", "study", "training"),
     "workflow": (
         *("images", "inspection", "nets", "training", "export", "report"),
-        *("planning", "finishing", "explaining", "scoring", "recognizer", "model_file"),
+        *("planning", "pretrained", "finishing", "explaining", "scoring", "telling", "recognizer", "model_file"),
     ),
     "estimator": ("workflow", "recognizer", "model_file", "images"),
     "cli": ("*",),
@@ -65,19 +67,19 @@ TORCH_FREE = (
 
 _TORCH_HALF = (
     *("nets", "training", "measures", "study", "export"),
-    *("planning", "finishing", "explaining", "reporting", "scoring", "workflow", "estimator"),
+    *("planning", "pretrained", "finishing", "explaining", "reporting", "scoring", "telling", "workflow", "estimator"),
 )
 # Package of others -> the parts that may import it.
 USED_BY: dict[str, tuple[str, ...]] = {
     "torch": (*_TORCH_HALF, "cli", "anatomy"),
-    "onnx": ("export", "counting"),
+    "onnx": ("export", "counting", "pretrained"),
     "onnxscript": ("export",),
     "safetensors": ("training", "export"),
     "sklearn": ("estimator", "demo", "study"),
     "scipy": ("training", "measures", "study"),
     "matplotlib": ("report",),
     "jinja2": ("report",),
-    "onnxruntime": ("recognizer", "model_file", "export", "cli"),
+    "onnxruntime": ("recognizer", "model_file", "export", "pretrained", "cli"),
     "PIL": ("images", "demo", "report", "workflow"),
     "simplejpeg": ("images",),
     "pillow_heif": ("images",),

@@ -6,6 +6,7 @@ import csv
 import io
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from whyconv.images.prepare import PicturePolicy, fit
 from whyconv.images.sources.arrays import ArrayContents
 from whyconv.planning import Material
 from whyconv.predictions import escape_formula
+from whyconv.pretrained.learning import Learned, looked_at, some
 from whyconv.recognizer import Recognizer, open_recognizer
 from whyconv.reporting import write_pages
 from whyconv.results import Calibration, Evaluation, Parity, RunSummary
@@ -34,6 +36,8 @@ from whyconv.training.seen import write_seen
 _THUMBNAIL_SIDE = 32
 _MOST_KEPT = 5000
 _BATCH = 256
+# So that its logarithm is a number.
+_LEAST_PROBABILITY = 1e-30
 
 
 def finish(  # noqa: PLR0913
@@ -45,6 +49,7 @@ def finish(  # noqa: PLR0913
     *,
     began: float,
     only_model: bool = False,
+    learned: Learned | None = None,
 ) -> RunSummary:
     """Writes everything that a run consists of beside its plan and its history.
 
@@ -56,17 +61,26 @@ def finish(  # noqa: PLR0913
         outcome: How the training ended.
         began: ``time.perf_counter()`` at the start of the command.
         only_model: Weights, exported file and scores only: no maps, tables, examples, report and card.
+        learned: Where the run started from a frozen network: what it has come to.
     """
     save_weights(folder / WEIGHTS, network)
-    temperature, scores = _scores(network, plan, material)
+    logits = _known_logits(network, plan, material, learned)
+    truth = material.validation.data.labels
+    temperature = fit_temperature(logits["validation"], truth) if len(truth) else 1.0
     counts = {part.name: len(part) for part in (material.train, material.validation, material.test)}
     contents = material.division.inspection.pictures.contents
     white = contents.white if isinstance(contents, ArrayContents) else None
     metadata = metadata_for(plan.network, material.policy, temperature, counts, array_white=white)
     write_json(folder / NETWORK, metadata.model_dump(mode="json") | plan.network.model_dump(exclude={"name"}))
-    export(folder / MODEL, network, metadata, plan.network)
+    if learned is None:
+        export(folder / MODEL, network, metadata, plan.network)
+    else:
+        files.write_bytes(folder / MODEL, learned.as_file(plan, metadata))
     write_seen(folder, material.division)
     recognizer = open_recognizer(folder, num_threads=plan.threads)
+    if learned is not None:
+        logits["test"] = _asked(recognizer, material.test)
+    scores = _scores(logits, temperature, plan, material)
     parity = _parity(recognizer, network, plan, material)
     summary = RunSummary(
         run=str(folder),
@@ -85,8 +99,9 @@ def finish(  # noqa: PLR0913
     if not only_model:
         export_maps(folder / "why.onnx", folder / MODEL)
         write_json(folder / "layers.json", describe_layers(folder / MODEL))
-        _write_predictions(folder / "predictions.csv", recognizer, material)
-        _write_examples(folder, recognizer, material.train)
+        known = {name: softmax(each / temperature) for name, each in logits.items()} if learned is not None else {}
+        _write_predictions(folder / "predictions.csv", recognizer, material, known)
+        _write_examples(folder, recognizer, material.train, plan, learned)
         write_pages(folder, summary, network, plan, material)
     files.write_text(folder / SUMMARY, summary.model_dump_json(indent=2) + "\n")
     # Six times the weights, and of no more use: a finished run is gone on with from its weights.
@@ -111,14 +126,31 @@ def read_summary(run: Path) -> RunSummary:
         raise ModelFileError(f"{run / SUMMARY} is damaged: {error.error_count()} mistake(s).") from None
 
 
-def _scores(network: nn.Module, plan: Plan, material: Material) -> tuple[float, dict[str, Evaluation]]:
-    """Fits the temperature on validation, then scores validation and test with it."""
-    logits = {
+def _known_logits(
+    network: nn.Module, plan: Plan, material: Material, learned: Learned | None
+) -> dict[str, NDArray[np.float32]]:
+    """Logits of validation and test; on a frozen network of validation only, for the file is quicker than torch."""
+    if learned is not None:
+        return {"validation": learned.logits}
+    return {
         part.name: network_logits(network, part.data.pixels, plan.network)
         for part in (material.validation, material.test)
     }
+
+
+def _asked(recognizer: Recognizer, part: Part) -> NDArray[np.float32]:
+    """Logits (n, classes), up to a constant for each picture, as the exported file's answers tell them."""
+    starts = range(0, len(part), _BATCH)
+    parts = [recognizer.run(part.data.pixels[start : start + _BATCH]).probabilities for start in starts]
+    found = np.concatenate([np.empty((0, len(recognizer.classes)), np.float32), *parts])
+    return np.asarray(np.log(np.maximum(found, _LEAST_PROBABILITY)) * recognizer.metadata.temperature, np.float32)
+
+
+def _scores(
+    logits: dict[str, NDArray[np.float32]], temperature: float, plan: Plan, material: Material
+) -> dict[str, Evaluation]:
+    """Scores validation and test with the temperature that was fitted on validation."""
     validation = material.validation
-    temperature = fit_temperature(logits["validation"], validation.data.labels) if len(validation) else 1.0
     scores = {}
     for part in (validation, material.test):
         if len(part):
@@ -132,7 +164,7 @@ def _scores(network: nn.Module, plan: Plan, material: Material) -> tuple[float, 
                 calibration=_calibration(logits[part.name], part, temperature, len(validation)),
                 left_out=left_out,
             )
-    return temperature, scores
+    return scores
 
 
 def _calibration(logits: NDArray[np.float32], part: Part, temperature: float, n_fit: int) -> Calibration | None:
@@ -147,13 +179,19 @@ def _calibration(logits: NDArray[np.float32], part: Part, temperature: float, n_
 
 
 def _parity(recognizer: Recognizer, network: nn.Module, plan: Plan, material: Material) -> Parity:
-    """Compares on every test picture; on validation, else training, where there are none."""
+    """Compares on every test picture; on validation, else training, where there are none.
+
+    On a frozen network on as many, evenly chosen, as the plan says: torch takes several times longer there.
+    """
     part = next(part for part in (material.test, material.validation, material.train) if len(part))
-    return compare(recognizer, network, plan.network, part.data.pixels)
+    rows = looked_at(len(part), plan.frozen.compared if plan.frozen is not None else 0)
+    return compare(recognizer, network, plan.network, some(part.data, rows).pixels)
 
 
-def _write_predictions(path: Path, recognizer: Recognizer, material: Material) -> None:
-    """One row for every validation and test picture, answered by the exported file."""
+def _write_predictions(
+    path: Path, recognizer: Recognizer, material: Material, known: Mapping[str, NDArray[np.float64]]
+) -> None:
+    """One row for every validation and test picture, answered by the exported file, or before where that is known."""
     classes = recognizer.classes
     with files.writing(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
@@ -161,22 +199,30 @@ def _write_predictions(path: Path, recognizer: Recognizer, material: Material) -
         table.writerow(["path", "part", "truth", "label", "probability"])
         for part in (material.validation, material.test):
             for start in range(0, len(part), _BATCH):
-                rows = recognizer.run(part.data.pixels[start : start + _BATCH]).probabilities
+                if part.name in known:
+                    rows = known[part.name][start : start + _BATCH].astype(np.float32)
+                else:
+                    rows = recognizer.run(part.data.pixels[start : start + _BATCH]).probabilities
                 for place, row in enumerate(rows, start):
                     words = (part.names[place], part.name, classes[part.data.labels[place]], classes[row.argmax()])
                     table.writerow([*(escape_formula(word) for word in words), f"{row.max():.6f}"])
         text.detach()
 
 
-def _write_examples(folder: Path, recognizer: Recognizer, train: Part) -> None:
+def _write_examples(folder: Path, recognizer: Recognizer, train: Part, plan: Plan, learned: Learned | None) -> None:
     """Features and thumbnails of training pictures, at most 5,000 evenly chosen: what answers can be likened to."""
-    step = max(1, -(-len(train) // _MOST_KEPT))
-    pixels = train.data.pixels[::step]
-    features = [recognizer.run(pixels[start : start + _BATCH]).features for start in range(0, len(pixels), _BATCH)]
+    data = train.data if plan.frozen is None else some(train.data, looked_at(len(train), plan.frozen.looked_at))
+    step = max(1, -(-len(data) // _MOST_KEPT))
+    pixels = data.pixels[::step]
+    if learned is not None:
+        features = learned.features[::step]
+    else:
+        starts = range(0, len(pixels), _BATCH)
+        parts = [recognizer.run(pixels[start : start + _BATCH]).features for start in starts]
+        features = np.concatenate([each for each in parts if each is not None])
     side = min(_THUMBNAIL_SIDE, pixels.shape[1])
     policy = PicturePolicy(side=side, channels=recognizer.policy.channels, fit="stretch")
     thumbnails = np.stack([fit(picture, policy) for picture in pixels])
-    known = [part for part in features if part is not None]
-    for name, array in (("features.npy", np.concatenate(known)), ("thumbnails.npy", thumbnails)):
+    for name, array in (("features.npy", features), ("thumbnails.npy", thumbnails)):
         with files.writing(folder / name) as file:
             np.save(file, array, allow_pickle=False)

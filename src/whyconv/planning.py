@@ -82,7 +82,7 @@ def make_plan(settings: TrainSettings, material: Material, *, began: float, noti
         return draft
     with torch_habits(draft.threads):
         trial = _try(settings, material, draft, notify)
-    flip = _decide_flip(trial, draft.network.classes, notify) if is_open else draft.augment.flip
+    flip = decide_flip(trial, draft.network.classes, notify) if is_open else draft.augment.flip
     time_left = deadline(settings, began) - time.perf_counter()
     plan = _settle(settings, draft, facts, trial, flip=flip, time_left=time_left)
     if settings.minutes is not None:
@@ -111,7 +111,7 @@ def _draft(settings: TrainSettings, material: Material, facts: Facts, threads: i
         seed=settings.seed,
         threads=threads,
         language=settings.language,
-        pictures=_pictures_plan(settings, material),
+        pictures=pictures_plan(settings, material),
         network=NetworkPlan(
             name=settings.network,
             members=settings.members,
@@ -144,7 +144,8 @@ def _with_precision(draft: Plan, material: Material, notify: Notify) -> Plan:
     return draft.model_copy(update={"training": draft.training.model_copy(update={"precision": found.precision})})
 
 
-def _pictures_plan(settings: TrainSettings, material: Material) -> PicturesPlan:
+def pictures_plan(settings: TrainSettings, material: Material) -> PicturesPlan:
+    """That part of a plan which says which pictures, and how they were read and divided."""
     return PicturesPlan(
         path=str(Path(settings.pictures).resolve()),
         layout=settings.layout,
@@ -188,7 +189,8 @@ def _try(settings: TrainSettings, material: Material, draft: Plan, notify: Notif
     return try_mirror(network, material.train.data, material.validation.data, trial, deadline=end, notify=notify)
 
 
-def _decide_flip(trial: MirrorTrial, classes: list[str], notify: Notify) -> bool:
+def decide_flip(trial: MirrorTrial, classes: list[str], notify: Notify) -> bool:
+    """Whether pictures may be mirrored, by what a trial has shown; tells why."""
     values = {"n": len(trial.truth), "num_right": trial.num_right, "num_right_mirrored": trial.num_right_mirrored}
     match trial.verdict:
         case "flips":

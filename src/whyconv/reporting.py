@@ -18,7 +18,7 @@ from whyconv.planning import Material, threads_for
 from whyconv.report import LayerRow, MistakenPicture, ReportContent, SeenPicture, write_card, write_report
 from whyconv.results import Note, RunSummary
 from whyconv.results.network import NetworkReport
-from whyconv.settings import AugmentPlan, NetworkPlan, Plan, TrainSettings
+from whyconv.settings import AugmentPlan, FrozenPlan, NetworkPlan, Plan, TrainSettings
 from whyconv.training.history import read_history
 from whyconv.training.optimizers import FORMULAS
 from whyconv.training.pictures import Part, side_for
@@ -104,6 +104,8 @@ def _kind(module: nn.Module) -> str:
 
 def plan_rows(plan: Plan, material: Material) -> dict[str, Any]:
     """What was decided before step 1, in the order in which it is shown."""
+    if plan.frozen is not None:
+        return frozen_rows(plan, plan.frozen, material)
     network, recipe, pictures = plan.network, plan.training, plan.pictures
     steps, rises = recipe.stop_after or recipe.steps, recipe.warmup_fraction > 0
     return {
@@ -139,6 +141,42 @@ def plan_rows(plan: Plan, material: Material) -> dict[str, Any]:
     }
 
 
+def frozen_rows(plan: Plan, frozen: FrozenPlan, material: Material) -> dict[str, Any]:
+    """The same of a run on a frozen network."""
+    network, recipe, pictures = plan.network, plan.training, plan.pictures
+    values = {"origin": frozen.origin, "license": frozen.license, "pictures": frozen.pictures}
+    origin = Note(key="plan_start_published" if frozen.license else "plan_start_file", values=values)
+    tuned = {
+        "tuned": Note(key="plan_tuned", values={"block": frozen.first_block, "epochs": recipe.epochs - 1}),
+        "batch": recipe.batch,
+        "optimizer": recipe.optimizer,
+        "formula": FORMULAS[recipe.optimizer],
+        "learning_rate": recipe.learning_rate,
+        "schedule": Note(key=f"plan_schedule_{recipe.schedule}"),
+        "weight_decay": recipe.weight_decay,
+        "label_smoothing": recipe.label_smoothing,
+    }
+    return {
+        "network": network.name,
+        "start": origin,
+        "start_digest": network.start_digest,
+        "side": network.side,
+        "channels": network.in_channels,
+        "fit": material.policy.fit,
+        "views": ", ".join(network.views),
+        "head": Note(key="plan_head", values={"penalties": ", ".join(f"{each:g}" for each in frozen.penalties)}),
+        **({"looked_at": frozen.looked_at} if frozen.looked_at else {}),
+        **(tuned if frozen.first_block >= 0 else {"tuned": Note(key="plan_tuned_none")}),
+        "balance": len(set(recipe.class_offsets)) > 1,
+        "flips": plan.augment.flip,
+        "seed": plan.seed,
+        "threads": plan.threads,
+        "num_train": pictures.num_train,
+        "num_validation": pictures.num_validation,
+        "num_test": pictures.num_test,
+    }
+
+
 def _initialization(network: NetworkPlan) -> Note:
     if network.start:
         values = {"file": Path(network.start).name, "digest": network.start_digest}
@@ -157,6 +195,8 @@ def _augmentation(augment: AugmentPlan) -> Note:
 
 def plan_reasons(plan: Plan, material: Material) -> dict[str, Note]:
     """For entries of the plan that a rule decides: the rule; or that it was asked for, and what the rule gives."""
+    if plan.frozen is not None:
+        return {"flips": Note(key="plan_rule_start_flips"), "side": Note(key="plan_rule_start_side")}
     network, recipe = plan.network, plan.training
     counts = np.bincount(material.train.data.labels, minlength=len(network.classes)).tolist()
     facts = Facts(counts=counts, side=network.side, in_channels=network.in_channels)

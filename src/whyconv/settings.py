@@ -18,6 +18,10 @@ OptimizerName = Literal["gd", "momentum", "rmsprop", "adam", "adamw", "muon"]
 Precision = Literal["float32", "bfloat16"]
 Schedule = Literal["constant", "cosine", "linear"]
 View = Literal["upright", "mirrored", "closer", "closer_mirrored"]
+# What the last blocks of a frozen network are tuned in.
+Numbers = Literal["float32", "bfloat16"]
+# Words of ``start`` that name no file.
+PRETRAINED, SCRATCH = "pretrained", "scratch"
 
 
 class Settings(BaseModel):
@@ -68,7 +72,10 @@ class TrainSettings(Settings):
         test_fraction: Likewise for the test part, without a limit.
         network: Name in the catalogue, or ``package.module:callable``.
         members: Networks of that kind, from other random starts, that answer together.
-        start: A ``.safetensors`` file of starting weights for the network, or a run folder that has one.
+        start: "pretrained": published weights, which have seen other photos; "scratch": random ones; a
+            ``.safetensors`` file of starting weights for the network, or a run folder that has one; or a feature
+            network in an ``.onnx`` file, which stays as it is. By default "pretrained" for color photos of at least
+            64 pixels, where it is installed and nothing is asked for that speaks of another training.
         optimizer: One of gd, momentum, rmsprop, adam, adamw, muon.
         epochs: Passes over the training part.
         minutes: Time for the whole command; the number of epochs follows from a measurement if it is not asked for.
@@ -211,8 +218,40 @@ class TrainingPlan(Settings):
     class_offsets: list[float]
 
 
+class FrozenPlan(Settings):
+    """How a run learns on a network that has learned before: first a head on its features, then its last blocks.
+
+    The head is epoch 1 of the run, whatever number of passes its fit takes; the other epochs of ``training`` tune.
+
+    Attributes:
+        origin: Where the network comes from, in words: a package and its version, or a file's name.
+        license: That it may be used under; "": not known.
+        pictures: That it was trained on; "": not known.
+        penalties: Weights of the head's squared norm that are tried, strongest first; validation chooses.
+        iterations: Of each fit, at most.
+        first_block: That is tuned, from 0; the number of blocks: the last convolution alone; -1: nothing.
+        numbers: That tuning computes in; weights are float32 always.
+        looked_at: Training pictures that are used, evenly chosen, where there is no time for all; 0: all.
+        compared: Pictures that torch and the exported file are both asked about, at most.
+    """
+
+    origin: str
+    license: str = ""
+    pictures: str = ""
+    penalties: list[float] = Field(min_length=1)
+    iterations: int = Field(ge=1)
+    first_block: int = Field(ge=-1)
+    numbers: Numbers = "float32"
+    looked_at: int = Field(default=0, ge=0)
+    compared: int = Field(ge=1)
+
+
 class Plan(Settings):
-    """Everything that decides the weights: same plan, same pictures, same threads, the same bits."""
+    """Everything that decides the weights: same plan, same pictures, same threads, the same bits.
+
+    Attributes:
+        frozen: Where a network that has learned before is started from and mostly stays as it is; else None.
+    """
 
     version: int = 1
     seed: int
@@ -222,10 +261,11 @@ class Plan(Settings):
     network: NetworkPlan
     augment: AugmentPlan
     training: TrainingPlan
+    frozen: FrozenPlan | None = None
 
     def to_toml(self) -> str:
         """The plan as TOML, as written to ``run.toml``."""
-        return tomli_w.dumps(self.model_dump())
+        return tomli_w.dumps(self.model_dump(exclude_none=True))
 
     @property
     def digest(self) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 
 from torch import nn
@@ -19,17 +18,18 @@ from whyconv.inspection import inspect
 from whyconv.machine import num_cores
 from whyconv.nets import require_network
 from whyconv.planning import Material, deadline, make_plan
-from whyconv.results import EpochRecord, Event, Note, Notify, RunSummary, Square, ignore
+from whyconv.pretrained import FrozenStart, Learned, check_start, choose_start, open_start
+from whyconv.pretrained.deciding import without_tuning
+from whyconv.results import Note, Notify, RunSummary, Square, ignore
 from whyconv.scoring import score_own_test, score_pictures
 from whyconv.settings import Plan, TrainSettings
+from whyconv.telling import profiled, stops_say_how_to_go_on, tell_outcome, tell_plan
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.lock import sole_writer
 from whyconv.training.loop import Outcome, train_network
 from whyconv.training.pictures import Division, channels_for, divide, load_parts, side_for
-from whyconv.training.profile import profile_plan
-from whyconv.training.run_folder import CHECKPOINT, SUMMARY, WEIGHTS, new_run_folder, read_plan, write_plan
+from whyconv.training.run_folder import CHECKPOINT, CHECKPOINTS, SUMMARY, WEIGHTS, new_run_folder, read_plan, write_plan
 from whyconv.training.start import start_network
-from whyconv.training.start_weights import find_start_weights
 from whyconv.training.stopping import stop_requests
 from whyconv.training.torch_habits import torch_habits
 
@@ -66,8 +66,7 @@ def train(
     began = time.perf_counter()
     # Before the pictures are read, which may take long.
     require_network(settings.network)
-    if settings.start is not None:
-        find_start_weights(settings.start)
+    check_start(settings)
     threads = settings.threads or num_cores()
     store = Path(settings.store) if settings.store else None
     with _new_run(settings.out, settings.pictures, notify) as folder:
@@ -80,18 +79,28 @@ def train(
             notify=notify,
             num_threads=threads,
         )
+        settings = choose_start(settings, inspection, notify)
         division = divide(inspection, settings, seed=settings.seed, notify=notify)
-        policy = PicturePolicy(side=settings.size or side_for(inspection), channels=channels_for(inspection))
+        start = open_start(settings.start, store, threads, size=settings.size, folder=folder / CHECKPOINTS)
+        if start is None:
+            policy = PicturePolicy(side=settings.size or side_for(inspection), channels=channels_for(inspection))
+        else:
+            policy = PicturePolicy(side=start.backbone.side, channels=3)
         parts = load_parts(division, policy, store=store, notify=notify, num_threads=threads)
         material = Material(division, policy, *parts)
-        plan = make_plan(settings, material, began=began, notify=notify)
-        with _profiled(plan, material, notify) if profile else nullcontext(notify) as listener:
+        if start is None:
+            plan = make_plan(settings, material, began=began, notify=notify)
+        else:
+            plan = start.decide(settings, material, threads=threads, began=began, notify=notify)
+        is_profiled = profile and plan.frozen is None
+        with profiled(plan, material, notify) if is_profiled else nullcontext(notify) as listener:
             return _carry_out(
                 plan,
                 material,
                 folder,
                 began=began,
                 notify=listener,
+                start=start,
                 end=deadline(settings, began),
                 only_model=only_model,
             )
@@ -224,29 +233,6 @@ def _new_run(out: str, pictures: str, notify: Notify) -> Iterator[Path]:
         raise
 
 
-@contextmanager
-def _profiled(plan: Plan, material: Material, notify: Notify) -> Iterator[Notify]:
-    """Profiles a step before the training, and compares its epochs with that at the end."""
-    found = profile_plan(plan, material.train.data)
-    notify(Note(key="profile_step", values={**asdict(found), "fraction": found.convolution_fraction}))
-    records: list[EpochRecord] = []
-
-    def listen(event: Event) -> None:
-        if isinstance(event, EpochRecord):
-            records.append(event)
-        notify(event)
-
-    yield listen
-    if records:
-        last = records[-1]
-        values = {
-            "steps": last.step,
-            "seconds": last.seconds,
-            "above": last.seconds / last.step / found.step_seconds - 1,
-        }
-        notify(Note(key="profile_epoch", values=values))
-
-
 def _with_the_end_of_its_run(plan: Plan, folder: Path, notify: Notify) -> Plan:
     """The plan with the step at which the clock ended its run, if it lies beside the summary of such a run."""
     try:
@@ -256,6 +242,8 @@ def _with_the_end_of_its_run(plan: Plan, folder: Path, notify: Notify) -> Plan:
     if summary.stopped != "clock" or summary.plan_digest != plan.digest:
         return plan
     notify(Note(key="run_repeats_clock", values={"steps": summary.num_steps}))
+    if plan.frozen is not None and not summary.num_steps:
+        return without_tuning(plan)
     return plan.model_copy(update={"training": plan.training.model_copy(update={"stop_after": summary.num_steps})})
 
 
@@ -267,31 +255,42 @@ def _carry_out(  # noqa: PLR0913
     began: float,
     notify: Notify,
     is_new: bool = True,
+    start: FrozenStart | None = None,
     end: float = math.inf,
     only_model: bool = False,
 ) -> RunSummary:
     """Trains by the plan and writes everything that a run consists of; ``end`` as the deadline of the training."""
     with torch_habits(plan.threads):
-        network = start_network(plan, notify, pixels=material.train.data.pixels, reads_file=not _has_weights(folder))
-        _tell_plan(plan, notify)
-        with sole_writer(folder), _stops_say_how_to_go_on(folder):
+        network = None
+        if plan.frozen is None:
+            pixels, reads_file = material.train.data.pixels, not _has_weights(folder)
+            network = start_network(plan, notify, pixels=pixels, reads_file=reads_file)
+        tell_plan(plan, notify)
+        with sole_writer(folder), stops_say_how_to_go_on(folder):
             if is_new:
                 write_plan(folder, plan)
             with stop_requests() as stop_requested:
-                outcome = _ended_before(folder, network, plan) or train_network(
-                    network,
-                    material.train.data,
-                    material.validation.data,
-                    plan,
-                    folder=folder,
-                    notify=notify,
-                    stop_requested=stop_requested,
-                    deadline=end,
-                )
+                if network is None:
+                    outcome, learned = _learn(plan, material, folder, start, notify, stop_requested)
+                    network = learned.network
+                else:
+                    learned = None
+                    outcome = _ended_before(folder, network, plan) or train_network(
+                        network,
+                        material.train.data,
+                        material.validation.data,
+                        plan,
+                        folder=folder,
+                        notify=notify,
+                        stop_requested=stop_requested,
+                        deadline=end,
+                    )
                 if code := stop_requested():
                     raise StoppedError("Stopped.", exit_code=code)
-            _tell_outcome(outcome, plan, notify)
-            summary = finish(folder, network, plan, material, outcome, began=began, only_model=only_model)
+            tell_outcome(outcome, plan, notify)
+            summary = finish(
+                folder, network, plan, material, outcome, began=began, only_model=only_model, learned=learned
+            )
     if summary.parity is not None and not summary.parity.is_equal:
         raise ParityError(
             f"{folder}/model.onnx answers otherwise than torch: {summary.parity.num_same_answer} of "
@@ -299,6 +298,30 @@ def _carry_out(  # noqa: PLR0913
             f"(allowed {summary.parity.tolerance:g}). Do not use the file; the weights are in {WEIGHTS}."
         )
     return summary
+
+
+def _learn(
+    plan: Plan,
+    material: Material,
+    folder: Path,
+    start: FrozenStart | None,
+    notify: Notify,
+    stop_requested: Callable[[], int],
+) -> tuple[Outcome, Learned]:
+    """Learns on the plan's frozen network; where the run had ended before, the same once more.
+
+    Raises:
+        UsageError: The plan was changed since.
+    """
+    last_step = None
+    if (folder / SUMMARY).exists():
+        summary = _summary_of(folder, plan)
+        last_step = summary.num_steps if summary.stopped == "clock" else None
+    if start is None:
+        store = Path(plan.pictures.store) if plan.pictures.store else None
+        start = open_start(plan.network.start, store, plan.threads, folder=folder / CHECKPOINTS, size=plan.network.side)
+    assert start is not None
+    return start.learn(plan, material, folder, notify=notify, stop_requested=stop_requested, last_step=last_step)
 
 
 def _has_weights(folder: Path) -> bool:
@@ -314,29 +337,21 @@ def _ended_before(folder: Path, network: nn.Module, plan: Plan) -> Outcome | Non
     """
     if not (folder / SUMMARY).exists():
         return None
+    summary = _summary_of(folder, plan)
+    load_weights(folder / WEIGHTS, network)
+    reason = summary.stopped or "planned"
+    return Outcome(summary.best_epoch, summary.num_epochs, summary.num_steps, summary.seconds, reason)
+
+
+def _summary_of(folder: Path, plan: Plan) -> RunSummary:
+    """Reads the summary of a run that has ended, and makes sure that it was made by ``plan``."""
     summary = read_summary(folder)
     if summary.plan_digest != plan.digest:
         raise UsageError(
             f"{folder}/run.toml is not the plan that this run was made by. Put it back as it was; to train anew by the "
             f"changed plan:  whyconv train --config {folder}/run.toml"
         )
-    load_weights(folder / WEIGHTS, network)
-    reason = summary.stopped or "planned"
-    return Outcome(summary.best_epoch, summary.num_epochs, summary.num_steps, summary.seconds, reason)
-
-
-@contextmanager
-def _stops_say_how_to_go_on(folder: Path) -> Iterator[None]:
-    """Gives every stop inside the block the sentence that the training's own stop has already."""
-    going_on = f"Go on with:  whyconv train --resume {folder}"
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        raise StoppedError(f"Stopped by Ctrl-C. {going_on}") from stop
-    except StoppedError as stop:
-        if "--resume" in str(stop):
-            raise
-        raise StoppedError(f"{stop} {going_on}", exit_code=stop.exit_code) from stop
+    return summary
 
 
 def _divide_again(plan: Plan, notify: Notify) -> Division:
@@ -372,25 +387,3 @@ def _material_of(plan: Plan, notify: Notify, side: int | None = None) -> Materia
     return Material(
         division, policy, *load_parts(division, policy, store=store, notify=notify, num_threads=plan.threads)
     )
-
-
-def _tell_plan(plan: Plan, notify: Notify) -> None:
-    network, pictures, recipe = plan.network, plan.pictures, plan.training
-    sizes = {"num_train": pictures.num_train, "num_validation": pictures.num_validation, "num_test": pictures.num_test}
-    shown = {"network": network.name, "side": network.side, "channels": network.in_channels}
-    notify(Note(key="run_plan", values=shown | sizes))
-    if network.members > 1:
-        notify(Note(key="run_committee", values={"n": network.members}))
-    steps = {"optimizer": recipe.optimizer, "learning_rate": recipe.learning_rate, "batch": recipe.batch}
-    notify(
-        Note(key="run_recipe", values={**steps, "epochs": recipe.epochs, "seed": plan.seed, "threads": plan.threads})
-    )
-
-
-def _tell_outcome(outcome: Outcome, plan: Plan, notify: Notify) -> None:
-    if outcome.reason == "no_gain":
-        values = {"n": outcome.num_epochs - outcome.best_epoch, "best": outcome.best_epoch}
-        notify(Note(key="run_stopped_no_gain", values=values))
-    elif outcome.reason == "clock":
-        values = {"epoch": outcome.num_epochs, "epochs": plan.training.epochs}
-        notify(Note(key="run_stopped_clock", values=values, level="warning"))

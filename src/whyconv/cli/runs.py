@@ -50,7 +50,11 @@ def train(  # noqa: PLR0913, PLR0917
         int | None, typer.Option(help="Networks from other random starts that answer together; 1.")
     ] = None,
     start: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Weights to start from: .safetensors with the network's names.")
+        str | None,
+        typer.Option(
+            metavar="pretrained|scratch|FILE",
+            help="Start from published weights, random ones, .safetensors, or features of an .onnx network.",
+        ),
     ] = None,
     optimizer: Annotated[
         str | None, typer.Option(metavar="NAME", help="gd, momentum, rmsprop, adam, adamw or muon.")

@@ -40,12 +40,16 @@ def seen(x: Tensor, view: View) -> Tensor:
     return x.flip(3) if view.endswith("mirrored") else x
 
 
+def margin(side: int) -> int:
+    """Pixels that a view from closer leaves out on each of the four sides of a picture."""
+    return round(side * (1 - CLOSER_FRACTION) / 2)
+
+
 def _from_closer(x: Tensor) -> Tensor:
     """The middle of the pictures, enlarged to their size: bilinear between the centers of pixels.
 
     The middle has ``CLOSER_FRACTION`` of the side, rounded so that the same number of pixels goes on all sides.
     """
-    side = x.shape[2]
-    margin = round(side * (1 - CLOSER_FRACTION) / 2)
-    middle = x[:, :, margin : side - margin, margin : side - margin]
+    side, edge = x.shape[2], margin(x.shape[2])
+    middle = x[:, :, edge : side - edge, edge : side - edge]
     return functional.interpolate(middle, size=(side, side), mode="bilinear", align_corners=False)

@@ -1,0 +1,7 @@
+"""Starting from a network that has learned before: its features, a head on them, its last blocks tuned."""
+
+from whyconv.pretrained.choosing import check_start, choose_start
+from whyconv.pretrained.learning import Learned
+from whyconv.pretrained.starting import FrozenStart, open_start
+
+__all__ = ["FrozenStart", "Learned", "check_start", "choose_start", "open_start"]

@@ -1,0 +1,162 @@
+"""A frozen feature network: how its ONNX file takes pictures and gives features, and what is known of its origin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from whyconv.errors import ModelFileError
+from whyconv.settings import View
+from whyconv.training.views import seen
+
+Layout = Literal["nchw", "nhwc"]
+# numpy's names of what a file may take.
+_TYPES = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32, "tensor(float16)": np.float16}
+_TYPES |= {"tensor(double)": np.float64}
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """A feature network in an ONNX file.
+
+    Attributes:
+        model: The graph; any number of pictures at once.
+        name: Of the network, for people.
+        start: What the plan calls it: "pretrained", or the file's path.
+        digest: Of the weights or the file.
+        picture: Name of the input.
+        layout: Order of its axes.
+        kind: onnxruntime's word for the type of its numbers.
+        side: Of the pictures, in pixels.
+        mean: Gray level of each of the three channels that becomes 0.
+        std: Gray levels that become 1; where the network takes uint8, mean is 0 and std 1.
+        features: Name of the output.
+        rank: Its axes: 2 (n, d); 3 (n, tokens, d), of which the first token is taken; 4 (n, d, h, w), whose mean over
+            the places is taken.
+        width: d.
+    """
+
+    model: onnx.ModelProto
+    name: str
+    start: str
+    digest: str
+    picture: str
+    layout: Layout
+    kind: str
+    side: int
+    mean: Sequence[float]
+    std: Sequence[float]
+    features: str
+    rank: int
+    width: int
+
+    @property
+    def takes_levels(self) -> bool:
+        """Whether it takes gray levels as they are, and normalizes them itself."""
+        return self.kind == "tensor(uint8)"
+
+
+class FrozenNetwork:
+    """A feature network that answers.
+
+    Args:
+        backbone: Which.
+        threads: Of the processor.
+
+    Raises:
+        ModelFileError: onnxruntime cannot run it.
+    """
+
+    def __init__(self, backbone: Backbone, threads: int) -> None:
+        self.backbone = backbone
+        self._session = open_session(backbone.model.SerializeToString(), threads, backbone.name)
+
+    def look(
+        self, pixels: NDArray[np.uint8], view: View, maps: Sequence[str] = ()
+    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        """Shows it one view of pictures.
+
+        Args:
+            pixels: uint8 (n, side, side, 3).
+            view: Which.
+            maps: Further outputs that are wanted.
+
+        Returns:
+            Features (n, d), and the further outputs.
+
+        Raises:
+            ModelFileError: It fails, or its features are no finite numbers.
+        """
+        backbone = self.backbone
+        first, *rest = self.run(as_seen(pixels, backbone.mean, backbone.std, view), [backbone.features, *maps])
+        features = pooled(first)
+        if features.shape != (len(pixels), backbone.width) or not np.isfinite(features).all():
+            raise ModelFileError(
+                f"{backbone.name} gives {backbone.features} of shape {first.shape} for {len(pixels)} pictures, or such "
+                f"that are no finite numbers. Expected {len(pixels)} x {backbone.width}."
+            )
+        return features, rest
+
+    def run(self, x: Tensor, outputs: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Asks for outputs by name.
+
+        Args:
+            x: Pictures (n, 3, side, side), normalized, as a view shows them.
+            outputs: Their names.
+
+        Raises:
+            ModelFileError: onnxruntime fails.
+        """
+        backbone = self.backbone
+        pictures = x.numpy() if backbone.layout == "nchw" else x.permute(0, 2, 3, 1).contiguous().numpy()
+        if backbone.takes_levels:
+            pictures = np.clip(np.rint(pictures), 0, 255)
+        pictures = pictures.astype(_TYPES[backbone.kind], copy=False)
+        try:
+            found = self._session.run(list(outputs), {backbone.picture: pictures})
+        except Exception as error:  # onnxruntime's own errors share no nearer class
+            shape = " x ".join(map(str, pictures.shape))
+            raise ModelFileError(
+                f"{backbone.name} fails on pictures of shape {shape}: {str(error).splitlines()[0]}"
+            ) from error
+        return [np.asarray(each, np.float32) for each in found]
+
+
+def pooled(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One vector a picture (n, d): of tokens (n, tokens, d) the first, of a map (n, d, h, w) the mean."""
+    if values.ndim == 3:
+        return np.ascontiguousarray(values[:, 0])
+    return values.mean(axis=(2, 3)) if values.ndim == 4 else values
+
+
+def as_seen(pixels: NDArray[np.uint8], mean: Sequence[float], std: Sequence[float], view: View) -> Tensor:
+    """Pictures uint8 (n, side, side, 3) normalized, as one view shows them: float32 (n, 3, side, side)."""
+    x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).to(torch.float32)
+    level, unit = (torch.tensor(each, dtype=torch.float32).view(1, -1, 1, 1) for each in (mean, std))
+    return seen((x - level) / unit, view).contiguous()
+
+
+def open_session(content: bytes, threads: int, name: str) -> onnxruntime.InferenceSession:
+    """Opens a model for a training that has the processor for itself.
+
+    Raises:
+        ModelFileError: onnxruntime cannot run it.
+    """
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 4  # what goes wrong is said by the exception
+    # Threads that spin while they wait slow each other down as soon as another process uses a core.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own errors share no nearer class
+        raise ModelFileError(f"{name} cannot be run by onnxruntime: {str(error).splitlines()[0]}") from error

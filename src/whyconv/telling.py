@@ -1,0 +1,81 @@
+"""What a person is told of a run while it goes on: the plan, the end of the training, how to go on, the profile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from whyconv.errors import StoppedError
+from whyconv.planning import Material
+from whyconv.results import EpochRecord, Event, Note, Notify
+from whyconv.settings import Plan
+from whyconv.training.loop import Outcome
+from whyconv.training.profile import profile_plan
+
+
+@contextmanager
+def profiled(plan: Plan, material: Material, notify: Notify) -> Iterator[Notify]:
+    """Profiles a step before the training, and compares its epochs with that at the end."""
+    found = profile_plan(plan, material.train.data)
+    notify(Note(key="profile_step", values={**asdict(found), "fraction": found.convolution_fraction}))
+    records: list[EpochRecord] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, EpochRecord):
+            records.append(event)
+        notify(event)
+
+    yield listen
+    if records:
+        last = records[-1]
+        values = {
+            "steps": last.step,
+            "seconds": last.seconds,
+            "above": last.seconds / last.step / found.step_seconds - 1,
+        }
+        notify(Note(key="profile_epoch", values=values))
+
+
+@contextmanager
+def stops_say_how_to_go_on(folder: Path) -> Iterator[None]:
+    """Gives every stop inside the block the sentence that the training's own stop has already."""
+    going_on = f"Go on with:  whyconv train --resume {folder}"
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise StoppedError(f"Stopped by Ctrl-C. {going_on}") from stop
+    except StoppedError as stop:
+        if "--resume" in str(stop):
+            raise
+        raise StoppedError(f"{stop} {going_on}", exit_code=stop.exit_code) from stop
+
+
+def tell_plan(plan: Plan, notify: Notify) -> None:
+    """Says what is about to be trained, and by what recipe."""
+    network, pictures, recipe = plan.network, plan.pictures, plan.training
+    sizes = {"num_train": pictures.num_train, "num_validation": pictures.num_validation, "num_test": pictures.num_test}
+    shown = {"network": network.name, "side": network.side, "channels": network.in_channels}
+    notify(Note(key="run_plan", values=shown | sizes))
+    if plan.frozen is not None and plan.frozen.first_block < 0:
+        notify(Note(key="start_plan", values={"views": len(network.views), "seed": plan.seed, "threads": plan.threads}))
+        return
+    if network.members > 1:
+        notify(Note(key="run_committee", values={"n": network.members}))
+    steps = {"optimizer": recipe.optimizer, "learning_rate": recipe.learning_rate, "batch": recipe.batch}
+    notify(
+        Note(key="run_recipe", values={**steps, "epochs": recipe.epochs, "seed": plan.seed, "threads": plan.threads})
+    )
+
+
+def tell_outcome(outcome: Outcome, plan: Plan, notify: Notify) -> None:
+    """Says why a training ended before the end of its plan, where it did."""
+    if outcome.reason == "clock" and plan.frozen is not None and not outcome.num_steps:
+        return  # told when the tuning was skipped
+    if outcome.reason == "no_gain":
+        values = {"n": outcome.num_epochs - outcome.best_epoch, "best": outcome.best_epoch}
+        notify(Note(key="run_stopped_no_gain", values=values))
+    elif outcome.reason == "clock":
+        values = {"epoch": outcome.num_epochs, "epochs": plan.training.epochs}
+        notify(Note(key="run_stopped_clock", values=values, level="warning"))

@@ -1,0 +1,225 @@
+"""Whole runs that start from a network which has learned before: a user's file, and the published one."""
+
+from __future__ import annotations
+
+import json
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tiny_backbone import SIDE, write_backbone
+from tiny_training import write_bars
+from whyconv import anatomy, workflow
+from whyconv.errors import MissingExtraError, ModelFileError, StoppedError, UsageError
+from whyconv.inspection import inspect
+from whyconv.nets.efficientnet import EfficientNetLite0
+from whyconv.nets.pretrained import SHA256
+from whyconv.pretrained import choosing, published, starting
+from whyconv.recognizer import open_recognizer
+from whyconv.results import Note, Progress
+from whyconv.settings import Plan, TrainSettings
+from whyconv.training.checkpoint import load_weights
+from whyconv.training.history import read_history
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("start")
+    write_bars(folder / "bars", 80, side=SIDE)
+    write_backbone(folder / "tiny.onnx")
+    return folder
+
+
+def train(place: Path, notify=lambda event: None, **wanted):
+    asked = {"out": str(place / "runs"), "store": str(place / "store"), "threads": 1} | wanted
+    return workflow.train(str(place / "bars"), notify, **asked)
+
+
+@pytest.fixture(scope="module")
+def finished(place: Path):
+    notes: list[Note] = []
+    summary = train(place, notes.append, start=str(place / "tiny.onnx"))
+    return summary, [each for each in notes if isinstance(each, Note)]
+
+
+def test_a_head_on_a_user_s_network_becomes_a_run_like_any_other(finished, place: Path) -> None:
+    summary, _ = finished
+    run = Path(summary.run)
+    assert summary.parity.is_equal
+    assert (summary.network, summary.best_epoch, summary.stopped) == ("tiny.onnx", 1, "planned")
+    plan = Plan.read(run / "run.toml")
+    assert plan.frozen.first_block == -1
+    assert plan.network.start == str((place / "tiny.onnx").resolve())
+    recognizer = open_recognizer(run)
+    assert recognizer.policy.side == SIDE
+    picture = next((place / "bars" / "lies").iterdir())
+    assert recognizer.predict(picture).labels[0].label in ("lies", "stands")
+    assert "tiny.onnx" in (run / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "tiny.onnx" in (run / "report.html").read_text(encoding="utf-8")
+    assert anatomy.inspect_network(run).totals.parameters > 0
+    again = workflow.evaluate(run)
+    assert again.test.accuracy == summary.test.accuracy
+
+
+def test_its_plan_repeats_it_bit_for_bit_and_resuming_makes_it_again(finished, place: Path) -> None:
+    run = Path(finished[0].run)
+    second = Path(workflow.train_from_file(run / "run.toml", out=str(place / "runs")).run)
+    kept = ("model.safetensors", "model.onnx", "features.npy", "predictions.csv")
+    assert all((run / name).read_bytes() == (second / name).read_bytes() for name in kept)
+    before = (second / "model.onnx").read_bytes()
+    workflow.resume(second)
+    assert (second / "model.onnx").read_bytes() == before
+
+
+def test_a_network_that_was_changed_is_refused(place: Path) -> None:
+    path = write_backbone(place / "other.onnx")
+    run = Path(train(place, start=str(path), only_model=True, flips="off").run)
+    write_backbone(path, metadata={"mean": "[0, 0, 0]"})
+    with pytest.raises(ModelFileError, match="content has changed"):
+        workflow.train_from_file(run / "run.toml", out=str(place / "runs"))
+    path.unlink()
+    with pytest.raises(ModelFileError, match="There is no"):
+        workflow.train_from_file(run / "run.toml", out=str(place / "runs"))
+
+
+def test_a_stop_while_looking_says_how_to_go_on_and_going_on_ends_it(place: Path) -> None:
+    def stop(event) -> None:
+        if isinstance(event, Progress) and event.stage == "features" and event.done == event.total > 12:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(StoppedError, match=r"whyconv train --resume .*bars-\d+") as caught:
+        train(place, stop, start=str(place / "tiny.onnx"), flips="off")
+    assert caught.value.exit_code == 143
+    run = Path(str(caught.value).split("--resume ")[1])
+    assert workflow.resume(run).parity.is_equal
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ({"network": "lesson"}, "brings its own network"),
+        ({"epochs": 3, "batch": 4}, "--epochs, --batch: of .* only a head"),
+        ({"size": 32}, "takes pictures of 16 pixels a side"),
+    ],
+)
+def test_what_contradicts_a_user_s_network_is_refused(wanted, said: str, place: Path) -> None:
+    with pytest.raises(UsageError, match=said):
+        train(place, start=str(place / "tiny.onnx"), **wanted)
+
+
+# --- the published network, with made-up weights: the tests need no package of weights
+
+
+@pytest.fixture
+def made_up(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    weights = EfficientNetLite0().state_dict()
+    monkeypatch.setattr(published, "read_published_weights", lambda: weights)
+    monkeypatch.setattr(choosing, "has_published_weights", lambda: True)
+    return weights
+
+
+def write_photos(folder: Path, n: int = 40, side: int = 72) -> Path:
+    """Colored stripes that lie or stand, over noise."""
+    generator = np.random.default_rng(0)
+    for index in range(n):
+        pixels = generator.integers(0, 120, (side, side, 3), dtype=np.uint8)
+        stripes = slice(None, None, 6), slice(generator.integers(0, 40), None)
+        pixels[stripes if index % 2 else stripes[::-1]] = generator.integers(150, 256, 3, dtype=np.uint8)
+        path = folder / ("lies" if index % 2 else "stands") / f"{index:03}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    return folder
+
+
+def test_the_published_network_is_tuned_by_its_plan_and_repeated_bit_for_bit(made_up, tmp_path: Path) -> None:
+    notes: list[Note] = []
+    asked = {"out": str(tmp_path / "runs"), "store": str(tmp_path / "store"), "threads": 2, "flips": "off"}
+    photos = write_photos(tmp_path / "photos", 32)
+    summary = workflow.train(str(photos), notes.append, start="pretrained", epochs=3, batch=8, **asked)
+    run, keys = Path(summary.run), [each.key for each in notes if isinstance(each, Note)]
+    assert summary.parity.is_equal
+    assert ("start_tuning_kept" in keys) != ("start_tuning_left" in keys)
+    plan = Plan.read(run / "run.toml")
+    assert (plan.network.start, plan.network.start_digest, plan.network.side) == ("pretrained", SHA256, 224)
+    assert plan.network.views == ["upright", "closer"]
+    assert (plan.frozen.first_block, plan.frozen.license, plan.training.epochs) == (12, "Apache-2.0", 3)
+    losses, records = read_history(run / "metrics.jsonl")
+    assert [each.epoch for each in records] == [1, 2, 3]
+    assert len(losses) == records[-1].step == summary.num_steps
+    # The weights are those of a network of the catalogue, which answers as the file does.
+    network = EfficientNetLite0(num_classes=2)
+    load_weights(run / "model.safetensors", network)
+    assert anatomy.inspect_network(run).totals.parameters == sum(each.numel() for each in network.parameters())
+    for name in ("MODEL_CARD.md", "report.html"):
+        text = (run / name).read_text(encoding="utf-8").replace("\\", "")
+        assert "Apache-2.0" in text
+        assert "ImageNet" in text
+    second = Path(workflow.train_from_file(run / "run.toml", out=str(tmp_path / "runs")).run)
+    assert (run / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
+    assert {each.name for each in (tmp_path / "store" / "networks").iterdir()} == {
+        f"efficientnet_lite0-{SHA256[:12]}-1.onnx",
+        f"efficientnet_lite0-{SHA256[:12]}-1.safetensors",
+    }
+
+
+def test_tuning_for_which_no_time_is_left_is_skipped_whole_and_repeated_so(
+    made_up, tmp_path: Path, monkeypatch
+) -> None:
+    decide = starting.decide
+    monkeypatch.setattr(starting, "decide", lambda *words, **more: replace(decide(*words, **more), deadline=0.0))
+    notes: list[Note] = []
+    asked = {"out": str(tmp_path / "runs"), "store": str(tmp_path / "store"), "threads": 2, "flips": "off"}
+    photos = write_photos(tmp_path / "photos", 16)
+    summary = workflow.train(str(photos), notes.append, start="pretrained", epochs=3, only_model=True, **asked)
+    assert "start_tuning_skipped" in [each.key for each in notes if isinstance(each, Note)]
+    assert (summary.stopped, summary.num_steps, summary.best_epoch) == ("clock", 0, 1)
+    repeated = workflow.train_from_file(Path(summary.run) / "run.toml", out=str(tmp_path / "runs"))
+    runs = [Path(each.run) / "model.onnx" for each in (summary, repeated)]
+    assert runs[0].read_bytes() == runs[1].read_bytes()
+    assert workflow.resume(Path(summary.run)).num_steps == 0
+
+
+@pytest.mark.parametrize(
+    ("side", "wanted", "chosen"),
+    [
+        (72, {}, "pretrained"),
+        (60, {}, None),
+        (72, {"start": "scratch"}, None),
+        (72, {"start": "pretrained", "epochs": 3}, "pretrained"),
+        *((72, {word: value}, None) for word, value in (("size", 32), ("epochs", 3), ("network", "lesson"))),
+    ],
+    ids=str,
+)
+def test_photos_start_from_published_weights_unless_something_else_is_asked_for(
+    made_up, side: int, wanted, chosen, tmp_path: Path
+) -> None:
+    notes: list[Note] = []
+    inspection = inspect(write_photos(tmp_path / "photos", 6, side), store=tmp_path / "store")
+    settings = TrainSettings.of({"pictures": "photos", **wanted})
+    assert choosing.choose_start(settings, inspection, notes.append).start == chosen
+    assert ("start_default" in [each.key for each in notes]) == (chosen is not None and "start" not in wanted)
+
+
+def test_without_the_package_photos_train_as_before_and_asking_for_it_names_the_install_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "has_published_weights", lambda: False)
+    with pytest.raises(MissingExtraError, match=r"pip install 'whyconv\[pretrained\]'") as caught:
+        workflow.train("photos", start="pretrained", out=str(tmp_path / "runs"))
+    assert "\n" not in str(caught.value)
+    notes: list[Note] = []
+    inspection = inspect(write_photos(tmp_path / "photos", 6), store=tmp_path / "store")
+    settings = TrainSettings(pictures="photos")
+    assert choosing.choose_start(settings, inspection, notes.append) is settings
+    assert [each.key for each in notes] == ["start_could"]
+
+
+def test_network_json_says_where_it_started(finished) -> None:
+    values = json.loads((Path(finished[0].run) / "network.json").read_text(encoding="utf-8"))
+    assert values["start"].endswith("tiny.onnx")
