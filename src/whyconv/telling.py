@@ -1,13 +1,11 @@
-"""What a person is told of a run while it goes on: the plan, the end of the training, how to go on, the profile."""
+"""What a person is told of a run while it goes on: the plan, the profile, the end of the training."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 
-from whyconv.errors import StoppedError
 from whyconv.planning import Material
 from whyconv.results import EpochRecord, Event, Note, Notify
 from whyconv.settings import Plan
@@ -36,20 +34,6 @@ def profiled(plan: Plan, material: Material, notify: Notify) -> Iterator[Notify]
             "above": last.seconds / last.step / found.step_seconds - 1,
         }
         notify(Note(key="profile_epoch", values=values))
-
-
-@contextmanager
-def stops_say_how_to_go_on(folder: Path) -> Iterator[None]:
-    """Gives every stop inside the block the sentence that the training's own stop has already."""
-    going_on = f"Go on with:  whyconv train --resume {folder}"
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        raise StoppedError(f"Stopped by Ctrl-C. {going_on}") from stop
-    except StoppedError as stop:
-        if "--resume" in str(stop):
-            raise
-        raise StoppedError(f"{stop} {going_on}", exit_code=stop.exit_code) from stop
 
 
 def tell_plan(plan: Plan, notify: Notify) -> None:

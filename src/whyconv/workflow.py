@@ -18,19 +18,19 @@ from whyconv.inspection import inspect
 from whyconv.machine import num_cores
 from whyconv.nets import require_network
 from whyconv.planning import Material, deadline, make_plan
-from whyconv.pretrained import FrozenStart, Learned, check_start, choose_start, open_start
+from whyconv.pretrained import FrozenStart, Learned, check_start, choose_start, open_start, open_start_of
 from whyconv.pretrained.deciding import without_tuning
 from whyconv.results import Note, Notify, RunSummary, Square, ignore
 from whyconv.scoring import score_own_test, score_pictures
 from whyconv.settings import Plan, TrainSettings
-from whyconv.telling import profiled, stops_say_how_to_go_on, tell_outcome, tell_plan
+from whyconv.telling import profiled, tell_outcome, tell_plan
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.lock import sole_writer
 from whyconv.training.loop import Outcome, train_network
 from whyconv.training.pictures import Division, channels_for, divide, load_parts, side_for
 from whyconv.training.run_folder import CHECKPOINT, CHECKPOINTS, SUMMARY, WEIGHTS, new_run_folder, read_plan, write_plan
 from whyconv.training.start import start_network
-from whyconv.training.stopping import stop_requests
+from whyconv.training.stopping import stop_requests, stops_say_how_to_go_on
 from whyconv.training.torch_habits import torch_habits
 
 
@@ -82,16 +82,11 @@ def train(
         settings = choose_start(settings, inspection, notify)
         division = divide(inspection, settings, seed=settings.seed, notify=notify)
         start = open_start(settings.start, store, threads, size=settings.size, folder=folder / CHECKPOINTS)
-        if start is None:
-            policy = PicturePolicy(side=settings.size or side_for(inspection), channels=channels_for(inspection))
-        else:
-            policy = PicturePolicy(side=start.backbone.side, channels=3)
+        policy = PicturePolicy(side=settings.size or side_for(inspection), channels=channels_for(inspection))
+        policy = policy if start is None else start.policy
         parts = load_parts(division, policy, store=store, notify=notify, num_threads=threads)
         material = Material(division, policy, *parts)
-        if start is None:
-            plan = make_plan(settings, material, began=began, notify=notify)
-        else:
-            plan = start.decide(settings, material, threads=threads, began=began, notify=notify)
+        plan = _decide(settings, material, start, began=began, notify=notify)
         is_profiled = profile and plan.frozen is None
         with profiled(plan, material, notify) if is_profiled else nullcontext(notify) as listener:
             return _carry_out(
@@ -247,6 +242,15 @@ def _with_the_end_of_its_run(plan: Plan, folder: Path, notify: Notify) -> Plan:
     return plan.model_copy(update={"training": plan.training.model_copy(update={"stop_after": summary.num_steps})})
 
 
+def _decide(
+    settings: TrainSettings, material: Material, start: FrozenStart | None, *, began: float, notify: Notify
+) -> Plan:
+    """The plan of a training from random weights or a file of them, or on a frozen network."""
+    if start is None:
+        return make_plan(settings, material, began=began, notify=notify)
+    return start.decide(settings, material, threads=settings.threads or num_cores(), began=began, notify=notify)
+
+
 def _carry_out(  # noqa: PLR0913
     plan: Plan,
     material: Material,
@@ -317,10 +321,7 @@ def _learn(
     if (folder / SUMMARY).exists():
         summary = _summary_of(folder, plan)
         last_step = summary.num_steps if summary.stopped == "clock" else None
-    if start is None:
-        store = Path(plan.pictures.store) if plan.pictures.store else None
-        start = open_start(plan.network.start, store, plan.threads, folder=folder / CHECKPOINTS, size=plan.network.side)
-    assert start is not None
+    start = start or open_start_of(plan, folder / CHECKPOINTS)
     return start.learn(plan, material, folder, notify=notify, stop_requested=stop_requested, last_step=last_step)
 
 
