@@ -67,15 +67,7 @@ def finish(  # noqa: PLR0913
     logits = _known_logits(network, plan, material, learned)
     truth = material.validation.data.labels
     temperature = fit_temperature(logits["validation"], truth) if len(truth) else 1.0
-    counts = {part.name: len(part) for part in (material.train, material.validation, material.test)}
-    contents = material.division.inspection.pictures.contents
-    white = contents.white if isinstance(contents, ArrayContents) else None
-    metadata = metadata_for(plan.network, material.policy, temperature, counts, array_white=white)
-    write_json(folder / NETWORK, metadata.model_dump(mode="json") | plan.network.model_dump(exclude={"name"}))
-    if learned is None:
-        export(folder / MODEL, network, metadata, plan.network)
-    else:
-        files.write_bytes(folder / MODEL, learned.as_file(plan, metadata))
+    _write_model(folder, network, plan, material, temperature, learned)
     write_seen(folder, material.division)
     recognizer = open_recognizer(folder, num_threads=plan.threads)
     if learned is not None:
@@ -124,6 +116,21 @@ def read_summary(run: Path) -> RunSummary:
         ) from None
     except ValidationError as error:
         raise ModelFileError(f"{run / SUMMARY} is damaged: {error.error_count()} mistake(s).") from None
+
+
+def _write_model(
+    folder: Path, network: nn.Module, plan: Plan, material: Material, temperature: float, learned: Learned | None
+) -> None:
+    """Writes ``model.onnx``, and what it says about itself as ``network.json``."""
+    counts = {part.name: len(part) for part in (material.train, material.validation, material.test)}
+    contents = material.division.inspection.pictures.contents
+    white = contents.white if isinstance(contents, ArrayContents) else None
+    metadata = metadata_for(plan.network, material.policy, temperature, counts, array_white=white)
+    write_json(folder / NETWORK, metadata.model_dump(mode="json") | plan.network.model_dump(exclude={"name"}))
+    if learned is None:
+        export(folder / MODEL, network, metadata, plan.network)
+    else:
+        files.write_bytes(folder / MODEL, learned.as_file(plan, metadata))
 
 
 def _known_logits(

@@ -18,7 +18,7 @@ from whyconv.inspection import inspect
 from whyconv.machine import num_cores
 from whyconv.nets import require_network
 from whyconv.planning import Material, deadline, make_plan
-from whyconv.pretrained import FrozenStart, Learned, check_start, choose_start, open_start
+from whyconv.pretrained import FrozenStart, Learned, check_start, choose_start, open_start, open_start_of
 from whyconv.pretrained.deciding import without_tuning
 from whyconv.results import Note, Notify, RunSummary, Square, ignore
 from whyconv.scoring import score_own_test, score_pictures
@@ -29,7 +29,7 @@ from whyconv.training.loop import Outcome, train_network
 from whyconv.training.pictures import Division, channels_for, divide, load_parts, side_for
 from whyconv.training.run_folder import CHECKPOINT, CHECKPOINTS, SUMMARY, WEIGHTS, new_run_folder, read_plan, write_plan
 from whyconv.training.start import start_network
-from whyconv.training.stopping import stop_requests
+from whyconv.training.stopping import stop_requests, stops_say_how_to_go_on
 from whyconv.training.torch_habits import torch_habits
 
 
@@ -75,10 +75,8 @@ def train(
         settings = choose_start(settings, inspection, notify)
         division = divide(inspection, settings, seed=settings.seed, notify=notify)
         start = open_start(settings.start, store, threads, size=settings.size, folder=folder / CHECKPOINTS)
-        if start is None:
-            policy = PicturePolicy(side=settings.size or side_for(inspection), channels=channels_for(inspection))
-        else:
-            policy = PicturePolicy(side=start.backbone.side, channels=3)
+        policy = PicturePolicy(side=settings.size or side_for(inspection), channels=channels_for(inspection))
+        policy = policy if start is None else start.policy
         parts = load_parts(division, policy, store=store, notify=notify, num_threads=threads)
         material = Material(division, policy, *parts)
         if start is None:
@@ -254,7 +252,7 @@ def _carry_out(  # noqa: PLR0913
     with torch_habits(plan.threads):
         network = start_network(plan, notify, reads_file=not _has_weights(folder)) if plan.frozen is None else None
         _tell_plan(plan, notify)
-        with sole_writer(folder), _stops_say_how_to_go_on(folder):
+        with sole_writer(folder), stops_say_how_to_go_on(folder):
             if is_new:
                 write_plan(folder, plan)
             with stop_requests() as stop_requested:
@@ -305,10 +303,7 @@ def _learn(
     if (folder / SUMMARY).exists():
         summary = _summary_of(folder, plan)
         last_step = summary.num_steps if summary.stopped == "clock" else None
-    if start is None:
-        store = Path(plan.pictures.store) if plan.pictures.store else None
-        start = open_start(plan.network.start, store, plan.threads, folder=folder / CHECKPOINTS, size=plan.network.side)
-    assert start is not None
+    start = start or open_start_of(plan, folder / CHECKPOINTS)
     return start.learn(plan, material, folder, notify=notify, stop_requested=stop_requested, last_step=last_step)
 
 
@@ -340,20 +335,6 @@ def _summary_of(folder: Path, plan: Plan) -> RunSummary:
             f"changed plan:  whyconv train --config {folder}/run.toml"
         )
     return summary
-
-
-@contextmanager
-def _stops_say_how_to_go_on(folder: Path) -> Iterator[None]:
-    """Gives every stop inside the block the sentence that the training's own stop has already."""
-    going_on = f"Go on with:  whyconv train --resume {folder}"
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        raise StoppedError(f"Stopped by Ctrl-C. {going_on}") from stop
-    except StoppedError as stop:
-        if "--resume" in str(stop):
-            raise
-        raise StoppedError(f"{stop} {going_on}", exit_code=stop.exit_code) from stop
 
 
 def _divide_again(plan: Plan, notify: Notify) -> Division:

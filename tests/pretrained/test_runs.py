@@ -16,6 +16,7 @@ from tiny_backbone import SIDE, write_backbone
 from tiny_training import write_bars
 from whyconv import anatomy, workflow
 from whyconv.errors import MissingExtraError, ModelFileError, StoppedError, UsageError
+from whyconv.images.cache import list_stores, remove_stores
 from whyconv.inspection import inspect
 from whyconv.nets.efficientnet import EfficientNetLite0
 from whyconv.nets.pretrained import SHA256
@@ -162,10 +163,12 @@ def test_the_published_network_is_tuned_by_its_plan_and_repeated_bit_for_bit(mad
         assert "ImageNet" in text
     second = Path(workflow.train_from_file(run / "run.toml", out=str(tmp_path / "runs")).run)
     assert (run / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
-    assert {each.name for each in (tmp_path / "store" / "networks").iterdir()} == {
-        f"efficientnet_lite0-{SHA256[:12]}-1.onnx",
-        f"efficientnet_lite0-{SHA256[:12]}-1.safetensors",
-    }
+    name = f"efficientnet_lite0-{SHA256[:12]}-1"
+    kept = [each for each in list_stores(tmp_path / "store") if each.kind == "network"]
+    assert {each.path.name for each in kept} == {f"{name}.onnx", f"{name}.safetensors"}
+    kept[0].path.write_bytes(b"damaged")
+    assert published.published_backbone(tmp_path / "store").width == 1280
+    assert len([each for each in remove_stores(tmp_path / "store") if each.kind == "network"]) == 2
 
 
 def test_tuning_for_which_no_time_is_left_is_skipped_whole_and_repeated_so(

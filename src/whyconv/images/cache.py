@@ -16,7 +16,8 @@ import numpy as np
 
 from whyconv import files
 
-PIXELS, SURVEYS = "pixels", "surveys"
+PIXELS, SURVEYS, NETWORKS = "pixels", "surveys", "networks"
+_NETWORK_FILES = (".onnx", ".safetensors")
 _READ_ERRORS = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
 
 
@@ -25,9 +26,9 @@ class CacheEntry:
     """Something kept in the cache.
 
     Attributes:
-        path: A folder of pixels, or a survey's file.
-        kind: "pixels" or "survey".
-        where: The pictures it was made from.
+        path: A folder of pixels, or the file of a survey or of a network.
+        kind: "pixels", "survey" or "network".
+        where: The pictures it was made from; of a network its file.
         num_bytes: On disk.
         used: When it was last written, in seconds since 1970.
     """
@@ -90,6 +91,8 @@ def list_stores(folder: Path | None = None) -> list[CacheEntry]:
     root = folder or default_folder()
     found = [_entry(index.parent, index, "pixels") for index in sorted((root / PIXELS).glob("*/index.npz"))]
     found += [_entry(path, path, "survey") for path in sorted((root / SURVEYS).glob("*.npz"))]
+    networks = sorted(path for path in (root / NETWORKS).glob("[!.]*") if path.suffix in _NETWORK_FILES)
+    found += [_network(path) for path in networks]
     return sorted((entry for entry in found if entry is not None), key=lambda entry: -entry.num_bytes)
 
 
@@ -114,6 +117,11 @@ def remove_stores(folder: Path | None = None, *, where: str | Path | None = None
         if not entry.path.exists():
             removed.append(entry)
     return removed
+
+
+def _network(path: Path) -> CacheEntry:
+    stat = path.stat()
+    return CacheEntry(path, "network", str(path), stat.st_size, stat.st_mtime)
 
 
 def _entry(path: Path, index: Path, kind: str) -> CacheEntry | None:

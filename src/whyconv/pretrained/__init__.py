@@ -2,6 +2,6 @@
 
 from whyconv.pretrained.choosing import check_start, choose_start
 from whyconv.pretrained.learning import Learned
-from whyconv.pretrained.starting import FrozenStart, open_start
+from whyconv.pretrained.starting import FrozenStart, open_start, open_start_of
 
-__all__ = ["FrozenStart", "Learned", "check_start", "choose_start", "open_start"]
+__all__ = ["FrozenStart", "Learned", "check_start", "choose_start", "open_start", "open_start_of"]

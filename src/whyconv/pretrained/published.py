@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from whyconv import files
 from whyconv.errors import ModelFileError
-from whyconv.images.cache import default_folder
+from whyconv.images.cache import NETWORKS, default_folder
 from whyconv.nets.efficientnet import EfficientNetLite0
 from whyconv.nets.pretrained import MEAN, NETWORK, SHA256, SIDE, STD, read_published_weights
 from whyconv.pretrained.backbone import Backbone
@@ -19,7 +19,6 @@ from whyconv.training.checkpoint import put_weights, read_tensors, save_weights
 
 # Where tuning may begin: with the last four blocks, the last two, the last convolution. All see 7 x 7 places.
 CUTS = (12, 14, 16)
-_FOLDER = "networks"
 _CLASSES = 1000
 # Part of the files' names: raised whenever they are written in another way.
 _VERSION = "1"
@@ -77,4 +76,4 @@ def _model(store: Path | None) -> onnx.ModelProto:
 
 
 def _path(store: Path | None, kind: str) -> Path:
-    return (store or default_folder()) / _FOLDER / f"{NETWORK}-{SHA256[:12]}-{_VERSION}.{kind}"
+    return (store or default_folder()) / NETWORKS / f"{NETWORK}-{SHA256[:12]}-{_VERSION}.{kind}"

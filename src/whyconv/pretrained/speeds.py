@@ -99,7 +99,7 @@ def quickest_numbers(network: TunedNetwork, planes: Tensor) -> Numbers:
     for x in (planes, narrow):
         _step(network, x, optimizer)
         gradients.append([each.grad.flatten().clone() for each in network.parameters() if each.grad is not None])
-    cosines = [float(functional.cosine_similarity(*pair, dim=0)) for pair in zip(*gradients, strict=True)]
+    cosines = [float(functional.cosine_similarity(one, other, dim=0)) for one, other in zip(*gradients, strict=True)]
     if not min(cosines) >= _LEAST_COSINE:
         return "float32"
     seconds = [_least(partial(_step, network, x, optimizer)) for x in (planes, narrow)]
@@ -115,7 +115,7 @@ def _planes(maps: NDArray[np.float32], batch: int) -> Tensor:
 def _tunable(published: EfficientNetLite0, cut: int, side: int) -> TunedNetwork:
     """Last blocks and a head of two classes that are answered alike by no picture."""
     weights = np.random.default_rng(0).normal(size=(published.last.in_features, 2)).astype(np.float32)
-    return TunedNetwork(Tail(published, cut, side), Head(weights / 36, np.zeros(2, np.float32)))
+    return TunedNetwork(Tail(published, cut, side), Head(weights * np.float32(0.03), np.zeros(2, np.float32)))
 
 
 def _optimizer(network: nn.Module) -> torch.optim.Optimizer:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from whyconv.errors import ModelFileError
+from whyconv.images.prepare import PicturePolicy
 from whyconv.nets.efficientnet import EfficientNetLite0
 from whyconv.planning import Material
 from whyconv.pretrained.backbone import Backbone, FrozenNetwork
@@ -41,6 +42,11 @@ class FrozenStart:
     published: Callable[[], EfficientNetLite0] | None
     deadline: float = field(default=math.inf)
     seconds_to_tune: float = 0.0
+
+    @property
+    def policy(self) -> PicturePolicy:
+        """How pictures are prepared for the network."""
+        return PicturePolicy(side=self.backbone.side, channels=3)
 
     def decide(
         self, settings: TrainSettings, material: Material, *, threads: int, began: float, notify: Notify
@@ -108,6 +114,14 @@ def open_start(
         return None
     published = partial(published_network, store) if start == PRETRAINED else None
     return FrozenStart(backbone, Bank(FrozenNetwork(backbone, threads), folder), published)
+
+
+def open_start_of(plan: Plan, folder: Path) -> FrozenStart:
+    """Opens the frozen network of a plan; the errors are those of ``open_start``."""
+    store = Path(plan.pictures.store) if plan.pictures.store else None
+    start = open_start(plan.network.start, store, plan.threads, folder=folder, size=plan.network.side)
+    assert start is not None
+    return start
 
 
 def _require_same(plan: Plan, backbone: Backbone) -> None:

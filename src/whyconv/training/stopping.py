@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a question that the loop asks between two steps."""
+"""Ctrl-C and SIGTERM as a question that the loop asks between two steps, and the sentence that says how to go on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
+
+from whyconv.errors import StoppedError
 
 
 @contextmanager
@@ -32,3 +35,21 @@ def stop_requests() -> Iterator[Callable[[], int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def stops_say_how_to_go_on(folder: Path) -> Iterator[None]:
+    """Gives every stop inside the block the sentence that the training's own stop has already.
+
+    Raises:
+        StoppedError: Of the block, or for its Ctrl-C.
+    """
+    going_on = f"Go on with:  whyconv train --resume {folder}"
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise StoppedError(f"Stopped by Ctrl-C. {going_on}") from stop
+    except StoppedError as stop:
+        if "--resume" in str(stop):
+            raise
+        raise StoppedError(f"{stop} {going_on}", exit_code=stop.exit_code) from stop
