@@ -47,7 +47,7 @@ def main() -> None:
         asked = {name: value for name in ("network", "epochs", "flips") if (value := getattr(words, name)) is not None}
         rows = []
         for seed in range(words.seeds):
-            summary = train(words.pictures, out=place, only_model=True, seed=seed, **asked)
+            summary = train(words.pictures, out=place, only_model=True, start="scratch", seed=seed, **asked)
             rows.append(_row(AS_IT_IS, seed, summary))
             plan = read_plan(Path(summary.run))
             for change in words.change:

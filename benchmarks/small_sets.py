@@ -31,7 +31,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=["digits", "cats", "flowers"])
     parser.add_argument("--data", help="folder of the pictures (the digits are written anew)")
-    parser.add_argument("--network", default="plain")
+    parser.add_argument("--network", default="swift")
+    parser.add_argument("--start", default="scratch", help="scratch, or pretrained where it is installed")
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--seeds", type=int, default=5)
     words = parser.parse_args()
@@ -45,7 +46,9 @@ def main() -> None:
 
 def _run(words: argparse.Namespace, pictures: str, place: str, seed: int) -> float:
     began = time.perf_counter()
-    summary = train(pictures, network=words.network, minutes=words.minutes, seed=seed, out=f"{place}/runs")
+    summary = train(
+        pictures, network=words.network, start=words.start, minutes=words.minutes, seed=seed, out=f"{place}/runs"
+    )
     assert summary.test is not None
     row = {
         "seed": seed,

@@ -196,6 +196,8 @@ def command(job: Job, *, place: Path, scratch: Path, began: float) -> list[str]:
         executable = Path(sys.executable).with_name("whyconv")
         start = [str(executable)] if executable.exists() else [sys.executable, "-m", "whyconv"]
         words = ["--minutes", f"{cell.minutes:g}", "--seed", str(cell.seed), "--json"]
+        if "--start" not in cell.words:  # all in the race start from random weights
+            words += ["--start", "scratch"]
         # A store of its own: decoding counts, as it does for a user's first run.
         places = ["--store", str(scratch / "store"), "--out", str(scratch / "runs")]
         return [*start, "train", str(pictures.for_whyconv), *words, *places, *cell.words.split()]
