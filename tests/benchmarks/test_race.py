@@ -223,7 +223,9 @@ def test_whyconv_itself_races(track: Track) -> None:
     assert track.scratch == []
 
 
-def test_whyconv_is_told_the_minutes_and_to_start_from_scratch(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
+def test_whyconv_is_told_the_minutes_and_to_start_from_scratch(
+    tmp_path: Path, class_folders: Callable[..., Path]
+) -> None:
     pictures = ready(tmp_path / "sets", "pets", 0, class_folders(num=10))
     cell = race.Cell("whyconv", "pets", 3, 1, "--network plain")
     job = tools.Job(tools.TOOLS["whyconv"], cell, pictures, {})
