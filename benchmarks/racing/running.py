@@ -67,8 +67,12 @@ def run(words: list[str], environment: Mapping[str, str], scratch: Path, *, limi
         process = subprocess.Popen(
             words, stdout=out, stderr=err, env=dict(environment), cwd=scratch, start_new_session=True
         )
-        with MemoryWatch(process.pid) as watch:
-            _wait(process, limit)
+        try:
+            with MemoryWatch(process.pid) as watch:
+                _wait(process, limit)
+        except BaseException:
+            _kill(process)
+            raise
         seconds = time.monotonic() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     output = (scratch / "stdout").read_text(errors="replace")
@@ -81,14 +85,11 @@ def run(words: list[str], environment: Mapping[str, str], scratch: Path, *, limi
 
 
 def _wait(process: subprocess.Popen[bytes], limit: float) -> None:
-    """Waits for a process; one that takes too long is killed with its whole group, and so is an interrupted one."""
+    """Waits for a process; one that takes too long is killed with its whole group."""
     try:
         process.wait(limit)
     except subprocess.TimeoutExpired:
         _kill(process)
-    except BaseException:
-        _kill(process)
-        raise
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,7 +69,7 @@ class Bank:
     folder: Path
     cut: str = ""
     _kept: dict[tuple[str, View], Seen] = field(default_factory=dict)
-    _disk: tempfile.TemporaryDirectory[str] | None = None
+    _disk: Path | None = None
 
     def look(
         self,
@@ -128,8 +130,9 @@ class Bank:
             )
         if self._disk is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._disk = tempfile.TemporaryDirectory(prefix="features-", dir=self.folder)
-        path = Path(self._disk.name) / f"{len(list(Path(self._disk.name).iterdir()))}.npy"
+            self._disk = Path(tempfile.mkdtemp(prefix="features-", dir=self.folder))
+            weakref.finalize(self, shutil.rmtree, self._disk, ignore_errors=True)
+        path = self._disk / f"{len(list(self._disk.iterdir()))}.npy"
         return np.lib.format.open_memmap(path, "w+", kind, shape)
 
 
