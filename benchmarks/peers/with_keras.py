@@ -1,8 +1,8 @@
 """Keras: the small Xception of its example 'Image classification from scratch', as there or with what helps (fair).
 
 Documented: files read by `image_dataset_from_directory`, mirroring and turns by up to a tenth, Adam, whole epochs, as
-many as fit. Fair: ready-made copies, moved and mirrored, label smoothing, a cosine that ends with the budget, six
-views at test time.
+many as fit. Fair: ready-made copies, moved and mirrored, label smoothing, normalization that follows faster, a cosine
+that ends with the budget, eight views at test time.
 """
 
 from __future__ import annotations
@@ -26,15 +26,20 @@ SMALL, PAD, ANSWER_BATCH = 64, 4, 128
 WARM_UP, SMOOTHING = 0.1, 0.1
 
 
+def normalized(x: object) -> object:
+    # Keras' own 0.99 forgets its start, a variance of 1, after a thousand steps; short budgets have fifty.
+    return layers.BatchNormalization(momentum=0.8 if asked.mode == "fair" else 0.99)(x)
+
+
 def separable(x: object, width: int) -> object:
-    return layers.BatchNormalization()(layers.SeparableConv2D(width, 3, padding="same")(x))
+    return normalized(layers.SeparableConv2D(width, 3, padding="same")(x))
 
 
 def small_xception(side: int, num_classes: int) -> keras.Model:
     """Returns the example's network, as of 2023: 128 channels at half the side, three residual stages, then 1,024."""
     pixels = keras.Input((side, side, 3))
     x = layers.Conv2D(FIRST, 3, strides=2, padding="same")(layers.Rescaling(1 / 255)(pixels))
-    x = layers.Activation("relu")(layers.BatchNormalization()(x))
+    x = layers.Activation("relu")(normalized(x))
     for width in WIDTHS:
         before = x
         x = separable(layers.Activation("relu")(x), width)
