@@ -42,11 +42,11 @@ from whyconv.training.views import from_afar
 PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.003)
 ITERATIONS = 60
 BATCH, LEARNING_RATE, WEIGHT_DECAY = 32, 3e-4, 0.05
-EPOCHS, LEAST_EPOCHS = 9, 3
+EPOCHS, LEAST_EPOCHS = 8, 2
 COMPARED, LEAST_COMPARED = 256, 32
 _TRIAL_ITERATIONS = 40
 # Of the minutes asked for: what is kept for export, scores and report, and what speeds may be mistaken by.
-_ENDING_SECONDS, _ENDING_FRACTION, _SLACK = 7.0, 0.03, 0.9
+_ENDING_SECONDS, _ENDING_FRACTION, _SLACK = 4.0, 0.03, 0.9
 # Of the time for looking and tuning: what looking may take, so that something is left to tune.
 _LOOKING_FRACTION = 0.7
 _LEAST_PICTURES = 200

@@ -23,7 +23,7 @@ from whyconv.pretrained.tuning import NUMBERS, TunedNetwork
 from whyconv.settings import Numbers
 from whyconv.training.loop import Pixels
 
-_TORCH_PICTURES = 4
+_TORCH_PICTURES = 2
 _ROUNDS = 2
 _FEATURE_FRACTION, _LEAST_COSINE = 0.05, 0.98
 
