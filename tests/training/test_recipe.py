@@ -25,7 +25,7 @@ def test_the_lesson_is_trained_as_the_lecture_does_it() -> None:
     recipe = training_plan(asked(network="lesson", optimizer="gd", balance="off"), FACTS)
     assert (recipe.schedule, recipe.average, recipe.label_smoothing, recipe.warmup_fraction) == ("constant", 0, 0, 0)
     assert set(recipe.class_offsets) == {0.0}
-    assert training_plan(asked(network="plain"), FACTS).schedule == "cosine"
+    assert training_plan(asked(network="resnet18"), FACTS).schedule == "cosine"
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -56,14 +56,15 @@ def test_epochs_that_were_asked_for_win_over_measured_ones() -> None:
     assert training_plan(asked(), FACTS, epochs=7).epochs == 7
 
 
-def test_swift_learns_by_muon_at_a_rising_resolution() -> None:
-    recipe = training_plan(asked(network="swift"), FACTS)
+@pytest.mark.parametrize("network", ["swift", "plain"])
+def test_our_own_networks_learn_by_muon_at_a_rising_resolution(network: str) -> None:
+    recipe = training_plan(asked(network=network), FACTS)
     assert (recipe.optimizer, recipe.schedule, recipe.sides) == ("muon", "linear", [48, 64])
     assert recipe.other_learning_rate > 0
     assert recipe.patience == recipe.epochs
-    assert training_plan(asked(network="swift"), Facts(counts=[60, 40], side=16, in_channels=1)).sides == []
-    plain = training_plan(asked(network="plain"), FACTS)
-    assert (plain.sides, plain.other_learning_rate) == ([], 0)
+    assert training_plan(asked(network=network), Facts(counts=[60, 40], side=16, in_channels=1)).sides == []
+    published = training_plan(asked(network="resnet18"), FACTS)
+    assert (published.sides, published.other_learning_rate) == ([], 0)
 
 
 def test_what_a_smaller_side_costs_lies_between_its_area_and_all() -> None:

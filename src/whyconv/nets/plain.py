@@ -7,17 +7,14 @@ import math
 from torch import Tensor, nn
 
 _MAX_PLACES = 32
-# In units of the training pictures' deviation: what is flatter than this is not blown up to full contrast.
-_LEAST_DEVIATION = 0.1
 
 
 class Plain(nn.Module):
     """Stages of two 3x3 convolutions, halved between stages; then the mean over places; then one linear layer.
 
-    First every picture's channels are brought to mean 0 and deviation 1, so that light and tint of the whole
-    picture do not matter. Because the last map is averaged over all places, it does not matter much where in the
-    picture a detector fired. Sides from 6 pixels up; the first layer strides on large pictures so that the first
-    map has at most 32 places a side.
+    Because the last map is averaged over all places, it does not matter much where in the picture a detector fired.
+    Sides from 6 pixels up; the first layer strides on large pictures so that the first map has at most 32 places a
+    side.
 
     Args:
         in_channels: 1 for gray pictures, 3 for color.
@@ -45,18 +42,11 @@ class Plain(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Maps pictures (n, c, side, side) to feature vectors (n, width of the last stage)."""
-        return self.stages(self.stem(_standardize(x))).mean(dim=(2, 3))
+        return self.stages(self.stem(x)).mean(dim=(2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps pictures (n, c, side, side) to logits (n, classes)."""
         return self.head(self.dropout(self.features(x)))
-
-
-def _standardize(x: Tensor) -> Tensor:
-    """Mean 0 and deviation 1 for each channel of each picture; a channel without contrast stays near 0."""
-    centered = x - x.mean(dim=(2, 3), keepdim=True)
-    variance = centered.square().mean(dim=(2, 3), keepdim=True)
-    return centered / (variance + _LEAST_DEVIATION**2).sqrt()
 
 
 class _Unit(nn.Sequential):
