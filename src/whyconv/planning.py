@@ -36,8 +36,10 @@ _ENDING_SECONDS = 12.0
 _ENDING_FRACTION = 0.05
 _SLACK = 0.93
 _SMALL_SIDE = 16
-_TRIAL_STEPS = 200
+_TRIAL_STEPS, _TIMED_STEPS = 200, 15
 _MAX_TRIAL_EPOCHS = 15
+# Up to so many epochs, a part of one more is worth having.
+_FEW_EPOCHS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,10 +173,14 @@ def _start(settings: TrainSettings) -> tuple[str, str]:
 
 
 def _try(settings: TrainSettings, material: Material, draft: Plan, notify: Notify) -> MirrorTrial:
-    """Trains without mirroring for 200 steps, at most 15 epochs; less when minutes are asked for and it takes long."""
+    """Trains without mirroring for 200 steps, at most 15 epochs; less when minutes are asked for and it takes long.
+
+    Where only the speed is wanted, 15 steps are enough.
+    """
     recipe = draft.training
     per_epoch = steps_per_epoch(len(material.train), recipe.batch)
-    steps = min(_TRIAL_STEPS, _MAX_TRIAL_EPOCHS * per_epoch)
+    is_open = settings.flips == "auto" and len(material.validation) > 0
+    steps = min(_TRIAL_STEPS if is_open else _TIMED_STEPS, _MAX_TRIAL_EPOCHS * per_epoch)
     epochs = math.ceil(steps / per_epoch)
     shortened = recipe.model_copy(update={"epochs": epochs, "steps": steps, "patience": epochs, "sides": []})
     unflipped = {
@@ -219,12 +225,8 @@ def _settle(
     views = views_for(augment)
     epochs, steps = None, 0
     if math.isfinite(time_left) and settings.epochs is None:
-        per_epoch = steps_per_epoch(facts.num_train, draft.training.batch)
-        usable, seconds = time_left * _SLACK, _epoch_seconds(draft, trial, views)
-        epochs = max(1, int(usable / seconds))
-        if usable < seconds:
-            fitting = math.floor(per_epoch + (usable - seconds) / trial.seconds_per_step)
-            steps = min(per_epoch, max(LEAST_STEPS, fitting))
+        seconds = time_left - _long_ending(settings, draft, trial, views)
+        epochs, steps = _fitting(draft, trial, views, max(0.0, seconds) * _SLACK)
     return draft.model_copy(
         update={
             "network": draft.network.model_copy(update={"views": views}),
@@ -234,25 +236,47 @@ def _settle(
     )
 
 
-def _epoch_seconds(plan: Plan, trial: MirrorTrial, views: Sequence[View]) -> float:
-    """Of an epoch, at the sides it is trained at, and the validation after it, which looks at the views from afar."""
+def _fitting(plan: Plan, trial: MirrorTrial, views: Sequence[View], seconds: float) -> tuple[int, int]:
+    """Epochs that are done in so many seconds, and the steps until then; 0 steps where the epochs are whole ones.
+
+    Of many epochs only whole ones are done; of few, what fits of the last one too.
+    """
+    steps, validation = _epoch_seconds(plan, trial, views)
+    fitting = seconds / (steps + validation)
+    if fitting >= _FEW_EPOCHS:
+        return int(fitting), 0
+    per_epoch = steps_per_epoch(plan.pictures.num_train, plan.training.batch)
+    num_steps = math.floor((seconds - math.ceil(fitting) * validation) / steps * per_epoch)
+    num_steps = max(min(LEAST_STEPS, per_epoch), num_steps)
+    return math.ceil(num_steps / per_epoch), num_steps
+
+
+def _epoch_seconds(plan: Plan, trial: MirrorTrial, views: Sequence[View]) -> tuple[float, float]:
+    """Of an epoch's steps, at the sides it is trained at, and of the validation after it, by the views from afar."""
     sides = plan.training.sides or [plan.network.side]
     share = sum(side_cost(side, plan.network.side) for side in sides) / len(sides)
     looks = len(from_afar(views)) * plan.pictures.num_validation
     steps = steps_per_epoch(plan.pictures.num_train, plan.training.batch)
-    return share * steps * trial.seconds_per_step + looks * trial.seconds_per_picture
+    return share * steps * trial.seconds_per_step, looks * trial.seconds_per_picture
+
+
+def _long_ending(settings: TrainSettings, plan: Plan, trial: MirrorTrial, views: Sequence[View]) -> float:
+    """Seconds that the scores take, in torch and in the exported file, beyond those that the deadline leaves."""
+    looks = len(views) * (plan.pictures.num_validation + plan.pictures.num_test)
+    left = (settings.minutes or 0.0) * 60 * _ENDING_FRACTION
+    return max(0.0, 2 * looks * trial.seconds_per_picture - left)
 
 
 def _tell_budget(settings: TrainSettings, plan: Plan, trial: MirrorTrial, notify: Notify) -> None:
     recipe = plan.training
-    seconds = _epoch_seconds(plan, trial, plan.network.views)
-    values = {"minutes": settings.minutes, "seconds": seconds, "epochs": recipe.epochs}
-    if recipe.steps:
-        per_epoch = steps_per_epoch(plan.pictures.num_train, recipe.batch)
-        values = {"minutes": settings.minutes, "seconds": seconds, "steps": recipe.steps, "per_epoch": per_epoch}
+    per_epoch = steps_per_epoch(plan.pictures.num_train, recipe.batch)
+    values = {"minutes": settings.minutes, "seconds": sum(_epoch_seconds(plan, trial, plan.network.views))}
+    if 0 < recipe.steps < per_epoch:
+        values |= {"steps": recipe.steps, "per_epoch": per_epoch}
         notify(Note(key="run_budget_steps", values=values, level="warning"))
-    else:
-        notify(Note(key="run_budget_asked" if settings.epochs else "run_budget", values=values))
+        return
+    values["epochs"] = round(recipe.steps / per_epoch, 1) if recipe.steps else recipe.epochs
+    notify(Note(key="run_budget_asked" if settings.epochs else "run_budget", values=values))
 
 
 def _one_or_three(channels: int) -> Literal[1, 3]:

@@ -57,8 +57,10 @@ def close_pairs(
         Positions in ``hashes`` and in ``others``, int64 (pairs,) each, of the pairs that are close.
     """
     for start in range(0, len(others), block):
-        distances = np.bitwise_count(hashes[:, None] ^ others[None, start : start + block])
-        left, right = np.nonzero(distances <= max_distance)
+        some = others[start : start + block]
+        distances = np.bitwise_count(hashes[:, None] ^ some)
+        # numpy finds the few that are close several times faster along one axis than along two.
+        left, right = np.divmod(np.flatnonzero(distances <= max_distance), max(1, len(some)))
         if len(left):
             yield left, right + start
 

@@ -72,7 +72,7 @@ def training_plan(
         settings: What was asked; what is None is decided here.
         facts: About the training part.
         epochs: From a measurement when minutes were asked for; overrides the rule.
-        steps: From a measurement, when less than one epoch can be done; 0: all epochs.
+        steps: From a measurement, where the last epoch cannot be done in full; 0: all epochs.
         precision: From a measurement.
     """
     is_lesson = settings.network == "lesson"
@@ -143,8 +143,8 @@ def side_cost(side: int, full_side: int) -> float:
 
 
 def batch_for(num_train: int) -> int:
-    """Pictures per step: 16 up to 1,000 training pictures, 64 up to 10,000, else 128."""
-    return 16 if num_train <= 1000 else 64 if num_train <= 10_000 else 128
+    """Pictures per step: 16 up to 1,000 training pictures, 64 up to 10,000, else 256."""
+    return 16 if num_train <= 1000 else 64 if num_train <= _MANY else 256
 
 
 def epochs_for(num_train: int) -> int:
