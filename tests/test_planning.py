@@ -41,11 +41,17 @@ def plan_of(material: Material, began: float = math.nan, **words: object):
     return plan, events, [event.key for event in events if isinstance(event, Note)]
 
 
-def trial_of(monkeypatch: pytest.MonkeyPatch, seconds_per_step: float, *, mirrored_right: int = 18) -> None:
+def trial_of(
+    monkeypatch: pytest.MonkeyPatch,
+    seconds_per_step: float,
+    *,
+    mirrored_right: int = 18,
+    seconds_per_picture: float = 0.0,
+) -> None:
     """Puts an answer in the place of the trial: 18 of 18 right, some of them when mirrored."""
     truth = np.arange(18) % 2
     mirrored = np.where(np.arange(18) < mirrored_right, truth, 1 - truth)
-    trial = MirrorTrial(truth, truth, mirrored, seconds_per_step, seconds_per_picture=0.0)
+    trial = MirrorTrial(truth, truth, mirrored, seconds_per_step, seconds_per_picture)
     monkeypatch.setattr(planning, "_try", lambda *_: trial)
 
 
@@ -110,6 +116,36 @@ def test_epochs_follow_from_the_minutes_and_the_measured_step(material, monkeypa
     assert keys[-1] == "run_budget"
     assert events[-1].values["epochs"] == plan.training.epochs
     assert events[-1].values["seconds"] == pytest.approx(steps)
+
+
+def test_of_few_epochs_a_part_of_the_last_is_planned_too(material, monkeypatch) -> None:
+    per_epoch = round(len(material.train) / 8)
+    trial_of(monkeypatch, 45 * 0.92 / per_epoch / 2.5)  # a minute less 15 s for the ending, of which 93 % are planned
+    plan, events, keys = plan_of(material, minutes=1)
+    assert plan.training.epochs == 3
+    assert plan.training.steps == pytest.approx(2.5 * per_epoch, abs=1)
+    assert keys[-1] == "run_budget"
+    assert events[-1].values["epochs"] == pytest.approx(2.5, abs=0.1)
+
+
+def test_the_looks_after_the_last_step_are_left_time_for(material, monkeypatch) -> None:
+    trial_of(monkeypatch, 0.01)
+    without, _, _ = plan_of(material, minutes=10, flips="on")
+    trial_of(monkeypatch, 0.01, seconds_per_picture=1.0)
+    plan, _, _ = plan_of(material, minutes=10, flips="on")
+    views, pictures = len(plan.network.views), plan.pictures
+    ending = views * (2 * (pictures.num_validation + pictures.num_test) + pictures.num_train) - 30
+    per_epoch = 0.01 * round(len(material.train) / 8)
+    seconds = (600 * 0.95 - 12 - ending) * 0.93 / (per_epoch + views * pictures.num_validation)
+    assert seconds < 10 < without.training.epochs  # so that the time does make the difference
+    assert (plan.training.epochs, plan.training.steps) == (int(seconds), 0)
+
+
+def test_where_mirroring_is_settled_a_few_steps_are_timed(material: Material) -> None:
+    _, events, keys = plan_of(material, minutes=1, flips="off")
+    assert "run_trial" in keys
+    trial = [event for event in events if isinstance(event, Progress) and event.stage == "trial"]
+    assert trial[-1].total == 15
 
 
 def test_epochs_that_were_asked_for_are_those_announced(material, monkeypatch) -> None:

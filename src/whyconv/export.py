@@ -178,14 +178,21 @@ def compare(recognizer: Recognizer, network: nn.Module, plan: NetworkPlan, pixel
         plan: What the network was built with.
         pixels: uint8 (n, side, side, c).
     """
-    num_same, largest = 0, 0.0
-    for start in range(0, len(pixels), _PARITY_BATCH):
-        batch = np.ascontiguousarray(pixels[start : start + _PARITY_BATCH])
-        expected = softmax(network_logits(network, batch, plan) / recognizer.metadata.temperature)
-        found = recognizer.run(batch).probabilities
-        num_same += int(_same_answer(expected, found).sum())
-        largest = max(largest, float(np.abs(expected - found).max()))
-    return Parity(n=len(pixels), num_same_answer=num_same, largest_difference=largest, tolerance=TOLERANCE)
+    starts = range(0, len(pixels), _PARITY_BATCH)
+    batches = (np.ascontiguousarray(pixels[start : start + _PARITY_BATCH]) for start in starts)
+    asked = [(network_logits(network, batch, plan), recognizer.run(batch).probabilities) for batch in batches]
+    logits, found = (np.concatenate(each) for each in zip(*asked, strict=True))
+    return parity_of(softmax(logits / recognizer.metadata.temperature), found)
+
+
+def parity_of(expected: NDArray[np.float64], found: NDArray[np.float32]) -> Parity:
+    """The comparison of probabilities (n, classes) that torch and the exported file gave."""
+    return Parity(
+        n=len(found),
+        num_same_answer=int(_same_answer(expected, found).sum()),
+        largest_difference=float(np.abs(expected - found).max()),
+        tolerance=TOLERANCE,
+    )
 
 
 def _same_answer(expected: NDArray[np.float64], found: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ import csv
 import io
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import nn
 
 from whyconv import files
 from whyconv.errors import ModelFileError
-from whyconv.export import compare, describe_layers, export, export_maps, metadata_for
+from whyconv.export import compare, describe_layers, export, export_maps, metadata_for, parity_of
 from whyconv.images.prepare import PicturePolicy, fit
 from whyconv.images.sources.arrays import ArrayContents
 from whyconv.planning import Material
@@ -30,11 +30,10 @@ from whyconv.training.checkpoint import save_weights
 from whyconv.training.evaluate import calibration_error, fit_temperature, score, softmax
 from whyconv.training.loop import Outcome, network_logits
 from whyconv.training.pictures import Part
-from whyconv.training.run_folder import CHECKPOINTS, MODEL, NETWORK, SUMMARY, WEIGHTS, write_json
+from whyconv.training.run_folder import CHECKPOINTS, MODEL, MOST_EXAMPLES, NETWORK, SUMMARY, WEIGHTS, write_json
 from whyconv.training.seen import write_seen
 
 _THUMBNAIL_SIDE = 32
-_MOST_KEPT = 5000
 _BATCH = 256
 # So that its logarithm is a number.
 _LEAST_PROBABILITY = 1e-30
@@ -70,10 +69,14 @@ def finish(  # noqa: PLR0913
     _write_model(folder, network, plan, material, temperature, learned)
     write_seen(folder, material.division)
     recognizer = open_recognizer(folder, num_threads=plan.threads)
-    if learned is not None:
-        logits["test"] = _asked(recognizer, material.test)
+    answers = {"test": _asked(recognizer, material.test)}
+    if learned is None:
+        answers["validation"] = _asked(recognizer, material.validation)
+    else:
+        answers["validation"] = softmax(logits["validation"] / temperature).astype(np.float32)
+        logits["test"] = _as_logits(answers["test"], temperature)
     scores = _scores(logits, temperature, plan, material)
-    parity = _parity(recognizer, network, plan, material)
+    parity = _parity(recognizer, network, plan, material, logits, answers)
     summary = RunSummary(
         run=str(folder),
         network=plan.network.name,
@@ -91,8 +94,7 @@ def finish(  # noqa: PLR0913
     if not only_model:
         export_maps(folder / "why.onnx", folder / MODEL)
         write_json(folder / "layers.json", describe_layers(folder / MODEL))
-        known = {name: softmax(each / temperature) for name, each in logits.items()} if learned is not None else {}
-        _write_predictions(folder / "predictions.csv", recognizer, material, known)
+        _write_predictions(folder / "predictions.csv", material, plan.network.classes, answers)
         _write_examples(folder, recognizer, material.train, plan, learned)
         write_pages(folder, summary, network, plan, material)
     files.write_text(folder / SUMMARY, summary.model_dump_json(indent=2) + "\n")
@@ -146,11 +148,15 @@ def _known_logits(
 
 
 def _asked(recognizer: Recognizer, part: Part) -> NDArray[np.float32]:
-    """Logits (n, classes), up to a constant for each picture, as the exported file's answers tell them."""
+    """Probabilities (n, classes) by the exported file."""
     starts = range(0, len(part), _BATCH)
     parts = [recognizer.run(part.data.pixels[start : start + _BATCH]).probabilities for start in starts]
-    found = np.concatenate([np.empty((0, len(recognizer.classes)), np.float32), *parts])
-    return np.asarray(np.log(np.maximum(found, _LEAST_PROBABILITY)) * recognizer.metadata.temperature, np.float32)
+    return np.concatenate([np.empty((0, len(recognizer.classes)), np.float32), *parts])
+
+
+def _as_logits(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """Logits up to a constant for each picture."""
+    return np.asarray(np.log(np.maximum(probabilities, _LEAST_PROBABILITY)) * temperature, np.float32)
 
 
 def _scores(
@@ -185,41 +191,44 @@ def _calibration(logits: NDArray[np.float32], part: Part, temperature: float, n_
     )
 
 
-def _parity(recognizer: Recognizer, network: nn.Module, plan: Plan, material: Material) -> Parity:
+def _parity(
+    recognizer: Recognizer,
+    network: nn.Module,
+    plan: Plan,
+    material: Material,
+    logits: Mapping[str, NDArray[np.float32]],
+    answers: Mapping[str, NDArray[np.float32]],
+) -> Parity:
     """Compares on every test picture; on validation, else training, where there are none.
 
     On a frozen network on as many, evenly chosen, as the plan says: torch takes several times longer there.
     """
     part = next(part for part in (material.test, material.validation, material.train) if len(part))
+    if plan.frozen is None and part.name in answers:
+        return parity_of(softmax(logits[part.name] / recognizer.metadata.temperature), answers[part.name])
     rows = looked_at(len(part), plan.frozen.compared if plan.frozen is not None else 0)
     return compare(recognizer, network, plan.network, some(part.data, rows).pixels)
 
 
 def _write_predictions(
-    path: Path, recognizer: Recognizer, material: Material, known: Mapping[str, NDArray[np.float64]]
+    path: Path, material: Material, classes: Sequence[str], answers: Mapping[str, NDArray[np.float32]]
 ) -> None:
-    """One row for every validation and test picture, answered by the exported file, or before where that is known."""
-    classes = recognizer.classes
+    """One row for every validation and test picture, answered by the exported file."""
     with files.writing(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
         table = csv.writer(text)
         table.writerow(["path", "part", "truth", "label", "probability"])
         for part in (material.validation, material.test):
-            for start in range(0, len(part), _BATCH):
-                if part.name in known:
-                    rows = known[part.name][start : start + _BATCH].astype(np.float32)
-                else:
-                    rows = recognizer.run(part.data.pixels[start : start + _BATCH]).probabilities
-                for place, row in enumerate(rows, start):
-                    words = (part.names[place], part.name, classes[part.data.labels[place]], classes[row.argmax()])
-                    table.writerow([*(escape_formula(word) for word in words), f"{row.max():.6f}"])
+            for name, label, row in zip(part.names, part.data.labels, answers[part.name], strict=True):
+                words = (name, part.name, classes[label], classes[row.argmax()])
+                table.writerow([*(escape_formula(word) for word in words), f"{row.max():.6f}"])
         text.detach()
 
 
 def _write_examples(folder: Path, recognizer: Recognizer, train: Part, plan: Plan, learned: Learned | None) -> None:
     """Features and thumbnails of training pictures, at most 5,000 evenly chosen: what answers can be likened to."""
     data = train.data if plan.frozen is None else some(train.data, looked_at(len(train), plan.frozen.looked_at))
-    step = max(1, -(-len(data) // _MOST_KEPT))
+    step = max(1, -(-len(data) // MOST_EXAMPLES))
     pixels = data.pixels[::step]
     if learned is not None:
         features = learned.features[::step]

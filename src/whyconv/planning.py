@@ -24,6 +24,7 @@ from whyconv.training.loop import LEAST_STEPS, normalize, steps_per_epoch
 from whyconv.training.pictures import Division, Part, channel_statistics
 from whyconv.training.probe import MirrorTrial, try_mirror
 from whyconv.training.recipe import Facts, augment_plan, side_cost, training_plan
+from whyconv.training.run_folder import MOST_EXAMPLES
 from whyconv.training.self_test import try_precisions
 from whyconv.training.start import start_network
 from whyconv.training.start_weights import find_start_weights
@@ -242,13 +243,12 @@ def _fitting(plan: Plan, trial: MirrorTrial, views: Sequence[View], seconds: flo
     Of many epochs only whole ones are done; of few, what fits of the last one too.
     """
     steps, validation = _epoch_seconds(plan, trial, views)
-    fitting = seconds / (steps + validation)
-    if fitting >= _FEW_EPOCHS:
-        return int(fitting), 0
+    whole, rest = divmod(seconds, steps + validation)
     per_epoch = steps_per_epoch(plan.pictures.num_train, plan.training.batch)
-    num_steps = math.floor((seconds - math.ceil(fitting) * validation) / steps * per_epoch)
-    num_steps = max(min(LEAST_STEPS, per_epoch), num_steps)
-    return math.ceil(num_steps / per_epoch), num_steps
+    more = max(0, math.floor((rest - validation) / steps * per_epoch))
+    if whole >= _FEW_EPOCHS or (whole and not more):
+        return int(whole), 0
+    return int(whole) + 1, int(whole) * per_epoch + (more if whole else min(per_epoch, max(LEAST_STEPS, more)))
 
 
 def _epoch_seconds(plan: Plan, trial: MirrorTrial, views: Sequence[View]) -> tuple[float, float]:
@@ -261,10 +261,14 @@ def _epoch_seconds(plan: Plan, trial: MirrorTrial, views: Sequence[View]) -> tup
 
 
 def _long_ending(settings: TrainSettings, plan: Plan, trial: MirrorTrial, views: Sequence[View]) -> float:
-    """Seconds that the scores take, in torch and in the exported file, beyond those that the deadline leaves."""
-    looks = len(views) * (plan.pictures.num_validation + plan.pictures.num_test)
+    """Seconds that the last looks take, beyond those that the deadline leaves.
+
+    At the scored pictures in torch and in the exported file, at the kept examples in the file.
+    """
+    pictures = plan.pictures
+    scored, examples = pictures.num_validation + pictures.num_test, min(MOST_EXAMPLES, pictures.num_train)
     left = (settings.minutes or 0.0) * 60 * _ENDING_FRACTION
-    return max(0.0, 2 * looks * trial.seconds_per_picture - left)
+    return max(0.0, len(views) * (2 * scored + examples) * trial.seconds_per_picture - left)
 
 
 def _tell_budget(settings: TrainSettings, plan: Plan, trial: MirrorTrial, notify: Notify) -> None:

@@ -19,6 +19,8 @@ from whyconv.settings import Plan
 PLAN, NETWORK, WEIGHTS, MODEL = "run.toml", "network.json", "model.safetensors", "model.onnx"
 METRICS, SUMMARY, CHECKPOINTS = "metrics.jsonl", "summary.json", "checkpoints"
 CHECKPOINT = f"{CHECKPOINTS}/last.safetensors"
+# Training pictures of which features and thumbnails are kept.
+MOST_EXAMPLES = 5000
 _PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "onnx", "onnxruntime", "scipy")
 
 
