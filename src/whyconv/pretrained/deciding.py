@@ -43,11 +43,13 @@ PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.003)
 ITERATIONS = 60
 BATCH, LEARNING_RATE, WEIGHT_DECAY = 32, 3e-4, 0.05
 EPOCHS, LEAST_EPOCHS = 8, 2
+# Epochs of tuning that must fit beside so many views of every picture: more of them bring more than a further view.
+_EPOCHS_BESIDE = {4: EPOCHS, 2: 4, 1: LEAST_EPOCHS}
 COMPARED, LEAST_COMPARED = 256, 32
-_TRIAL_ITERATIONS = 40
+_TRIAL_ITERATIONS, _TIMED_ITERATIONS = 40, 6
 # Of the minutes asked for: what is kept for export, scores and report, and what speeds may be mistaken by.
 _ENDING_SECONDS, _ENDING_FRACTION, _SLACK = 4.0, 0.03, 0.9
-# Of the time for looking and tuning: what looking may take, so that something is left to tune.
+# Of the time: what looking may take where nothing is tuned.
 _LOOKING_FRACTION = 0.7
 _LEAST_PICTURES = 200
 _VIEWS: tuple[tuple[View, ...], ...] = (
@@ -143,9 +145,14 @@ def decide(  # noqa: PLR0913
     share = first
     if first.views[-1].endswith("mirrored") and not flip:
         share = share_out(counts, speeds, end - time.perf_counter(), flips=False, is_whole=is_whole, as_=first)
+    ending = len(share.views) * speeds.ending(counts[2], share.compared)
+    if math.isfinite(end) and share.first_block >= 0:
+        # How long looking takes is known best when it is done.
+        head = _look(material, bank, share, notify)
+        share = tuned_in(end - ending - head - time.perf_counter(), share, share.first_block, counts, speeds)
     _tell(settings, share, counts, notify)
     plan = _plan(settings, material, bank.network.backbone, share, flip=flip, threads=threads)
-    return Decision(plan, share.seconds_to_tune, end - len(share.views) * speeds.ending(counts[2], share.compared))
+    return Decision(plan, share.seconds_to_tune, end - ending)
 
 
 def without_tuning(plan: Plan) -> Plan:
@@ -158,10 +165,11 @@ def without_tuning(plan: Plan) -> Plan:
 def share_out(
     counts: list[int], speeds: Speeds, seconds: float, *, flips: bool, is_whole: bool = False, as_: Share | None = None
 ) -> Share:
-    """Shares out the time: the views first, then what is left to tuning, as deep as enough epochs fit.
+    """Shares out the time between views and tuning.
 
-    As many views are looked at as leave three tenths of the time; with less time than one view of every picture takes,
-    fewer training pictures are.
+    As many views as leave enough time for tuning from the deepest block: all for eight epochs, two for four. Otherwise
+    one view, and two epochs from whatever block they fit from. Where nothing can be tuned, as many views as take seven
+    tenths of the time; with less time than one view of every picture takes, fewer training pictures are looked at.
 
     Args:
         counts: Training, validation and test pictures.
@@ -183,19 +191,44 @@ def share_out(
     def looking(views: tuple[View, ...], pictures: int) -> float:
         return len(views) * (pictures * speeds.per_look + rest)
 
+    blocks = list(speeds.per_picture) if as_ is None else [as_.first_block] if as_.first_block >= 0 else []
+    for views in choices:
+        share = Share(views, train if train < counts[0] else 0, -1, 1, compared, speeds.numbers)
+        for block in blocks if views == choices[-1] else blocks[:1]:
+            tuned = tuned_in(seconds - looking(views, train), share, block, counts, speeds)
+            if tuned.epochs > _EPOCHS_BESIDE[len(views)]:
+                return tuned
     views = next((each for each in choices if looking(each, train) <= _LOOKING_FRACTION * seconds), choices[-1])
     if as_ is None and looking(views, train) > _LOOKING_FRACTION * seconds:
         fits = int((_LOOKING_FRACTION * seconds - rest) / speeds.per_look)
         train = min(counts[0], max(_LEAST_PICTURES, fits))
-    left = (seconds - looking(views, train)) * _SLACK
-    share = Share(views, train if train < counts[0] else 0, -1, 1, compared, speeds.numbers)
-    for block in speeds.per_picture if as_ is None else (as_.first_block,) if as_.first_block >= 0 else ():
-        # An epoch, and the validation after it by the views from afar, which goes forward only.
-        per_epoch = (train + counts[1] * len(from_afar(views)) / 3) * speeds.per_picture[block]
-        epochs = int(min(EPOCHS, left / per_epoch))
-        if epochs >= LEAST_EPOCHS:
-            return replace(share, first_block=block, epochs=1 + epochs, seconds_to_tune=epochs * per_epoch)
-    return share
+    return Share(views, train if train < counts[0] else 0, -1, 1, compared, speeds.numbers)
+
+
+def tuned_in(seconds: float, share: Share, block: int, counts: list[int], speeds: Speeds) -> Share:
+    """The share with the epochs of tuning from a block that fit into so many seconds; none: nothing is tuned."""
+    train = share.looked_at or counts[0]
+    # An epoch, and the validation after it by the views from afar, which goes forward only.
+    per_epoch = (train + counts[1] * len(from_afar(share.views)) / 3) * speeds.per_picture[block]
+    epochs = int(max(0.0, min(EPOCHS, seconds * _SLACK / per_epoch)))
+    if not epochs:
+        return replace(share, first_block=-1, epochs=1, seconds_to_tune=0.0)
+    return replace(share, first_block=block, epochs=1 + epochs, seconds_to_tune=epochs * per_epoch)
+
+
+def _look(material: Material, bank: Bank, share: Share, notify: Notify) -> float:
+    """Asks the frozen network all that the run will want to know of the training and the validation pictures.
+
+    Returns:
+        Seconds that the heads will take to learn, from a few iterations.
+    """
+    data = some(material.train.data, looked_at(len(material.train), share.looked_at))
+    features = [bank.look("train", data, view, notify=notify).features for view in share.views]
+    for view in share.views:
+        bank.look("validation", material.validation.data, view, notify=notify)
+    began = time.perf_counter()
+    list(fit_heads(features, data.labels, [0.0] * len(_classes(material)), PENALTIES[:1], _TIMED_ITERATIONS))
+    return (time.perf_counter() - began) * len(PENALTIES) * ITERATIONS / _TIMED_ITERATIONS
 
 
 def _try_mirror(material: Material, bank: Bank, share: Share, notify: Notify) -> MirrorTrial:

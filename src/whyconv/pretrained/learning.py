@@ -29,6 +29,9 @@ from whyconv.training.loop import LabelledPixels, Outcome
 from whyconv.training.pixel_rows import PixelRows
 from whyconv.training.run_folder import METRICS
 
+# Of the tuning: what must fit into the time for it to be begun.
+_WORTH_FRACTION = 2 / 3
+
 
 @dataclass(frozen=True, eq=False)
 class Learned:
@@ -68,7 +71,8 @@ class Lesson:
         folder: The run folder.
         notify: Told of stages and epochs.
         stop_requested: Asked between steps; what it returns but 0 is the exit code of the stop.
-        deadline: On the clock of ``time.perf_counter``. Tuning that would not be done by then is skipped.
+        deadline: On the clock of ``time.perf_counter``. Tuning of which less than two thirds would be done by then is
+            skipped; else it ends there.
         seconds_to_tune: As measured before; 0: not known.
         last_step: At which tuning ends, as where the clock had ended it; 0: it is skipped; None: by the plan.
     """
@@ -120,7 +124,7 @@ def learn(lesson: Lesson, train: LabelledPixels, validation: LabelledPixels) -> 
     alone = _without_tuning(lesson, head, *seen)
     if lesson.frozen.first_block < 0 or lesson.last_step == 0:
         return _outcome(began, reason="planned" if lesson.last_step is None else "clock"), alone
-    if time.perf_counter() + lesson.seconds_to_tune > lesson.deadline:
+    if time.perf_counter() + _WORTH_FRACTION * lesson.seconds_to_tune > lesson.deadline:
         lesson.notify(Note(key="start_tuning_skipped", level="warning"))
         return _outcome(began, reason="clock"), alone
     return _learn_tail(lesson, alone, *seen, began)
