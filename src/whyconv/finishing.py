@@ -34,7 +34,8 @@ from whyconv.training.run_folder import CHECKPOINTS, MODEL, MOST_EXAMPLES, NETWO
 from whyconv.training.seen import write_seen
 
 _THUMBNAIL_SIDE = 32
-_BATCH = 256
+# Pictures asked about at once: of large ones, more take longer each.
+_BATCH = 32
 # So that its logarithm is a number.
 _LEAST_PROBABILITY = 1e-30
 
