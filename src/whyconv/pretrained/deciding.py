@@ -49,8 +49,8 @@ COMPARED, LEAST_COMPARED = 256, 32
 _TRIAL_ITERATIONS, _TIMED_ITERATIONS = 40, 6
 # Of the minutes asked for: what is kept for export, scores and report, and what speeds may be mistaken by.
 _ENDING_SECONDS, _ENDING_FRACTION, _SLACK = 4.0, 0.03, 0.9
-# Of the time: what looking may take where nothing is tuned.
-_LOOKING_FRACTION = 0.7
+# Of the time: what looking may take where nothing is tuned; the heads take the rest.
+_LOOKING_FRACTION = 0.85
 _LEAST_PICTURES = 200
 _VIEWS: tuple[tuple[View, ...], ...] = (
     ("upright", "mirrored", "closer", "closer_mirrored"),
@@ -168,8 +168,8 @@ def share_out(
     """Shares out the time between views and tuning.
 
     As many views as leave enough time for tuning from the deepest block: all for eight epochs, two for four. Otherwise
-    one view, and two epochs from whatever block they fit from. Where nothing can be tuned, as many views as take seven
-    tenths of the time; with less time than one view of every picture takes, fewer training pictures are looked at.
+    one view, and two epochs from whatever block they fit from. Where nothing can be tuned, as many views as leave some
+    time for the heads; with less time than one view of every picture takes, fewer training pictures are looked at.
 
     Args:
         counts: Training, validation and test pictures.
