@@ -204,7 +204,7 @@ def test_evaluation_of_the_own_test_part_repeats_the_reported_score(finished) ->
 def test_the_report_says_why_each_number_of_the_plan_is_what_it_is(finished) -> None:
     page = (Path(finished[0].run) / "report.html").read_text()
     assert "asked for, or what fits into the minutes asked for; the rule gives " in page
-    assert "16 up to 1,000 training pictures, 64 up to 10,000, else 128" in page
+    assert "16 up to 1,000 training pictures, 64 up to 10,000, else 256" in page
 
 
 def test_evaluation_of_other_pictures_matches_classes_by_name(finished, tmp_path: Path) -> None:
