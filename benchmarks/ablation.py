@@ -26,10 +26,10 @@ from whyconv.machine import set_thread_habits
 
 set_thread_habits()
 
-from whyconv.results import RunSummary  # noqa: E402
-from whyconv.settings import Plan  # noqa: E402
-from whyconv.training.run_folder import read_plan  # noqa: E402
-from whyconv.workflow import train, train_from_file  # noqa: E402
+from whyconv.results import RunSummary
+from whyconv.settings import Plan
+from whyconv.training.run_folder import read_plan
+from whyconv.workflow import train, train_from_file
 
 AS_IT_IS = "as it is"
 

@@ -22,11 +22,11 @@ from whyconv.machine import set_thread_habits
 
 set_thread_habits()  # before torch is imported: threads that wait sleep
 
-import torch  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
-from torch.nn import functional  # noqa: E402
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
-from whyconv.nets.layers import LocallyConnected2d  # noqa: E402
+from whyconv.nets.layers import LocallyConnected2d
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from whyconv.machine import set_thread_habits
 
 set_thread_habits()
 
-from whyconv.demo import load_digits, write_digits  # noqa: E402
-from whyconv.workflow import train  # noqa: E402
+from whyconv.demo import load_digits, write_digits
+from whyconv.workflow import train
 
 
 def main() -> None:

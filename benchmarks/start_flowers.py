@@ -37,15 +37,15 @@ from whyconv.machine import set_thread_habits
 
 set_thread_habits()
 
-import torch  # noqa: E402
-from torch import nn  # noqa: E402
-from torch.nn import functional  # noqa: E402
+import torch
+from torch import nn
+from torch.nn import functional
 
-from whyconv.images.prepare import PicturePolicy, prepare  # noqa: E402
-from whyconv.images.threads import map_in_order  # noqa: E402
-from whyconv.machine import num_cores  # noqa: E402
-from whyconv.pretrained.backbone import FrozenNetwork  # noqa: E402
-from whyconv.pretrained.published import published_backbone  # noqa: E402
+from whyconv.images.prepare import PicturePolicy, prepare
+from whyconv.images.threads import map_in_order
+from whyconv.machine import num_cores
+from whyconv.pretrained.backbone import FrozenNetwork
+from whyconv.pretrained.published import published_backbone
 
 NUM_SPLITS = 5
 RATES = (0.0003, 0.001, 0.003, 0.01, 0.03)

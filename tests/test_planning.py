@@ -143,7 +143,8 @@ def test_the_looks_after_the_last_step_are_left_time_for(material, monkeypatch) 
 
 def test_where_mirroring_is_settled_a_few_steps_are_timed(material: Material) -> None:
     _, events, keys = plan_of(material, minutes=1, flips="off")
-    assert "run_trial" in keys
+    assert "run_timed" in keys
+    assert "run_trial" not in keys
     trial = [event for event in events if isinstance(event, Progress) and event.stage == "trial"]
     assert trial[-1].total == 15
 

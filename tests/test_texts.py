@@ -156,6 +156,11 @@ def test_sizes(num_bytes: int, text: str) -> None:
     assert size(num_bytes) == text
 
 
+@pytest.mark.parametrize(("seconds", "shown"), [(0.1234, "0.12"), (9.87, "9.9"), (99.6, "100"), (1234.5, "1,234")])
+def test_short_numbers(seconds: float, shown: str) -> None:
+    assert f"takes {shown} s here" in say("run_budget", "en", minutes=1, seconds=seconds, epochs=2.5)
+
+
 def test_braces_in_a_value_stay_as_they_are() -> None:
     assert say("check_head", "en", where="{n.__class__}", layout="{}") == "{n.__class__}   {}"
 

@@ -17,9 +17,9 @@ from versions import versions
 asked = read_words()
 os.environ["KERAS_BACKEND"] = str(asked.settings["backend"])
 
-import keras  # noqa: E402  the backend is chosen by the environment
-import numpy as np  # noqa: E402
-from keras import layers  # noqa: E402
+import keras  # the backend is chosen by the environment
+import numpy as np
+from keras import layers
 
 WIDTHS, FIRST, LAST = (256, 512, 728), 128, 1024
 SMALL, PAD, ANSWER_BATCH = 64, 4, 128

@@ -71,11 +71,11 @@ def finish(  # noqa: PLR0913
     write_seen(folder, material.division)
     recognizer = open_recognizer(folder, num_threads=plan.threads)
     answers = {"test": _asked(recognizer, material.test)}
-    if learned is None:
-        answers["validation"] = _asked(recognizer, material.validation)
-    else:
-        answers["validation"] = softmax(logits["validation"] / temperature).astype(np.float32)
+    if learned is not None:
         logits["test"] = _as_logits(answers["test"], temperature)
+        answers["validation"] = softmax(logits["validation"] / temperature).astype(np.float32)
+    elif not only_model:
+        answers["validation"] = _asked(recognizer, material.validation)
     scores = _scores(logits, temperature, plan, material)
     parity = _parity(recognizer, network, plan, material, logits, answers)
     summary = RunSummary(
@@ -200,7 +200,7 @@ def _parity(
     logits: Mapping[str, NDArray[np.float32]],
     answers: Mapping[str, NDArray[np.float32]],
 ) -> Parity:
-    """Compares on every test picture; on validation, else training, where there are none.
+    """Compares on every test picture; on validation, else training, where there are none. What was asked is not again.
 
     On a frozen network on as many, evenly chosen, as the plan says: torch takes several times longer there.
     """
@@ -214,7 +214,7 @@ def _parity(
 def _write_predictions(
     path: Path, material: Material, classes: Sequence[str], answers: Mapping[str, NDArray[np.float32]]
 ) -> None:
-    """One row for every validation and test picture, answered by the exported file."""
+    """One row for every validation and test picture, by ``answers`` (n, classes) of each part."""
     with files.writing(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
         table = csv.writer(text)

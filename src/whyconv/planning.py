@@ -190,7 +190,7 @@ def _try(settings: TrainSettings, material: Material, draft: Plan, notify: Notif
         "network": draft.network.model_copy(update={"views": ["upright"]}),
     }
     trial = draft.model_copy(update=unflipped)
-    notify(Note(key="run_trial", values={"steps": steps}))
+    notify(Note(key="run_trial", values={"steps": steps}) if is_open else Note(key="run_timed"))
     end = time.perf_counter() + settings.minutes * 60 * _TRIAL_FRACTION if settings.minutes else math.inf
     network = start_network(trial, pixels=material.train.data.pixels)
     return try_mirror(network, material.train.data, material.validation.data, trial, deadline=end, notify=notify)

@@ -185,7 +185,7 @@ class TrainingPlan(Settings):
 
     Attributes:
         epochs: Passes over the training part.
-        steps: Of the schedule, where less than the epochs are to be done; 0: all of them.
+        steps: Of the schedule, where the last epoch is not to be done in full; 0: it is.
         stop_after: The step at which it ends though the schedule goes on, as where the clock had ended a run that
             is repeated; 0: at the end of the schedule.
         other_learning_rate: Of what is no kernel of a convolution, where that has one of its own; 0: the same.

@@ -1,11 +1,12 @@
 """Every sentence of results, notes, report and page, in English and Korean.
 
 The sentences themselves lie in ``sentences/*.toml``, tables a translator can read without reading code.
-Besides Python's own format specifications, fields know three more::
+Besides Python's own format specifications, fields know four more::
 
     {share:percent}          0.841 -> "84.1 %"
     picture{n:plural}        "s" unless n is 1;  cop{n:plural:y|ies} for other endings
     {num_bytes:size}         115_008 -> "115.0 kB"
+    {seconds:brief}          0.1234 -> "0.12", 118.6 -> "119"
 """
 
 from __future__ import annotations
@@ -83,13 +84,16 @@ def fields(sentence: str) -> set[str]:
 
 
 class _Formatter(string.Formatter):
-    """``str.format`` with the specifications ``percent``, ``size`` and ``plural``."""
+    """``str.format`` with the specifications ``percent``, ``size``, ``brief`` and ``plural``."""
 
     def format_field(self, value: object, format_spec: str) -> str:
         if format_spec == "percent" and isinstance(value, SupportsFloat):
             return f"{100 * float(value):.1f} %"
         if format_spec == "size" and isinstance(value, int):
             return size(value)
+        if format_spec == "brief" and isinstance(value, SupportsFloat):
+            number = float(value)
+            return f"{number:.2g}" if number < 10 else f"{number:,.0f}"
         if format_spec.startswith("plural"):
             one, many = format_spec.partition(":")[2].split("|") if ":" in format_spec else ("", "s")
             return one if value == 1 else many

@@ -25,8 +25,9 @@ def test_no_pictures_have_no_hashes():
     assert look_hashes(np.zeros((0, 32, 32), np.uint8)).shape == (0,)
 
 
+@pytest.mark.parametrize("enough", [1, 4, 1000])
 @pytest.mark.parametrize("max_distance", [0, 8, 24])
-def test_close_pairs_are_those_of_a_double_loop(max_distance):
+def test_close_pairs_are_those_of_a_double_loop(max_distance, enough):
     random = np.random.default_rng(0)
     left = random.integers(0, 2**63, 30, dtype=np.uint64)
     right = np.concatenate([left ^ np.uint64(0b1011), random.integers(0, 2**63, 41, dtype=np.uint64)])
@@ -36,7 +37,9 @@ def test_close_pairs_are_those_of_a_double_loop(max_distance):
         for j, other in enumerate(right.tolist())
         if (one ^ other).bit_count() <= max_distance
     }
-    found = [pair for part in close_pairs(left, right, max_distance, block=7) for pair in zip(*part, strict=True)]
+    parts = list(close_pairs(left, right, max_distance, block=7, enough=enough))
+    assert all(len(part[0]) >= enough for part in parts[:-1])
+    found = [pair for part in parts for pair in zip(*part, strict=True)]
     assert {(int(i), int(j)) for i, j in found} == expected
     assert len(found) == len(expected)
     assert expected or max_distance == 0

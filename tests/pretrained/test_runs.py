@@ -20,7 +20,8 @@ from whyconv.images.cache import list_stores, remove_stores
 from whyconv.inspection import inspect
 from whyconv.nets.efficientnet import EfficientNetLite0
 from whyconv.nets.pretrained import SHA256
-from whyconv.pretrained import choosing, published, starting
+from whyconv.pretrained import choosing, deciding, published, starting
+from whyconv.pretrained.speeds import Speeds
 from whyconv.recognizer import open_recognizer
 from whyconv.results import Note, Progress
 from whyconv.settings import Plan, TrainSettings
@@ -65,6 +66,7 @@ def test_a_head_on_a_user_s_network_becomes_a_run_like_any_other(finished, place
     assert anatomy.inspect_network(run).totals.parameters > 0
     again = workflow.evaluate(run)
     assert again.test.accuracy == summary.test.accuracy
+    assert again.test.loss == pytest.approx(summary.test.loss, rel=1e-5)
 
 
 def test_its_plan_repeats_it_bit_for_bit_and_resuming_makes_it_again(finished, place: Path) -> None:
@@ -169,6 +171,20 @@ def test_the_published_network_is_tuned_by_its_plan_and_repeated_bit_for_bit(mad
     kept[0].path.write_bytes(b"damaged")
     assert published.published_backbone(tmp_path / "store").width == 1280
     assert len([each for each in remove_stores(tmp_path / "store") if each.kind == "network"]) == 2
+
+
+def test_epochs_of_tuning_are_decided_once_the_looking_is_done(made_up, tmp_path: Path, monkeypatch) -> None:
+    """By the speeds eight epochs fit into the minute; then looking says that the heads will take most of it."""
+    speeds = Speeds(per_look=1e-4, per_look_in_torch=1e-4, per_picture={12: 0.4})
+    monkeypatch.setattr(deciding, "measure", lambda *_: speeds)
+    look = deciding._look
+    monkeypatch.setattr(deciding, "_look", lambda *words: 30 + look(*words))
+    asked = {"out": str(tmp_path / "runs"), "store": str(tmp_path / "store"), "threads": 2, "flips": "off"}
+    photos = write_photos(tmp_path / "photos", 16)
+    summary = workflow.train(str(photos), start="pretrained", minutes=1, only_model=True, **asked)
+    plan = Plan.read(Path(summary.run) / "run.toml")
+    assert plan.frozen.first_block == 12
+    assert 1 < plan.training.epochs <= 6
 
 
 def test_tuning_for_which_no_time_is_left_is_skipped_whole_and_repeated_so(

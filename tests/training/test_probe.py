@@ -88,6 +88,12 @@ def test_a_trial_finds_out_what_mirroring_does(pictures, verdict: str) -> None:
     assert steps == [(done, 60) for done in range(1, 61)] + [(60, 60)]
 
 
+def test_without_validation_what_a_picture_takes_follows_from_a_step() -> None:
+    plan = tiny_plan(epochs=2)
+    found = try_mirror(start_network(plan), bars(64), bars(0), plan, deadline=math.inf, notify=lambda event: None)
+    assert found.seconds_per_picture == pytest.approx(found.seconds_per_step / plan.training.batch / 3)
+
+
 def test_a_trial_ends_inside_an_epoch_when_its_time_is_over() -> None:
     plan = tiny_plan(epochs=2, batch=2)
     events: list[Event] = []

@@ -26,8 +26,6 @@ MIN_NEAR_SIDE = 32
 # Gray levels of detail beyond smooth shading, below which there is nothing to compare but the exact pixels.
 _MIN_DETAIL = 2.0
 _BLOCK = 256
-# Pairs whose hashes are close, looked at in one go.
-_ENOUGH_PAIRS = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +122,7 @@ def _join_to_leaders(thumbnails: np.ndarray, closeups: Closeups, order: np.ndarr
         block = np.arange(start, min(start + _BLOCK, len(order)))
         earlier = np.concatenate([leaders, block])
         found = []
-        for new, old in _gathered(close_pairs(hashes[block], hashes[earlier], MAX_HASH_DISTANCE)):
+        for new, old in close_pairs(hashes[block], hashes[earlier], MAX_HASH_DISTANCE):
             ahead = earlier[old] < block[new]
             pairs = order[earlier[old[ahead]]], order[block[new[ahead]]]
             found += _copies(thumbnails, closeups, pairs)
@@ -152,26 +150,12 @@ def _mirror_pairs(thumbnails: np.ndarray, closeups: Closeups, order: np.ndarray,
     for block in _blocks(np.arange(len(order))):
         turned = look_hashes(thumbnails[order[block]][:, :, ::-1])
         # Whichever of the two is turned, they fit: each pair is looked at once.
-        for left, ahead in _gathered(close_pairs(turned, hashes[block[0] :], MAX_HASH_DISTANCE)):
+        for left, ahead in close_pairs(turned, hashes[block[0] :], MAX_HASH_DISTANCE):
             right = ahead + block[0]
             once = block[left] < right
             found += _copies(thumbnails, closeups, (order[block[left[once]]], order[right[once]]), is_mirrored=True)
     pairs = sorted((min(pair), max(pair)) for _, *pair in found)
     return np.array(pairs, np.int64).reshape(-1, 2)
-
-
-def _gathered(parts: Iterator[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Puts pairs together until there are enough of them to be looked at in one go."""
-    lefts: list[np.ndarray] = []
-    rights: list[np.ndarray] = []
-    for left, right in parts:
-        lefts.append(left)
-        rights.append(right)
-        if sum(map(len, lefts)) >= _ENOUGH_PAIRS:
-            yield np.concatenate(lefts), np.concatenate(rights)
-            lefts, rights = [], []
-    if lefts:
-        yield np.concatenate(lefts), np.concatenate(rights)
 
 
 def _blocks(indices: np.ndarray) -> Iterator[np.ndarray]:

@@ -40,7 +40,7 @@ def look_hashes(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def close_pairs(
-    hashes: np.ndarray, others: np.ndarray, max_distance: int, *, block: int = 2048
+    hashes: np.ndarray, others: np.ndarray, max_distance: int, *, block: int = 2048, enough: int = 1024
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Compares every hash of one list with every hash of another, a block at a time.
 
@@ -52,17 +52,29 @@ def close_pairs(
         others: uint64 (m,).
         max_distance: Largest number of differing bits, 0 to 64.
         block: How many of ``others`` are compared at once.
+        enough: How many pairs are gathered before they are handed on.
 
     Yields:
-        Positions in ``hashes`` and in ``others``, int64 (pairs,) each, of the pairs that are close.
+        Positions in ``hashes`` and in ``others``, int64 (pairs,) each, of the pairs that are close; at least
+        ``enough``, but the last time.
     """
+    found: list[tuple[np.ndarray, np.ndarray]] = []
     for start in range(0, len(others), block):
         some = others[start : start + block]
         distances = np.bitwise_count(hashes[:, None] ^ some)
         # numpy finds the few that are close several times faster along one axis than along two.
-        left, right = np.divmod(np.flatnonzero(distances <= max_distance), max(1, len(some)))
-        if len(left):
-            yield left, right + start
+        left, right = np.divmod(np.flatnonzero(distances <= max_distance), len(some))
+        found.append((left, right + start))
+        if sum(len(left) for left, _ in found) >= enough:
+            yield _joined(found)
+            found = []
+    if any(len(left) for left, _ in found):
+        yield _joined(found)
+
+
+def _joined(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    lefts, rights = zip(*parts, strict=True)
+    return np.concatenate(lefts), np.concatenate(rights)
 
 
 def _cosines() -> np.ndarray:
