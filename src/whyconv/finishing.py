@@ -21,7 +21,7 @@ from whyconv.images.prepare import PicturePolicy, fit
 from whyconv.images.sources.arrays import ArrayContents
 from whyconv.planning import Material
 from whyconv.predictions import escape_formula
-from whyconv.pretrained.learning import Learned, looked_at, some
+from whyconv.pretrained.learning import Learned, some
 from whyconv.recognizer import Recognizer, open_recognizer
 from whyconv.reporting import write_pages
 from whyconv.results import Calibration, Evaluation, Parity, RunSummary
@@ -30,6 +30,7 @@ from whyconv.training.checkpoint import save_weights
 from whyconv.training.evaluate import calibration_error, fit_temperature, score, softmax
 from whyconv.training.loop import Outcome, network_logits
 from whyconv.training.pictures import Part
+from whyconv.training.pixel_rows import evenly_chosen
 from whyconv.training.run_folder import CHECKPOINTS, MODEL, MOST_EXAMPLES, NETWORK, SUMMARY, WEIGHTS, write_json
 from whyconv.training.seen import write_seen
 
@@ -207,7 +208,7 @@ def _parity(
     part = next(part for part in (material.test, material.validation, material.train) if len(part))
     if plan.frozen is None and part.name in answers:
         return parity_of(softmax(logits[part.name] / recognizer.metadata.temperature), answers[part.name])
-    rows = looked_at(len(part), plan.frozen.compared if plan.frozen is not None else 0)
+    rows = evenly_chosen(len(part), plan.frozen.compared if plan.frozen is not None else 0)
     return compare(recognizer, network, plan.network, some(part.data, rows).pixels)
 
 
@@ -227,12 +228,11 @@ def _write_predictions(
 
 
 def _write_examples(folder: Path, recognizer: Recognizer, train: Part, plan: Plan, learned: Learned | None) -> None:
-    """Features and thumbnails of training pictures, at most 5,000 evenly chosen: what answers can be likened to."""
-    data = train.data if plan.frozen is None else some(train.data, looked_at(len(train), plan.frozen.looked_at))
-    step = max(1, -(-len(data) // MOST_EXAMPLES))
-    pixels = data.pixels[::step]
+    """Features and thumbnails of training pictures, at most 2,000 evenly chosen: what answers can be likened to."""
+    data = train.data if plan.frozen is None else some(train.data, evenly_chosen(len(train), plan.frozen.looked_at))
+    pixels = data.pixels[evenly_chosen(len(data), MOST_EXAMPLES)]
     if learned is not None:
-        features = learned.features[::step]
+        features = learned.features
     else:
         starts = range(0, len(pixels), _BATCH)
         parts = [recognizer.run(pixels[start : start + _BATCH]).features for start in starts]

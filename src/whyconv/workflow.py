@@ -84,7 +84,9 @@ def train(
         start = open_start(settings.start, store, threads, size=settings.size, folder=folder / CHECKPOINTS)
         policy = PicturePolicy(side=settings.size or side_for(inspection), channels=channels_for(inspection))
         policy = policy if start is None else start.policy
-        parts = load_parts(division, policy, store=store, notify=notify, num_threads=threads)
+        parts = load_parts(
+            division, policy, store=store, notify=notify, num_threads=threads, read_once=start is not None
+        )
         material = Material(division, policy, *parts)
         plan = _decide(settings, material, start, began=began, notify=notify)
         is_profiled = profile and plan.frozen is None
@@ -385,6 +387,7 @@ def _material_of(plan: Plan, notify: Notify, side: int | None = None) -> Materia
     division = _divide_again(plan, notify)
     policy = PicturePolicy(side=side or plan.network.side, channels=plan.network.in_channels)
     store = Path(plan.pictures.store) if plan.pictures.store else None
-    return Material(
-        division, policy, *load_parts(division, policy, store=store, notify=notify, num_threads=plan.threads)
+    parts = load_parts(
+        division, policy, store=store, notify=notify, num_threads=plan.threads, read_once=plan.frozen is not None
     )
+    return Material(division, policy, *parts)

@@ -6,11 +6,11 @@ import math
 
 import pytest
 
-from whyconv.pretrained.deciding import COMPARED, EPOCHS, LEAST_EPOCHS, Share, share_out, tuned_in
+from whyconv.pretrained.deciding import COMPARED, EPOCHS, Share, share_out, tuned_in
 from whyconv.pretrained.speeds import Speeds
 
 COUNTS = [1000, 100, 200]
-SPEEDS = Speeds(per_look=0.01, per_look_in_torch=0.02, per_picture={12: 0.01, 14: 0.006, 16: 0.002})
+SPEEDS = Speeds(per_look=0.01, per_look_in_torch=0.02, per_picture={12: 0.01, 14: 0.006})
 
 
 def shared(seconds: float, **words: bool) -> Share:
@@ -21,12 +21,14 @@ def needed(share: Share) -> float:
     """Seconds by the speeds above, written out anew: looks, scores, comparison, and epochs with their validation."""
     looks = len(share.views) * (sum(COUNTS) * 0.01 + share.compared * 0.02)
     afar = 1 if len(share.views) == 1 else 2
-    return looks + (share.epochs - 1) * (1000 + 100 * afar / 3) * SPEEDS.per_picture.get(share.first_block, 0)
+    tuned = 1000 * share.epochs + 100 * afar / 3 * math.ceil(share.epochs)
+    closing = len(share.views) * (2 * 100 + 1000) / 3
+    return looks + (tuned + closing) * SPEEDS.per_picture.get(share.first_block, 0)
 
 
 def test_without_a_clock_all_is_done() -> None:
     share = shared(math.inf)
-    assert (len(share.views), share.first_block, share.epochs, share.compared) == (4, 12, 1 + EPOCHS, COMPARED)
+    assert (len(share.views), share.first_block, share.epochs, share.compared) == (4, 12, EPOCHS, COMPARED)
 
 
 @pytest.mark.parametrize("seconds", [20, 40, 60, 90, 120, 160, 200, 400])
@@ -46,12 +48,12 @@ def test_a_further_view_leaves_enough_epochs() -> None:
     for seconds in range(20, 300, 4):
         share = shared(seconds)
         if share.first_block >= 0:
-            assert share.epochs - 1 >= {1: LEAST_EPOCHS, 2: 4, 4: EPOCHS}[len(share.views)]
+            assert share.epochs >= {1: 1, 2: 4, 4: EPOCHS}[len(share.views)]
 
 
 def test_with_little_time_the_last_layers_are_tuned_only_then_none_then_on_fewer_pictures() -> None:
-    blocks = [shared(seconds).first_block for seconds in (60, 32, 20, 12)]
-    assert blocks == [12, 14, 16, -1]
+    blocks = [shared(seconds).first_block for seconds in (60, 31, 28, 22)]
+    assert blocks == [12, 12, 14, -1]
     assert shared(17).first_block == -1
     assert shared(17).looked_at == 0 < shared(8).looked_at < COUNTS[0]
 
@@ -62,8 +64,18 @@ def test_views_from_closer_need_numbers_that_are_not_rounded() -> None:
     assert shared(math.inf, flips=False).views == ("upright", "closer")
 
 
-def test_epochs_that_no_longer_fit_after_looking_are_left_out() -> None:
-    share = Share(("upright",), 0, 12, 9, 32, "float32")
-    per_epoch = (1000 + 100 / 3) * 0.01
-    assert tuned_in(3.5 * per_epoch, share, 12, COUNTS, SPEEDS).epochs == 1 + 3  # nine tenths are used
-    assert tuned_in(-1.0, share, 12, COUNTS, SPEEDS).first_block == -1
+def test_after_looking_the_epochs_are_what_fits_even_in_part() -> None:
+    share = Share(("upright",), 0, 12, 8, 32, "float32")
+    one, validation = 1000 * 0.01, 100 / 3 * 0.01
+    seconds = 3.5 * one + 4 * validation
+    tuned = tuned_in(seconds / 0.9, share, 12, COUNTS, SPEEDS)  # nine tenths are used
+    assert tuned.epochs == pytest.approx(3.5)
+    assert tuned.seconds_to_tune == pytest.approx(seconds)
+    tuned = tuned_in((0.6 * one + validation) / 0.9, share, 12, COUNTS, SPEEDS)
+    assert tuned.epochs == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 0.0, 5.0])
+def test_less_than_half_an_epoch_is_not_tuned(seconds: float) -> None:
+    share = Share(("upright",), 0, 12, 8, 32, "float32")
+    assert tuned_in(seconds, share, 12, COUNTS, SPEEDS) == Share(("upright",), 0, -1, 0, 32, "float32")

@@ -27,6 +27,7 @@ from whyconv.results import Note, Progress
 from whyconv.settings import Plan, TrainSettings
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.history import read_history
+from whyconv.training.loop import steps_per_epoch
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +166,7 @@ def test_the_published_network_is_tuned_by_its_plan_and_repeated_bit_for_bit(mad
         assert "ImageNet" in text
     second = Path(workflow.train_from_file(run / "run.toml", out=str(tmp_path / "runs")).run)
     assert (run / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
-    name = f"efficientnet_lite0-{SHA256[:12]}-1"
+    name = f"efficientnet_lite0-{SHA256[:12]}-{published._VERSION}"
     kept = [each for each in list_stores(tmp_path / "store") if each.kind == "network"]
     assert {each.path.name for each in kept} == {f"{name}.onnx", f"{name}.safetensors"}
     kept[0].path.write_bytes(b"damaged")
@@ -185,6 +186,23 @@ def test_epochs_of_tuning_are_decided_once_the_looking_is_done(made_up, tmp_path
     plan = Plan.read(Path(summary.run) / "run.toml")
     assert plan.frozen.first_block == 12
     assert 1 < plan.training.epochs <= 6
+
+
+def test_a_part_of_the_last_epoch_is_tuned_where_no_more_fits(made_up, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(deciding, "tuned_in", lambda _, share, *__: replace(share, first_block=12, epochs=1.5))
+    asked = {"out": str(tmp_path / "runs"), "store": str(tmp_path / "store"), "threads": 2, "flips": "off"}
+    photos = write_photos(tmp_path / "photos", 32)
+    summary = workflow.train(str(photos), start="pretrained", minutes=1, batch=4, only_model=True, **asked)
+    run = Path(summary.run)
+    plan, records = Plan.read(run / "run.toml"), read_history(run / "metrics.jsonl")[1]
+    per_epoch = steps_per_epoch(plan.pictures.num_train, 4)
+    assert (plan.training.epochs, plan.training.steps) == (3, int(1.5 * per_epoch))
+    assert [each.step for each in records] == [0, per_epoch, plan.training.steps]
+    assert summary.num_steps == plan.training.steps
+    # The rate has fallen by then as far as at the end of whole epochs.
+    assert records[-1].learning_rate < 0.2 * plan.training.learning_rate
+    second = Path(workflow.train_from_file(run / "run.toml", out=str(tmp_path / "runs")).run)
+    assert (run / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
 
 
 def test_tuning_for_which_no_time_is_left_is_skipped_whole_and_repeated_so(

@@ -19,7 +19,7 @@ from whyconv.pretrained.backbone import Backbone
 from whyconv.pretrained.drawing import cut_name
 from whyconv.pretrained.features import Bank
 from whyconv.pretrained.head import fit_heads
-from whyconv.pretrained.learning import looked_at, some
+from whyconv.pretrained.learning import some
 from whyconv.pretrained.published import CUTS
 from whyconv.pretrained.speeds import Speeds, measure
 from whyconv.results import Note, Notify
@@ -34,17 +34,21 @@ from whyconv.settings import (
     TrainSettings,
     View,
 )
+from whyconv.training.loop import steps_per_epoch
+from whyconv.training.pixel_rows import evenly_chosen
 from whyconv.training.probe import MirrorTrial
 from whyconv.training.recipe import class_offsets
+from whyconv.training.run_folder import MOST_EXAMPLES
 from whyconv.training.views import from_afar
 
 # Strongest first; of features divided by one number.
 PENALTIES = (0.3, 0.1, 0.03, 0.01, 0.003)
 ITERATIONS = 60
-BATCH, LEARNING_RATE, WEIGHT_DECAY = 32, 3e-4, 0.05
-EPOCHS, LEAST_EPOCHS = 8, 2
+BATCH, LEARNING_RATE, WEIGHT_DECAY = 32, 4e-4, 0.05
+# Less than half an epoch brings nothing over the head.
+EPOCHS, LEAST_EPOCHS = 8, 0.5
 # Epochs of tuning that must fit beside so many views of every picture: more of them bring more than a further view.
-_EPOCHS_BESIDE = {4: EPOCHS, 2: 4, 1: LEAST_EPOCHS}
+_EPOCHS_BESIDE = {4: EPOCHS, 2: 4, 1: 1}
 COMPARED, LEAST_COMPARED = 256, 32
 _TRIAL_ITERATIONS, _TIMED_ITERATIONS = 40, 6
 # Of the minutes asked for: what is kept for export, scores and report, and what speeds may be mistaken by.
@@ -68,7 +72,7 @@ class Share:
         views: Of each picture.
         looked_at: Training pictures; 0: all.
         first_block: That is tuned; -1: none.
-        epochs: Of the run; the first is the head.
+        epochs: Of tuning; the last may be done in part.
         compared: Pictures that torch is asked about too.
         numbers: That tuning computes in.
         seconds_to_tune: As measured.
@@ -77,7 +81,7 @@ class Share:
     views: tuple[View, ...]
     looked_at: int
     first_block: int
-    epochs: int
+    epochs: float
     compared: int
     numbers: Numbers
     seconds_to_tune: float = 0.0
@@ -148,6 +152,7 @@ def decide(  # noqa: PLR0913
     ending = len(share.views) * speeds.ending(counts[2], share.compared)
     if math.isfinite(end) and share.first_block >= 0:
         # How long looking takes is known best when it is done.
+        ending += closing(share, share.first_block, counts, speeds)
         head = _look(material, bank, share, notify)
         share = tuned_in(end - ending - head - time.perf_counter(), share, share.first_block, counts, speeds)
     _tell(settings, share, counts, notify)
@@ -168,7 +173,7 @@ def share_out(
     """Shares out the time between views and tuning.
 
     As many views as leave enough time for tuning from the deepest block: all for eight epochs, two for four. Otherwise
-    one view, and two epochs from whatever block they fit from. Where nothing can be tuned, as many views as leave some
+    one view, and at least one epoch from whatever block it fits from. Where nothing can be tuned, as many views as leave some
     time for the heads; with less time than one view of every picture takes, fewer training pictures are looked at.
 
     Args:
@@ -193,27 +198,38 @@ def share_out(
 
     blocks = list(speeds.per_picture) if as_ is None else [as_.first_block] if as_.first_block >= 0 else []
     for views in choices:
-        share = Share(views, train if train < counts[0] else 0, -1, 1, compared, speeds.numbers)
+        share = Share(views, train if train < counts[0] else 0, -1, 0, compared, speeds.numbers)
         for block in blocks if views == choices[-1] else blocks[:1]:
-            tuned = tuned_in(seconds - looking(views, train), share, block, counts, speeds)
-            if tuned.epochs > _EPOCHS_BESIDE[len(views)]:
+            left = seconds - looking(views, train) - closing(share, block, counts, speeds)
+            tuned = tuned_in(left, share, block, counts, speeds)
+            if tuned.epochs >= _EPOCHS_BESIDE[len(views)]:
                 return tuned
     views = next((each for each in choices if looking(each, train) <= _LOOKING_FRACTION * seconds), choices[-1])
     if as_ is None and looking(views, train) > _LOOKING_FRACTION * seconds:
         fits = int((_LOOKING_FRACTION * seconds - rest) / speeds.per_look)
         train = min(counts[0], max(_LEAST_PICTURES, fits))
-    return Share(views, train if train < counts[0] else 0, -1, 1, compared, speeds.numbers)
+    return Share(views, train if train < counts[0] else 0, -1, 0, compared, speeds.numbers)
 
 
 def tuned_in(seconds: float, share: Share, block: int, counts: list[int], speeds: Speeds) -> Share:
-    """The share with the epochs of tuning from a block that fit into so many seconds; none: nothing is tuned."""
-    train = share.looked_at or counts[0]
-    # An epoch, and the validation after it by the views from afar, which goes forward only.
-    per_epoch = (train + counts[1] * len(from_afar(share.views)) / 3) * speeds.per_picture[block]
-    epochs = int(max(0.0, min(EPOCHS, seconds * _SLACK / per_epoch)))
-    if not epochs:
-        return replace(share, first_block=-1, epochs=1, seconds_to_tune=0.0)
-    return replace(share, first_block=block, epochs=1 + epochs, seconds_to_tune=epochs * per_epoch)
+    """The share with the epochs of tuning from a block that fit into so many seconds; too few: nothing is tuned."""
+    train, per_picture = share.looked_at or counts[0], speeds.per_picture[block]
+    per_epoch = train * per_picture
+    # After each, the views from afar of the validation part, forward only.
+    validating = counts[1] * len(from_afar(share.views)) * per_picture / 3
+    available = max(0.0, min(seconds * _SLACK, EPOCHS * (per_epoch + validating)))
+    whole = int(available / (per_epoch + validating) + 1e-9)
+    left = available - whole * (per_epoch + validating)
+    epochs = whole + max(0.0, left - validating) / per_epoch
+    if epochs < LEAST_EPOCHS:
+        return replace(share, first_block=-1, epochs=0.0, seconds_to_tune=0.0)
+    return replace(share, first_block=block, epochs=epochs, seconds_to_tune=available)
+
+
+def closing(share: Share, block: int, counts: list[int], speeds: Speeds) -> float:
+    """Seconds after tuning from a block: all views of the examples, and in float32 of the validation part, forward only."""
+    examples = min(MOST_EXAMPLES, share.looked_at or counts[0])
+    return len(share.views) * (2 * counts[1] + examples) * speeds.per_picture[block] / 3
 
 
 def _look(material: Material, bank: Bank, share: Share, notify: Notify) -> float:
@@ -222,7 +238,7 @@ def _look(material: Material, bank: Bank, share: Share, notify: Notify) -> float
     Returns:
         Seconds that the heads will take to learn, from a few iterations.
     """
-    data = some(material.train.data, looked_at(len(material.train), share.looked_at))
+    data = some(material.train.data, evenly_chosen(len(material.train), share.looked_at))
     features = [bank.look("train", data, view, notify=notify).features for view in share.views]
     for view in share.views:
         bank.look("validation", material.validation.data, view, notify=notify)
@@ -234,7 +250,7 @@ def _look(material: Material, bank: Bank, share: Share, notify: Notify) -> float
 def _try_mirror(material: Material, bank: Bank, share: Share, notify: Notify) -> MirrorTrial:
     """Answers of a head that never saw a mirrored picture, on validation as it is and mirrored."""
     notify(Note(key="start_trial"))
-    rows = looked_at(len(material.train), share.looked_at)
+    rows = evenly_chosen(len(material.train), share.looked_at)
     data = some(material.train.data, rows)
     train = bank.look("train", data, "upright", notify=notify)
     classes = len(_classes(material))
@@ -287,12 +303,17 @@ def _plan(
 
 
 def _training(settings: TrainSettings, share: Share, offsets: list[float], num_train: int) -> TrainingPlan:
-    """The recipe of the tuning."""
+    """The recipe of the tuning; epoch 1 of the run is the head."""
     optimizer = settings.optimizer or "adamw"
+    batch = max(2, min(settings.batch or BATCH, num_train))
+    per_epoch = steps_per_epoch(share.looked_at or num_train, batch)
+    steps = int(share.epochs * per_epoch)
+    epochs = settings.epochs or 1 + math.ceil(steps / per_epoch)
     return TrainingPlan(
         optimizer=optimizer,
-        epochs=settings.epochs or share.epochs,
-        batch=max(2, min(settings.batch or BATCH, num_train)),
+        epochs=epochs,
+        steps=0 if settings.epochs or steps % per_epoch == 0 else steps,
+        batch=batch,
         learning_rate=settings.learning_rate or LEARNING_RATE,
         schedule="cosine",
         momentum=0.9,
@@ -300,7 +321,7 @@ def _training(settings: TrainSettings, share: Share, offsets: list[float], num_t
         warmup_fraction=0.1,
         label_smoothing=0.1,
         average=0.0,
-        patience=max(10, share.epochs),
+        patience=max(10, epochs),
         class_offsets=offsets,
     )
 
@@ -310,7 +331,7 @@ def _tell(settings: TrainSettings, share: Share, counts: list[int], notify: Noti
         return
     values = {"minutes": settings.minutes, "views": len(share.views)}
     if share.first_block >= 0:
-        values |= {"epochs": share.epochs - 1, "seconds": share.seconds_to_tune}
+        values |= {"epochs": round(share.epochs, 1), "seconds": share.seconds_to_tune}
         notify(Note(key="start_budget", values=values))
     else:
         notify(Note(key="start_budget_head", values=values))

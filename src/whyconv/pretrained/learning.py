@@ -26,8 +26,8 @@ from whyconv.settings import FrozenPlan, Plan
 from whyconv.training.evaluate import fit_temperature
 from whyconv.training.history import append_epoch, cut_history
 from whyconv.training.loop import LabelledPixels, Outcome
-from whyconv.training.pixel_rows import PixelRows
-from whyconv.training.run_folder import METRICS
+from whyconv.training.pixel_rows import PixelRows, evenly_chosen
+from whyconv.training.run_folder import METRICS, MOST_EXAMPLES
 
 # Of the tuning: what must fit into the time for it to be begun.
 _WORTH_FRACTION = 2 / 3
@@ -43,7 +43,8 @@ class Learned:
         tuned: Weights and biases of the convolutions that are not the frozen ones, by name.
         network: All of it in torch.
         logits: Of the validation part, the mean over the views (n, classes).
-        features: Of the training pictures that were looked at, the mean over the views (n, d).
+        features: Of training pictures that answers can be likened to, the mean over the views (n, d); they are
+            ``MOST_EXAMPLES``, evenly chosen, of those that were looked at.
     """
 
     backbone: Backbone
@@ -118,7 +119,7 @@ def learn(lesson: Lesson, train: LabelledPixels, validation: LabelledPixels) -> 
     """
     began = time.perf_counter()
     cut_history(lesson.folder / METRICS, 0)
-    rows = looked_at(len(train), lesson.frozen.looked_at)
+    rows = evenly_chosen(len(train), lesson.frozen.looked_at)
     seen = lesson.show("train", some(train, rows)), lesson.show("validation", validation)
     head = _learn_head(lesson, *seen, began)
     alone = _without_tuning(lesson, head, *seen)
@@ -128,13 +129,6 @@ def learn(lesson: Lesson, train: LabelledPixels, validation: LabelledPixels) -> 
         lesson.notify(Note(key="start_tuning_skipped", level="warning"))
         return _outcome(began, reason="clock"), alone
     return _learn_tail(lesson, alone, *seen, began)
-
-
-def looked_at(count: int, wanted: int) -> NDArray[np.int64]:
-    """Rows of ``wanted`` of ``count`` pictures, evenly chosen; 0: all."""
-    if not wanted or wanted >= count:
-        return np.arange(count)
-    return np.linspace(0, count - 1, wanted).round().astype(np.int64)
 
 
 def some(data: LabelledPixels, rows: NDArray[np.int64]) -> LabelledPixels:
@@ -249,14 +243,14 @@ def _without_tuning(lesson: Lesson, head: Head, train: SeenPart, validation: See
         tuned={},
         network=network.eval(),
         logits=_logits(head, validation),
-        features=mean_over_views([each.features for each in train.views]),
+        features=mean_over_views([each.features[_examples(train)] for each in train.views]),
     )
 
 
 def _with_tuning(lesson: Lesson, network: TunedNetwork, logits: NDArray[np.float32], train: SeenPart) -> Learned:
     """The network with the tuned blocks and the head put in."""
     assert lesson.published is not None
-    head = get_head(network.last)
+    head, examples, numbers = get_head(network.last), _examples(train), lesson.frozen.numbers
     tuned = {name: (weight, bias) for name, weight, bias in network.tail.convolutions()}
     return Learned(
         backbone=lesson.bank.network.backbone,
@@ -264,8 +258,14 @@ def _with_tuning(lesson: Lesson, network: TunedNetwork, logits: NDArray[np.float
         tuned=tuned,
         network=with_head(lesson.published(), head, tuned),
         logits=logits,
-        features=mean_over_views([network.features(each.maps) for each in train.views if each.maps is not None]),
+        features=mean_over_views(
+            [network.features(each.maps[examples], numbers) for each in train.views if each.maps is not None]
+        ),
     )
+
+
+def _examples(train: SeenPart) -> NDArray[np.int64]:
+    return evenly_chosen(len(train), MOST_EXAMPLES)
 
 
 def _logits(head: Head, part: SeenPart) -> NDArray[np.float32]:

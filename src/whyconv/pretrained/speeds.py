@@ -71,15 +71,16 @@ def measure(
     x = as_seen(some[:_TORCH_PICTURES], backbone.mean, backbone.std, "upright")
     planes = {cut: _planes(each, batch) for cut, each in zip(cuts, found, strict=True)}
     tails = {cut: _tunable(published, cut, found[index].shape[2]) for index, cut in enumerate(cuts)}
-    numbers = quickest_numbers(tails[cuts[0]], planes[cuts[0]])
-    per_picture = {
-        cut: _least(partial(_step, tails[cut], planes[cut].to(NUMBERS[numbers]), _optimizer(tails[cut]))) / batch
-        for cut in cuts
-    }
+    deepest = cuts[0]
+    numbers, seconds = quickest_numbers(tails[deepest], planes[deepest])
+    per_picture = {deepest: seconds / batch}
+    for cut in cuts[1:]:
+        step = partial(_step, tails[cut], planes[cut].to(NUMBERS[numbers]), _optimizer(tails[cut]))
+        per_picture[cut] = _least(step) / batch
     return Speeds(look, _least(partial(_forward, published, x)) / _TORCH_PICTURES, per_picture, numbers)
 
 
-def quickest_numbers(network: TunedNetwork, planes: Tensor) -> Numbers:
+def quickest_numbers(network: TunedNetwork, planes: Tensor) -> tuple[Numbers, float]:
     """bfloat16 where it is quicker here and gives nearly the same features and gradients; else float32.
 
     Nearly: no feature differs by more than a twentieth of the largest, and the gradients of each layer's weights point
@@ -88,22 +89,29 @@ def quickest_numbers(network: TunedNetwork, planes: Tensor) -> Numbers:
     Args:
         network: Last blocks and head.
         planes: What goes into them, float32 (channels, n, places).
+
+    Returns:
+        Which, and the seconds of a step in it.
     """
     narrow = planes.to(torch.bfloat16)
+    optimizer = _optimizer(network)
+    exact_gradients = _gradients(network, planes, optimizer)
+    seconds = _least(partial(_step, network, planes, optimizer), is_warm=True)
     with torch.inference_mode():
         exact, near = network.tail(planes), network.tail(narrow)
     if float((exact - near).abs().max()) > _FEATURE_FRACTION * float(exact.abs().max()):
-        return "float32"
-    optimizer = _optimizer(network)
-    gradients = []
-    for x in (planes, narrow):
-        _step(network, x, optimizer)
-        gradients.append([each.grad.flatten().clone() for each in network.parameters() if each.grad is not None])
-    cosines = [float(functional.cosine_similarity(one, other, dim=0)) for one, other in zip(*gradients, strict=True)]
-    if not min(cosines) >= _LEAST_COSINE:
-        return "float32"
-    seconds = [_least(partial(_step, network, x, optimizer)) for x in (planes, narrow)]
-    return "bfloat16" if seconds[1] < seconds[0] else "float32"
+        return "float32", seconds
+    pairs = zip(exact_gradients, _gradients(network, narrow, optimizer), strict=True)
+    if not min(float(functional.cosine_similarity(one, other, dim=0)) for one, other in pairs) >= _LEAST_COSINE:
+        return "float32", seconds
+    narrow_seconds = _least(partial(_step, network, narrow, optimizer), is_warm=True)
+    return ("bfloat16", narrow_seconds) if narrow_seconds < seconds else ("float32", seconds)
+
+
+def _gradients(network: TunedNetwork, planes: Tensor, optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """Of each layer's weights, after a step."""
+    _step(network, planes, optimizer)
+    return [each.grad.flatten().clone() for each in network.parameters() if each.grad is not None]
 
 
 def _planes(maps: NDArray[np.float32], batch: int) -> Tensor:
@@ -136,8 +144,9 @@ def _forward(network: nn.Module, x: Tensor) -> Tensor:
         return answer
 
 
-def _least(work: Callable[[], object]) -> float:
-    work()
+def _least(work: Callable[[], object], *, is_warm: bool = False) -> float:
+    if not is_warm:
+        work()
     seconds = []
     for _ in range(_ROUNDS):
         began = time.perf_counter()

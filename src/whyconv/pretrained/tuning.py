@@ -145,7 +145,7 @@ class _Session:
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
         )
-        self.num_steps = (recipe.epochs - 1) * steps_per_epoch(len(train), recipe.batch)
+        self.num_steps = recipe.steps or (recipe.epochs - 1) * steps_per_epoch(len(train), recipe.batch)
         self.last_step = min(self.num_steps, recipe.stop_after or self.num_steps)
         self.step, self.epoch, self.best_epoch = 0, 1, 1
         self.is_late = False

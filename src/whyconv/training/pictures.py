@@ -34,6 +34,7 @@ _STATISTICS_PICTURES = 2000
 _STATISTICS_SIDE = 32
 # Of the memory this process may use: what the pixels of a run may take.
 _MEMORY_FRACTION = 0.25
+_COPIED = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,19 +194,25 @@ def channels_for(inspection: Inspection) -> Literal[1, 3]:
 
 
 def load_parts(
-    division: Division, policy: PicturePolicy, *, store: Path | None, notify: Notify, num_threads: int | None = None
+    division: Division,
+    policy: PicturePolicy,
+    *,
+    store: Path | None,
+    notify: Notify,
+    num_threads: int | None = None,
+    read_once: bool = False,
 ) -> tuple[Part, Part, Part]:
     """Prepares the pixels, once, and gives the training, validation and test parts.
 
     Memory: n x side x side x channels bytes, as long as that is at most a quarter of what this process may use.
-    Above that, pixels stay in the store on disk, and what is needed is read each time: slower where the system
-    cannot keep the store in its own cache.
+    Above that, and where pictures are ``read_once``, pixels stay in the store on disk, and what is needed is read each
+    time: slower where the system cannot keep the store in its own cache.
     """
     pictures = division.inspection.pictures
     opened = open_store(pictures, policy, folder=store, notify=notify, num_threads=num_threads)
     labels = division.labels
     memory = memory_bytes()
-    fits = memory is None or opened.pixels.nbytes <= _MEMORY_FRACTION * memory
+    fits = not read_once and (memory is None or opened.pixels.nbytes <= _MEMORY_FRACTION * memory)
 
     def part(number: int, name: str) -> Part:
         rows = division.indices(number)
@@ -219,7 +226,10 @@ def _in_memory(source: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np
     """Chosen rows of a memory map: read in the order of the disk, kept in the order asked for."""
     order = np.argsort(rows)
     pixels = np.empty((len(rows), *source.shape[1:]), np.uint8)
-    pixels[order] = source[rows[order]]
+    # A few at a time: each is copied twice, and the first copy is then still near the processor.
+    for start in range(0, len(rows), _COPIED):
+        some = order[start : start + _COPIED]
+        pixels[some] = source[rows[some]]
     return pixels
 
 

@@ -30,4 +30,14 @@ class PixelRows:
 
     def __getitem__(self, index: int | slice | NDArray[np.int64]) -> NDArray[np.uint8]:
         """Reads one picture (side, side, channels), or several, into memory."""
-        return np.array(self.source[self.rows[index]])
+        rows = self.rows[index]
+        found = self.source[rows]
+        # One row is still the map itself, several are a copy already.
+        return np.array(found) if np.ndim(rows) == 0 else np.asarray(found)
+
+
+def evenly_chosen(count: int, wanted: int) -> NDArray[np.int64]:
+    """Rows of ``wanted`` of ``count`` pictures, evenly chosen; 0: all."""
+    if not wanted or wanted >= count:
+        return np.arange(count)
+    return np.linspace(0, count - 1, wanted).round().astype(np.int64)

@@ -20,7 +20,7 @@ PLAN, NETWORK, WEIGHTS, MODEL = "run.toml", "network.json", "model.safetensors",
 METRICS, SUMMARY, CHECKPOINTS = "metrics.jsonl", "summary.json", "checkpoints"
 CHECKPOINT = f"{CHECKPOINTS}/last.safetensors"
 # Training pictures of which features and thumbnails are kept.
-MOST_EXAMPLES = 5000
+MOST_EXAMPLES = 2000
 _PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "onnx", "onnxruntime", "scipy")
 
 
