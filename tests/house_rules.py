@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "scoring": ("images", "inspection", "training", "recognizer", "model_file"),
     "planning": ("images", "nets", "training"),
     "pretrained": ("images", "inspection", "nets", "training", "planning", "model_file"),
+    "spare_time": ("planning", "training"),
     "reporting": ("training", "planning", "report", "measures", "counting"),
     "finishing": (
         *("images", "nets", "training", "export", "reporting"),
@@ -43,7 +44,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "explaining": ("planning", "study", "training"),
     "workflow": (
         *("images", "inspection", "nets", "training", "export", "report"),
-        *("planning", "pretrained", "finishing", "explaining", "scoring", "telling", "recognizer", "model_file"),
+        *("planning", "spare_time", "pretrained", "finishing", "explaining", "scoring", "telling", "recognizer"),
+        "model_file",
     ),
     "estimator": ("workflow", "recognizer", "model_file", "images"),
     "cli": ("*",),

@@ -20,6 +20,9 @@ from whyconv.results import (
     Note,
     Parity,
     RunSummary,
+    Search,
+    SearchTrial,
+    Setting,
     SizeRange,
     Unreadable,
     WrongAnswer,
@@ -54,6 +57,27 @@ def estimate(right: int, n: int) -> Estimate:
 def gap(value: float, n: int) -> Estimate:
     """A calibration error with an interval that is not its own."""
     return Estimate(value=value, low=0.8 * value, high=1.5 * value, n=n)
+
+
+def search() -> Search:
+    """Four settings; the last round is left to two."""
+    trials = [
+        SearchTrial(
+            number=number,
+            round=turn,
+            epochs=2**turn,
+            setting=Setting(
+                learning_rate=0.02 * 2**number, weight_decay=0.0, widths=[64, 256], filter_size=3 + number % 2 * 2
+            ),
+            loss=0.9 - 0.1 * turn - 0.02 * number,
+            accuracy=estimate(40 + number, 60),
+            seconds=4.0 * turn,
+            is_kept=number in ((0, 2) if turn == 1 else (2,)),
+        )
+        for turn, going in ((1, (0, 1, 2, 3)), (2, (0, 2)))
+        for number in going
+    ]
+    return Search(trials=trials, chosen=2, gain=0.04, gain_error=0.01, seconds=32.0)
 
 
 def evaluation(names=FLOWERS, part="test", per_class=60, seed=0) -> Evaluation:
@@ -210,6 +234,7 @@ def content(names=FLOWERS, **changes) -> ReportContent:
             LayerRow("head", "Linear", (len(names),), 645),
         ],
         "network": network(),
+        "search": search(),
         "environment": {"whyconv": "0.1.0", "torch": "2.13.0", "python": "3.11.2", "threads": 2},
     }  # fmt: skip
     return ReportContent(**fields | changes)

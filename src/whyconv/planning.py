@@ -35,7 +35,7 @@ from whyconv.training.views import from_afar, views_for
 _TRIAL_FRACTION = 0.06
 _ENDING_SECONDS = 12.0
 _ENDING_FRACTION = 0.05
-_SLACK = 0.93
+SLACK = 0.93
 _SMALL_SIDE = 16
 _TRIAL_STEPS, _TIMED_STEPS = 200, 15
 _MAX_TRIAL_EPOCHS = 15
@@ -227,7 +227,7 @@ def _settle(
     epochs, steps = None, 0
     if math.isfinite(time_left) and settings.epochs is None:
         seconds = time_left - _long_ending(settings, draft, trial, views)
-        epochs, steps = _fitting(draft, trial, views, max(0.0, seconds) * _SLACK)
+        epochs, steps = _fitting(draft, trial, views, max(0.0, seconds) * SLACK)
     return draft.model_copy(
         update={
             "network": draft.network.model_copy(update={"views": views}),

@@ -16,14 +16,14 @@ from whyconv.errors import UsageError
 from whyconv.measures.trace import trace
 from whyconv.planning import Material, threads_for
 from whyconv.report import LayerRow, MistakenPicture, ReportContent, SeenPicture, write_card, write_report
-from whyconv.results import Note, RunSummary
+from whyconv.results import Note, RunSummary, Search
 from whyconv.results.network import NetworkReport
 from whyconv.settings import AugmentPlan, FrozenPlan, NetworkPlan, Plan, TrainSettings
 from whyconv.training.history import read_history
 from whyconv.training.optimizers import FORMULAS
 from whyconv.training.pictures import Part, side_for
 from whyconv.training.recipe import LEAST_EPOCHS, MOST_EPOCHS, PICTURES_SEEN, Facts, training_plan
-from whyconv.training.run_folder import METRICS
+from whyconv.training.run_folder import METRICS, SEARCH
 
 _NUM_SEEN = 24
 _INITIAL = {name: f"plan_initial_{name}" for name in ("swift", "plain", "lesson")}
@@ -35,13 +35,14 @@ _STATED = ("sides", "precision", "flips", "label_smoothing", "average", "patienc
 def write_pages(folder: Path, summary: RunSummary, network: nn.Module, plan: Plan, material: Material) -> None:
     """Writes ``report.html`` and ``MODEL_CARD.md`` of a run."""
     losses, epochs = read_history(folder / METRICS)
+    search = read_search(folder)
     content = ReportContent(
         run=folder.name,
         summary=summary,
         epochs=epochs,
         losses=losses,
         plan=plan_rows(plan, material),
-        reasons=plan_reasons(plan, material),
+        reasons=plan_reasons(plan, material, is_searched=search is not None),
         check=material.division.inspection.report,
         seen=_seen(material.train, plan),
         most_confused=_mistaken(summary, material),
@@ -50,9 +51,16 @@ def write_pages(folder: Path, summary: RunSummary, network: nn.Module, plan: Pla
         network=counted(network, plan),
         environment=json.loads((folder / "environment.json").read_text(encoding="utf-8")),
         data_digest=plan.pictures.digest,
+        search=search,
     )
     write_report(folder / "report.html", content, plan.language)
     write_card(folder / "MODEL_CARD.md", content, plan.language)
+
+
+def read_search(folder: Path) -> Search | None:
+    """What was searched before the run, from its folder; None where nothing was."""
+    path = folder / SEARCH
+    return Search.model_validate_json(path.read_bytes()) if path.exists() else None
 
 
 def first_detectors(network: nn.Module) -> NDArray[Any] | None:
@@ -193,8 +201,8 @@ def _augmentation(augment: AugmentPlan) -> Note:
     return Note(key="plan_augmentation_cutout" if values.get("cutout_fraction") else "plan_augmentation", values=values)
 
 
-def plan_reasons(plan: Plan, material: Material) -> dict[str, Note]:
-    """For entries of the plan that a rule decides: the rule; or that it was asked for, and what the rule gives."""
+def plan_reasons(plan: Plan, material: Material, *, is_searched: bool = False) -> dict[str, Note]:
+    """For entries of the plan that a rule decides: the rule; or that they were asked for, or found by a search."""
     if plan.frozen is not None:
         return {"flips": Note(key="plan_rule_start_flips"), "side": Note(key="plan_rule_start_side")}
     network, recipe = plan.network, plan.training
@@ -224,6 +232,9 @@ def plan_reasons(plan: Plan, material: Material) -> dict[str, Note]:
         else Note(key=_ASKED.get(name, "plan_asked"), values={"rule": given})
         for name, (planned, given) in pairs.items()
     }
+    if is_searched:
+        rules["learning_rate"] = Note(key="plan_searched")
+        rules["epochs"] = Note(key="plan_searched_epochs", values={"rule": ruled.epochs})
     if rules["epochs"].key == "plan_rule_epochs":
         seen = {"total": PICTURES_SEEN, "least": LEAST_EPOCHS, "most": MOST_EPOCHS}
         rules["epochs"] = Note(key="plan_rule_epochs", values=seen)

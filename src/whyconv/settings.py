@@ -86,6 +86,7 @@ class TrainSettings(Settings):
         balance: Let every class count alike, however many pictures it has: "auto" does so when the largest has 1.5
             times those of the smallest.
         flips: Mirror training pictures; "auto" lets validation decide.
+        search: Where there are more minutes than a training has use for, "auto" spends them on trying settings.
         threads: Of the processor; by default 1 for sides of up to 16 pixels, else all that the process may use.
         store: Folder of the pixel store.
         out: Folder that run folders are made in.
@@ -111,6 +112,7 @@ class TrainSettings(Settings):
     seed: int = Field(default=0, ge=0, lt=2**63)
     balance: Literal["auto", "on", "off"] = "auto"
     flips: Literal["auto", "on", "off"] = "auto"
+    search: Literal["auto", "off"] = "auto"
     threads: int | None = Field(default=None, ge=1, le=1024)
     store: str | None = None
     out: str = "runs"
@@ -140,6 +142,7 @@ class NetworkPlan(Settings):
     Attributes:
         members: Of the committee; 1: a single network.
         widths: Filters of each block, for networks whose size follows from the pictures; else empty.
+        filter_size: Pixels a side of these blocks' filters.
         start: File that the starting weights come from; "": they are random.
         start_digest: Of that file's content.
         views: Of a picture, over which answers are averaged.
@@ -148,6 +151,7 @@ class NetworkPlan(Settings):
     name: str
     members: int = Field(default=1, ge=1)
     widths: list[int] = Field(default_factory=list)
+    filter_size: int = Field(default=3, ge=1)
     start: str = ""
     start_digest: str = ""
     in_channels: Literal[1, 3]

@@ -17,12 +17,13 @@ from whyconv.images.prepare import PicturePolicy
 from whyconv.inspection import inspect
 from whyconv.machine import num_cores
 from whyconv.nets import require_network
-from whyconv.planning import Material, deadline, make_plan
+from whyconv.planning import Material, deadline
 from whyconv.pretrained import FrozenStart, Learned, check_start, choose_start, open_start, open_start_of
 from whyconv.pretrained.deciding import without_tuning
 from whyconv.results import Note, Notify, RunSummary, Square, ignore
 from whyconv.scoring import score_own_test, score_pictures
 from whyconv.settings import Plan, TrainSettings
+from whyconv.spare_time import searched_plan
 from whyconv.telling import profiled, tell_outcome, tell_plan
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.lock import sole_writer
@@ -88,7 +89,7 @@ def train(
             division, policy, store=store, notify=notify, num_threads=threads, read_once=start is not None
         )
         material = Material(division, policy, *parts)
-        plan = _decide(settings, material, start, began=began, notify=notify)
+        plan = _decide(settings, material, start, folder, began=began, notify=notify)
         is_profiled = profile and plan.frozen is None
         with profiled(plan, material, notify) if is_profiled else nullcontext(notify) as listener:
             return _carry_out(
@@ -245,11 +246,17 @@ def _with_the_end_of_its_run(plan: Plan, folder: Path, notify: Notify) -> Plan:
 
 
 def _decide(
-    settings: TrainSettings, material: Material, start: FrozenStart | None, *, began: float, notify: Notify
+    settings: TrainSettings,
+    material: Material,
+    start: FrozenStart | None,
+    folder: Path,
+    *,
+    began: float,
+    notify: Notify,
 ) -> Plan:
     """The plan of a training from random weights or a file of them, or on a frozen network."""
     if start is None:
-        return make_plan(settings, material, began=began, notify=notify)
+        return searched_plan(settings, material, folder, began=began, notify=notify)
     return start.decide(settings, material, threads=settings.threads or num_cores(), began=began, notify=notify)
 
 

@@ -102,7 +102,7 @@ def test_every_section_is_there_and_the_contents_lead_to_each() -> None:
     sections = [attributes["id"] for tag, attributes in tags if tag == "section"]
     links = [str(attributes["href"]) for tag, attributes in tags if tag == "a"]
     assert links == [f"#{section}" for section in sections]
-    assert len(sections) == 15
+    assert len(sections) == 16
 
 
 def test_a_bare_run_leaves_out_what_it_does_not_know() -> None:

@@ -69,6 +69,9 @@ def train(  # noqa: PLR0913, PLR0917
     seed: Seed = None,
     balance: Annotated[str | None, typer.Option(metavar="auto|on|off", help="Small classes count alike.")] = None,
     flips: Annotated[str | None, typer.Option(metavar="auto|on|off", help="Mirror pictures while training.")] = None,
+    search: Annotated[
+        str | None, typer.Option(metavar="auto|off", help="Try settings in minutes that training has no use for.")
+    ] = None,
     layout: Layout = None,
     label_from: LabelFrom = None,
     group_by: GroupBy = None,

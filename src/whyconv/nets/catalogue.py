@@ -52,8 +52,15 @@ def require_network(name: str) -> None:
         )
 
 
-def build_network(
-    name: str, *, in_channels: int, num_classes: int, side: int, members: int = 1, widths: Sequence[int] = ()
+def build_network(  # noqa: PLR0913
+    name: str,
+    *,
+    in_channels: int,
+    num_classes: int,
+    side: int,
+    members: int = 1,
+    widths: Sequence[int] = (),
+    filter_size: int = 3,
 ) -> nn.Module:
     """Builds the network called ``name`` with random weights; a committee of several where asked for.
 
@@ -66,6 +73,7 @@ def build_network(
         side: In pixels.
         members: Of the committee; 1: the network itself.
         widths: Filters of each block, for ``swift``; by default as the side has it.
+        filter_size: Of these blocks, where ``widths`` are given.
 
     Raises:
         UsageError: The name is unknown, cannot be imported, does not build such a module, or the network does not
@@ -73,7 +81,7 @@ def build_network(
     """
     sizes: dict[str, Any] = {"in_channels": in_channels, "num_classes": num_classes, "side": side}
     if widths:
-        sizes["widths"] = list(widths)
+        sizes |= {"widths": list(widths), "filter_size": filter_size}
     return Committee(lambda: _build_one(name, sizes), members) if members > 1 else _build_one(name, sizes)
 
 

@@ -34,6 +34,7 @@ class Swift(nn.Module):
         num_classes: Number of logits, >= 2.
         side: Side of the square picture in pixels.
         widths: Filters of each block; by default those of ``widths_for``.
+        filter_size: Pixels a side of the blocks' filters, odd.
 
     References:
         Page, *How to train your ResNet* (2019), for whitened patches, and pooling before normalization. Zagoruyko,
@@ -41,7 +42,9 @@ class Swift(nn.Module):
         on a single GPU* (2024), arXiv 2404.00498, for their combination.
     """
 
-    def __init__(self, in_channels: int, num_classes: int, side: int, widths: Sequence[int] = ()) -> None:
+    def __init__(
+        self, in_channels: int, num_classes: int, side: int, widths: Sequence[int] = (), filter_size: int = 3
+    ) -> None:
         super().__init__()
         stride = stride_for(side)
         kernel = 2 if stride == 1 else 2 * stride
@@ -50,7 +53,7 @@ class Swift(nn.Module):
         self.stem = nn.Conv2d(in_channels, 2 * num_directions, kernel, stride=stride, bias=False)
         self.stem.weight.requires_grad_(False)
         maps = [2 * num_directions, *widths]
-        self.blocks = nn.Sequential(*(_Block(*pair) for pair in zip(maps, widths, strict=False)))
+        self.blocks = nn.Sequential(*(_Block(*pair, filter_size) for pair in zip(maps, widths, strict=False)))
         self.head = nn.Linear(widths[-1], num_classes, bias=False)
         nn.init.normal_(self.head.weight)
 
@@ -105,11 +108,11 @@ def widths_for(side: int) -> list[int]:
 class _Block(nn.Module):
     """Widening convolution, pooling, normalization, activation; refining convolution, normalization, activation."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, filter_size: int) -> None:
         super().__init__()
-        self.widen = _identity_like(in_channels, out_channels)
+        self.widen = _identity_like(in_channels, out_channels, filter_size)
         self.widen_norm = _shifting_norm(out_channels)
-        self.refine = _identity_like(out_channels, out_channels)
+        self.refine = _identity_like(out_channels, out_channels, filter_size)
         self.refine_norm = _shifting_norm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -117,9 +120,9 @@ class _Block(nn.Module):
         return functional.gelu(self.refine_norm(self.refine(x)))
 
 
-def _identity_like(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """A 3x3 convolution whose first filters hand the maps on as they are; the others are random."""
-    convolution = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+def _identity_like(in_channels: int, out_channels: int, filter_size: int) -> nn.Conv2d:
+    """A convolution whose first filters hand the maps on as they are; the others are random."""
+    convolution = nn.Conv2d(in_channels, out_channels, filter_size, padding=filter_size // 2, bias=False)
     nn.init.dirac_(convolution.weight.data[:in_channels])
     return convolution
 

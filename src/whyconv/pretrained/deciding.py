@@ -173,8 +173,9 @@ def share_out(
     """Shares out the time between views and tuning.
 
     As many views as leave enough time for tuning from the deepest block: all for eight epochs, two for four. Otherwise
-    one view, and at least one epoch from whatever block it fits from. Where nothing can be tuned, as many views as leave some
-    time for the heads; with less time than one view of every picture takes, fewer training pictures are looked at.
+    one view, and at least one epoch from whatever block it fits from. Where nothing can be tuned, as many views as
+    leave some time for the heads; with less time than one view of every picture takes, fewer training pictures are
+    looked at.
 
     Args:
         counts: Training, validation and test pictures.
@@ -227,7 +228,7 @@ def tuned_in(seconds: float, share: Share, block: int, counts: list[int], speeds
 
 
 def closing(share: Share, block: int, counts: list[int], speeds: Speeds) -> float:
-    """Seconds after tuning from a block: all views of the examples, and in float32 of the validation part, forward only."""
+    """Seconds that follow tuning: all views of the examples, and in float32 of the validation part, forward only."""
     examples = min(MOST_EXAMPLES, share.looked_at or counts[0])
     return len(share.views) * (2 * counts[1] + examples) * speeds.per_picture[block] / 3
 

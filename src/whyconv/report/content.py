@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyconv.results import CheckReport, EpochRecord, Evaluation, Note, RunSummary
+from whyconv.results import CheckReport, EpochRecord, Evaluation, Note, RunSummary, Search
 from whyconv.results.network import NetworkReport
 
 
@@ -88,6 +88,7 @@ class ReportContent:
         network: The same, counted: connections, what is shared, what the twins would hold.
         environment: Versions, machine, threads: shown as they are.
         data_digest: Digest of the pictures and labels, as hexadecimal; "" if none was taken.
+        search: What was tried before step 1; None where nothing was.
         statements: What only the owner can say, for the card: any of developer, license, contact, intended_use,
             intended_users, out_of_scope, factors, collection, ethics, caveats. What is missing is "not stated".
     """
@@ -106,6 +107,7 @@ class ReportContent:
     network: NetworkReport | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     data_digest: str = ""
+    search: Search | None = None
     statements: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -18,6 +18,7 @@ from whyconv.results.runs import (
     RunSummary,
     WrongAnswer,
 )
+from whyconv.results.search import Search, SearchTrial, Setting
 from whyconv.results.square import (
     CHANGES,
     CONTROLS,
@@ -68,6 +69,9 @@ __all__ = [
     "Readout",
     "Record",
     "RunSummary",
+    "Search",
+    "SearchTrial",
+    "Setting",
     "SizeRange",
     "Square",
     "SquareProtocol",

@@ -99,7 +99,7 @@ def training_plan(
         warmup_fraction=0.0 if is_lesson or is_muon else 0.1,
         label_smoothing=0.0 if is_lesson else 0.2 if is_muon else 0.1,
         average=0.0 if is_lesson or is_muon else 0.99,
-        patience=planned if is_muon else max(10, planned // 3),
+        patience=patience_for(optimizer, planned),
         class_offsets=class_offsets(facts.counts, settings.balance),
     )
 
@@ -150,6 +150,11 @@ def batch_for(num_train: int) -> int:
 def epochs_for(num_train: int) -> int:
     """Passes over the training part: ``PICTURES_SEEN`` pictures in all, from ``LEAST_EPOCHS`` to ``MOST_EPOCHS``."""
     return max(LEAST_EPOCHS, min(MOST_EPOCHS, round(PICTURES_SEEN / num_train)))
+
+
+def patience_for(optimizer: str, epochs: int) -> int:
+    """Epochs without gain after which a training ends: none for ``muon``, a third of them else, but at least 10."""
+    return epochs if optimizer == "muon" else max(10, epochs // 3)
 
 
 def class_offsets(counts: Sequence[int], balance: str) -> list[float]:

@@ -17,7 +17,7 @@ from whyconv.machine import num_cores
 from whyconv.settings import Plan
 
 PLAN, NETWORK, WEIGHTS, MODEL = "run.toml", "network.json", "model.safetensors", "model.onnx"
-METRICS, SUMMARY, CHECKPOINTS = "metrics.jsonl", "summary.json", "checkpoints"
+METRICS, SUMMARY, CHECKPOINTS, SEARCH = "metrics.jsonl", "summary.json", "checkpoints", "search.json"
 CHECKPOINT = f"{CHECKPOINTS}/last.safetensors"
 # Training pictures of which features and thumbnails are kept.
 MOST_EXAMPLES = 2000

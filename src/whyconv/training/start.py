@@ -42,6 +42,7 @@ def start_network(
         side=sizes.side,
         members=sizes.members,
         widths=sizes.widths,
+        filter_size=sizes.filter_size,
     )
     if pixels is not None:
         _whiten(network, pixels, sizes)

@@ -1,0 +1,215 @@
+"""A search over settings by successive halving: many on short trainings, the better half on longer ones.
+
+Three rounds, whose trainings take an eighth, a quarter and half of the epochs that a run has; after each the better
+half goes on, by J on the validation part, and the usual setting always does. In the end another one is chosen only if
+its J lies below that of the usual one by more than a standard error of the difference, picture by picture: of many
+settings that are equally good, the least J is luck.
+
+References:
+    Jamieson, Talwalkar, *Non-stochastic best arm identification and hyperparameter optimization* (2016),
+    arXiv 1502.07943.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from whyconv.results import Note, Notify, Progress, Search, SearchTrial, Setting
+from whyconv.settings import Plan
+from whyconv.training.cost import costs
+from whyconv.training.intervals import fraction
+from whyconv.training.loop import LabelledPixels, network_logits, train_network
+from whyconv.training.start import start_network
+from whyconv.training.views import from_afar
+
+ROUNDS = 3
+LEAST_SETTINGS, MOST_SETTINGS = 4, 32
+# By what the learning rate and the weight decay are multiplied, at most; divided, likewise.
+_SPREAD = 4.0
+_WIDTHS = (0.5, 0.75, 1.0, 1.5)
+_FILTER_SIZES = (3, 5)
+_WITHOUT_DECAY = ("muon",)
+# What a setting of the search costs in the mean, by what the usual one does.
+_MEAN_COST = 1.3
+
+
+def settings_that_fit(epochs: int, seconds_per_epoch: float, seconds: float) -> int:
+    """How many settings a search can begin with, a power of two from 4 to 32; 0 where not even 4 fit.
+
+    Args:
+        epochs: Of a run.
+        seconds_per_epoch: With the usual setting.
+        seconds: For the search.
+    """
+    per_setting = sum(_epochs_of(each, epochs) / 2 ** (each - 1) for each in range(1, ROUNDS + 1)) * seconds_per_epoch
+    fits = seconds / (per_setting * _MEAN_COST)
+    return 0 if fits < LEAST_SETTINGS else min(MOST_SETTINGS, 2 ** math.floor(math.log2(fits)))
+
+
+def draw_settings(plan: Plan, count: int, *, most_cost: float, is_rate_open: bool = True) -> list[Setting]:
+    """The usual setting, and others around it, drawn by the plan's seed.
+
+    Learning rate, and weight decay where the optimizer has one: times a number whose logarithm is uniform between
+    those of 1/4 and 4. For ``swift``: filters of each block times 0.5, 0.75, 1 or 1.5, of 3 or 5 pixels a side.
+
+    Args:
+        plan: With the usual setting.
+        count: Of settings.
+        most_cost: What one may cost, by multiplications and additions, where the usual one costs 1.
+        is_rate_open: Whether the learning rate is searched over.
+    """
+    usual = setting_of(plan)
+    random = np.random.default_rng([plan.seed, 1])
+    has_decay = plan.training.optimizer not in _WITHOUT_DECAY and usual.weight_decay > 0
+    found = [usual]
+    while len(found) < count:
+        rate, decay = _SPREAD ** random.uniform(-1, 1, 2)
+        width, size = float(random.choice(_WIDTHS)), int(random.choice(_FILTER_SIZES))
+        if not usual.widths:
+            width, size = 1.0, usual.filter_size
+        if width**2 * (size / usual.filter_size) ** 2 > max(1.0, most_cost):
+            continue
+        found.append(
+            Setting(
+                learning_rate=usual.learning_rate * (float(rate) if is_rate_open else 1.0),
+                weight_decay=usual.weight_decay * (float(decay) if has_decay else 1.0),
+                widths=[8 * max(1, round(width * each / 8)) for each in usual.widths],
+                filter_size=size,
+            )
+        )
+    return found
+
+
+def setting_of(plan: Plan) -> Setting:
+    """What of a plan is searched over."""
+    recipe, network = plan.training, plan.network
+    return Setting(
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        widths=network.widths,
+        filter_size=network.filter_size,
+    )
+
+
+def with_setting(plan: Plan, setting: Setting) -> Plan:
+    """The plan with a setting put in; what is no kernel learns faster or slower by as much as the kernels do."""
+    recipe = plan.training
+    faster = setting.learning_rate / recipe.learning_rate
+    training = {
+        "learning_rate": setting.learning_rate,
+        "other_learning_rate": recipe.other_learning_rate * faster,
+        "weight_decay": setting.weight_decay,
+    }
+    network = {"widths": setting.widths, "filter_size": setting.filter_size}
+    return plan.model_copy(
+        update={
+            "training": recipe.model_copy(update=training),
+            "network": plan.network.model_copy(update=network),
+        }
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Contest:
+    """What settings are tried on.
+
+    Attributes:
+        plan: Of the run, with the usual setting.
+        train: The training part.
+        validation: By which they are judged.
+        epochs: Of a run.
+    """
+
+    plan: Plan
+    train: LabelledPixels
+    validation: LabelledPixels
+    epochs: int
+
+    def enter(self, number: int, setting: Setting, turn: int) -> tuple[Tensor, SearchTrial]:
+        """Trains by a setting as a round has it; returns J of each validation picture, and the row of the table."""
+        began = time.perf_counter()
+        epochs = _epochs_of(turn, self.epochs)
+        tried = with_setting(self.plan, setting)
+        short = tried.training.model_copy(update={"epochs": epochs, "steps": 0, "patience": epochs})
+        sizes = tried.network.model_copy(update={"views": from_afar(tried.network.views)})
+        tried = tried.model_copy(update={"training": short, "network": sizes})
+        network = start_network(tried, pixels=self.train.pixels)
+        none = LabelledPixels(self.validation.pixels[:0], self.validation.labels[:0])
+        train_network(network, self.train, none, tried)
+        logits = network_logits(network, self.validation.pixels, sizes)
+        labels = torch.from_numpy(self.validation.labels.astype(np.int64))
+        offsets = torch.tensor(short.class_offsets, dtype=torch.float32)
+        losses = costs(torch.from_numpy(logits), labels, offsets, short.label_smoothing)
+        row = SearchTrial(
+            number=number,
+            round=turn,
+            epochs=epochs,
+            setting=setting,
+            loss=float(losses.mean()),
+            accuracy=fraction(int((logits.argmax(axis=1) == self.validation.labels).sum()), len(labels)),
+            seconds=round(time.perf_counter() - began, 2),
+            is_kept=False,
+        )
+        return losses, row
+
+
+def search(contest: Contest, settings: Sequence[Setting], *, deadline: float, notify: Notify) -> Search:
+    """Tries settings, the first of which is the usual one.
+
+    Args:
+        contest: What they are tried on.
+        settings: At least two.
+        deadline: On the clock of ``time.perf_counter``. A round that is not done by then does not count.
+        notify: Told of every training.
+    """
+    began = time.perf_counter()
+    going = dict(enumerate(settings))
+    trials: list[SearchTrial] = []
+    losses: dict[int, Tensor] = {}
+    total = sum(max(2, len(settings) // 2 ** (turn - 1)) for turn in range(1, ROUNDS + 1))
+    for turn in range(1, ROUNDS + 1):
+        rows: list[SearchTrial] = []
+        found: dict[int, Tensor] = {}
+        for number, setting in going.items():
+            if time.perf_counter() > deadline:
+                break
+            found[number], row = contest.enter(number, setting, turn)
+            rows.append(row)
+            notify(Progress(stage="search", done=min(total, len(trials) + len(rows)), total=total))
+        if len(found) < len(going):
+            break
+        losses = found
+        ranked = sorted(losses, key=lambda number: float(losses[number].mean()))
+        kept = {*ranked[: max(2, len(ranked) // 2)], 0}
+        going = {number: setting for number, setting in going.items() if number in kept}
+        trials += [row.model_copy(update={"is_kept": row.number in kept}) for row in rows]
+    notify(Progress(stage="search", done=total, total=total))
+    return _judged(trials, losses, round(time.perf_counter() - began, 1), notify)
+
+
+def _judged(trials: list[SearchTrial], losses: dict[int, Tensor], seconds: float, notify: Notify) -> Search:
+    """Chooses, by the last round that was done."""
+    others = [number for number in losses if number]
+    if not others:
+        notify(Note(key="search_none"))
+        return Search(trials=trials, chosen=0, gain=0.0, gain_error=0.0, seconds=seconds)
+    best = min(others, key=lambda number: float(losses[number].mean()))
+    gains = losses[0] - losses[best]
+    gain, error = float(gains.mean()), float(gains.std()) / math.sqrt(len(gains))
+    chosen = best if gain > error else 0
+    notify(Note(key="search_chosen" if chosen else "search_usual", values={"gain": gain, "error": error}))
+    last = trials[-1].round
+    ended = [row.model_copy(update={"is_kept": row.number == chosen}) if row.round == last else row for row in trials]
+    return Search(trials=ended, chosen=chosen, gain=gain, gain_error=error, seconds=seconds)
+
+
+def _epochs_of(turn: int, epochs: int) -> int:
+    """Of a training in a round: an eighth, a quarter, half of a run's."""
+    return max(1, round(epochs / 2 ** (ROUNDS + 1 - turn)))
