@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "recognizer": ("images", "model_file", "predictions"),
     "report": (),
     "training": ("nets", "images", "inspection"),
-    "measures": ("counting", "nets.layers", "nets.twins", "images"),
+    "measures": ("counting", "nets.layers", "nets.twins", "images", "training.intervals"),
     "export": ("nets", "training", "measures", "counting", "recognizer", "model_file", "images"),
     "study": ("training", "nets", "counting", "images"),
     "web": ("recognizer", "counting", "images"),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
-from tiny_training import write_bars
+from tiny_training import bars, tiny_plan, write_bars
 from whyconv import spare_time, workflow
+from whyconv.planning import Material
 from whyconv.reporting import read_search
-from whyconv.results import Note
-from whyconv.settings import Plan
+from whyconv.results import Note, Search
+from whyconv.settings import Plan, TrainSettings
+from whyconv.spare_time import searched_plan
+from whyconv.training.pictures import Part
 from whyconv.training.search import setting_of
 
 
@@ -45,11 +49,40 @@ def test_spare_minutes_go_to_a_search_and_the_plan_says_what_it_found(tmp_path: 
     assert (run / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("wanted", [{"search": "off"}, {"epochs": 3}, {"members": 2}, {"validation_fraction": 0.05}])
-def test_nothing_is_searched_where_that_is_asked_or_makes_no_sense(tmp_path: Path, wanted: dict[str, object]) -> None:
-    run, notes = train(tmp_path, minutes=0.25, only_model=True, **wanted)
-    assert "search_begins" not in [each.key for each in notes]
-    assert read_search(run) is None
+@pytest.mark.parametrize(
+    ("asked", "network", "validation", "is_searched"),
+    [
+        ({}, {}, 30, True),
+        ({"search": "off"}, {}, 30, False),
+        ({"epochs": 1000}, {}, 30, False),
+        ({"minutes": None}, {}, 30, False),
+        ({}, {"members": 2}, 30, False),
+        ({}, {"start": "weights.safetensors"}, 30, False),
+        ({}, {}, 29, False),
+    ],
+)
+def test_when_settings_are_searched(asked, network, validation, is_searched, tmp_path: Path, monkeypatch) -> None:
+    plan = tiny_plan(epochs=1000)
+    plan = plan.model_copy(update={"network": plan.network.model_copy(update=network)})
+    monkeypatch.setattr(spare_time, "make_plan", lambda *_, **__: plan)
+    contests = []
+
+    def search(contest, settings, *, deadline, notify):
+        contests.append((contest, len(settings)))
+        return Search(trials=[], chosen=0, gain=0.0, gain_error=0.0, seconds=0.0)
+
+    monkeypatch.setattr(spare_time, "search", search)
+    parts = [Part(name, [""] * n, bars(n)) for name, n in (("train", 100), ("validation", validation), ("test", 0))]
+    material = Material(None, None, *parts)
+    settings = TrainSettings(pictures="x", **{"minutes": 10.0} | asked)
+    found = searched_plan(settings, material, tmp_path, began=time.perf_counter(), notify=lambda event: None)
+    assert len(contests) == is_searched
+    if is_searched:
+        assert contests[0][0].epochs == 4
+        assert found.training.epochs == 2 * 4
+        assert read_search(tmp_path).chosen == 0
+    else:
+        assert found == plan
 
 
 def test_without_minutes_nothing_is_spare(tmp_path: Path) -> None:

@@ -42,8 +42,10 @@ def test_the_strongest_direction_comes_first() -> None:
     assert abs(first @ directions[:, -1]) == pytest.approx(1, abs=1e-5)
 
 
-def test_convolutions_start_as_the_identity_on_the_maps_they_take_over() -> None:
-    network = Swift(3, 5, 32)
+@pytest.mark.parametrize("filter_size", [3, 5])
+def test_convolutions_start_as_the_identity_on_the_maps_they_take_over(filter_size: int) -> None:
+    network = Swift(3, 5, 32, filter_size=filter_size)
+    assert {tuple(block.refine.weight.shape[2:]) for block in network.blocks} == {(filter_size, filter_size)}
     for block in network.blocks:
         maps = torch.randn(2, block.refine.in_channels, 7, 7)
         torch.testing.assert_close(block.refine(maps), maps)

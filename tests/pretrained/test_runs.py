@@ -188,6 +188,27 @@ def test_epochs_of_tuning_are_decided_once_the_looking_is_done(made_up, tmp_path
     assert 1 < plan.training.epochs <= 6
 
 
+def test_the_deadline_of_tuning_leaves_what_comes_after_it(made_up, tmp_path: Path, monkeypatch) -> None:
+    speeds = Speeds(per_look=2e-3, per_look_in_torch=3e-3, per_picture={12: 0.03})
+    monkeypatch.setattr(deciding, "measure", lambda *_: speeds)
+    decide, seen = starting.decide, []
+
+    def note(*words, **more):
+        seen.append((more["began"], decide(*words, **more)))
+        return seen[0][1]
+
+    monkeypatch.setattr(starting, "decide", note)
+    asked = {"out": str(tmp_path / "runs"), "store": str(tmp_path / "store"), "threads": 2, "flips": "off"}
+    workflow.train(
+        str(write_photos(tmp_path / "photos", 16)), start="pretrained", minutes=1, batch=4, only_model=True, **asked
+    )
+    began, decision = seen[0]
+    pictures, views, compared = decision.plan.pictures, len(decision.plan.network.views), decision.plan.frozen.compared
+    scores = pictures.num_test * 2e-3 + compared * 3e-3
+    features = (pictures.num_train + 2 * pictures.num_validation) * 0.03 / 3
+    assert decision.deadline - began == pytest.approx(60 * 0.97 - 4 - views * (scores + features))
+
+
 def test_a_part_of_the_last_epoch_is_tuned_where_no_more_fits(made_up, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(deciding, "tuned_in", lambda _, share, *__: replace(share, first_block=12, epochs=1.5))
     asked = {"out": str(tmp_path / "runs"), "store": str(tmp_path / "store"), "threads": 2, "flips": "off"}

@@ -104,7 +104,11 @@ def test_pixels_that_do_not_fit_into_memory_are_the_same_from_disk(
         assert not isinstance(other.data.pixels, np.ndarray)
         assert one.data.pixels.shape == other.data.pixels.shape
         for index in (0, slice(2, 7), slice(None, None, 3), np.array([4, 1])):
-            assert np.array_equal(one.data.pixels[index], other.data.pixels[index])
+            read = other.data.pixels[index]
+            assert np.array_equal(one.data.pixels[index], read)
+            # In memory, not the map: writing to it would write to the store, or fail.
+            assert read.flags.writeable
+            assert not np.shares_memory(read, other.data.pixels.source)
         assert channel_statistics(one.data.pixels) == channel_statistics(other.data.pixels)
 
 

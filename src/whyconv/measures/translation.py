@@ -1,0 +1,208 @@
+"""Does a moved picture keep its answer? Every shift of every picture, and what the answers have in common.
+
+A network that always gives one answer is perfectly consistent, and a more accurate one is more consistent for that
+alone. So the fraction of equal answers never stands alone: agreement beyond chance, joint rates with the truth and the
+worst shift stand beside it.
+
+References:
+    Zhang, *Making convolutional networks shift-invariant again* (2019), arXiv 1904.11486, for consistency of pairs.
+    Azulay, Weiss, *Why do deep convolutional networks generalize so poorly to small image transformations?* (2019),
+    arXiv 1805.12177, for changes of the first answer. Cohen, *A coefficient of agreement for nominal scales* (1960),
+    for kappa.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from whyconv.errors import UsageError
+from whyconv.measures.modules import evaluating
+from whyconv.measures.shifting import Shift, all_shifts, mover, usual_reach, window_side
+from whyconv.results import Estimate
+from whyconv.results.translation import ShiftKind, ShiftScore, Translation, TranslationProtocol
+from whyconv.training.intervals import fraction
+
+_NUM_DRAWS = 2000
+_MOST_NUMBERS = 4_000_000  # of moved pictures that are asked about at a time
+
+
+def translation(
+    network: nn.Module,
+    pictures: Tensor,
+    labels: Sequence[int] | NDArray[np.int64],
+    kind: ShiftKind = "crop",
+    *,
+    reach: int | None = None,
+    seed: int = 0,
+) -> Translation:
+    """Asks a network about every shift of every picture.
+
+    Args:
+        network: Maps (n, c, h, w) to logits (n, classes); asked in evaluation mode, and afterwards as it was.
+        pictures: As the network takes them (n, c, h, w), n >= 2; for "crop" larger by ``reach`` pixels on every side.
+        labels: Their classes (n,).
+        kind: What comes in where they have moved away, see ``TranslationProtocol``.
+        reach: Farthest shift each way, in pixels; None: 8, at most a quarter of the side. For "crop" it has to be
+            given, as it says what the network looks at.
+        seed: Of the draws of pictures that make the intervals.
+
+    Returns:
+        Rates in [0, 1], each with a 95 % interval over pictures: Wilson's where a picture counts 0 or 1, else the
+        percentiles of pictures drawn anew (bootstrap).
+
+    Raises:
+        UsageError: There are fewer than 2 pictures, not as many labels, or no room for the shifts.
+    """
+    _require(pictures, labels)
+    if kind == "crop" and reach is None:
+        raise UsageError("'crop' needs reach: how many pixels there are on every side of what the network looks at.")
+    size = (pictures.shape[2], pictures.shape[3])
+    reach = usual_reach(*size) if reach is None else reach
+    side = window_side(kind, size, reach)
+    shifts = all_shifts(kind, reach)
+    truth = np.asarray(labels, np.int64)
+    answers = _ask(network, pictures, truth, kind, reach, shifts)
+    protocol = TranslationProtocol(
+        kind=kind,
+        shifts=shifts,
+        side=side,
+        n=len(truth),
+        dtype=str(pictures.dtype).removeprefix("torch."),
+        seed=seed,
+        num_draws=_NUM_DRAWS,
+    )
+    return _scored(answers, truth, protocol)
+
+
+@dataclass(frozen=True, eq=False)
+class _Answers:
+    """What was answered: to the unmoved pictures (n,), to the moved ones (n, shifts), and how probabilities changed.
+
+    ``true_changes`` (n,): of the true class, mean over shifts; ``largest_change``: of any class.
+    """
+
+    unmoved: NDArray[np.int64]
+    moved: NDArray[np.int64]
+    true_changes: NDArray[np.float64]
+    largest_change: float
+
+
+def _require(pictures: Tensor, labels: Sequence[int] | NDArray[np.int64]) -> None:
+    if pictures.ndim != 4 or len(pictures) < 2:
+        raise UsageError(
+            f"Translation needs at least 2 pictures (n, c, h, w), for its intervals are over pictures; got an array of "
+            f"shape {tuple(pictures.shape)}."
+        )
+    if len(labels) != len(pictures):
+        raise UsageError(f"There are {len(pictures)} pictures and {len(labels)} labels; expected as many.")
+
+
+def _ask(
+    network: nn.Module,
+    pictures: Tensor,
+    truth: NDArray[np.int64],
+    kind: ShiftKind,
+    reach: int,
+    shifts: Sequence[Shift],
+) -> _Answers:
+    """Some pictures at a time, so that memory does not grow with their number."""
+    parts: list[_Answers] = []
+    step = max(1, _MOST_NUMBERS // pictures[0].numel())
+    with evaluating(network), torch.inference_mode():
+        for start in range(0, len(pictures), step):
+            move = mover(pictures[start : start + step], kind, reach)
+            rows = torch.from_numpy(truth[start : start + step])[:, None]
+            unmoved = network(move((0.0, 0.0))).double().softmax(dim=1)
+            changes, largest = torch.zeros(len(rows), dtype=torch.float64), 0.0
+            moved = torch.empty(len(rows), len(shifts), dtype=torch.int64)
+            for index, shift in enumerate(shifts):
+                found = network(move(shift)).double().softmax(dim=1)
+                moved[:, index] = found.argmax(dim=1)
+                change = (found - unmoved).abs()
+                changes += change.gather(1, rows)[:, 0]
+                largest = max(largest, float(change.max()))
+            parts.append(_Answers(unmoved.argmax(dim=1).numpy(), moved.numpy(), changes.numpy() / len(shifts), largest))
+    return _Answers(
+        np.concatenate([part.unmoved for part in parts]),
+        np.concatenate([part.moved for part in parts]),
+        np.concatenate([part.true_changes for part in parts]),
+        max(part.largest_change for part in parts),
+    )
+
+
+def _scored(answers: _Answers, truth: NDArray[np.int64], protocol: TranslationProtocol) -> Translation:
+    same = answers.moved == answers.unmoved[:, None]
+    right = answers.moved == truth[:, None]
+    is_right = answers.unmoved == truth
+    draws = np.random.default_rng(protocol.seed).multinomial(
+        len(truth), np.full(len(truth), 1 / len(truth)), protocol.num_draws
+    )
+    return Translation(
+        protocol=protocol,
+        accuracy=_counted(is_right),
+        shifted_accuracy=_rate(right.mean(axis=1), draws),
+        consistency=_rate(same.mean(axis=1), draws),
+        pair_consistency=_rate(_alike(answers), draws),
+        worst_case=_counted(same.all(axis=1)),
+        correct_and_same=_rate((right & is_right[:, None]).mean(axis=1), draws),
+        worst_case_correct=_counted(right.all(axis=1) & is_right),
+        kappa=_kappa(answers, draws),
+        probability_change=_mean(answers.true_changes, draws),
+        largest_change=answers.largest_change,
+        by_shift=[
+            ShiftScore(shift=shift, consistency=float(kept), accuracy=float(found))
+            for shift, kept, found in zip(protocol.shifts, same.mean(axis=0), right.mean(axis=0), strict=True)
+        ],
+    )
+
+
+def _alike(answers: _Answers) -> NDArray[np.float64]:
+    """Of each picture, the share of pairs among its moved and unmoved versions that are answered alike (n,)."""
+    every = np.concatenate([answers.unmoved[:, None], answers.moved], axis=1)
+    count = every.shape[1]
+    times = np.stack([(every == label).sum(axis=1) for label in range(int(every.max()) + 1)], axis=1)
+    return np.asarray((times * (times - 1)).sum(axis=1) / (count * (count - 1)))
+
+
+def _kappa(answers: _Answers, draws: NDArray[np.int64]) -> Estimate:
+    """(observed - expected) / (1 - expected) agreement of unmoved and moved answers; 0 where chance agrees always."""
+    classes = np.arange(int(max(answers.unmoved.max(), answers.moved.max())) + 1)
+    observed = (answers.moved == answers.unmoved[:, None]).mean(axis=1)
+    unmoved = (answers.unmoved[:, None] == classes).astype(np.float64)
+    moved = np.stack([(answers.moved == label).mean(axis=1) for label in classes], axis=1)
+
+    def kappa(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        agreed = weights @ observed
+        expected = ((weights @ unmoved) * (weights @ moved)).sum(axis=1)
+        left = 1 - expected
+        # Where chance agrees always, there is nothing beyond it.
+        return np.where(left > 1e-12, (agreed - expected) / np.maximum(left, 1e-12), 0.0)
+
+    n = len(observed)
+    return _estimate(float(kappa(np.full((1, n), 1 / n))[0]), kappa(draws / n), n)
+
+
+def _counted(is_so: NDArray[np.bool_]) -> Estimate:
+    return fraction(int(is_so.sum()), len(is_so))
+
+
+def _rate(values: NDArray[np.float64], draws: NDArray[np.int64]) -> Estimate:
+    """The mean of fractions; where all are 0 or all are 1, drawing anew gives no interval, and Wilson's is taken."""
+    if values.min() == values.max() and values[0] in {0.0, 1.0}:
+        return fraction(int(values.sum()), len(values))
+    return _mean(values, draws)
+
+
+def _mean(values: NDArray[np.float64], draws: NDArray[np.int64]) -> Estimate:
+    return _estimate(float(values.mean()), draws @ values / len(values), len(values))
+
+
+def _estimate(value: float, drawn: NDArray[np.float64], n: int) -> Estimate:
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return Estimate(value=value, low=float(low), high=float(high), n=n)
