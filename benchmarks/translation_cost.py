@@ -41,7 +41,7 @@ def main() -> None:
         ratios = []
         for _ in range(asked.pairs):
             began = time.perf_counter()
-            translation(network, pictures, labels, kind, reach=asked.reach)
+            translation(network, pictures, labels, kind, reach=None if kind == "fractional" else asked.reach)
             between = time.perf_counter()
             bare(network, pictures, shifts + 1)
             ratios.append((between - began) / (time.perf_counter() - between))

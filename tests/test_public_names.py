@@ -11,7 +11,15 @@ import whyconv
 from whyconv import errors
 
 PUBLIC = {
-    *("DataError", "MissingExtraError", "ModelFileError", "ParityError", "PictureError", "SettingsError"),
+    *(
+        "DataError",
+        "DivergedError",
+        "MissingExtraError",
+        "ModelFileError",
+        "ParityError",
+        "PictureError",
+        "SettingsError",
+    ),
     "ArrayError",
     *("StoppedError", "StorageError", "UsageError", "WhyconvError"),
     *("PictureClassifier", "Recognizer", "__version__", "check", "inspect", "open", "train"),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from whyconv.errors import (
         ArrayError,
         DataError,
+        DivergedError,
         MissingExtraError,
         ModelFileError,
         ParityError,
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ArrayError",
     "DataError",
+    "DivergedError",
     "MissingExtraError",
     "ModelFileError",
     "ParityError",

@@ -84,6 +84,10 @@ class StorageError(WhyconvError):
     """The disk cannot hold what is to be written."""
 
 
+class DivergedError(WhyconvError):
+    """The cost J is no longer a number."""
+
+
 class ParityError(WhyconvError):
     """Two ways to the same answer disagree."""
 

@@ -156,6 +156,7 @@ def frozen_rows(plan: Plan, frozen: FrozenPlan, material: Material) -> dict[str,
     origin = Note(key="plan_start_published" if frozen.license else "plan_start_file", values=values)
     tuned = {
         "tuned": Note(key="plan_tuned", values={"block": frozen.first_block, "epochs": recipe.epochs - 1}),
+        **({"steps": recipe.steps} if recipe.steps else {}),
         "batch": recipe.batch,
         "optimizer": recipe.optimizer,
         "formula": FORMULAS[recipe.optimizer],

@@ -6,6 +6,7 @@ import json
 import signal
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,12 +18,14 @@ from tiny_training import write_bars
 from whyconv import anatomy, workflow
 from whyconv.errors import MissingExtraError, ModelFileError, StoppedError, UsageError
 from whyconv.images.cache import list_stores, remove_stores
+from whyconv.images.prepare import PicturePolicy
 from whyconv.inspection import inspect
 from whyconv.nets.efficientnet import EfficientNetLite0
 from whyconv.nets.pretrained import SHA256
 from whyconv.pretrained import choosing, deciding, published, starting
 from whyconv.pretrained.speeds import Speeds
 from whyconv.recognizer import open_recognizer
+from whyconv.reporting import frozen_rows
 from whyconv.results import Note, Progress
 from whyconv.settings import Plan, TrainSettings
 from whyconv.training.checkpoint import load_weights
@@ -220,6 +223,8 @@ def test_a_part_of_the_last_epoch_is_tuned_where_no_more_fits(made_up, tmp_path:
     assert (plan.training.epochs, plan.training.steps) == (3, int(1.5 * per_epoch))
     assert [each.step for each in records] == [0, per_epoch, plan.training.steps]
     assert summary.num_steps == plan.training.steps
+    rows = frozen_rows(plan, plan.frozen, SimpleNamespace(policy=PicturePolicy(side=224, channels=3)))
+    assert rows["steps"] == plan.training.steps
     # The rate has fallen by then as far as at the end of whole epochs.
     assert records[-1].learning_rate < 0.2 * plan.training.learning_rate
     second = Path(workflow.train_from_file(run / "run.toml", out=str(tmp_path / "runs")).run)

@@ -57,11 +57,14 @@ def translation(
         percentiles of pictures drawn anew (bootstrap).
 
     Raises:
-        UsageError: There are fewer than 2 pictures, not as many labels, or no room for the shifts.
+        UsageError: There are fewer than 2 pictures, not as many labels, or no room for the shifts;
+            ``reach`` does not fit ``kind``; the network's answers are no finite logits of the labels' classes.
     """
     _require(pictures, labels)
     if kind == "crop" and reach is None:
         raise UsageError("'crop' needs reach: how many pixels there are on every side of what the network looks at.")
+    if kind == "fractional" and reach is not None:
+        raise UsageError(f"'fractional' moves by quarters of a pixel, up to one: leave reach = {reach} out.")
     size = (pictures.shape[2], pictures.shape[3])
     reach = usual_reach(*size) if reach is None else reach
     side = window_side(kind, size, reach)
@@ -101,6 +104,8 @@ def _require(pictures: Tensor, labels: Sequence[int] | NDArray[np.int64]) -> Non
         )
     if len(labels) != len(pictures):
         raise UsageError(f"There are {len(pictures)} pictures and {len(labels)} labels; expected as many.")
+    if min(labels) < 0:
+        raise UsageError(f"A label is {min(labels)}; expected classes counted from 0.")
 
 
 def _ask(
@@ -118,11 +123,11 @@ def _ask(
         for start in range(0, len(pictures), step):
             move = mover(pictures[start : start + step], kind, reach)
             rows = torch.from_numpy(truth[start : start + step])[:, None]
-            unmoved = network(move((0.0, 0.0))).double().softmax(dim=1)
+            unmoved = _probabilities(network, move((0.0, 0.0)), int(truth.max()))
             changes, largest = torch.zeros(len(rows), dtype=torch.float64), 0.0
             moved = torch.empty(len(rows), len(shifts), dtype=torch.int64)
             for index, shift in enumerate(shifts):
-                found = network(move(shift)).double().softmax(dim=1)
+                found = _probabilities(network, move(shift), int(truth.max()))
                 moved[:, index] = found.argmax(dim=1)
                 change = (found - unmoved).abs()
                 changes += change.gather(1, rows)[:, 0]
@@ -134,6 +139,16 @@ def _ask(
         np.concatenate([part.true_changes for part in parts]),
         max(part.largest_change for part in parts),
     )
+
+
+def _probabilities(network: nn.Module, x: Tensor, last_label: int) -> Tensor:
+    logits: Tensor = network(x)
+    if logits.ndim != 2 or len(logits) != len(x) or logits.shape[1] <= last_label or not logits.isfinite().all():
+        raise UsageError(
+            f"The network gives an array of shape {tuple(logits.shape)} for {len(x)} pictures, or numbers that are not "
+            f"finite. Expected finite logits (n, classes), of at least {last_label + 1} classes as the labels have."
+        )
+    return logits.double().softmax(dim=1)
 
 
 def _scored(answers: _Answers, truth: NDArray[np.int64], protocol: TranslationProtocol) -> Translation:

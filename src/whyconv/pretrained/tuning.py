@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from whyconv.errors import StoppedError, WhyconvError
+from whyconv.errors import DivergedError, StoppedError
 from whyconv.pretrained.features import Seen, SeenPart, mean_over_views
 from whyconv.pretrained.joining import Head
 from whyconv.pretrained.networks import get_head, put_head
@@ -107,7 +107,7 @@ def tune(  # noqa: PLR0913
 
     Raises:
         StoppedError: A stop was requested.
-        WhyconvError: J is no longer a number.
+        DivergedError: J is no longer a number.
     """
     session = _Session(network, train, validation, plan, deadline)
     if last_step is not None:
@@ -190,7 +190,7 @@ class _Session:
         self.optimizer.step()
         self.step += 1
         if not np.isfinite(value := loss.item()):
-            raise WhyconvError(
+            raise DivergedError(
                 f"The cost J became {value} at step {self.step} of the tuning. A lower --learning-rate than "
                 f"{recipe.learning_rate:g} should help."
             )

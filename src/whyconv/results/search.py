@@ -29,8 +29,8 @@ class SearchTrial(Record):
         round: From 1.
         epochs: Of this training.
         setting: What it was trained by.
-        loss: J on the validation part, in nats, lower is better.
-        accuracy: On the validation part.
+        loss: J on the validation part, in nats, lower is better; None where training diverged.
+        accuracy: On the validation part; None where training diverged.
         seconds: Of the training.
         is_kept: Whether the setting went on to the next round; of the last round: whether it is the one chosen.
     """
@@ -39,8 +39,8 @@ class SearchTrial(Record):
     round: int
     epochs: int
     setting: Setting
-    loss: float
-    accuracy: Estimate
+    loss: float | None
+    accuracy: Estimate | None
     seconds: float
     is_kept: bool
 
@@ -52,13 +52,13 @@ class Search(Record):
         trials: In the order in which they were made.
         chosen: Number of the setting that the run was trained by.
         gain: J of the usual setting less that of the best other one, in the last round, in nats: the mean over the
-            validation pictures.
-        gain_error: Standard error of ``gain``, paired by picture.
+            validation pictures; None where nothing could be compared.
+        gain_error: Standard error of ``gain``, paired by picture; None likewise.
         seconds: Of all of it.
     """
 
     trials: list[SearchTrial]
     chosen: int
-    gain: float
-    gain_error: float
+    gain: float | None
+    gain_error: float | None
     seconds: float

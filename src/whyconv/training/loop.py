@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whyconv.errors import StoppedError, UsageError, WhyconvError
+from whyconv.errors import DivergedError, StoppedError, UsageError
 from whyconv.results import EpochRecord, Notify, ignore
 from whyconv.settings import NetworkPlan, Plan
 from whyconv.training import augment
@@ -109,7 +109,7 @@ def train_network(  # noqa: PLR0913
         StoppedError: A stop was requested; the state was saved when there is a ``folder``.
         UsageError: The checkpoint is of another plan.
         ModelFileError: The checkpoint cannot be used.
-        WhyconvError: J is no longer a number.
+        DivergedError: J is no longer a number.
     """
     session = _Session(network, train, validation, plan, folder, deadline)
     if session.checkpoint is not None and session.checkpoint.exists():
@@ -242,7 +242,7 @@ class _Session:
 
     def _note_loss(self, loss: float) -> None:
         if not math.isfinite(loss):
-            raise WhyconvError(
+            raise DivergedError(
                 f"The cost J became {loss} at step {self.step} (epoch {self.epoch + 1}). A lower --learning-rate "
                 f"than {self.plan.training.learning_rate:g} should help; the weights so far are in checkpoints/."
             )

@@ -15,12 +15,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from whyconv.errors import DivergedError
 from whyconv.results import Note, Notify, Progress, Search, SearchTrial, Setting
 from whyconv.settings import Plan
 from whyconv.training.cost import costs
@@ -41,7 +43,7 @@ _MEAN_COST = 1.3
 
 
 def settings_that_fit(epochs: int, seconds_per_epoch: float, seconds: float) -> int:
-    """How many settings a search can begin with, a power of two from 4 to 32; 0 where not even 4 fit.
+    """How many settings a search can begin with, from 4 to 32; 0 where not even 4 fit.
 
     Args:
         epochs: Of a run.
@@ -50,7 +52,7 @@ def settings_that_fit(epochs: int, seconds_per_epoch: float, seconds: float) -> 
     """
     per_setting = sum(_epochs_of(each, epochs) / 2 ** (each - 1) for each in range(1, ROUNDS + 1)) * seconds_per_epoch
     fits = seconds / (per_setting * _MEAN_COST)
-    return 0 if fits < LEAST_SETTINGS else min(MOST_SETTINGS, 2 ** math.floor(math.log2(fits)))
+    return 0 if fits < LEAST_SETTINGS else min(MOST_SETTINGS, int(fits))
 
 
 def draw_settings(plan: Plan, count: int, *, most_cost: float, is_rate_open: bool = True) -> list[Setting]:
@@ -133,7 +135,10 @@ class Contest:
     epochs: int
 
     def enter(self, number: int, setting: Setting, turn: int) -> tuple[Tensor, SearchTrial]:
-        """Trains by a setting as a round has it; returns J of each validation picture, and the row of the table."""
+        """Trains by a setting as a round has it; returns J of each validation picture, and the row of the table.
+
+        Where training diverges, every J is infinite.
+        """
         began = time.perf_counter()
         epochs = _epochs_of(turn, self.epochs)
         tried = with_setting(self.plan, setting)
@@ -142,18 +147,23 @@ class Contest:
         tried = tried.model_copy(update={"training": short, "network": sizes})
         network = start_network(tried, pixels=self.train.pixels)
         none = LabelledPixels(self.validation.pixels[:0], self.validation.labels[:0])
-        train_network(network, self.train, none, tried)
-        logits = network_logits(network, self.validation.pixels, sizes)
-        labels = torch.from_numpy(self.validation.labels.astype(np.int64))
-        offsets = torch.tensor(short.class_offsets, dtype=torch.float32)
-        losses = costs(torch.from_numpy(logits), labels, offsets, short.label_smoothing)
+        losses, num_right = torch.full((len(self.validation),), math.inf), 0
+        with suppress(DivergedError):
+            train_network(network, self.train, none, tried)
+            logits = network_logits(network, self.validation.pixels, sizes)
+            labels = torch.from_numpy(self.validation.labels.astype(np.int64))
+            offsets = torch.tensor(short.class_offsets, dtype=torch.float32)
+            losses = costs(torch.from_numpy(logits), labels, offsets, short.label_smoothing).nan_to_num(math.inf)
+            num_right = int((logits.argmax(axis=1) == self.validation.labels).sum())
+        loss = float(losses.mean())
+        is_number = math.isfinite(loss)
         row = SearchTrial(
             number=number,
             round=turn,
             epochs=epochs,
             setting=setting,
-            loss=float(losses.mean()),
-            accuracy=fraction(int((logits.argmax(axis=1) == self.validation.labels).sum()), len(labels)),
+            loss=loss if is_number else None,
+            accuracy=fraction(num_right, len(losses)) if is_number else None,
             seconds=round(time.perf_counter() - began, 2),
             is_kept=False,
         )
@@ -196,18 +206,23 @@ def search(contest: Contest, settings: Sequence[Setting], *, deadline: float, no
 
 def _judged(trials: list[SearchTrial], losses: dict[int, Tensor], seconds: float, notify: Notify) -> Search:
     """Chooses, by the last round that was done."""
-    others = [number for number in losses if number]
+    others = [number for number in losses if number and losses[number].isfinite().all()]
     if not others:
         notify(Note(key="search_none"))
-        return Search(trials=trials, chosen=0, gain=0.0, gain_error=0.0, seconds=seconds)
+        return Search(trials=trials, chosen=0, gain=None, gain_error=None, seconds=seconds)
     best = min(others, key=lambda number: float(losses[number].mean()))
     gains = losses[0] - losses[best]
     gain, error = float(gains.mean()), float(gains.std()) / math.sqrt(len(gains))
-    chosen = best if gain > error else 0
-    notify(Note(key="search_chosen" if chosen else "search_usual", values={"gain": gain, "error": error}))
+    is_compared = math.isfinite(gain)
+    chosen = best if not is_compared or gain > error else 0
+    if is_compared:
+        notify(Note(key="search_chosen" if chosen else "search_usual", values={"gain": gain, "error": error}))
+    else:
+        notify(Note(key="search_diverged", level="warning"))
     last = trials[-1].round
     ended = [row.model_copy(update={"is_kept": row.number == chosen}) if row.round == last else row for row in trials]
-    return Search(trials=ended, chosen=chosen, gain=gain, gain_error=error, seconds=seconds)
+    compared = {"gain": gain if is_compared else None, "gain_error": error if is_compared else None}
+    return Search(trials=ended, chosen=chosen, seconds=seconds, **compared)
 
 
 def _epochs_of(turn: int, epochs: int) -> int:

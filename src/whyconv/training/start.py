@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -14,6 +13,7 @@ from whyconv.nets import Swift, build_network
 from whyconv.results import Notify, ignore
 from whyconv.settings import NetworkPlan, Plan
 from whyconv.training.loop import Pixels, normalize
+from whyconv.training.pixel_rows import evenly_chosen
 from whyconv.training.start_weights import put_start_weights
 
 _MOST_SEEN = 2000
@@ -56,7 +56,7 @@ def start_network(
 def _whiten(network: nn.Module, pixels: Pixels, plan: NetworkPlan) -> None:
     """Lets the first layers that want to see training pictures see some, evenly chosen."""
     for member in (each for each in network.modules() if isinstance(each, Swift)):
-        rows = np.unique(np.linspace(0, len(pixels) - 1, _MOST_SEEN).astype(np.int64))
+        rows = evenly_chosen(len(pixels), _MOST_SEEN)
         member.whiten(normalize(torch.from_numpy(pixels[rows].transpose(0, 3, 1, 2)).float(), plan))
 
 
