@@ -41,7 +41,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("scoring", "planning", "pretrained", "recognizer", "model_file", "predictions"),
     ),
     "telling": ("planning", "training"),
-    "explaining": ("planning", "study", "training"),
+    "explaining": ("images", "moving", "study", "training"),
+    "moving": ("images", "measures", "recognizer", "training"),
     "workflow": (
         *("images", "inspection", "nets", "training", "export", "report"),
         *("planning", "spare_time", "pretrained", "finishing", "explaining", "scoring", "telling", "recognizer"),
@@ -69,7 +70,18 @@ TORCH_FREE = (
 
 _TORCH_HALF = (
     *("nets", "training", "measures", "study", "export"),
-    *("planning", "pretrained", "finishing", "explaining", "reporting", "scoring", "telling", "workflow", "estimator"),
+    *(
+        "planning",
+        "pretrained",
+        "finishing",
+        "explaining",
+        "moving",
+        "reporting",
+        "scoring",
+        "telling",
+        "workflow",
+        "estimator",
+    ),
 )
 # Package of others -> the parts that may import it.
 USED_BY: dict[str, tuple[str, ...]] = {

@@ -14,6 +14,7 @@ SMALL = SquareProtocol(
     multiplier=3,
     num_draws=3,
     sizes=[10, 60],
+    tuned_sizes=[60],
     learning_rates=[0.02, 0.1],
     steps=25,
     batch=16,
@@ -22,4 +23,4 @@ SMALL = SquareProtocol(
 
 
 def small_pictures() -> SquarePictures:
-    return SquarePictures(bars(60, seed=1), bars(20, seed=2), bars(40, seed=3), num_classes=2, mean=[60.0], std=[60.0])
+    return SquarePictures(bars(60, seed=1), bars(40, seed=3), num_classes=2, mean=[60.0], std=[60.0])

@@ -11,43 +11,49 @@ from tiny_training import write_bars
 from whyconv import explaining, workflow
 from whyconv.errors import DataError, ModelFileError, StoppedError, UsageError
 from whyconv.finishing import read_summary
-from whyconv.results import Square, SquareProtocol
-from whyconv.study.protocol import Rung
+from whyconv.results import SquareProtocol
+from whyconv.results.why import Question, Why
+from whyconv.study.protocol import Extent
 
-LEAST = Rung(1, 2, 3, ())
+LEAST = Extent(1, (0.05, 0.3), steps=3)
 
 
 @pytest.fixture(scope="module")
 def bars_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("why")
-    write_bars(folder / "bars", n=60)
+    write_bars(folder / "bars", n=200)
     settings = {"network": "lesson", "epochs": 1, "store": str(folder / "store"), "out": str(folder / "runs")}
     return Path(workflow.train(str(folder / "bars"), only_model=True, flips="off", **settings).run)
 
 
 @pytest.fixture
 def least(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("QUICK", "WHOLE"):
-        monkeypatch.setattr(explaining, name, LEAST)
-    monkeypatch.setattr(explaining, "LADDER", (LEAST,))
+    monkeypatch.setattr(explaining, "QUICK", LEAST)
+    monkeypatch.setattr(explaining, "whole", lambda: LEAST)
+    monkeypatch.setattr(explaining, "fitting_extent", lambda seconds, limit: (LEAST, ["sizes"]))
 
 
 def test_the_record_lies_in_the_run_folder_and_is_not_measured_again(
     bars_run: Path, least: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    square = workflow.why(bars_run, quick=True)
-    saved = Square.model_validate_json((bars_run / "why.json").read_text(encoding="utf-8"))
-    assert saved == square
+    why = workflow.why(bars_run, quick=True)
+    saved = Why.model_validate_json((bars_run / "why.json").read_text(encoding="utf-8"))
+    assert saved == why
     scored = read_summary(bars_run).test
     assert scored is not None
-    assert (square.protocol.side, square.protocol.channels, square.num_test) == (8, 1, scored.n)
+    protocol = why.square.protocol
+    assert (protocol.side, protocol.channels, why.square.num_test) == (8, 1, scored.n)
+    # The file's accuracy, found a second way: by the network alone, on the unmoved test pictures.
+    assert [one.protocol.kind for one in why.translation] == ["zero", "circular"]
+    assert why.translation[0].accuracy.value == pytest.approx(scored.accuracy.value)
+    assert [(one.what, one.reason) for one in why.not_measured] == [("crop", "translation_few_real")]
     told: list[object] = []
     monkeypatch.setattr(workflow, "explain", None)
-    assert workflow.why(bars_run, told.append, quick=True) == square
+    assert workflow.why(bars_run, told.append, quick=True) == why
     assert [getattr(note, "key", None) for note in told] == ["square_saved"]
     monkeypatch.undo()
-    assert not explaining.saved_square(bars_run, square.protocol.model_copy(update={"seed": 9}), square.digest)
-    assert not explaining.saved_square(bars_run, square.protocol, "other pictures")
+    assert not explaining.saved_why(bars_run, why.question.model_copy(update={"seed": 9}), why.digest)
+    assert not explaining.saved_why(bars_run, why.question, "other pictures")
 
 
 def test_another_side_and_minutes_are_told(bars_run: Path, least: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,14 +69,31 @@ def test_another_side_and_minutes_are_told(bars_run: Path, least: None, monkeypa
         workflow.why(bars_run, told.append, side=16, minutes=0.001, seed=4)
     assert [(one.side, one.kernel, one.seed, one.steps) for one in asked] == [(16, 5, 4, 3)]
     keys = [getattr(note, "key", None) for note in told]
-    assert {"square_side", "square_no_time", "square_plan"} <= set(keys)
+    assert {"square_side", "square_no_time", "square_plan", "why_left_out"} <= set(keys)
+
+
+def test_what_was_trained_before_a_stop_is_not_trained_again(
+    bars_run: Path, least: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = explaining.measure_moved
+
+    def stopped(*_: object, **__: object) -> None:
+        raise StoppedError("Stopped.")
+
+    monkeypatch.setattr(explaining, "measure_moved", stopped)
+    with pytest.raises(StoppedError):
+        workflow.why(bars_run, quick=True, seed=6)
+    monkeypatch.setattr(explaining, "measure_moved", real)
+    told: list[object] = []
+    assert workflow.why(bars_run, told.append, quick=True, seed=6).square.scores
+    assert not {"square", "square_tuning"} & {getattr(event, "stage", "") for event in told}
 
 
 def test_a_stop_leaves_nothing_behind(bars_run: Path, least: None, monkeypatch: pytest.MonkeyPatch) -> None:
     before = sorted(path.name for path in bars_run.iterdir())
     record = (bars_run / "why.json").read_bytes() if (bars_run / "why.json").exists() else b""
     monkeypatch.setattr(explaining, "stop_requests", _stopped)
-    with pytest.raises(StoppedError, match="nothing was written") as stop:
+    with pytest.raises(StoppedError, match="trainings that had ended are kept") as stop:
         workflow.why(bars_run, seed=5)
     assert stop.value.exit_code == 143
     assert sorted(path.name for path in bars_run.iterdir()) == before
@@ -94,15 +117,16 @@ def test_all_mistakes_are_named_at_once() -> None:
 
 @pytest.mark.parametrize(("found", "settled"), [(6, 8), (8, 8), (15, 8), (16, 16), (96, 16)])
 def test_the_side_follows_from_the_run(found: int, settled: int) -> None:
-    assert explaining.settle_question(None, None, False, 0, found) == settled
-    assert explaining.settle_question(32, None, False, 0, found) == 32
+    assert explaining.settle_question(None, None, False, 0, found) == Question(side=settled, minutes=10.0, seed=0)
+    assert explaining.settle_question(32, 3.0, False, 0, found) == Question(side=32, minutes=3.0, seed=0)
+    assert explaining.settle_question(None, None, True, 1, 8) == Question(side=8, minutes=None, seed=1)
 
 
-def test_a_run_without_validation_is_refused(tmp_path: Path, least: None) -> None:
+def test_a_run_without_test_pictures_is_refused(tmp_path: Path, least: None) -> None:
     write_bars(tmp_path / "bars", n=40)
     settings = {"network": "lesson", "epochs": 1, "store": str(tmp_path / "store"), "out": str(tmp_path / "runs")}
-    run = workflow.train(str(tmp_path / "bars"), only_model=True, flips="off", validation_fraction=0.0, **settings).run
-    with pytest.raises(DataError, match="no validation part"):
+    run = workflow.train(str(tmp_path / "bars"), only_model=True, flips="off", test_fraction=0.0, **settings).run
+    with pytest.raises(DataError, match=r"0 test picture\(s\)"):
         workflow.why(run, quick=True)
 
 

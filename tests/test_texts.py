@@ -11,6 +11,7 @@ import pytest
 
 import whyconv
 from whyconv.errors import UsageError
+from whyconv.study.protocol import ADDITIONS
 from whyconv.texts import fields, language, say, sentences, size
 
 PACKAGE = Path(whyconv.__file__).parent
@@ -43,6 +44,16 @@ MADE = {
     "scores_": ("class", "pictures", "recall", "precision"),
     "read_as_": ("folders", "splits", "table", "arrays"),
     "split_": ("made", "kept", "both_carved", "validation_carved", "test_carved"),
+    "why_claim_": ("fewer", "locality", "sharing", "pictures", "overfitting"),
+    "why_found_": ("fewer", "locality", "sharing", "pictures", "overfitting"),
+    "why_verdict_": ("exact", "holds", "fails", "moved_only", "still_only", "fails_one", "unknown"),
+    "why_part_": ("base", *ADDITIONS),
+    "translation_kind_": ("crop", "zero", "circular", "replicate", "fractional"),
+    "translation_views_": ("none", "file"),
+    "translation_few_": ("real", "test"),
+    "curves_arm_": ("shifts_still", "averaged_still", "places_still", "places_moved"),
+    "curves_needed_": ("still", "moved"),
+    "curves_gaps_": ("still", "moved"),
     "layer_corner_": ("dense", "local", "shared_global", "convolution"),
     "layer_head_": ("stride", "padding", "dilation"),
     "layer_square_": ("own", "shared", "all", "near"),

@@ -1,8 +1,9 @@
-"""Why convolutions, on the pictures of a run: the control square measured, written and read again."""
+"""Why convolutions, for a run: everything that is measured, written into the run folder and read again."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -10,43 +11,53 @@ from pydantic import ValidationError
 
 from whyconv import __version__, files
 from whyconv.errors import DataError, StoppedError, UsageError
-from whyconv.planning import Material
+from whyconv.images.prepare import PicturePolicy
+from whyconv.moving import measure_moved
 from whyconv.results import Note, Notify, Square, SquareProtocol
+from whyconv.results.why import Question, Why
+from whyconv.settings import Plan
 from whyconv.study import (
-    LADDER,
     QUICK,
-    WHOLE,
+    Extent,
+    KeptTrials,
     SquarePictures,
+    fitting_extent,
     make_protocol,
     make_study,
     measure_square,
     needed_trainings,
     predict_seconds,
     rescale,
+    tuning_jobs,
+    whole,
 )
-from whyconv.training.pictures import channel_statistics
+from whyconv.training.pictures import Division, Part, channel_statistics, load_parts
 from whyconv.training.stopping import stop_requests
 
-RECORD = "why.json"
-# What pictures larger than 8 pixels get, where nothing else is asked for.
+RECORD, TRIALS = "why.json", "why-trials.jsonl"
 USUAL_MINUTES = 10.0
+# Of the time for everything, what moved pictures may take.
+_MOVING_FRACTION = 0.15
+_QUICK_MOVING_SECONDS = 6.0
+_LEAST_TRAIN, _LEAST_TEST = 10, 2
 
 Side = Literal[8, 16, 32]
 SIDES: tuple[Side, ...] = (8, 16, 32)
 
 
-def settle_question(side: int | None, minutes: float | None, quick: bool, seed: int, found: int) -> Side:
-    """Checks what was asked for, and decides the side where it was left open.
+def settle_question(side: int | None, minutes: float | None, quick: bool, seed: int, found: int) -> Question:
+    """Checks what was asked for, and decides what was left open.
 
     Args:
-        side: As asked for, or None.
+        side: Of the square's pictures, as asked for, or None.
         minutes: As asked for, or None.
         quick: Whether the short form was asked for.
         seed: As asked for.
         found: Side of the pictures that the run's network sees.
 
     Returns:
-        The side asked for; else 8 where the run saw fewer than 16 pixels, and 16 where it saw more.
+        The side asked for; else 8 where the run saw fewer than 16 pixels, and 16 where it saw more. Minutes asked for,
+        else 10; None for the short form.
 
     Raises:
         UsageError: Names every mistake at once.
@@ -62,88 +73,146 @@ def settle_question(side: int | None, minutes: float | None, quick: bool, seed: 
         mistakes.append(f"seed = {seed}: expected 0 to 2147483647")
     if mistakes:
         raise UsageError("\n  ".join([f"whyconv why: {len(mistakes)} mistake(s)", *mistakes]))
-    return next((one for one in SIDES if one == side), 8 if found < 16 else 16)
+    settled = side or (8 if found < 16 else 16)
+    return Question(side=settled, minutes=None if quick else minutes or USUAL_MINUTES, seed=seed)
 
 
-def saved_square(run: Path, protocol: SquareProtocol, digest: str) -> Square | None:
-    """The square that lies in the run folder, if it was measured on the same pictures by the same protocol."""
+def saved_why(run: Path, question: Question, digest: str) -> Why | None:
+    """What lies in the run folder, if it answers the same question about the same pictures."""
     try:
-        saved = Square.model_validate_json((run / RECORD).read_bytes())
+        saved = Why.model_validate_json((run / RECORD).read_bytes())
     except (OSError, ValidationError):
         return None
-    same = (digest, protocol, __version__)
-    return saved.model_copy(update={"run": str(run)}) if (saved.digest, saved.protocol, saved.version) == same else None
+    same = (digest, question, __version__)
+    return saved.model_copy(update={"run": str(run)}) if (saved.digest, saved.question, saved.version) == same else None
 
 
-def plan_square(
-    side: Side, *, channels: Literal[1, 3], num_train: int, num_classes: int, seed: int, quick: bool
-) -> SquareProtocol:
-    """The protocol where no minutes decide."""
-    rung = QUICK if quick else WHOLE
-    return make_protocol(rung, side=side, channels=channels, num_train=num_train, num_classes=num_classes, seed=seed)
-
-
-def explain(
-    run: Path, material: Material, protocol: SquareProtocol, notify: Notify, *, minutes: float | None, digest: str
-) -> Square:
-    """Measures the control square of a run's pictures and writes it into the run folder.
+def explain(run: Path, plan: Plan, division: Division, question: Question, notify: Notify) -> Why:
+    """Measures why convolutions, for a run, and writes it into the run folder.
 
     Args:
         run: The run folder.
-        material: Its pictures, at the protocol's side.
-        protocol: As planned; where minutes are given, how much is trained follows from them.
+        plan: Of the run.
+        division: Of its pictures.
+        question: What is asked.
         notify: Told what is done and how far it has come.
-        minutes: For the whole of it, or None.
-        digest: Of the pictures.
 
     Raises:
-        DataError: There is no validation or no test part.
-        StoppedError: Ctrl-C or SIGTERM; nothing was written.
+        DataError: There is no test part, or too few pictures to learn from.
+        StoppedError: Ctrl-C or SIGTERM; trainings that had ended are kept, and not carried out again.
     """
     began = time.perf_counter()
-    pictures = _square_pictures(material)
+    if question.side != plan.network.side:
+        notify(Note(key="square_side", values={"found": plan.network.side, "side": question.side}))
+    pictures = _square_pictures(plan, division, question, notify)
     with stop_requests() as stop_requested:
-        predict = predict_seconds(make_study(pictures, protocol))
-        if minutes is not None:
-            left = 60 * minutes - (time.perf_counter() - began)
-            ladder = [rescale(protocol, rung, len(pictures.train), pictures.num_classes) for rung in LADDER]
-            fitting = [one for one in ladder if predict(one) <= left]
-            protocol = (fitting or ladder[-1:])[0]
-            if not fitting:
-                notify(Note(key="square_no_time", values={"minutes": minutes}, level="warning"))
-        _tell_plan(protocol, predict(protocol), notify)
 
         def check_stop() -> None:
             if code := stop_requested():
-                raise StoppedError("Stopped; nothing was written. Measure again with:  whyconv why " + str(run), code)
+                again = f"whyconv why {run}" if question.minutes else f"whyconv why {run} --quick"
+                raise StoppedError("Stopped; trainings that had ended are kept. Go on with:  " + again, code)
 
-        square = measure_square(
-            pictures, protocol, notify, check_stop=check_stop, run=str(run), digest=digest, version=__version__
+        protocol, left_out = _decide(plan, pictures, question, began, notify)
+        square = _measure(run, division, pictures, protocol, notify, check_stop)
+        moved = measure_moved(
+            run, plan, division, notify, seconds=_moving_seconds(question), seed=question.seed, check_stop=check_stop
         )
-    files.write_text(run / RECORD, square.model_dump_json(indent=2) + "\n")
-    return square
+    why = Why(
+        run=str(run),
+        digest=division.digest,
+        version=__version__,
+        question=question,
+        square=square,
+        left_out=left_out,
+        translation=moved.measured,
+        not_measured=moved.not_measured,
+        seconds=round(time.perf_counter() - began, 1),
+    )
+    files.write_text(run / RECORD, why.model_dump_json(indent=2) + "\n")
+    return why
 
 
-def _square_pictures(material: Material) -> SquarePictures:
-    missing = [part.name for part in (material.validation, material.test) if not len(part)]
-    if missing:
-        raise DataError(
-            f"The run has no {' and no '.join(missing)} part, and the control square needs both: validation pictures "
-            "choose the learning rates, test pictures are what accuracies are over. Train anew with more pictures, or "
-            "without --validation-fraction 0 and --test-fraction 0."
-        )
-    mean, std = channel_statistics(material.train.data.pixels)
-    return SquarePictures(
-        material.train.data,
-        material.validation.data,
-        material.test.data,
-        num_classes=len(material.division.inspection.pictures.classes),
-        mean=mean,
-        std=std,
+def _moving_seconds(question: Question) -> float:
+    return _QUICK_MOVING_SECONDS if question.minutes is None else 60 * question.minutes * _MOVING_FRACTION
+
+
+def _measure(
+    run: Path,
+    division: Division,
+    pictures: SquarePictures,
+    protocol: SquareProtocol,
+    notify: Notify,
+    check_stop: Callable[[], None],
+) -> Square:
+    kept = KeptTrials(run / TRIALS, protocol, f"{division.digest} {__version__}")
+    return measure_square(
+        pictures,
+        protocol,
+        notify,
+        check_stop=check_stop,
+        kept=kept,
+        run=str(run),
+        digest=division.digest,
+        version=__version__,
     )
 
 
-def _tell_plan(protocol: SquareProtocol, seconds: float, notify: Notify) -> None:
-    networks = protocol.num_draws * len(protocol.learning_rates)
-    values = {"trainings": len(needed_trainings(protocol)), "networks": networks, "steps": protocol.steps}
-    notify(Note(key="square_plan", values=values | {"side": protocol.side, "seconds": round(seconds)}))
+def _decide(
+    plan: Plan, pictures: SquarePictures, question: Question, began: float, notify: Notify
+) -> tuple[SquareProtocol, list[str]]:
+    """The protocol that fits into the minutes, and what it leaves out; tells the bill."""
+    draft = make_protocol(
+        whole() if question.minutes else QUICK,
+        side=_as_side(question.side),
+        channels=plan.network.in_channels,
+        num_train=len(pictures.train),
+        num_classes=pictures.num_classes,
+        seed=question.seed,
+    )
+    predict = predict_seconds(make_study(pictures, draft))
+    if question.minutes is None:
+        _tell_bill(draft, predict(draft), [], notify)
+        return draft, []
+
+    def protocol_of(extent: Extent) -> SquareProtocol:
+        return rescale(draft, extent, len(pictures.train), pictures.num_classes)
+
+    left = 60 * question.minutes * (1 - _MOVING_FRACTION) - (time.perf_counter() - began)
+    extent, left_out = fitting_extent(lambda one: predict(protocol_of(one)), left)
+    protocol = protocol_of(extent)
+    if predict(protocol) > left:
+        notify(Note(key="square_no_time", values={"minutes": question.minutes}, level="warning"))
+    _tell_bill(protocol, predict(protocol), left_out, notify)
+    return protocol, left_out
+
+
+def _as_side(side: int) -> Side:
+    return next(one for one in SIDES if one == side)
+
+
+def _square_pictures(plan: Plan, division: Division, question: Question, notify: Notify) -> SquarePictures:
+    policy = PicturePolicy(side=question.side, channels=plan.network.in_channels)
+    store = Path(plan.pictures.store) if plan.pictures.store else None
+    train, _, test = load_parts(division, policy, store=store, notify=notify, num_threads=plan.threads)
+    _require_enough(train, test)
+    mean, std = channel_statistics(train.data.pixels)
+    return SquarePictures(train.data, test.data, len(plan.network.classes), mean=mean, std=std)
+
+
+def _require_enough(train: Part, test: Part) -> None:
+    if len(test) < _LEAST_TEST:
+        raise DataError(
+            f"The run has {len(test)} test picture(s), and accuracies are over at least {_LEAST_TEST}. Train anew with "
+            "more pictures, or without --test-fraction 0."
+        )
+    if len(train) < _LEAST_TRAIN:
+        raise DataError(f"The run has {len(train)} training picture(s); draws are taken from at least {_LEAST_TRAIN}.")
+
+
+def _tell_bill(protocol: SquareProtocol, seconds: float, left_out: list[str], notify: Notify) -> None:
+    tuned = sum(len(job.settings) * len(job.draws) for job in tuning_jobs(protocol, protocol.learning_rates))
+    final = len(needed_trainings(protocol)) * protocol.num_draws
+    values = {"tuned": tuned, "final": final, "steps": protocol.steps, "side": protocol.side}
+    notify(Note(key="square_plan", values=values | {"seconds": round(seconds)}))
+    if left_out:
+        notify(Note(key="why_left_out", values={"n": len(left_out)}))

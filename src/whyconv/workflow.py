@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import nn
 
 from whyconv.errors import DataError, ModelFileError, ParityError, StoppedError, UsageError
-from whyconv.explaining import RECORD, USUAL_MINUTES, explain, plan_square, saved_square, settle_question
+from whyconv.explaining import RECORD, explain, saved_why, settle_question
 from whyconv.finishing import finish, read_summary
 from whyconv.images.prepare import PicturePolicy
 from whyconv.inspection import inspect
@@ -20,7 +20,8 @@ from whyconv.nets import require_network
 from whyconv.planning import Material, deadline
 from whyconv.pretrained import FrozenStart, Learned, check_start, choose_start, open_start, open_start_of
 from whyconv.pretrained.deciding import without_tuning
-from whyconv.results import Note, Notify, RunSummary, Square, ignore
+from whyconv.results import Note, Notify, RunSummary, ignore
+from whyconv.results.why import Why
 from whyconv.scoring import score_own_test, score_pictures
 from whyconv.settings import Plan, TrainSettings
 from whyconv.spare_time import searched_plan
@@ -174,48 +175,35 @@ def why(
     minutes: float | None = None,
     quick: bool = False,
     seed: int = 0,
-) -> Square:
-    """Measures on a run's pictures what locality and sharing gain: the control square.
+) -> Why:
+    """Measures why convolutions, for a run: on its pictures and on its network.
 
-    The run's own division is used: networks learn from its training part, its validation part chooses their learning
-    rates, and each chosen network is asked about the test part once. What was measured before by the same protocol
-    is read from ``why.json``.
+    On the pictures: the control square and its learning curves. On the network: how far its answers hold when test
+    pictures are moved. The run's own division is used; test pictures choose nothing. What was measured before for
+    the same question is read from ``why.json``.
 
     Args:
         run: A finished run folder.
         notify: Told of notes and progress.
-        side: Of the square pictures in pixels, 8, 16 or 32; by default 8 where the run saw fewer than 16, else 16.
-        minutes: How much is trained follows from a measurement; by default all of it at 8 pixels, else 10 minutes.
-        quick: Train as little as still has an interval.
+        side: Of the square's pictures in pixels, 8, 16 or 32; by default 8 where the run saw fewer than 16, else 16.
+        minutes: For all of it, 10 by default; what fits follows from a measurement.
+        quick: As little as still has an interval.
         seed: Of the controls, the draws, the starting weights and the order.
 
     Raises:
         UsageError: A word is out of range.
         ModelFileError: ``run`` is no finished run folder.
-        DataError: The pictures have changed since, or lack a validation or test part.
-        StoppedError: Ctrl-C or SIGTERM; nothing was written.
+        DataError: The pictures have changed since, lack a test part, or are too few.
+        StoppedError: Ctrl-C or SIGTERM; what was trained is kept and not trained again.
     """
     run = Path(run)
     read_summary(run)
     plan = read_plan(run)
-    settled = settle_question(side, minutes, quick, seed, plan.network.side)
-    protocol = plan_square(
-        settled,
-        channels=plan.network.in_channels,
-        num_train=plan.pictures.num_train,
-        num_classes=len(plan.network.classes),
-        seed=seed,
-        quick=quick,
-    )
-    if minutes is None and not quick and settled > 8:
-        minutes = USUAL_MINUTES
-    if minutes is None and (saved := saved_square(run, protocol, plan.pictures.digest)):
+    question = settle_question(side, minutes, quick, seed, plan.network.side)
+    if saved := saved_why(run, question, plan.pictures.digest):
         notify(Note(key="square_saved", values={"path": str(run / RECORD)}))
         return saved
-    if settled != plan.network.side:
-        notify(Note(key="square_side", values={"found": plan.network.side, "side": settled}))
-    material = _material_of(plan, notify, side=settled)
-    return explain(run, material, protocol, notify, minutes=minutes, digest=plan.pictures.digest)
+    return explain(run, plan, _divide_again(plan, notify), question, notify)
 
 
 @contextmanager
@@ -389,10 +377,10 @@ def _divide_again(plan: Plan, notify: Notify) -> Division:
     return division
 
 
-def _material_of(plan: Plan, notify: Notify, side: int | None = None) -> Material:
-    """The pictures of a plan, at the side that its network sees or at another."""
+def _material_of(plan: Plan, notify: Notify) -> Material:
+    """The pictures of a plan, at the side that its network sees."""
     division = _divide_again(plan, notify)
-    policy = PicturePolicy(side=side or plan.network.side, channels=plan.network.in_channels)
+    policy = PicturePolicy(side=plan.network.side, channels=plan.network.in_channels)
     store = Path(plan.pictures.store) if plan.pictures.store else None
     parts = load_parts(
         division, policy, store=store, notify=notify, num_threads=plan.threads, read_once=plan.frozen is not None

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 import torch
 
 from small_square import SMALL, small_pictures
 from whyconv.errors import ParityError, StoppedError
 from whyconv.results import CONTROLS, CORNERS, PLACES, Progress, Square
-from whyconv.study import LADDER, make_protocol, make_study, measure_square, predict_seconds
-from whyconv.study.protocol import Training, all_trainings, needed_trainings, same_training
+from whyconv.study import Extent, KeptTrials, make_protocol, make_study, measure_square, predict_seconds, whole
+from whyconv.study.protocol import (
+    ADDITIONS,
+    BASE,
+    LEAST,
+    Training,
+    all_trainings,
+    fitting_extent,
+    needed_trainings,
+    same_training,
+    tuned_like,
+)
+from whyconv.study.trials import Glance, Job, JobResult, Settings
+from whyconv.study.tuning import tune
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +39,7 @@ def test_every_corner_is_scored_everywhere(square: Square) -> None:
     assert controlled == {(corner, "moved", control) for corner in CORNERS for control in CONTROLS}
     assert all(0 <= value <= 1 for one in square.scores for value in one.by_draw)
     assert all(one.accuracy.n == len(one.by_draw) == 3 for one in square.scores)
-    assert (square.num_validation, square.num_test, square.largest_class_fraction) == (20, 40, 0.5)
+    assert (square.num_test, square.largest_class_fraction) == (40, 0.5)
     assert square.weights == {"dense": 64 * 4 * 65, "local": 64 * 4 * 10, "shared_global": 4 * 65, "convolution": 40}
 
 
@@ -66,14 +81,13 @@ def test_it_says_how_far_it_is_and_stops_when_asked() -> None:
     told: list[Progress] = []
 
     def check_stop() -> None:
-        if sum(one.stage == "square" for one in told) >= 5:
+        if sum(one.stage == "square_tuning" for one in told) >= 5:
             raise StoppedError("Stopped.")
 
     with pytest.raises(StoppedError):
         measure_square(small_pictures(), SMALL, told.append, check_stop=check_stop)
     assert [one.done for one in told if one.stage == "square_exact"] == list(range(1, 17))
-    assert [one.done for one in told if one.stage == "square"] == [1, 2, 3, 4, 5]
-    assert told[-1].total == len(needed_trainings(SMALL)) * SMALL.steps
+    assert [one.done for one in told if one.stage == "square_tuning"] == [1, 2, 3, 4, 5]
 
 
 def test_a_corner_that_notices_what_it_cannot_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +108,88 @@ def test_the_same_seed_gives_the_same_numbers_whatever_the_cores(monkeypatch: py
 def test_less_is_predicted_to_take_less() -> None:
     torch.manual_seed(0)
     predict = predict_seconds(make_study(small_pictures(), SMALL))
-    ladder = [make_protocol(rung, side=8, channels=1, num_train=1000, num_classes=10, seed=0) for rung in LADDER]
-    predicted = [predict(one) for one in ladder]
-    assert predicted == sorted(predicted, reverse=True)
-    assert predicted[-1] > 0
+    extents = [*LEAST, BASE, whole()]
+    protocols = [make_protocol(one, side=8, channels=1, num_train=1000, num_classes=10, seed=0) for one in extents]
+    predicted = [predict(one) for one in protocols]
+    assert predicted == sorted(predicted)
+    assert predicted[0] > 0
+
+
+def test_what_fits_is_chosen_in_order_and_the_rest_is_named() -> None:
+    def cost(extent: Extent) -> float:
+        if extent in LEAST:
+            return float(1 + LEAST.index(extent))
+        parts = [(10, bool(extent.controlled)), (40, extent.num_sizes > 3), (80, extent.most_extensions > 1)]
+        parts += [(20, extent.num_tuned_sizes > 1), *((20, True) for _ in extent.arms)]
+        return 100 + sum(seconds for seconds, is_there in parts if is_there)
+
+    assert fitting_extent(lambda one: 0.0, 1) == (whole(), [])
+    assert fitting_extent(cost, 2.5) == (LEAST[1], ["base", *ADDITIONS])
+    assert fitting_extent(cost, 0.5)[0] == LEAST[0]
+    extent, left_out = fitting_extent(cost, 100 + 10)
+    assert extent.controlled == PLACES
+    assert left_out == [name for name in ADDITIONS if name != "controls"]
+
+
+def test_all_arms_have_scores_and_what_follows_from_them() -> None:
+    arms = ["shifts", "places", "random_labels"]
+    protocol = SMALL.model_copy(update={"arms": arms, "sizes": [10, 30, 60], "steps": 12, "controlled": []})
+    square = measure_square(small_pictures(), protocol)
+    found = {(one.place, one.arm) for one in square.scores}
+    assert found == {
+        *((place, arm) for place in PLACES for arm in ("plain", "places")),
+        *(("still", arm) for arm in ("shifts", "averaged")),
+    }
+    assert {(one.place, one.arm) for one in square.splits} == found
+    assert {one.corner for one in square.memorized} == set(CORNERS)
+    assert all(len(one.steps) == 3 for one in square.memorized)
+    assert {(one.place, one.corner) for one in square.gaps} == {
+        (place, corner) for place in PLACES for corner in CORNERS
+    }
+    assert {one.target for one in square.needed if one.arm == "plain" and one.place == "still"}
+    # Without the mean, a shared corner knows places, and is trained on moved pictures too.
+    assert {one.same_as for one in square.scores if (one.arm, one.place) == ("places", "moved")} == {""}
+
+
+def test_settings_come_from_draws_that_give_no_result() -> None:
+    protocol = SMALL.model_copy(update={"tuned_sizes": [10, 60]})
+    for training in needed_trainings(protocol):
+        assert tuned_like(training, protocol) == training
+    other = Training("dense", "still", None, 30, "random_labels")
+    assert tuned_like(other, protocol) == Training("dense", "still", None, 60)
+    told: list[Progress] = []
+    measure_square(small_pictures(), SMALL.model_copy(update={"controlled": [], "steps": 2}), told.append)
+    assert {one.stage for one in told} == {"square_exact", "square_tuning", "square"}
+
+
+def test_what_was_trained_once_is_not_trained_again(tmp_path: Path) -> None:
+    short = SMALL.model_copy(update={"steps": 4, "controlled": []})
+    path = tmp_path / "trials.jsonl"
+    first = measure_square(small_pictures(), short, kept=KeptTrials(path, short, "pictures"))
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text + text.splitlines()[0][:40], encoding="utf-8")  # cut short by a kill
+    told: list[Progress] = []
+    again = measure_square(small_pictures(), short, told.append, kept=KeptTrials(path, short, "pictures"))
+    assert again.scores == first.scores
+    assert {one.stage for one in told} == {"square_exact"}
+    measure_square(small_pictures(), short, told.append, kept=KeptTrials(path, short, "other pictures"))
+    assert "square" in {one.stage for one in told}
+
+
+def test_the_rates_go_on_while_the_best_lies_at_an_end() -> None:
+    protocol = SMALL.model_copy(update={"learning_rates": [1e-5, 1e-4], "most_extensions": 3, "controlled": []})
+    tried: list[float] = []
+
+    def run(jobs: Sequence[Job]) -> dict[Job, JobResult]:
+        tried.extend(sorted({settings.learning_rate for job in jobs for settings in job.settings}))
+        return {job: JobResult(glances=[[likes(member)] for _ in job.draws for member in job.settings]) for job in jobs}
+
+    def likes(settings: Settings) -> Glance:
+        return Glance(step=1, kept=0.5, kept_loss=abs(settings.learning_rate - 0.005))
+
+    tuned = tune(protocol, run)
+    assert tried == [1e-5, 1e-4, 1e-3, 1e-2]
+    assert {one.settings.learning_rate for one in tuned.values()} == {1e-3}
+    assert not any(one.is_rate_at_edge for one in tuned.values())
+    once = tune(protocol.model_copy(update={"most_extensions": 1}), run)
+    assert all(one.is_rate_at_edge for one in once.values())

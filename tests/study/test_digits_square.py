@@ -9,7 +9,8 @@ import pytest
 
 from whyconv.demo import load_digits
 from whyconv.results import Square
-from whyconv.study import WHOLE, SquarePictures, make_protocol, measure_square
+from whyconv.study import SquarePictures, make_protocol, measure_square
+from whyconv.study.protocol import ADDITIONS, BASE
 from whyconv.training.loop import LabelledPixels
 from whyconv.training.pictures import channel_statistics
 
@@ -19,17 +20,18 @@ pytestmark = pytest.mark.slow
 def digits() -> SquarePictures:
     pixels, labels, is_test = load_digits()
     learned = np.random.default_rng(0).permutation(np.flatnonzero(~is_test))
-    validation, train, test = (
-        LabelledPixels(pixels[rows, :, :, None], labels[rows])
-        for rows in (learned[:189], learned[189:], np.flatnonzero(is_test))
+    train, test = (
+        LabelledPixels(pixels[rows, :, :, None], labels[rows]) for rows in (learned, np.flatnonzero(is_test))
     )
-    return SquarePictures(train, validation, test, 10, *channel_statistics(train.pixels))
+    return SquarePictures(train, test, 10, *channel_statistics(train.pixels))
 
 
 @pytest.fixture(scope="module")
 def measured() -> tuple[Square, float]:
     pictures = digits()
-    protocol = make_protocol(WHOLE, side=8, channels=1, num_train=len(pictures.train), num_classes=10, seed=0)
+    protocol = make_protocol(
+        ADDITIONS["controls"](BASE), side=8, channels=1, num_train=len(pictures.train), num_classes=10, seed=0
+    )
     began = time.process_time()
     return measure_square(pictures, protocol), time.process_time() - began
 

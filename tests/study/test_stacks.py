@@ -8,13 +8,16 @@ import torch
 from torch.nn import functional
 
 from small_square import SMALL, small_pictures
-from whyconv.results import CONTROLS, CORNERS, Corner, Readout
+from whyconv.results import CONTROLS, CORNERS, PLACES, Corner, Readout
 from whyconv.study.control_square import make_study
 from whyconv.study.controls import UNMOVED, make_controls, match_weights
 from whyconv.study.corners import OneHiddenLayer, Sizes
+from whyconv.study.draws import Draw
+from whyconv.study.draws import batches as batches_of
 from whyconv.study.protocol import Training
-from whyconv.study.rings import move, random_shifts
+from whyconv.study.rings import move, random_shifts, slide
 from whyconv.study.stacks import WARMUP_FRACTION, Stack, train_stack
+from whyconv.study.trials import Job, Settings, checkpoints
 from whyconv.training.optimizers import rate_fraction
 
 STEPS = 12
@@ -80,9 +83,11 @@ def test_adam_leaves_unmoved_corners_unmoved_too(corner: Corner, control: str) -
 @pytest.mark.parametrize("corner", ["shared_global", "convolution"])
 def test_shared_corners_learn_the_same_from_moved_pictures(corner: Corner) -> None:
     study = make_study(small_pictures(), SMALL)
-    still, moved = (study.run(Training(corner, place, None, 60)) for place in ("still", "moved"))
-    assert still.learning_rate == moved.learning_rate
-    assert still.by_draw == pytest.approx(moved.by_draw, abs=0.03)  # single precision: one picture of 40 may turn
+    ends = []
+    for place in PLACES:
+        job = Job(Training(corner, place, None, 60), (Settings(0.1, 0.01),), (0, 1, 2), is_final=True)
+        ends.append([history[-1].test for history in study.run(job).glances])
+    assert ends[0] == pytest.approx(ends[1], abs=0.03)  # single precision: one picture of 40 may turn
 
 
 def test_pictures_move_around_the_ring() -> None:
@@ -94,14 +99,83 @@ def test_pictures_move_around_the_ring() -> None:
     assert set(map(tuple, shifts.tolist())) == {(i, j) for i in range(4) for j in range(4)}
 
 
-def test_the_batches_are_the_same_for_every_corner() -> None:
-    study = make_study(small_pictures(), SMALL)
+def test_pictures_slide_with_the_border_repeated() -> None:
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    slid = slide(x, np.array([[1, -2]]))
+    assert torch.equal(slid, functional.pad(x, (0, 2, 1, 0), mode="replicate")[:, :, :4, 2:])
+
+
+def test_the_batches_are_the_same_for_every_corner_and_differ_by_draw() -> None:
+    pictures = small_pictures()
     first, second = (
-        list(study.batches(Training(corner, "moved", "signs", 10), range(2), 3)) for corner in ("dense", "local")
+        list(batches_of(pictures, training, [Draw(pictures, SMALL, training, draw) for draw in range(2)], 3))
+        for training in (Training(corner, "moved", "signs", 10) for corner in CORNERS[:2])
     )
     assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(first, second, strict=True))
-    # Draws differ, learning rates of one draw do not.
-    pictures = first[0][0]
-    assert torch.equal(pictures[:, 0], pictures[:, 1])
-    assert not torch.equal(pictures[:, 1], pictures[:, 2])
-    assert pictures.shape == (10, 4, 1, 8, 8)
+    assert first[0][0].shape == (8, 2, 1, 8, 8)  # two of the ten are kept apart
+    assert not torch.equal(first[0][0][:, 0], first[0][0][:, 1])
+
+
+def test_a_fifth_is_kept_apart_and_smaller_sets_lie_in_larger_ones() -> None:
+    pictures = small_pictures()
+    small, large = (Draw(pictures, SMALL, Training("dense", "still", None, n), 0) for n in (20, 60))
+    assert (len(large.rows), len(large.kept)) == (48, 12)
+    assert not set(large.rows) & set(large.kept)
+    assert set(small.rows) <= set(large.rows)
+    assert set(small.kept) <= set(large.kept)
+
+
+def test_random_labels_are_the_same_ones_in_another_order() -> None:
+    pictures = small_pictures()
+    true, false = (
+        Draw(pictures, SMALL, Training("dense", "still", None, 60, arm), 0) for arm in ("plain", "random_labels")
+    )
+    rows = np.concatenate([true.rows, true.kept])
+    assert np.array_equal(true.labels(rows), pictures.train.labels[rows])
+    assert sorted(false.labels(rows)) == sorted(true.labels(rows))
+    assert not np.array_equal(false.labels(rows), true.labels(rows))
+
+
+def test_decay_forgets_weights_and_no_biases() -> None:
+    stack = Stack.of(networks("dense"))
+    before = {name: weight.detach().clone() for name, weight in stack.weights.items()}
+    still = [(x * 0, y) for x, y in batches()]
+    rates = torch.full((3,), 0.1, dtype=torch.float64)
+    train_stack(stack, rates, still, STEPS, decays=torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64))
+    kept = [
+        np.prod([1 - 0.1 * rate_fraction("cosine", step, STEPS, WARMUP_FRACTION) * decay for step in range(STEPS)])
+        for decay in (0.0, 0.5, 1.0)
+    ]
+    # Black pictures: the hidden weights have no gradient, and only fade.
+    for row in range(3):
+        assert torch.allclose(stack.weights["hidden.weight"][row], before["hidden.weight"][row] * kept[row])
+    assert torch.allclose(stack.weights["hidden.bias"][0], stack.weights["hidden.bias"][0])
+
+
+def test_members_of_a_job_do_not_depend_on_how_it_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = make_study(small_pictures(), SMALL)
+    job = Job(
+        Training("local", "moved", None, 60), (Settings(0.02, 0.0), Settings(0.1, 0.01)), (0, 1, 2), is_final=True
+    )
+    whole = study.run(job)
+    assert len(study.groups(job)) == 1
+    monkeypatch.setattr("whyconv.study.trials._MOST_STACK_BYTES", 1)
+    assert len(study.groups(job)) == 6
+    cut = study.run(job)
+    assert [one[-1].test for one in cut.glances] == pytest.approx([one[-1].test for one in whole.glances], abs=0.03)
+    assert [glance.step for glance in cut.glances[0]] == checkpoints(SMALL.steps, SMALL.checkpoints)
+
+
+def test_a_rate_that_breaks_a_network_is_the_worst() -> None:
+    study = make_study(small_pictures(), SMALL)
+    job = Job(Training("dense", "still", None, 60), (Settings(1e30, 0.0),), (0,), is_final=True)
+    end = study.run(job).glances[0][-1]
+    assert end.kept_loss > 1e6
+    assert end.test is not None
+    assert end.test <= 0.6
+
+
+def test_looks_are_spread_along_the_logarithm_and_end_with_the_steps() -> None:
+    assert checkpoints(300, 8)[-1] == 300
+    assert checkpoints(300, 1) == [300]
+    assert checkpoints(2, 8) == [1, 2]

@@ -15,7 +15,8 @@ from whyconv.cli.terminal import listening, print_data, print_text
 from whyconv.errors import UsageError, needing_extra
 
 if TYPE_CHECKING:
-    from whyconv.results import RunSummary, Square
+    from whyconv.results import RunSummary
+    from whyconv.results.why import Why
 
 # Words of `train` that say where the settings come from or how to show the outcome, and are none themselves.
 _NOT_SETTINGS = ("config", "resume", "as_json", "lang")
@@ -34,8 +35,8 @@ def demo(out: Out = None, seed: Seed = None, as_json: Json = False, lang: Lang =
     count = sum(1 for _ in folder.rglob("*.png"))
     print_text([texts.say("demo_written", language, n=count, folder=str(folder))])
     summary = _train({"pictures": str(folder), "out": out, "seed": seed}, language)
-    square = _why(Path(summary.run), language, {"quick": True})
-    _show(summary, language, as_json, explained=square)
+    explained = _why(Path(summary.run), language, {"quick": True})
+    _show(summary, language, as_json, explained=explained)
 
 
 def train(  # noqa: PLR0913, PLR0917
@@ -145,34 +146,36 @@ def why(  # noqa: PLR0913, PLR0917
     side: Annotated[
         int | None, typer.Option(metavar="8|16|32", help="Side in pixels; 8 where the run saw fewer than 16, else 16.")
     ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Time for it; all at 8 pixels by default, else 10.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Time for all of it, 10 by default.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="As little as still has an interval.")] = False,
     seed: Seed = None,
     as_json: Json = False,
     lang: Lang = None,
 ) -> None:
-    """Measure what locality and sharing gain on a run's pictures.
+    """Measure why convolutions, on a run's pictures and its network.
 
-    Four networks with one hidden layer: dense, local, shared-global, convolution. Three changes of the pictures that
-    some of them cannot notice, exactly. Accuracy on rising numbers of training pictures, with intervals. Writes
-    why.json into the run folder.
+    Four networks with one hidden layer, dense, local, shared-global and convolution, learn from rising numbers of the
+    pictures: what locality and sharing gain, in accuracy and in pictures needed, with intervals and exact controls. The
+    run's own network is asked about its test pictures moved by every shift. Writes why.json into the run folder; what
+    was stopped goes on when asked again.
     """
-    from whyconv.show import printable, square_lines
+    from whyconv.show import printable, square_lines, why_lines
 
     language = texts.language(lang)
-    square = _why(run, language, {"side": side, "minutes": minutes, "quick": quick, "seed": seed or 0})
+    found = _why(run, language, {"side": side, "minutes": minutes, "quick": quick, "seed": seed or 0})
     if as_json:
-        print_data(square.model_dump_json())
+        print_data(found.model_dump_json())
     path = printable(str(run / "why.json"))
-    print_text([*square_lines(square, language), texts.say("square_written", language, path=path)])
+    print_text([*square_lines(found.square, language), "", *why_lines(found, language)])
+    print_text([texts.say("square_written", language, path=path)])
 
 
-def _why(run: Path, language: str, wanted: dict[str, Any]) -> Square:
+def _why(run: Path, language: str, wanted: dict[str, Any]) -> Why:
     with needing_extra("Measuring", "train"):
         workflow = _workflow()
     with listening(language) as notify:
-        square: Square = workflow.why(run, notify, **wanted)
-    return square
+        found: Why = workflow.why(run, notify, **wanted)
+    return found
 
 
 def _train(given: dict[str, Any], language: str, *, is_profiled: bool = False) -> RunSummary:
@@ -221,7 +224,7 @@ def _refuse(given: dict[str, Any], source: str) -> None:
         )
 
 
-def _show(summary: RunSummary, language: str, as_json: bool, explained: Square | None = None) -> None:
+def _show(summary: RunSummary, language: str, as_json: bool, explained: Why | None = None) -> None:
     """Prints the outcome; what was explained stands before the last lines, which say where the results are."""
     from whyconv.show import brief_square_lines, run_lines, run_values
 
@@ -231,5 +234,5 @@ def _show(summary: RunSummary, language: str, as_json: bool, explained: Square |
     print_text(scores)
     if explained is not None:
         more = texts.say("square_more", language, run=summary.run)
-        print_text(["", *brief_square_lines(explained, language), f"  {more}", ""])
+        print_text(["", *brief_square_lines(explained.square, language), f"  {more}", ""])
     print_text([goes_on, where])

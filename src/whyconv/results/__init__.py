@@ -4,6 +4,19 @@ Fractions are in [0, 1]. An estimate never stands alone: it carries its 95 % int
 interval is over.
 """
 
+from whyconv.results.corners import (
+    CHANGES,
+    CONTROLS,
+    CORNERS,
+    PLACES,
+    ArmName,
+    Change,
+    ControlName,
+    Corner,
+    Place,
+    Readout,
+)
+from whyconv.results.curves import Crossing, CurveExponent, DataRatio, Memorized, PicturesNeeded, TrainTestGap
 from whyconv.results.data import CheckReport, ClassCount, DuplicateGroup, SizeRange, Unreadable
 from whyconv.results.record import EpochRecord, Estimate, Event, Note, Notify, Progress, Record, ignore
 from whyconv.results.runs import (
@@ -20,18 +33,9 @@ from whyconv.results.runs import (
 )
 from whyconv.results.search import Search, SearchTrial, Setting
 from whyconv.results.square import (
-    CHANGES,
-    CONTROLS,
-    CORNERS,
-    PLACES,
-    Change,
     ControlLoss,
-    ControlName,
-    Corner,
     CornerScore,
     GainSplit,
-    Place,
-    Readout,
     Square,
     SquareProtocol,
     UnmovedCheck,
@@ -43,6 +47,7 @@ __all__ = [
     "CORNERS",
     "PLACES",
     "SURE",
+    "ArmName",
     "Calibration",
     "Change",
     "CheckReport",
@@ -53,15 +58,20 @@ __all__ = [
     "ControlName",
     "Corner",
     "CornerScore",
+    "Crossing",
+    "CurveExponent",
+    "DataRatio",
     "DuplicateGroup",
     "EpochRecord",
     "Estimate",
     "Evaluation",
     "Event",
     "GainSplit",
+    "Memorized",
     "Note",
     "Notify",
     "Parity",
+    "PicturesNeeded",
     "Place",
     "Prediction",
     "Progress",
@@ -75,6 +85,7 @@ __all__ = [
     "SizeRange",
     "Square",
     "SquareProtocol",
+    "TrainTestGap",
     "UnmovedCheck",
     "Unreadable",
     "WrongAnswer",

@@ -6,21 +6,18 @@ from typing import Literal
 
 from pydantic import Field
 
+from whyconv.results.corners import (
+    CORNERS,
+    PLACES,
+    ArmName,
+    Change,
+    ControlName,
+    Corner,
+    Place,
+    Readout,
+)
+from whyconv.results.curves import CurveExponent, DataRatio, Memorized, PicturesNeeded, TrainTestGap
 from whyconv.results.record import Estimate, Record
-
-Corner = Literal["dense", "local", "shared_global", "convolution"]
-# What is done to every picture, once and for all.
-ControlName = Literal["permuted", "signs", "multiplied"]
-# Whether pictures stay where they are, or each is moved at random around the ring.
-Place = Literal["still", "moved"]
-Readout = Literal["mean", "places"]
-# Changes of pictures that are compared exactly: the controls, and the move.
-Change = Literal["moved", "permuted", "signs", "multiplied"]
-
-CHANGES: tuple[Change, ...] = ("moved", "permuted", "signs", "multiplied")
-CORNERS: tuple[Corner, ...] = ("dense", "local", "shared_global", "convolution")
-CONTROLS: tuple[ControlName, ...] = ("permuted", "signs", "multiplied")
-PLACES: tuple[Place, ...] = ("still", "moved")
 
 
 class SquareProtocol(Record):
@@ -35,12 +32,20 @@ class SquareProtocol(Record):
         multiplier: Odd number that coordinates are multiplied by, modulo ``side``.
         seed: Of the controls, the draws of training pictures, the starting weights and the order.
         num_draws: Draws of training pictures, each with starting weights and an order of its own.
-        sizes: Numbers of training pictures, rising; each draw's smaller sets lie in its larger ones.
-        learning_rates: Tried for every corner alike; the validation part chooses.
+        sizes: Numbers of pictures to learn from, rising; each draw's smaller sets lie in its larger ones. Every fifth
+            of them is kept apart and chooses settings and stops.
+        tuned_sizes: Of these the ones that settings are tuned at; the others take those of the nearest.
+        num_tuning_draws: Draws that settings are tuned on; no result is from them.
+        learning_rates: Tried, rising by about the same factor; for every corner alike.
+        decays: Weight decays tried with each learning rate, rising.
+        most_extensions: How often the learning rates are extended by one, for all, while some best one is at an end.
         steps: Of every training.
         controlled: Whether the controls are applied to still pictures, to moved ones, or to both.
+        arms: Beside "plain".
+        shift: Farthest shift each way in the arm "shifts", in pixels.
+        checkpoints: How often a training is looked at, the end included.
         batch: Pictures a step.
-        most_scored: Validation and test pictures that are used at most, of each part.
+        most_scored: Test pictures that are used at most.
         exact_steps: Of gradient descent in double precision, for the exact comparison.
         exact_maps: Hidden maps in the exact comparison.
         exact_pictures: Pictures in the exact comparison, all of them in every step.
@@ -55,11 +60,18 @@ class SquareProtocol(Record):
     seed: int = 0
     num_draws: int = Field(default=5, ge=2)
     sizes: list[int] = Field(min_length=1)
+    tuned_sizes: list[int] = Field(min_length=1)
+    num_tuning_draws: int = Field(default=2, ge=1)
     learning_rates: list[float] = Field(min_length=1)
+    decays: list[float] = Field(default_factory=lambda: [0.0], min_length=1)
+    most_extensions: int = 0
     steps: int = Field(ge=1)
     controlled: list[Place] = Field(default_factory=lambda: list(PLACES))
+    arms: list[ArmName] = Field(default_factory=list)
+    shift: int = 1
+    checkpoints: int = Field(default=8, ge=1)
     batch: int = Field(default=64, ge=1)
-    most_scored: int = 2000
+    most_scored: int = 1000
     exact_steps: int = 50
     exact_maps: int = 2
     exact_pictures: int = 32
@@ -90,21 +102,29 @@ class CornerScore(Record):
         corner: Which network.
         place: Whether the pictures stood still or were moved around the ring, in training and test alike.
         control: What was done to every picture after that; None for nothing.
-        n_train: Training pictures of each draw.
-        accuracy: Mean over the draws, with its t interval.
+        arm: What else was done.
+        n_train: Pictures of each draw, those that choose settings included.
+        accuracy: After all steps, mean over the draws, with its t interval.
         by_draw: Accuracy of each draw: what differences are paired by.
-        learning_rate: That the validation part chose for this corner.
-        is_rate_at_edge: Whether it was the least or the greatest of those tried: a wider search might do better.
+        best_accuracy: The same at the checkpoint that each draw's own validation pictures like best.
+        best_by_draw: Of each draw.
+        learning_rate: That was chosen for this corner.
+        decay: Weight decay that was chosen for it.
+        is_rate_at_edge: Whether the rate was the least or the greatest of those tried: a wider search might do better.
         same_as: Where nothing was trained because the structure says that it would be the same training: as what.
     """
 
     corner: Corner
     place: Place
     control: ControlName | None
+    arm: ArmName = "plain"
     n_train: int
     accuracy: Estimate
     by_draw: list[float]
+    best_accuracy: Estimate
+    best_by_draw: list[float]
     learning_rate: float
+    decay: float
     is_rate_at_edge: bool
     same_as: Literal["", "uncontrolled", "still"] = ""
 
@@ -127,7 +147,8 @@ class GainSplit(Record):
 
     Attributes:
         place: Whether the pictures stood still or were moved.
-        n_train: Training pictures.
+        arm: What else was done.
+        n_train: Pictures to learn from.
         gain: Convolution - dense.
         locality_first: Local - dense.
         sharing_second: Convolution - local.
@@ -137,6 +158,7 @@ class GainSplit(Record):
     """
 
     place: Place
+    arm: ArmName = "plain"
     n_train: int
     gain: Estimate
     locality_first: Estimate
@@ -154,14 +176,18 @@ class Square(Record):
         digest: Of the pictures and their division.
         version: Of whyconv.
         protocol: What was trained with what.
-        num_validation: Validation pictures that chose the learning rates.
-        num_test: Test pictures that accuracies are over; each network is asked about them once.
+        num_test: Test pictures that accuracies are over.
         largest_class_fraction: Of the test pictures: what always answering the largest class would score.
         weights: Weights and biases of the hidden layer of each corner; exact.
         checks: Which corners which change leaves unmoved.
         scores: Test accuracies.
         losses: What the controls take, at the largest training size; negative where they take something.
-        splits: The gain in both orders, for every place and size.
+        splits: The gain in both orders, for every place, arm and size.
+        needed: Pictures that each corner needs for three targets.
+        ratios: How many times as many one corner needs as another.
+        exponents: How errors fall with pictures.
+        gaps: Overfitting: train minus test, at the same training accuracy.
+        memorized: Steps to fit random labels.
         seconds: Time taken.
     """
 
@@ -169,7 +195,6 @@ class Square(Record):
     digest: str
     version: str
     protocol: SquareProtocol
-    num_validation: int
     num_test: int
     largest_class_fraction: float
     weights: dict[Corner, int]
@@ -177,26 +202,36 @@ class Square(Record):
     scores: list[CornerScore]
     losses: list[ControlLoss]
     splits: list[GainSplit]
+    needed: list[PicturesNeeded] = Field(default_factory=list)
+    ratios: list[DataRatio] = Field(default_factory=list)
+    exponents: list[CurveExponent] = Field(default_factory=list)
+    gaps: list[TrainTestGap] = Field(default_factory=list)
+    memorized: list[Memorized] = Field(default_factory=list)
     seconds: float
 
     def score(
-        self, corner: Corner, place: Place, n_train: int | None = None, control: ControlName | None = None
+        self,
+        corner: Corner,
+        place: Place,
+        n_train: int | None = None,
+        control: ControlName | None = None,
+        arm: ArmName = "plain",
     ) -> CornerScore:
         """The score of one training; that on the largest set by default.
 
         Raises:
             KeyError: Nothing of the kind was trained.
         """
-        n_train = n_train or self.protocol.sizes[-1]
+        wanted = (corner, place, n_train or self.protocol.sizes[-1], control, arm)
         for score in self.scores:
-            if (score.corner, score.place, score.n_train, score.control) == (corner, place, n_train, control):
+            if (score.corner, score.place, score.n_train, score.control, score.arm) == wanted:
                 return score
-        raise KeyError((corner, place, n_train, control))
+        raise KeyError(wanted)
 
-    def split(self, place: Place, n_train: int | None = None) -> GainSplit:
+    def split(self, place: Place, n_train: int | None = None, arm: ArmName = "plain") -> GainSplit:
         """The split of the gain at one training size; the largest by default."""
-        n_train = n_train or self.protocol.sizes[-1]
-        return next(one for one in self.splits if (one.place, one.n_train) == (place, n_train))
+        wanted = (place, n_train or self.protocol.sizes[-1], arm)
+        return next(one for one in self.splits if (one.place, one.n_train, one.arm) == wanted)
 
     def __repr__(self) -> str:
         rows = [("place", "n", *CORNERS)]

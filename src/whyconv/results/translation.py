@@ -23,7 +23,8 @@ class TranslationProtocol(Record):
         dtype: Of the numbers that the network was given.
         seed: Of the draws of pictures that make the intervals.
         num_draws: Of these.
-        views: Of each picture, whose answers are averaged; always "none": the answers of the network alone.
+        views: Of each picture, whose answers are averaged. "none": the answers of the network alone; "file": those of
+            an exported file that holds views of its own.
     """
 
     kind: ShiftKind
@@ -33,7 +34,7 @@ class TranslationProtocol(Record):
     dtype: str
     seed: int
     num_draws: int
-    views: Literal["none"] = "none"
+    views: Literal["none", "file"] = "none"
 
 
 class ShiftScore(Record):

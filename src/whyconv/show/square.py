@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from whyconv.results import CHANGES, CONTROLS, CORNERS, PLACES, Change, Corner, Estimate, GainSplit, Place, Square
+from whyconv.results import CHANGES, CONTROLS, CORNERS, PLACES, Change, Corner, GainSplit, Place, Square
+from whyconv.show.curves import corner_name, curve_lines, in_percent, in_points
 from whyconv.show.text import printable, table, wrap
 from whyconv.texts import say
 
@@ -17,6 +18,7 @@ def square_lines(square: Square, language: str) -> list[str]:
     lines += _forgetting_lines(square, language)
     for place in square.protocol.controlled:
         lines += ["", *_loss_lines(square, place, language)]
+    lines += curve_lines(square, language)
     return [*lines, "", *_closing_lines(square, language)]
 
 
@@ -39,7 +41,7 @@ def _head_lines(square: Square, language: str) -> list[str]:
 
 
 def _exact_lines(square: Square, language: str) -> list[str]:
-    rows = [["", *(_corner(corner, language) for corner in CORNERS)]]
+    rows = [["", *(corner_name(corner, language) for corner in CORNERS)]]
     rows.append([say("square_parameters", language), *(f"{square.weights[corner]:,}" for corner in CORNERS)])
     found = {(one.corner, one.change): one for one in square.checks}
     for change in CHANGES:
@@ -55,7 +57,7 @@ def _accuracy_lines(square: Square, place: Place, language: str) -> list[str]:
     lines = wrap(say(f"square_place_{place}", language, **values), "")
 
     def cell(corner: Corner) -> str:
-        return f"{_corner(corner, language)} {_short(square.score(corner, place).accuracy)}"
+        return f"{corner_name(corner, language)} {in_percent(square.score(corner, place).accuracy)}"
 
     own, shared = say("square_own_weights", language), say("square_shared_weights", language)
     lines += table(
@@ -69,28 +71,28 @@ def _accuracy_lines(square: Square, place: Place, language: str) -> list[str]:
 
 
 def _size_lines(square: Square, place: Place, language: str) -> list[str]:
-    rows = [["n", *(_corner(corner, language) for corner in CORNERS)]]
+    rows = [["n", *(corner_name(corner, language) for corner in CORNERS)]]
     for n_train in square.protocol.sizes:
         found = [square.score(corner, place, n_train).accuracy for corner in CORNERS]
-        rows.append([f"{n_train:,}", *(_short(one) for one in found)])
+        rows.append([f"{n_train:,}", *(in_percent(one) for one in found)])
     return table(rows)
 
 
 def _verdict_lines(split: GainSplit, place: Place, language: str) -> list[str]:
-    verdict, points = "undecided", _points(split.gain)
+    verdict, points = "undecided", in_points(split.gain)
     if split.gain.low > 0 or split.gain.high < 0:
         verdict = "wins" if split.gain.low > 0 else "loses"
-        points = _points(split.gain).lstrip("+-")
+        points = in_points(split.gain).lstrip("+-")
     return wrap(say(f"square_{verdict}_{place}", language, points=points), "  ")
 
 
 def _split_lines(split: GainSplit, language: str) -> list[str]:
-    first = {"locality": _points(split.locality_first), "sharing": _points(split.sharing_second)}
-    second = {"sharing": _points(split.sharing_first), "locality": _points(split.locality_second)}
+    first = {"locality": in_points(split.locality_first), "sharing": in_points(split.sharing_second)}
+    second = {"sharing": in_points(split.sharing_first), "locality": in_points(split.locality_second)}
     return [
         f"    {say('square_locality_first', language, **first)}",
         f"    {say('square_sharing_first', language, **second)}",
-        f"    {say('square_interaction', language)} {_points(split.interaction)}",
+        f"    {say('square_interaction', language)} {in_points(split.interaction)}",
     ]
 
 
@@ -103,10 +105,10 @@ def _forgetting_lines(square: Square, language: str) -> list[str]:
 
 def _loss_lines(square: Square, place: Place, language: str) -> list[str]:
     found = {(one.control, one.corner): one for one in square.losses if one.place == place}
-    rows = [["", *(_corner(corner, language) for corner in CORNERS)]]
+    rows = [["", *(corner_name(corner, language) for corner in CORNERS)]]
     for control in CONTROLS:
         cells = [found[control, corner] for corner in CORNERS]
-        shown = [say("square_unmoved", language) if one.is_unmoved else _points(one.points) for one in cells]
+        shown = [say("square_unmoved", language) if one.is_unmoved else in_points(one.points) for one in cells]
         rows.append([_change(control, square, language), *shown])
     return [*wrap(say(f"square_lost_{place}", language, n=square.protocol.sizes[-1]), ""), *table(rows)]
 
@@ -116,30 +118,17 @@ def _closing_lines(square: Square, language: str) -> list[str]:
     values = {
         "draws": protocol.num_draws,
         "test": square.num_test,
-        "validation": square.num_validation,
         "rates": ", ".join(f"{rate:g}" for rate in protocol.learning_rates),
+        "decays": ", ".join(f"{decay:g}" for decay in protocol.decays),
+        "tuning": protocol.num_tuning_draws,
     }
     lines = wrap(say("square_interval_note", language, **values), "  ")
-    trained = [one for one in square.scores if not one.same_as]
+    trained = [one for one in square.scores if not one.same_as and one.arm != "averaged"]
     at_edge = sum(one.is_rate_at_edge for one in trained)
     if at_edge and len(protocol.learning_rates) > 2:
         lines += wrap(say("square_at_edge", language, n=at_edge, total=len(trained)), "  ")
     return lines
 
 
-def _corner(corner: Corner, language: str) -> str:
-    return say(f"square_corner_{corner}", language)
-
-
 def _change(change: Change, square: Square, language: str) -> str:
     return say(f"square_change_{change}", language, multiplier=square.protocol.multiplier)
-
-
-def _short(estimate: Estimate) -> str:
-    """``84.1 (80-88)``: in percent, the unit left to the heading."""
-    return f"{100 * estimate.value:.1f} ({100 * estimate.low:.0f}-{100 * estimate.high:.0f})"
-
-
-def _points(estimate: Estimate) -> str:
-    """``+3.1 ± 1.9``: a difference of two accuracies in percentage points; t intervals reach equally far both ways."""
-    return f"{100 * estimate.value:+.1f} ± {50 * (estimate.high - estimate.low):.1f}"

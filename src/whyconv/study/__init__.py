@@ -1,20 +1,32 @@
-"""What has to be trained to be known: the control square."""
+"""What has to be trained to be known: the control square and its learning curves."""
 
 from whyconv.study.control_square import make_study, measure_square, predict_seconds
 from whyconv.study.controls import Control, make_controls, match_weights
 from whyconv.study.corners import OneHiddenLayer, Sizes
-from whyconv.study.protocol import LADDER, QUICK, WHOLE, make_protocol, needed_trainings, rescale
-from whyconv.study.trials import SquarePictures, Study
+from whyconv.study.draws import SquarePictures
+from whyconv.study.kept_trials import KeptTrials
+from whyconv.study.protocol import (
+    QUICK,
+    Extent,
+    fitting_extent,
+    make_protocol,
+    needed_trainings,
+    rescale,
+    whole,
+)
+from whyconv.study.trials import Study
+from whyconv.study.tuning import tuning_jobs
 
 __all__ = [
-    "LADDER",
     "QUICK",
-    "WHOLE",
     "Control",
+    "Extent",
+    "KeptTrials",
     "OneHiddenLayer",
     "Sizes",
     "SquarePictures",
     "Study",
+    "fitting_extent",
     "make_controls",
     "make_protocol",
     "make_study",
@@ -23,4 +35,6 @@ __all__ = [
     "needed_trainings",
     "predict_seconds",
     "rescale",
+    "tuning_jobs",
+    "whole",
 ]

@@ -3,40 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
 from whyconv.errors import ParityError
 from whyconv.machine import num_cores
-from whyconv.results import (
-    CONTROLS,
-    CORNERS,
-    PLACES,
-    ControlLoss,
-    Corner,
-    CornerScore,
-    GainSplit,
-    Notify,
-    Progress,
-    Square,
-    SquareProtocol,
-    UnmovedCheck,
-    ignore,
-)
-from whyconv.study.controls import UNMOVED, make_controls
+from whyconv.results import CONTROLS, CORNERS, Corner, Notify, Progress, Square, SquareProtocol, UnmovedCheck, ignore
+from whyconv.study.controls import make_controls
 from whyconv.study.corners import num_hidden_parameters
+from whyconv.study.draws import SquarePictures, evenly
 from whyconv.study.exactness import check_corners
-from whyconv.study.protocol import Training, all_trainings, needed_trainings, same_training, sizes_of
+from whyconv.study.kept_trials import KeptTrials
+from whyconv.study.protocol import Training, needed_trainings, sizes_of
+from whyconv.study.scores import scores_of, told_by
 from whyconv.study.side_by_side import run_side_by_side
-from whyconv.study.split import accuracy_of, difference, split_gain
-from whyconv.study.trials import SquarePictures, Study, Trial, scored_rows
+from whyconv.study.trials import Job, Settings, Study
+from whyconv.study.tuning import tune, tuning_jobs
 from whyconv.training.torch_habits import torch_habits
 
 # Steps that are timed, and what scoring adds to the steps.
-_PROBE_STEPS, _SCORING = 4, 1.05
+_PROBE_STEPS, _SCORING, _FINAL_SCORING = 4, 1.05, 1.25
 # Of the exact comparison, for each weight of a dense layer with one map: about, on an ordinary core.
 _EXACT_SECONDS = 1.5e-5
 # Relative difference of losses that double precision may bring about in 50 steps.
@@ -49,6 +37,7 @@ def measure_square(
     notify: Notify = ignore,
     *,
     check_stop: Callable[[], None] = lambda: None,
+    kept: KeptTrials | None = None,
     **origin: str,
 ) -> Square:
     """Measures the square of some pictures.
@@ -58,6 +47,7 @@ def measure_square(
         protocol: What is trained with what.
         notify: Told how far it has come.
         check_stop: Called before every step; may raise to end it all.
+        kept: Results of trainings that were carried out before, and where new ones go.
         **origin: ``run``, ``digest`` and ``version`` of the record.
 
     Raises:
@@ -65,33 +55,39 @@ def measure_square(
     """
     began = time.perf_counter()
     study = make_study(pictures, protocol)
+    results = kept or KeptTrials(None, protocol, "")
     # One thread: trainings run side by side, and their numbers do not depend on how many there are.
     with torch_habits(1):
         checks = _check(study, notify, check_stop)
-        trials = run_side_by_side(study, needed_trainings(protocol), notify, check_stop)
-    tested = pictures.test.labels[scored_rows(pictures.test, protocol.most_scored)]
-    scores = [_score(training, protocol, trials) for training in all_trainings(protocol)]
+        tuned = tune(
+            protocol,
+            lambda jobs: run_side_by_side(study, jobs, results, notify, check_stop, stage="square_tuning"),
+        )
+        draws = tuple(range(protocol.num_draws))
+        jobs = {one: Job(one, (tuned[one].settings,), draws, is_final=True) for one in needed_trainings(protocol)}
+        found = run_side_by_side(study, list(jobs.values()), results, notify, check_stop, stage="square")
+    trials = {training: found[job] for training, job in jobs.items()}
+    tested = pictures.test.labels[evenly(pictures.test, protocol.most_scored)]
+    chance = float(np.bincount(tested).max() / len(tested))
+    scores = scores_of(protocol, trials, tuned)
     return Square(
         run=origin.get("run", ""),
         digest=origin.get("digest", ""),
         version=origin.get("version", ""),
         protocol=protocol,
-        num_validation=len(scored_rows(pictures.validation, protocol.most_scored)),
         num_test=len(tested),
-        largest_class_fraction=float(np.bincount(tested).max() / len(tested)),
-        weights={corner: num_hidden_parameters(corner, study.sizes) for corner in CORNERS},
+        largest_class_fraction=chance,
+        weights={corner: num_hidden_parameters(corner, sizes_of(protocol, pictures.num_classes)) for corner in CORNERS},
         checks=checks,
         scores=scores,
-        losses=_losses(scores, protocol),
-        splits=_splits(scores, protocol),
+        **told_by(scores, trials, protocol, chance),
         seconds=round(time.perf_counter() - began, 1),
     )
 
 
 def make_study(pictures: SquarePictures, protocol: SquareProtocol) -> Study:
     """The study of some pictures by a protocol, before anything is trained."""
-    controls = make_controls(protocol.side, protocol.multiplier, protocol.seed)
-    return Study(pictures, protocol, sizes_of(protocol, pictures.num_classes), controls)
+    return Study(pictures, protocol, make_controls(protocol.side, protocol.multiplier, protocol.seed))
 
 
 def predict_seconds(study: Study) -> Callable[[SquareProtocol], float]:
@@ -100,23 +96,26 @@ def predict_seconds(study: Study) -> Callable[[SquareProtocol], float]:
         seconds = {corner: _step_seconds(study, corner) for corner in CORNERS}
 
     def predict(protocol: SquareProtocol) -> float:
-        each = protocol.steps * len(protocol.learning_rates) * protocol.num_draws
-        total = sum(seconds[one.corner] * each for one in needed_trainings(protocol))
+        final = sum(seconds[one.corner] for one in needed_trainings(protocol)) * protocol.num_draws
+        jobs = tuning_jobs(protocol, protocol.learning_rates)
+        tuned = sum(seconds[job.training.corner] * len(job.settings) * len(job.draws) for job in jobs)
+        # One extension is about what there is, where any are allowed.
+        tuned *= 1 + min(1, protocol.most_extensions) / len(protocol.learning_rates)
         exact = 1 + _EXACT_SECONDS * protocol.channels * protocol.side**4
-        return exact + _SCORING * total / num_cores()
+        return exact + protocol.steps * (_FINAL_SCORING * final + _SCORING * tuned) / num_cores()
 
     return predict
 
 
 def _step_seconds(study: Study, corner: Corner) -> float:
     """Of one step of one network, in a stack of the usual size."""
-    short = replace(study, protocol=study.protocol.model_copy(update={"steps": _PROBE_STEPS}))
     training = Training(corner, "moved", "signs", study.protocol.sizes[-1])
-    draws = short.draw_groups(training)[0]
-    short.train(training, draws)  # what is slow only once
+    settings = tuple(Settings(rate, 0.0) for rate in study.protocol.learning_rates)
+    members = study.groups(Job(training, settings, tuple(range(study.protocol.num_draws)), is_final=False))[0]
+    study.train(training, members, 1)  # what is slow only once
     began = time.perf_counter()
-    short.train(training, draws)
-    return (time.perf_counter() - began) / (_PROBE_STEPS * len(draws) * len(short.protocol.learning_rates))
+    study.train(training, members, _PROBE_STEPS)
+    return (time.perf_counter() - began) / (_PROBE_STEPS * len(members))
 
 
 def _check(study: Study, notify: Notify, check_stop: Callable[[], None]) -> list[UnmovedCheck]:
@@ -147,46 +146,3 @@ def _require_unmoved(check: UnmovedCheck) -> None:
             f"{check.corner} should not notice pictures that are {check.change}, but its loss differs by "
             f"{check.difference:.2g} (allowed {ROUNDING:g}): a layer computes something else here. Please report this."
         )
-
-
-def _score(training: Training, protocol: SquareProtocol, trials: Mapping[Training, Trial]) -> CornerScore:
-    word, trained = same_training(training, protocol)
-    if trained not in trials:  # moved and controlled, like moved, which is like still
-        trained = same_training(trained, protocol)[1]
-    trial = trials[trained]
-    return CornerScore(
-        corner=training.corner,
-        place=training.place,
-        control=training.control,
-        n_train=training.n_train,
-        accuracy=accuracy_of(trial.by_draw),
-        by_draw=trial.by_draw,
-        learning_rate=trial.learning_rate,
-        is_rate_at_edge=trial.is_rate_at_edge,
-        same_as=word,
-    )
-
-
-def _losses(scores: list[CornerScore], protocol: SquareProtocol) -> list[ControlLoss]:
-    at = {(one.corner, one.place, one.control): one for one in scores if one.n_train == protocol.sizes[-1]}
-    return [
-        ControlLoss(
-            corner=corner,
-            place=place,
-            control=control,
-            is_unmoved=corner in UNMOVED[control],
-            points=difference(at[corner, place, control].by_draw, at[corner, place, None].by_draw),
-        )
-        for place in protocol.controlled
-        for control in CONTROLS
-        for corner in CORNERS
-    ]
-
-
-def _splits(scores: list[CornerScore], protocol: SquareProtocol) -> list[GainSplit]:
-    plain = {(one.place, one.n_train, one.corner): one.by_draw for one in scores if one.control is None}
-    return [
-        split_gain({corner: plain[place, n_train, corner] for corner in CORNERS}, place, n_train)
-        for place in PLACES
-        for n_train in protocol.sizes
-    ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from whyconv.results import (
     CONTROLS,
     CORNERS,
     PLACES,
+    ArmName,
     ControlName,
     Corner,
     Place,
@@ -23,37 +25,98 @@ from whyconv.study.sizes import training_sizes
 # but where it would see more than a third of the picture.
 _MAPS = {8: 16, 16: 8, 32: 4}
 _KERNEL = {8: 3, 16: 5, 32: 5}
-_RATES = {2: [0.05, 0.3], 3: [0.02, 0.1, 0.5], 4: [0.02, 0.06, 0.2, 0.6]}
+# Three decades in five steps; what is forgotten per step is rate times decay.
+_RATES = (0.001, 0.0056, 0.032, 0.18, 1.0)
+_DECAYS = (0.0, 0.01, 0.1)
 
 
-class Rung(NamedTuple):
-    """How much: training sizes, learning rates, steps of each training, and what the controls are applied to."""
+@dataclass(frozen=True)
+class Extent:
+    """How much is trained.
+
+    Attributes:
+        num_sizes: Of the sets to learn from.
+        learning_rates: Tried with every decay.
+        decays: Tried with every rate.
+        most_extensions: Of the learning rates beyond their ends.
+        steps: Of each training.
+        num_tuned_sizes: 1: settings are tuned at the largest size; 2: at the smallest too.
+        controlled: What the controls are applied to.
+        arms: Beside the plain one.
+    """
 
     num_sizes: int
-    num_rates: int
-    steps: int
-    controlled: tuple[Place, ...] = PLACES
+    learning_rates: tuple[float, ...]
+    decays: tuple[float, ...] = (0.0,)
+    most_extensions: int = 0
+    steps: int = 300
+    num_tuned_sizes: int = 1
+    controlled: tuple[Place, ...] = ()
+    arms: tuple[ArmName, ...] = ()
 
 
-# From the whole down to the least that has an interval.
-LADDER = (
-    *(Rung(5, 4, 400), Rung(5, 3, 400), Rung(3, 3, 300), Rung(2, 3, 250), Rung(2, 2, 200)),
-    *(Rung(2, 2, 150, ("moved",)), Rung(1, 2, 150, ("moved",))),
+# Where the minutes are few: from the least that has an interval upwards.
+LEAST = (
+    Extent(1, (0.05, 0.3), steps=150),
+    Extent(2, (0.05, 0.3), steps=150, controlled=("moved",)),
+    Extent(3, (0.02, 0.1, 0.5), steps=250, controlled=("moved",)),
 )
-WHOLE, QUICK = LADDER[1], LADDER[-2]
+QUICK = LEAST[1]
+BASE = Extent(3, _RATES, _DECAYS, most_extensions=1)
+# What is added to it as the minutes allow, in this order; each by its name in the sentences.
+ADDITIONS: dict[str, Callable[[Extent], Extent]] = {
+    "controls": lambda extent: replace(extent, controlled=PLACES),
+    "shifts": lambda extent: replace(extent, arms=(*extent.arms, "shifts")),
+    "tuned_sizes": lambda extent: replace(extent, num_tuned_sizes=2),
+    "random_labels": lambda extent: replace(extent, arms=(*extent.arms, "random_labels")),
+    "sizes": lambda extent: replace(extent, num_sizes=6),
+    "places": lambda extent: replace(extent, arms=(*extent.arms, "places")),
+    "extension": lambda extent: replace(extent, most_extensions=3),
+}
+
+
+def whole() -> Extent:
+    """Everything that there is to be trained."""
+    extent = BASE
+    for add in ADDITIONS.values():
+        extent = add(extent)
+    return extent
+
+
+def fitting_extent(seconds: Callable[[Extent], float], limit: float) -> tuple[Extent, list[str]]:
+    """What fits into a time.
+
+    Args:
+        seconds: What an extent would take.
+        limit: In seconds.
+
+    Returns:
+        The extent; and the names of what was left out, "base" where not even that fits.
+    """
+    if seconds(BASE) > limit:
+        fitting = [one for one in LEAST if seconds(one) <= limit]
+        return (fitting or [LEAST[0]])[-1], ["base", *ADDITIONS]
+    extent, left_out = BASE, []
+    for name, add in ADDITIONS.items():
+        if seconds(add(extent)) <= limit:
+            extent = add(extent)
+        else:
+            left_out.append(name)
+    return extent, left_out
 
 
 class Training(NamedTuple):
-    """One corner trained in one way: all draws and learning rates of it."""
+    """One corner trained in one way."""
 
     corner: Corner
     place: Place
     control: ControlName | None
     n_train: int
+    arm: ArmName = "plain"
 
 
 def make_protocol(  # noqa: PLR0913
-    rung: Rung,
+    extent: Extent,
     *,
     side: Literal[8, 16, 32],
     channels: Literal[1, 3],
@@ -65,7 +128,7 @@ def make_protocol(  # noqa: PLR0913
     """What is trained with what, for pictures of this kind.
 
     Args:
-        rung: How much is trained.
+        extent: How much is trained.
         side: Of the pictures in pixels.
         channels: 1 gray, 3 color.
         num_train: Training pictures that there are.
@@ -74,6 +137,7 @@ def make_protocol(  # noqa: PLR0913
         readout: What the last layer sees of the hidden maps.
     """
     kernel = _KERNEL[side]
+    sizes = training_sizes(num_train, num_classes, extent.num_sizes)
     return SquareProtocol(
         side=side,
         channels=channels,
@@ -82,17 +146,22 @@ def make_protocol(  # noqa: PLR0913
         readout=readout,
         multiplier=multiplier_for(side, kernel),
         seed=seed,
-        sizes=training_sizes(num_train, num_classes, rung.num_sizes),
-        learning_rates=_RATES[rung.num_rates],
-        steps=rung.steps,
-        controlled=list(rung.controlled),
+        sizes=sizes,
+        tuned_sizes=sorted({sizes[0], sizes[-1]}) if extent.num_tuned_sizes > 1 else [sizes[-1]],
+        learning_rates=list(extent.learning_rates),
+        decays=list(extent.decays),
+        most_extensions=extent.most_extensions,
+        steps=extent.steps,
+        controlled=list(extent.controlled),
+        arms=list(extent.arms),
+        shift=max(1, side // 8),
     )
 
 
-def rescale(protocol: SquareProtocol, rung: Rung, num_train: int, num_classes: int) -> SquareProtocol:
-    """The same protocol with as much training as a rung says."""
+def rescale(protocol: SquareProtocol, extent: Extent, num_train: int, num_classes: int) -> SquareProtocol:
+    """The same protocol with as much training as an extent says."""
     return make_protocol(
-        rung,
+        extent,
         side=protocol.side,
         channels=protocol.channels,
         num_train=num_train,
@@ -102,7 +171,9 @@ def rescale(protocol: SquareProtocol, rung: Rung, num_train: int, num_classes: i
     )
 
 
-def sizes_of(protocol: SquareProtocol, num_classes: int, *, exact: bool = False) -> Sizes:
+def sizes_of(
+    protocol: SquareProtocol, num_classes: int, *, exact: bool = False, readout: Readout | None = None
+) -> Sizes:
     """Sizes of the networks; of those in the exact comparison, which have fewer maps."""
     return Sizes(
         channels=protocol.channels,
@@ -110,20 +181,34 @@ def sizes_of(protocol: SquareProtocol, num_classes: int, *, exact: bool = False)
         maps=protocol.exact_maps if exact else protocol.maps,
         kernel=protocol.kernel,
         classes=num_classes,
-        readout=protocol.readout,
+        readout=readout or protocol.readout,
     )
 
 
 def all_trainings(protocol: SquareProtocol) -> Iterator[Training]:
-    """Every corner, still and moved, at every size; and at the largest under every control."""
-    for place in PLACES:
-        for n_train in protocol.sizes:
-            for corner in CORNERS:
-                yield Training(corner, place, None, n_train)
-    for place in protocol.controlled:
-        for control in CONTROLS:
-            for corner in CORNERS:
-                yield Training(corner, place, control, protocol.sizes[-1])
+    """Every corner, still and moved, at every size; at the largest under every control; and the other arms."""
+    ways: list[tuple[Place, ControlName | None, int, ArmName]] = [
+        (place, None, n_train, arm)
+        for place, arm in scored_arms(protocol)
+        for n_train in protocol.sizes
+        if arm != "averaged"  # the networks of "shifts", asked in another way
+    ]
+    ways += [(place, control, protocol.sizes[-1], "plain") for place in protocol.controlled for control in CONTROLS]
+    if "random_labels" in protocol.arms:
+        ways.append(("still", None, protocol.sizes[0], "random_labels"))
+    for place, control, n_train, arm in ways:
+        for corner in CORNERS:
+            yield Training(corner, place, control, n_train, arm)
+
+
+def scored_arms(protocol: SquareProtocol) -> list[tuple[Place, ArmName]]:
+    """Where learning curves are from, in the order they are shown."""
+    found: list[tuple[Place, ArmName]] = [(place, "plain") for place in PLACES]
+    if "shifts" in protocol.arms:
+        found += [("still", "shifts"), ("still", "averaged")]
+    if "places" in protocol.arms:
+        found += [(place, "places") for place in PLACES]
+    return found
 
 
 def same_training(
@@ -136,12 +221,25 @@ def same_training(
     """
     if training.control is not None and training.corner in UNMOVED[training.control]:
         return "uncontrolled", training._replace(control=None)
-    is_invariant = protocol.readout == "mean" and training.corner in ("shared_global", "convolution")
+    is_mean = protocol.readout == "mean" and training.arm != "places"
+    is_invariant = is_mean and training.corner in ("shared_global", "convolution")
     if training.control is None and training.place == "moved" and is_invariant:
         return "still", training._replace(place="still")
     return "", training
 
 
+def trained_as(training: Training, protocol: SquareProtocol) -> Training:
+    """The training that is carried out for it: moved and controlled, like moved, which is like still."""
+    return same_training(same_training(training, protocol)[1], protocol)[1]
+
+
 def needed_trainings(protocol: SquareProtocol) -> list[Training]:
     """Those of ``all_trainings`` that are like no other."""
     return [one for one in all_trainings(protocol) if not same_training(one, protocol)[0]]
+
+
+def tuned_like(training: Training, protocol: SquareProtocol) -> Training:
+    """The training whose settings it takes: of the nearest tuned size; random labels as the true ones."""
+    nearest = min(protocol.tuned_sizes, key=lambda n: max(n / training.n_train, training.n_train / n))
+    arm: ArmName = "plain" if training.arm == "random_labels" else training.arm
+    return training._replace(n_train=nearest, arm=arm)

@@ -13,8 +13,8 @@ import torch
 
 from whyconv.machine import memory_bytes, num_cores
 from whyconv.results import Notify, Progress
-from whyconv.study.protocol import Training
-from whyconv.study.trials import Study, Trial
+from whyconv.study.kept_trials import KeptTrials
+from whyconv.study.trials import Job, JobResult, Study
 
 
 class EndedError(Exception):
@@ -28,10 +28,11 @@ class Ticks:
         notify: Told after every step.
         check_stop: Called before every step; may raise.
         total: Steps of all trainings.
+        stage: What they are for.
     """
 
-    def __init__(self, notify: Notify, check_stop: Callable[[], None], total: int) -> None:
-        self._notify, self._check_stop = notify, check_stop
+    def __init__(self, notify: Notify, check_stop: Callable[[], None], total: int, stage: str) -> None:
+        self._notify, self._check_stop, self._stage = notify, check_stop, stage
         self._done, self._total = 0, total
         self._lock = Lock()
         self._is_over = False
@@ -47,7 +48,7 @@ class Ticks:
                 raise EndedError
             self._check_stop()
             self._done += 1
-            self._notify(Progress(stage="square", done=self._done, total=self._total))
+            self._notify(Progress(stage=self._stage, done=self._done, total=self._total))
 
     def end(self) -> None:
         """Lets no training take another step."""
@@ -55,21 +56,29 @@ class Ticks:
 
 
 def run_side_by_side(
-    study: Study, trainings: Sequence[Training], notify: Notify, check_stop: Callable[[], None]
-) -> dict[Training, Trial]:
-    """Runs all trainings, as many at once as there are cores and as half of the memory can hold.
+    study: Study, jobs: Sequence[Job], kept: KeptTrials, notify: Notify, check_stop: Callable[[], None], *, stage: str
+) -> dict[Job, JobResult]:
+    """Runs all jobs, as many at once as there are cores and as half of the memory can hold.
 
     Args:
         study: What they share.
-        trainings: To be run.
+        jobs: To be run; those with results that are kept are not.
+        kept: Where results are, and go as soon as they are there.
         notify: Told how far they have come.
         check_stop: Called before every step, from any thread; may raise to end them all.
+        stage: What progress is called.
     """
-    ticks = Ticks(notify, check_stop, total=sum(study.num_steps(one) for one in trainings))
-    with ThreadPoolExecutor(_num_at_once(study, trainings), initializer=_habits) as pool:
-        futures = {training: pool.submit(study.run, training, ticks) for training in trainings}
+    left = [job for job in jobs if kept.get(job) is None]
+    ticks = Ticks(notify, check_stop, sum(study.num_steps(job) for job in left), stage)
+
+    def carry_out(job: Job) -> None:
+        kept.put(job, study.run(job, ticks))
+
+    with ThreadPoolExecutor(_num_at_once(study, left), initializer=_habits) as pool:
+        # The longest first, so that no core is left alone with one at the end.
+        futures = [pool.submit(carry_out, job) for job in sorted(left, key=study.job_bytes, reverse=True)]
         try:
-            ended, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
+            ended, _ = wait(futures, return_when=FIRST_EXCEPTION)
             failed = next((one.exception() for one in ended if one.exception()), None)
             if failed is not None:
                 raise failed
@@ -77,11 +86,12 @@ def run_side_by_side(
             ticks.end()
             pool.shutdown(cancel_futures=True)
             raise
-        return {training: future.result() for training, future in futures.items()}
+    found = {job: kept.get(job) for job in jobs}
+    return {job: result for job, result in found.items() if result is not None}
 
 
-def _num_at_once(study: Study, trainings: Sequence[Training]) -> int:
-    largest = max(study.training_bytes(training) for training in trainings)
+def _num_at_once(study: Study, jobs: Sequence[Job]) -> int:
+    largest = max((study.job_bytes(job) for job in jobs), default=1)
     memory = memory_bytes()
     return num_cores() if memory is None else max(1, min(num_cores(), memory // 2 // largest))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from whyconv.results import CORNERS, Corner, Estimate, GainSplit, Place
+from whyconv.results import CORNERS, ArmName, Corner, Estimate, GainSplit, Place
 from whyconv.training.intervals import mean
 
 
@@ -19,18 +19,22 @@ def difference(first: Sequence[float], second: Sequence[float]) -> Estimate:
     return mean([a - b for a, b in zip(first, second, strict=True)])
 
 
-def split_gain(by_draw: Mapping[Corner, Sequence[float]], place: Place, n_train: int) -> GainSplit:
+def split_gain(
+    by_draw: Mapping[Corner, Sequence[float]], place: Place, n_train: int, arm: ArmName = "plain"
+) -> GainSplit:
     """Splits the convolution's gain over the dense layer.
 
     Args:
         by_draw: Accuracy of each draw, for every corner; entry d of each was trained on the same pictures.
         place: Whether pictures were moved.
-        n_train: Training pictures.
+        n_train: Pictures to learn from.
+        arm: What else was done.
     """
     dense, local, shared, convolution = (by_draw[corner] for corner in CORNERS)
     crosswise = [c - a - b + d for d, a, b, c in zip(dense, local, shared, convolution, strict=True)]
     return GainSplit(
         place=place,
+        arm=arm,
         n_train=n_train,
         gain=difference(convolution, dense),
         locality_first=difference(local, dense),

@@ -91,19 +91,30 @@ class Stack:
         return None
 
 
-def train_stack(stack: Stack, rates: Tensor, batches: Iterable[tuple[Tensor, Tensor]], num_steps: int) -> None:
+def train_stack(
+    stack: Stack,
+    rates: Tensor,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    num_steps: int,
+    decays: Tensor | None = None,
+) -> None:
     """Trains every member by Adam on its own batches; rates rise for a twentieth and fall along half a cosine.
+
+    Each step first forgets rate times decay of the weights; biases are not forgotten.
 
     Args:
         stack: Its weights are changed.
         rates: Highest learning rate of each member (members,).
         batches: ``num_steps`` pairs of pictures (n, members, c, side, side) and labels (members, n).
         num_steps: As many as there are batches.
+        decays: Weight decay of each member (members,); None for none.
 
     References:
-        Kingma, Ba, *Adam* (2015), arXiv 1412.6980, algorithm 1.
+        Kingma, Ba, *Adam* (2015), arXiv 1412.6980, algorithm 1; Loshchilov, Hutter, *Decoupled weight decay
+        regularization* (2019), arXiv 1711.05101, algorithm 2.
     """
     weights = list(stack.weights.values())
+    is_forgotten = [name.endswith("weight") and decays is not None for name in stack.weights]
     means, squares = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
     for step, (pictures, labels) in enumerate(batches):
         logits = stack(pictures)
@@ -113,12 +124,26 @@ def train_stack(stack: Stack, rates: Tensor, batches: Iterable[tuple[Tensor, Ten
         length = rate_fraction("cosine", step, num_steps, WARMUP_FRACTION)
         corrections = 1 - _MOMENTUM ** (step + 1), (1 - _SQUARES ** (step + 1)) ** 0.5
         with torch.no_grad():
-            for weight, gradient, mean, square in zip(weights, gradients, means, squares, strict=True):
+            for weight, gradient, mean, square, fades in zip(
+                weights, gradients, means, squares, is_forgotten, strict=True
+            ):
                 mean.lerp_(gradient, 1 - _MOMENTUM)
                 square.mul_(_SQUARES).addcmul_(gradient, gradient, value=1 - _SQUARES)
                 spread = square.sqrt().div_(corrections[1]).add_(_TINY)
-                rate = (rates * length / corrections[0]).view(-1, *[1] * (weight.ndim - 1))
+                if fades and decays is not None:
+                    weight.mul_(_for_each(1 - rates * length * decays, weight))
+                rate = _for_each(rates * length / corrections[0], weight)
                 weight.sub_(torch.div(mean, spread, out=spread).mul_(rate))
+
+
+def num_members(stack: Stack) -> int:
+    """How many networks lie on top of each other."""
+    return len(stack.weights["readout.bias"])
+
+
+def _for_each(numbers: Tensor, weight: Tensor) -> Tensor:
+    """One number a member (members,), as it is multiplied with a weight (members, ...)."""
+    return numbers.view(-1, *[1] * (weight.ndim - 1))
 
 
 def _around_the_ring(x: Tensor, kernels: Tensor) -> Tensor:

@@ -1,67 +1,97 @@
-"""One corner trained in one way: several draws, every learning rate, the rate that validation chooses, the test."""
+"""Some draws of one training with some settings: trained together, looked at on the way, and scored."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from whyconv.results import ControlName, SquareProtocol
+from whyconv.results import ControlName, Readout, SquareProtocol
+from whyconv.results.record import Record
 from whyconv.study.controls import Control
 from whyconv.study.corners import OneHiddenLayer, Sizes, num_parameters
-from whyconv.study.protocol import Training
-from whyconv.study.rings import move, random_shifts
-from whyconv.study.sizes import nested_order
-from whyconv.study.stacks import Stack, train_stack
-from whyconv.training.loop import LabelledPixels
+from whyconv.study.draws import Draw, SquarePictures, asked, batches, evenly
+from whyconv.study.protocol import Training, sizes_of
+from whyconv.study.rings import slide
+from whyconv.study.stacks import Stack, num_members, train_stack
 
 # Of the weights of a stack; its gradient, Adam's two moments and the step take four times as much beside.
 _MOST_STACK_BYTES = 64 << 20
 _BESIDE_WEIGHTS = 4
 _SCORED_AT_ONCE = 64
-# What random numbers are for: no two streams are alike.
-_ORDER, _MOVES, _TEST_MOVES = 1, 2, 3
+# Pictures of a draw that are looked at on the way, of those learned from.
+_MOST_LEARNED = 200
+_LEARNED, _KEPT, _TEST = 1, 2, 3
+_GREATEST_LOSS = 1e9
 
 
-@dataclass(frozen=True, eq=False)
-class SquarePictures:
-    """The pictures of a study, each part with its labels, and how pixels become numbers.
+class Settings(NamedTuple):
+    """What is tuned: the learning rate, and the weight decay."""
+
+    learning_rate: float
+    decay: float
+
+
+class Job(NamedTuple):
+    """Networks that are trained together.
 
     Attributes:
-        train: Training part: what draws are taken from.
-        validation: Chooses the learning rates.
-        test: What accuracies are over.
-        num_classes: Of the labels.
-        mean: Of each channel, in gray levels: taken off every pixel.
-        std: Of each channel, in gray levels: pixels are divided by it.
+        training: Which corner, on what.
+        settings: Each is tried with every draw.
+        draws: Their numbers.
+        is_final: Whether the networks are asked about the test pictures, at every checkpoint; else they are only
+            asked about the pictures kept apart, at the end.
     """
 
-    train: LabelledPixels
-    validation: LabelledPixels
-    test: LabelledPixels
-    num_classes: int
-    mean: list[float]
-    std: list[float]
-
-    def numbers(self, part: LabelledPixels, rows: NDArray[np.int64]) -> Tensor:
-        """Pictures of a part as float32 (*rows.shape, c, side, side), around 0."""
-        levels = torch.from_numpy(np.ascontiguousarray(part.pixels[rows.reshape(-1)])).float()
-        scaled = ((levels - torch.tensor(self.mean)) / torch.tensor(self.std)).permute(0, 3, 1, 2)
-        return scaled.reshape(*rows.shape, *scaled.shape[1:])
+    training: Training
+    settings: tuple[Settings, ...]
+    draws: tuple[int, ...]
+    is_final: bool
 
 
-@dataclass(frozen=True)
-class Trial:
-    """How one training went: test accuracy of every draw, and the learning rate that validation chose."""
+class Member(NamedTuple):
+    """One network of a job: its draw and its settings."""
 
-    by_draw: list[float]
-    learning_rate: float
-    is_rate_at_edge: bool
+    draw: int
+    settings: Settings
+
+
+class Glance(Record):
+    """How one network does after some steps.
+
+    Attributes:
+        step: Steps taken.
+        train: Accuracy on (some of) the pictures it learns from; None where not asked.
+        kept: Accuracy on the pictures of the draw that were kept apart.
+        kept_loss: Mean cross-entropy there, in nats.
+        test: Accuracy on the test pictures; None where not asked.
+    """
+
+    step: int
+    train: float | None = None
+    kept: float
+    kept_loss: float
+    test: float | None = None
+
+
+class JobResult(Record):
+    """What came out.
+
+    Attributes:
+        glances: Of each member, draw by draw, each draw with every setting; the last one is at the end.
+        averaged: Test accuracy of each member with answers averaged over shifts; empty where not asked.
+    """
+
+    glances: list[list[Glance]]
+    averaged: list[float] = Field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,136 +101,174 @@ class Study:
     Attributes:
         pictures: To train and score on.
         protocol: How.
-        sizes: Of the networks.
         controls: By name.
     """
 
     pictures: SquarePictures
     protocol: SquareProtocol
-    sizes: Sizes
     controls: dict[ControlName, Control]
 
-    def run(self, training: Training, tick: Callable[[], None] = lambda: None) -> Trial:
-        """Trains all draws with all learning rates, chooses the rate on validation, and scores its networks.
+    def sizes(self, training: Training) -> Sizes:
+        """Of the networks of a training."""
+        readout: Readout | None = "places" if training.arm == "places" else None
+        return sizes_of(self.protocol, self.pictures.num_classes, readout=readout)
 
-        Args:
-            training: Which corner, on which pictures.
-            tick: Called before every step.
-        """
-        rates = self.protocol.learning_rates
-        stacks = [self.train(training, draws, tick) for draws in self.draw_groups(training)]
-        scores = torch.cat([self._score(stack, self.pictures.validation, training) for stack in stacks])
-        # (draws, rates): the accuracy, and between equals the loss.
-        accuracy, loss = (scores[:, column].view(-1, len(rates)).mean(0).tolist() for column in (0, 1))
-        best = max(range(len(rates)), key=lambda rate: (accuracy[rate], -loss[rate]))
-        chosen = [stack.members(list(range(best, num_members(stack), len(rates)))) for stack in stacks]
-        tested = torch.cat([self._score(stack, self.pictures.test, training) for stack in chosen])
-        is_at_edge = len(rates) > 1 and best in (0, len(rates) - 1)
-        return Trial(tested[:, 0].tolist(), rates[best], is_at_edge)
+    def run(self, job: Job, tick: Callable[[], None] = lambda: None) -> JobResult:
+        """Trains and scores all networks of a job; ``tick`` is called before every step."""
+        results = [self._run(job, some, tick) for some in self.groups(job)]
+        return JobResult(
+            glances=[one for result in results for one in result.glances],
+            averaged=[one for result in results for one in result.averaged],
+        )
 
-    def num_steps(self, training: Training) -> int:
+    def num_steps(self, job: Job) -> int:
         """How often ``run`` calls ``tick``."""
-        return len(self.draw_groups(training)) * self.protocol.steps
+        return len(self.groups(job)) * self.protocol.steps
 
-    def draw_groups(self, training: Training) -> list[range]:
-        """Draws cut so that the weights of a stack fit into memory."""
-        together = max(1, min(self.protocol.num_draws, _MOST_STACK_BYTES // self._draw_bytes(training)))
-        return [
-            range(first, min(first + together, self.protocol.num_draws))
-            for first in range(0, self.protocol.num_draws, together)
-        ]
+    def groups(self, job: Job) -> list[list[Member]]:
+        """The members of a job, draw by draw, cut so that the weights of a stack fit into memory."""
+        members = list(itertools.starmap(Member, itertools.product(job.draws, job.settings)))
+        together = max(1, _MOST_STACK_BYTES // self._member_bytes(job.training))
+        # Of about the same number each.
+        count = -(-len(members) // together)
+        together = -(-len(members) // count)
+        return [members[start : start + together] for start in range(0, len(members), together)]
 
-    def training_bytes(self, training: Training) -> int:
-        """What ``run`` keeps: all weights until the rate is chosen, and beside one stack its gradients and moments."""
-        together = len(self.draw_groups(training)[0])
-        return self._draw_bytes(training) * (self.protocol.num_draws + _BESIDE_WEIGHTS * together)
+    def job_bytes(self, job: Job) -> int:
+        """What ``run`` keeps at a time: weights, gradients and moments of one stack."""
+        return self._member_bytes(job.training) * (1 + _BESIDE_WEIGHTS) * len(self.groups(job)[0])
 
-    def starting_stack(self, training: Training, draws: range) -> Stack:
-        """Members draw by draw, each draw with every learning rate from the same starting weights."""
-        networks = [OneHiddenLayer(training.corner, self.sizes, self.protocol.seed * 1000 + draw) for draw in draws]
-        return Stack.of([network for network in networks for _ in self.protocol.learning_rates])
+    def train(
+        self,
+        training: Training,
+        members: Sequence[Member],
+        num_steps: int,
+        look: Callable[[int, Stack], None] = lambda step, stack: None,
+    ) -> Stack:
+        """Trains some members side by side; ``look`` is called before each step with the number of steps taken."""
+        numbers = sorted({member.draw for member in members})
+        networks = {draw: self.starting_network(training, draw) for draw in numbers}
+        stack = Stack.of([networks[member.draw] for member in members])
+        draws = [Draw(self.pictures, self.protocol, training, number) for number in numbers]
+        which = torch.tensor([numbers.index(member.draw) for member in members])
 
-    def batches(self, training: Training, draws: range, num_steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pictures (n, members, c, side, side) and labels (members, n) of each step; the same for every corner."""
-        train = self.pictures.train
-        chosen = [nested_order(train.labels, self._seed(draw))[: training.n_train] for draw in draws]
-        batch = min(self.protocol.batch, training.n_train)
-        orders = [_endless_batches(training.n_train, batch, self._random(_ORDER, draw)) for draw in draws]
-        moves = [self._random(_MOVES, draw) for draw in draws]
-        for _ in range(num_steps):
-            rows = np.stack([one[next(order)] for one, order in zip(chosen, orders, strict=True)])
-            shifts = np.stack([random_shifts(random, (batch,), self.sizes.side) for random in moves])
-            shown = self._changed(self.pictures.numbers(train, rows), shifts, training)
-            labels = torch.from_numpy(train.labels[rows].astype(np.int64))
-            repeats = len(self.protocol.learning_rates)
-            yield (
-                shown.repeat_interleave(repeats, 0).transpose(0, 1),
-                labels.repeat_interleave(repeats, 0),
-            )
+        def looking() -> Iterator[tuple[Tensor, Tensor]]:
+            for step, (shown, labels) in enumerate(batches(self.pictures, training, draws, num_steps)):
+                look(step, stack)
+                yield self._changed(shown, training)[:, which], labels[which]
 
-    def train(self, training: Training, draws: range, tick: Callable[[], None] = lambda: None) -> Stack:
-        """Trains some draws with every learning rate; members as in ``starting_stack``."""
-        stack = self.starting_stack(training, draws)
-        rates = torch.tensor(self.protocol.learning_rates * len(draws))
-        steps = self.protocol.steps
-
-        def ticking() -> Iterator[tuple[Tensor, Tensor]]:
-            for batch in self.batches(training, draws, steps):
-                tick()
-                yield batch
-
-        train_stack(stack, rates, ticking(), steps)
+        rates, decays = (torch.tensor([one.settings[column] for one in members]) for column in (0, 1))
+        train_stack(stack, rates, looking(), num_steps, decays)
         return stack
 
-    def _score(self, stack: Stack, part: LabelledPixels, training: Training) -> Tensor:
-        """Accuracy and mean cross-entropy of every member, (members, 2), on the evenly chosen pictures of a part."""
-        rows = scored_rows(part, self.protocol.most_scored)
-        shifts = random_shifts(self._random(_TEST_MOVES, len(part)), (len(rows),), self.sizes.side)
-        members = num_members(stack)
-        total = torch.zeros(members, 2)
-        for start in range(0, len(rows), _SCORED_AT_ONCE):
-            some = slice(start, start + _SCORED_AT_ONCE)
-            shown = self._changed(self.pictures.numbers(part, rows[some]), shifts[some], training)
-            labels = torch.from_numpy(part.labels[rows[some]].astype(np.int64)).expand(members, -1)
-            with torch.no_grad():
-                logits = stack(shown.unsqueeze(1).expand(-1, members, -1, -1, -1))
-                total[:, 0] += (logits.argmax(-1) == labels).sum(1)
-                losses = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
-                total[:, 1] += losses.view(members, -1).sum(1)
-        return total / len(rows)
+    def starting_network(self, training: Training, draw: int) -> OneHiddenLayer:
+        """The network that a draw starts from, with every setting."""
+        return OneHiddenLayer(training.corner, self.sizes(training), self.protocol.seed * 1000 + draw)
 
-    def _changed(self, pictures: Tensor, shifts: NDArray[np.int64], training: Training) -> Tensor:
-        """Moved, where the training says so, and then controlled."""
-        shown = move(pictures, shifts) if training.place == "moved" else pictures
-        return shown if training.control is None else self.controls[training.control](shown)
+    def _run(self, job: Job, members: list[Member], tick: Callable[[], None]) -> JobResult:
+        steps = self.protocol.steps
+        scoring = _Scoring(self, job, members)
+        stops = set(checkpoints(steps, self.protocol.checkpoints)[:-1]) if job.is_final else set()
+        found: list[list[Glance]] = [[] for _ in members]
 
-    def _draw_bytes(self, training: Training) -> int:
-        """Of the weights of one draw with every learning rate, in single precision."""
-        return 4 * num_parameters(training.corner, self.sizes) * len(self.protocol.learning_rates)
+        def note(step: int, stack: Stack) -> None:
+            for history, glance in zip(found, scoring.glances(step, stack), strict=True):
+                history.append(glance)
 
-    def _random(self, purpose: int, number: int) -> np.random.Generator:
-        return np.random.Generator(np.random.Philox(np.random.SeedSequence([self.protocol.seed, purpose, number])))
+        def look(step: int, stack: Stack) -> None:
+            tick()
+            if step in stops:
+                note(step, stack)
 
-    def _seed(self, draw: int) -> int:
-        return self.protocol.seed * 1000 + draw
+        stack = self.train(job.training, members, steps, look)
+        note(steps, stack)
+        return JobResult(glances=found, averaged=scoring.averaged(stack))
+
+    def _changed(self, pictures: Tensor, training: Training) -> Tensor:
+        return pictures if training.control is None else self.controls[training.control](pictures)
+
+    def _member_bytes(self, training: Training) -> int:
+        """Of the weights of one network, in single precision."""
+        return 4 * num_parameters(training.corner, self.sizes(training))
 
 
-def num_members(stack: Stack) -> int:
-    """How many networks lie on top of each other."""
-    return len(stack.weights["readout.bias"])
+def checkpoints(steps: int, count: int) -> list[int]:
+    """Numbers of steps after which a training is looked at: evenly along their logarithm, up to all of them."""
+    return sorted({max(1, round(steps ** (place / count))) for place in range(1, count + 1)})
 
 
-def scored_rows(part: LabelledPixels, most: int) -> NDArray[np.int64]:
-    """All pictures of a part, or ``most`` of them, evenly chosen."""
-    step = max(1, -(-len(part) // most))
-    return np.arange(0, len(part), step)
+class _Scoring:
+    """The pictures that the members of a stack are asked about, prepared once.
+
+    Args:
+        study: Whose pictures and controls.
+        job: Of the members.
+        members: Of one stack.
+    """
+
+    def __init__(self, study: Study, job: Job, members: Sequence[Member]) -> None:
+        self._study, self._job = study, job
+        pictures, protocol, training = study.pictures, study.protocol, job.training
+        numbers = sorted({member.draw for member in members})
+        self._which = torch.tensor([numbers.index(member.draw) for member in members])
+        draws = [Draw(pictures, protocol, training, number) for number in numbers]
+        most = -(-len(draws[0].rows) // _MOST_LEARNED)
+        self._learned = self._of_draws(draws, [draw.rows[::most] for draw in draws], _LEARNED)
+        self._kept = self._of_draws(draws, [draw.kept for draw in draws], _KEPT)
+
+    def glances(self, step: int, stack: Stack) -> list[Glance]:
+        """Of each member, after so many steps."""
+        kept, loss = self._score(stack, *self._kept)
+        if not self._job.is_final:
+            return [Glance(step=step, kept=a, kept_loss=b) for a, b in zip(kept, loss, strict=True)]
+        train, test = self._score(stack, *self._learned)[0], self._score(stack, *self._test)[0]
+        return [
+            Glance(step=step, train=a, kept=b, kept_loss=c, test=d)
+            for a, b, c, d in zip(train, kept, loss, test, strict=True)
+        ]
+
+    def averaged(self, stack: Stack) -> list[float]:
+        """Test accuracy of each member with probabilities averaged over all shifts of the arm "shifts"."""
+        protocol = self._study.protocol
+        if not self._job.is_final or self._job.training.arm != "shifts":
+            return []
+        pictures, labels = self._test
+        steps = range(-protocol.shift, protocol.shift + 1)
+        total = torch.zeros(num_members(stack), pictures.shape[1], self._study.pictures.num_classes)
+        for shift in itertools.product(steps, steps):
+            total += _logits(stack, slide(pictures, np.tile(shift, (*pictures.shape[:2], 1)))).softmax(-1)
+        return (total.argmax(-1) == labels).double().mean(1).tolist()
+
+    @cached_property
+    def _test(self) -> tuple[Tensor, Tensor]:
+        study, test = self._study, self._study.pictures.test
+        rows = evenly(test, study.protocol.most_scored)
+        shown = asked(study.pictures.numbers(test, rows), self._job.training, study.protocol, _TEST)
+        labels = torch.from_numpy(test.labels[rows].astype(np.int64))
+        # Of one draw: every member is asked about the same ones.
+        return study._changed(shown, self._job.training).unsqueeze(0), labels.unsqueeze(0)
+
+    def _of_draws(self, draws: list[Draw], rows: list[np.ndarray], part: int) -> tuple[Tensor, Tensor]:
+        """Pictures (draws, n, c, side, side) and labels (draws, n)."""
+        study, training = self._study, self._job.training
+        shown = study.pictures.numbers(study.pictures.train, np.stack(rows))
+        labels = np.stack([draw.labels(some) for draw, some in zip(draws, rows, strict=True)])
+        return study._changed(asked(shown, training, study.protocol, part), training), torch.from_numpy(labels)
+
+    def _score(self, stack: Stack, pictures: Tensor, labels: Tensor) -> tuple[list[float], list[float]]:
+        """Accuracy and mean cross-entropy of each member on the pictures of its draw."""
+        which = self._which if len(labels) > 1 else torch.zeros(num_members(stack), dtype=torch.int64)
+        logits, truth = _logits(stack, pictures[which]), labels[which]
+        losses = functional.cross_entropy(logits.flatten(0, 1), truth.flatten(), reduction="none").view(truth.shape)
+        # A rate that is too high ends in numbers that are none: nothing is right then, and the loss is the greatest.
+        right = (logits.argmax(-1) == truth) & logits.isfinite().all(-1)
+        worst = _GREATEST_LOSS
+        losses = losses.nan_to_num(nan=worst, posinf=worst).clamp(max=worst)
+        return right.double().mean(1).tolist(), losses.double().mean(1).tolist()
 
 
-def _endless_batches(n: int, batch: int, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Numbers 0 .. n - 1 in random order, again and again, each time in another, in pieces of ``batch`` <= n."""
-    waiting = np.empty(0, np.int64)
-    while True:
-        if len(waiting) < batch:
-            waiting = np.concatenate([waiting, random.permutation(n)])
-        yield waiting[:batch]
-        waiting = waiting[batch:]
+@torch.no_grad()
+def _logits(stack: Stack, pictures: Tensor) -> Tensor:
+    """Of pictures (members, n, c, side, side), or (1, n, ...) for all members alike: (members, n, classes)."""
+    shown = pictures.expand(num_members(stack), *pictures.shape[1:]).transpose(0, 1)
+    return torch.cat([stack(some) for some in torch.split(shown, _SCORED_AT_ONCE)], dim=1)

@@ -1,0 +1,163 @@
+"""How far a run's own answers hold when its test pictures are moved."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from whyconv.images.prepare import PicturePolicy
+from whyconv.images.split import TEST
+from whyconv.measures.shifting import all_shifts, usual_reach
+from whyconv.measures.translation import translation
+from whyconv.recognizer import Recognizer, open_recognizer
+from whyconv.results import Notify, Progress
+from whyconv.results.translation import ShiftKind, Translation
+from whyconv.results.why import NotMeasured
+from whyconv.settings import Plan
+from whyconv.training.checkpoint import load_weights
+from whyconv.training.loop import LabelledPixels, normalize
+from whyconv.training.pictures import Division, load_parts
+from whyconv.training.run_folder import WEIGHTS
+from whyconv.training.start import start_network
+from whyconv.training.torch_habits import torch_habits
+
+KINDS: tuple[ShiftKind, ...] = ("crop", "zero", "circular")
+# Where all usual shifts of enough pictures take too long, these many pixels each way are tried.
+_LEAST_REACH = 2
+_ENOUGH, _MOST, _LEAST_PICTURES = 100, 1000, 20
+_PROBED = 8
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What came out: measured, and not."""
+
+    measured: list[Translation]
+    not_measured: list[NotMeasured]
+
+
+def measure_moved(  # noqa: PLR0913
+    run: Path,
+    plan: Plan,
+    division: Division,
+    notify: Notify,
+    *,
+    seconds: float,
+    seed: int,
+    check_stop: Callable[[], None] = lambda: None,
+) -> Moved:
+    """Asks a run's network about its moved test pictures.
+
+    A network of torch's is asked alone, without test-time views. What started from a frozen network exists in one
+    piece only as the exported file, which is asked with the views it has.
+
+    Args:
+        run: The run folder.
+        plan: Of the run.
+        division: Of its pictures.
+        notify: Told how far it has come.
+        seconds: For all kinds together; decides how many pictures and shifts there are.
+        seed: Of the intervals.
+        check_stop: Called before each kind; may raise.
+    """
+    network = _network_of(run, plan)
+    measured: list[Translation] = []
+    missing: list[NotMeasured] = []
+    for count, kind in enumerate(KINDS):
+        check_stop()
+        notify(Progress(stage="translation", done=count, total=len(KINDS)))
+        found = _measure(network, plan, division, notify, kind, seconds=seconds / len(KINDS), seed=seed)
+        if isinstance(found, Translation):
+            measured.append(found)
+        else:
+            missing.append(found)
+    notify(Progress(stage="translation", done=len(KINDS), total=len(KINDS)))
+    return Moved(measured, missing)
+
+
+class _Served(nn.Module):
+    """The exported file as a module: pixels (n, c, h, w) in [0, 255] to logarithms of probabilities."""
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        super().__init__()
+        self._recognizer = recognizer
+
+    def forward(self, x: Tensor) -> Tensor:
+        pixels = x.permute(0, 2, 3, 1).round().to(torch.uint8).contiguous().numpy()
+        return torch.from_numpy(self._recognizer.run(pixels).probabilities).clamp_min(1e-12).log()
+
+
+def _network_of(run: Path, plan: Plan) -> nn.Module:
+    if plan.frozen is not None:
+        return _Served(open_recognizer(run, num_threads=plan.threads))
+    network = start_network(plan, reads_file=False)
+    load_weights(run / WEIGHTS, network)
+    return network.eval()
+
+
+def _measure(
+    network: nn.Module, plan: Plan, division: Division, notify: Notify, kind: ShiftKind, **limits: float
+) -> Translation | NotMeasured:
+    side, is_real = plan.network.side, kind == "crop"
+    with torch_habits(plan.threads):
+        reach, most = _affordable(network, plan, kind, limits["seconds"])
+        if reach < 1:
+            return NotMeasured(what=kind, reason="translation_too_small")
+        test, rows = _test_part(plan, division, notify, side + 2 * reach if is_real else side, is_real=is_real)
+        if len(rows) < _LEAST_PICTURES:
+            return NotMeasured(what=kind, reason="translation_few_real" if is_real else "translation_few_test")
+        rows = rows[:: math.ceil(len(rows) / most)]
+        pictures = torch.from_numpy(np.array(test.pixels[rows]).transpose(0, 3, 1, 2)).float()
+        if plan.frozen is None:
+            pictures = normalize(pictures, plan.network)
+        labels = test.labels[rows].astype(np.int64)
+        found = translation(network, pictures, labels, kind, reach=reach, seed=int(limits["seed"]))
+    if plan.frozen is None:
+        return found
+    return found.model_copy(update={"protocol": found.protocol.model_copy(update={"views": "file"})})
+
+
+def _affordable(network: nn.Module, plan: Plan, kind: ShiftKind, seconds: float) -> tuple[int, int]:
+    """How far pictures are moved, and how many of them: the usual reach where enough pictures can be moved so far."""
+    usual = usual_reach(plan.network.side, plan.network.side)
+    each = _seconds_each(network, plan)
+
+    def most(reach: int) -> int:
+        return int(seconds / (each * (1 + len(all_shifts(kind, reach)))))
+
+    reach = usual if most(usual) >= _ENOUGH else min(usual, _LEAST_REACH)
+    return reach, max(_LEAST_PICTURES, min(most(reach), _MOST)) if reach else 0
+
+
+def _seconds_each(network: nn.Module, plan: Plan) -> float:
+    """Of one look at one picture."""
+    shape = (_PROBED, plan.network.in_channels, plan.network.side, plan.network.side)
+    sample = torch.zeros(shape).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        network(sample)
+        began = time.perf_counter()
+        network(sample)
+    return (time.perf_counter() - began) / _PROBED
+
+
+def _test_part(
+    plan: Plan, division: Division, notify: Notify, side: int, *, is_real: bool
+) -> tuple[LabelledPixels, NDArray[np.int64]]:
+    """The test part at a side, and which rows of it count: all, or those whose originals have as many pixels."""
+    policy = PicturePolicy(side=side, channels=plan.network.in_channels)
+    store = Path(plan.pictures.store) if plan.pictures.store else None
+    parts = load_parts(division, policy, store=store, notify=notify, num_threads=plan.threads, read_once=True)
+    test = parts[2].data
+    if not is_real:
+        return test, np.arange(len(test))
+    survey, rows = division.inspection.survey, division.indices(TEST)
+    longer = np.maximum(survey.widths[rows], survey.heights[rows])
+    return test, np.flatnonzero(longer >= side)

@@ -1,0 +1,23 @@
+"""The words of the control square: its corners, and what is done to the pictures."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Corner = Literal["dense", "local", "shared_global", "convolution"]
+# What is done to every picture, once and for all.
+ControlName = Literal["permuted", "signs", "multiplied"]
+# Whether pictures stay where they are, or each is moved at random around the ring.
+Place = Literal["still", "moved"]
+Readout = Literal["mean", "places"]
+# What is trained, and how it is asked, besides place and control: "plain"; "places": the readout sees every place
+# instead of the mean; "shifts": training pictures shifted a little; "averaged": these networks, their answers averaged
+# over the same shifts; "random_labels": labels drawn anew.
+ArmName = Literal["plain", "places", "shifts", "averaged", "random_labels"]
+# Changes of pictures that are compared exactly: the controls, and the move.
+Change = Literal["moved", "permuted", "signs", "multiplied"]
+
+CHANGES: tuple[Change, ...] = ("moved", "permuted", "signs", "multiplied")
+CORNERS: tuple[Corner, ...] = ("dense", "local", "shared_global", "convolution")
+CONTROLS: tuple[ControlName, ...] = ("permuted", "signs", "multiplied")
+PLACES: tuple[Place, ...] = ("still", "moved")

@@ -1,0 +1,70 @@
+"""Why convolutions, for a run: what was asked, and everything that was measured."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from whyconv.results.record import Record
+from whyconv.results.square import Square
+from whyconv.results.translation import ShiftKind, Translation
+
+
+class Question(Record):
+    """What was asked; the same question about the same pictures has the same answer.
+
+    Attributes:
+        side: Of the pictures of the square, in pixels.
+        minutes: For all of it; None for the short form.
+        seed: Of everything random.
+    """
+
+    side: int
+    minutes: float | None
+    seed: int
+
+
+class NotMeasured(Record):
+    """Something that could not be measured, and why.
+
+    Attributes:
+        what: A kind of shift.
+        reason: Key of a sentence.
+    """
+
+    what: ShiftKind
+    reason: str
+
+
+class Why(Record):
+    """What ``whyconv why --json`` prints and ``why.json`` holds.
+
+    Attributes:
+        run: The run folder.
+        digest: Of the pictures and their division.
+        version: Of whyconv.
+        question: What was asked.
+        square: The control square and its learning curves: of the pictures, on networks of its own.
+        left_out: Parts of the protocol that the minutes did not allow.
+        translation: How far the answers of the run's own network hold when its test pictures are moved.
+        not_measured: Kinds of shifts that are missing there.
+        seconds: Time taken.
+    """
+
+    run: str
+    digest: str
+    version: str
+    question: Question
+    square: Square
+    left_out: list[str] = Field(default_factory=list)
+    translation: list[Translation] = Field(default_factory=list)
+    not_measured: list[NotMeasured] = Field(default_factory=list)
+    seconds: float
+
+    def __repr__(self) -> str:
+        rows = [f"why convolutions: {self.run}", repr(self.square)]
+        rows += [
+            f"moved ({one.protocol.kind}, {len(one.protocol.shifts)} shifts, {one.protocol.n} pictures): "
+            f"consistency {one.consistency}, kappa {one.kappa.value:.2f}"
+            for one in self.translation
+        ]
+        return "\n".join(rows)

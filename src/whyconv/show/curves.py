@@ -1,0 +1,144 @@
+"""What learning curves say, as lines: other arms, pictures needed, overfitting, random labels."""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+from whyconv.results import CORNERS, ArmName, Corner, Crossing, DataRatio, Estimate, Place, Square
+from whyconv.show.text import table, wrap
+from whyconv.texts import say
+
+
+def curve_lines(square: Square, language: str) -> list[str]:
+    """Returns everything that the control square says beside its accuracies, gains and controls."""
+    arms: list[tuple[Place, ArmName]] = list(dict.fromkeys((one.place, one.arm) for one in square.splits))
+    lines: list[str] = []
+    for place, arm in arms:
+        if arm != "plain":
+            lines += ["", *_arm_lines(square, place, arm, language)]
+    for place, arm in arms:
+        if arm == "plain":
+            lines += _needed_lines(square, place, arm, language)
+    return [*lines, *_stop_lines(square, language), *_gap_lines(square, language), *_memory_lines(square, language)]
+
+
+def corner_name(corner: Corner, language: str) -> str:
+    """Returns what a corner is called."""
+    return say(f"square_corner_{corner}", language)
+
+
+def in_percent(estimate: Estimate) -> str:
+    """``84.1 (80-88)``: in percent, the unit left to the heading."""
+    return f"{100 * estimate.value:.1f} ({100 * estimate.low:.0f}-{100 * estimate.high:.0f})"
+
+
+def in_points(estimate: Estimate) -> str:
+    """``+3.1 ± 1.9``: a difference of two accuracies in percentage points; t intervals reach equally far both ways."""
+    return f"{100 * estimate.value:+.1f} ± {50 * (estimate.high - estimate.low):.1f}"
+
+
+def crossing_text(found: Crossing, language: str, *, is_ratio: bool = False) -> str:
+    """``310 (280-350)``, ``> 1,257`` where it was not reached, ``<= 50`` where it was reached at once."""
+
+    def number(value: float | None) -> str:
+        return "" if value is None else f"{value:,.2g}" if is_ratio and value < 100 else f"{value:,.0f}"
+
+    if found.value is not None:
+        return f"{number(found.value)} ({number(found.low)}-{number(found.high)})"
+    if found.above is not None:
+        return f"> {number(found.above)}"
+    if found.below is not None:
+        return f"<= {number(found.below)}"
+    return say("curves_unknown", language)
+
+
+def _arm_lines(square: Square, place: Place, arm: ArmName, language: str) -> list[str]:
+    rows = [["n", *(corner_name(corner, language) for corner in CORNERS)]]
+    for n_train in square.protocol.sizes:
+        found = [square.score(corner, place, n_train, arm=arm).accuracy for corner in CORNERS]
+        rows.append([f"{n_train:,}", *(in_percent(one) for one in found)])
+    split = square.split(place, arm=arm)
+    told = {"locality": in_points(split.locality_first), "sharing": in_points(split.sharing_second)}
+    head = wrap(say(f"curves_arm_{arm}_{place}", language, shift=square.protocol.shift), "")
+    lines = [*head, *table(rows), f"    {say('square_locality_first', language, **told)}"]
+    return lines + (_stand_in_lines(square, language) if arm == "averaged" else [])
+
+
+def _stand_in_lines(square: Square, language: str) -> list[str]:
+    """Says it where shifts in training and test do for the dense network what the structure does for the other."""
+    plain = square.score("convolution", "still")
+    helped = square.score("dense", "still", arm="averaged")
+    key = "curves_stands_in" if helped.accuracy.value >= plain.accuracy.value else "curves_does_not_stand_in"
+    values = {"helped": in_percent(helped.accuracy), "plain": in_percent(plain.accuracy)}
+    return wrap(say(key, language, **values), "  ")
+
+
+def _needed_lines(square: Square, place: Place, arm: ArmName, language: str) -> list[str]:
+    needed = {(one.target, one.corner): one.pictures for one in square.needed if (one.place, one.arm) == (place, arm)}
+    targets = sorted({target for target, _ in needed})
+    if not targets:
+        return []
+    rows = [["", *(f"{100 * target:.0f} %" for target in targets)]]
+    for corner in CORNERS:
+        cells = [crossing_text(needed[target, corner], language) for target in targets]
+        rows.append([corner_name(corner, language), *cells])
+    ratios = [one for one in square.ratios if (one.place, one.arm) == (place, arm)]
+    for pair in dict.fromkeys((one.corner, one.beside) for one in ratios):
+        found = {one.target: one for one in ratios if (one.corner, one.beside) == pair}
+        rows.append([_pair(found[targets[0]], language), *(_times(found[target], language) for target in targets)])
+    lines = ["", *wrap(say(f"curves_needed_{place}", language), ""), *table(rows)]
+    powers = [one for one in square.exponents if (one.place, one.arm) == (place, arm)]
+    if powers:
+        told = ", ".join(f"{corner_name(one.corner, language)} {_plain(one.exponent)}" for one in powers)
+        key = "curves_exponents_floor" if powers[0].is_floor_fitted else "curves_exponents"
+        lines += wrap(say(key, language, exponents=told), "  ")
+    return lines
+
+
+def _pair(ratio: DataRatio, language: str) -> str:
+    return f"{corner_name(ratio.corner, language)} / {corner_name(ratio.beside, language)}"
+
+
+def _times(ratio: DataRatio, language: str) -> str:
+    return crossing_text(ratio.times, language, is_ratio=True)
+
+
+def _plain(estimate: Estimate) -> str:
+    return f"{estimate.value:.2f} ({estimate.low:.2f}-{estimate.high:.2f})"
+
+
+def _stop_lines(square: Square, language: str) -> list[str]:
+    """Accuracies where each training stops at its own best, beside those after the same steps."""
+    if square.protocol.checkpoints < 2:
+        return []
+    told = [
+        f"{corner_name(corner, language)} {in_percent(square.score(corner, place).best_accuracy)}"
+        for place in ("still",)
+        for corner in CORNERS
+    ]
+    return ["", *wrap(say("curves_own_best", language, accuracies=", ".join(told)), "  ")]
+
+
+def _gap_lines(square: Square, language: str) -> list[str]:
+    lines: list[str] = []
+    for place in dict.fromkeys(one.place for one in square.gaps):
+        found = [one for one in square.gaps if one.place == place]
+        told = ", ".join(f"{corner_name(one.corner, language)} {in_points(one.gap)}" for one in found)
+        values = {"train": 100 * found[0].train_accuracy, "n": found[0].n_train, "gaps": told}
+        lines += wrap(say(f"curves_gaps_{place}", language, **values), "  ")
+    return lines
+
+
+def _memory_lines(square: Square, language: str) -> list[str]:
+    if not square.memorized:
+        return []
+    told = []
+    for one in square.memorized:
+        steps = [each for each in one.steps if each is not None]
+        if len(steps) == len(one.steps):
+            shown = f"{fmean(steps):.0f}"
+        else:
+            shown = f"> {square.protocol.steps} ({len(steps)}/{len(one.steps)})"
+        told.append(f"{corner_name(one.corner, language)} {shown}")
+    values = {"n": square.memorized[0].n_train, "steps": ", ".join(told)}
+    return wrap(say("curves_memorized", language, **values), "  ")

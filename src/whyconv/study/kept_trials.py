@@ -1,0 +1,61 @@
+"""Results of trainings, kept by what they are results of: what was trained once is not trained again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from threading import Lock
+
+from pydantic import ValidationError
+
+from whyconv.results import SquareProtocol
+from whyconv.study.trials import Job, JobResult
+
+# What a training depends on beside its job and its pictures; how much else is trained does not matter.
+_DEPENDS_ON = {
+    *("side", "channels", "kernel", "maps", "readout", "multiplier", "seed", "steps", "shift", "checkpoints"),
+    *("batch", "most_scored"),
+}
+
+
+class KeptTrials:
+    """A file of results, one a line; a line that was cut short is passed over.
+
+    Args:
+        path: Of the file; None keeps nothing.
+        protocol: That trainings follow.
+        origin: Digest of the pictures, and the version: other results are not found.
+    """
+
+    def __init__(self, path: Path | None, protocol: SquareProtocol, origin: str) -> None:
+        self._path = path
+        self._stem = json.dumps([origin, protocol.model_dump(mode="json", include=_DEPENDS_ON)], sort_keys=True)
+        self._lock = Lock()
+        self._found = _read(path) if path is not None and path.exists() else {}
+
+    def get(self, job: Job) -> JobResult | None:
+        """The result of a job, if it is kept."""
+        return self._found.get(self._key(job))
+
+    def put(self, job: Job, result: JobResult) -> None:
+        """Keeps a result; may be called from any thread."""
+        with self._lock:
+            self._found[self._key(job)] = result
+            if self._path is not None:
+                with self._path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"key": self._key(job), "result": result.model_dump(mode="json")}) + "\n")
+
+    def _key(self, job: Job) -> str:
+        return hashlib.sha256((self._stem + json.dumps(job)).encode()).hexdigest()
+
+
+def _read(path: Path) -> dict[str, JobResult]:
+    found = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+            found[row["key"]] = JobResult.model_validate(row["result"])
+        except (ValueError, KeyError, TypeError, ValidationError):
+            continue
+    return found

@@ -1,0 +1,83 @@
+"""How far training and test accuracy part, at the same training accuracy; and how soon random labels are fitted.
+
+A network that has not learned yet has no gap: gaps are compared where all corners have the same training accuracy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from whyconv.results import CORNERS, Corner, Memorized, Place, TrainTestGap
+from whyconv.study.split import accuracy_of
+from whyconv.study.trials import Glance
+from whyconv.training.intervals import mean
+
+FITTED = 0.99
+
+
+def gaps(histories: Mapping[Corner, Sequence[Sequence[Glance]]], place: Place, n_train: int) -> list[TrainTestGap]:
+    """The gap of each corner where it first has the training accuracy that all reach, draw by draw.
+
+    Args:
+        histories: Of each corner, its draws, each with its glances; entry d of each was trained on the same pictures.
+        place: Whether pictures were moved.
+        n_train: Pictures to learn from.
+    """
+    num_draws = len(histories[CORNERS[0]])
+    levels = [
+        min(max(_train(one) for one in histories[corner][draw]) for corner in CORNERS) for draw in range(num_draws)
+    ]
+    found = []
+    for corner in CORNERS:
+        parted = [
+            level - value_at(history, step_of(history, level), "test")
+            for history, level in zip(histories[corner], levels, strict=True)
+        ]
+        found.append(
+            TrainTestGap(
+                place=place, corner=corner, n_train=n_train, train_accuracy=float(np.mean(levels)), gap=mean(parted)
+            )
+        )
+    return found
+
+
+def memorized(histories: Mapping[Corner, Sequence[Sequence[Glance]]], n_train: int) -> list[Memorized]:
+    """When each corner fits random labels."""
+    return [
+        Memorized(
+            corner=corner,
+            n_train=n_train,
+            steps=[step_of(history, FITTED) for history in drawn],
+            train_accuracy=accuracy_of([_train(history[-1]) for history in drawn]),
+        )
+        for corner, drawn in histories.items()
+    ]
+
+
+def step_of(history: Sequence[Glance], level: float) -> float | None:
+    """Steps until the training accuracy first reaches a level, along their logarithm; None if it never does."""
+    before: Glance | None = None
+    for glance in history:
+        if _train(glance) >= level:
+            if before is None:
+                return float(glance.step)
+            part = (level - _train(before)) / (_train(glance) - _train(before))
+            return float(math.exp(math.log(before.step) + part * math.log(glance.step / before.step)))
+        before = glance
+    return None
+
+
+def value_at(history: Sequence[Glance], step: float | None, name: str) -> float:
+    """An accuracy after so many steps, straight between glances along log steps; the last where ``step`` is None."""
+    last = history[-1].step if step is None else step
+    return float(
+        np.interp(math.log(last), [math.log(one.step) for one in history], [getattr(one, name) for one in history])
+    )
+
+
+def _train(glance: Glance) -> float:
+    assert glance.train is not None
+    return glance.train

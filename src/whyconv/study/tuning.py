@@ -1,0 +1,89 @@
+"""Settings for every training: the same trials for each corner, on draws that no result is from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from statistics import fmean
+from typing import NamedTuple
+
+from whyconv.results import SquareProtocol
+from whyconv.study.protocol import Training, needed_trainings, trained_as, tuned_like
+from whyconv.study.trials import Job, JobResult, Settings
+
+Run = Callable[[Sequence[Job]], Mapping[Job, JobResult]]
+
+
+class Tuned(NamedTuple):
+    """The settings that a training takes, and whether its rate was the least or the greatest tried."""
+
+    settings: Settings
+    is_rate_at_edge: bool
+
+
+def tune(protocol: SquareProtocol, run: Run) -> dict[Training, Tuned]:
+    """Tries all settings with every training that others take theirs from, and chooses.
+
+    While some training likes a rate at an end best, the rates go on there, for all trainings alike and as often as
+    the protocol allows.
+
+    Args:
+        protocol: Says what is tried.
+        run: Carries jobs out.
+
+    Returns:
+        For every training that is carried out, what it takes.
+    """
+    wanted = {one: trained_as(tuned_like(one, protocol), protocol) for one in needed_trainings(protocol)}
+    rates = list(protocol.learning_rates)
+    scores: dict[Training, dict[Settings, tuple[float, float]]] = {one: {} for one in wanted.values()}
+    _try(protocol, run, rates, scores)
+    for _ in range(protocol.most_extensions):
+        best = [_best(found).learning_rate for found in scores.values()]
+        more = [beyond for end, beyond in _ends(rates) if end in best]
+        if not more:
+            break
+        _try(protocol, run, more, scores)
+        rates = sorted([*rates, *more])
+    ends = (rates[0], rates[-1]) if len(rates) > 1 else ()
+    chosen = {one: _best(found) for one, found in scores.items()}
+    return {one: Tuned(chosen[like], chosen[like].learning_rate in ends) for one, like in wanted.items()}
+
+
+def tuning_jobs(protocol: SquareProtocol, rates: Sequence[float]) -> list[Job]:
+    """What is run to try some rates with all decays."""
+    wanted = {trained_as(tuned_like(one, protocol), protocol): None for one in needed_trainings(protocol)}
+    return [_job(one, protocol, rates) for one in wanted]
+
+
+def _try(
+    protocol: SquareProtocol,
+    run: Run,
+    rates: Sequence[float],
+    scores: Mapping[Training, dict[Settings, tuple[float, float]]],
+) -> None:
+    for job, result in run([_job(one, protocol, rates) for one in scores]).items():
+        for place, settings in enumerate(job.settings):
+            ends = [member[-1] for member in result.glances[place :: len(job.settings)]]
+            scores[job.training][settings] = fmean(one.kept for one in ends), -fmean(one.kept_loss for one in ends)
+
+
+def _job(training: Training, protocol: SquareProtocol, rates: Sequence[float]) -> Job:
+    first = protocol.num_draws
+    draws = tuple(range(first, first + protocol.num_tuning_draws))
+    return Job(training, tuple(Settings(*each) for each in product(rates, protocol.decays)), draws, is_final=False)
+
+
+def _best(scores: Mapping[Settings, tuple[float, float]]) -> Settings:
+    """Of the highest accuracy on pictures kept apart, and between equals of the least loss."""
+    return max(scores, key=lambda settings: scores[settings])
+
+
+def _ends(rates: Sequence[float]) -> list[tuple[float, float]]:
+    """Each end of the rates, and the rate beyond it by the same factor."""
+    if len(rates) < 2:
+        return []
+    return [
+        (rates[0], float(f"{rates[0] ** 2 / rates[1]:.2g}")),
+        (rates[-1], float(f"{rates[-1] ** 2 / rates[-2]:.2g}")),
+    ]

@@ -1,0 +1,123 @@
+"""Learning curves read in pictures: against curves whose answers are known by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from whyconv.results import CORNERS, Crossing
+from whyconv.study.curves import crossing, exponent, log_needed, ratio, resamples, targets
+from whyconv.study.overfitting import FITTED, gaps, memorized, step_of, value_at
+from whyconv.study.trials import Glance
+
+SIZES = [50, 100, 200, 400]
+DRAWN = resamples(5, seed=1)
+
+
+def width(found: Crossing) -> float:
+    assert found.low is not None
+    assert found.high is not None
+    return float(np.log(found.high / found.low))
+
+
+def flat(*accuracies: float) -> np.ndarray:
+    """The same curve in all five draws."""
+    return np.repeat(np.array(accuracies)[:, None], 5, axis=1)
+
+
+def test_pictures_needed_lie_along_the_logarithm() -> None:
+    found = crossing(log_needed(SIZES, flat(0.5, 0.6, 0.8, 0.9), 0.7, DRAWN), SIZES, 5)
+    assert found.value == pytest.approx(np.sqrt(100 * 200))
+    assert (found.low, found.high) == pytest.approx((found.value, found.value))
+    assert (found.above, found.below, found.n) == (None, None, 5)
+
+
+def test_a_dip_needs_no_more_pictures() -> None:
+    dipped = log_needed(SIZES, flat(0.5, 0.8, 0.6, 0.9), 0.75, DRAWN)
+    straight = log_needed(SIZES, flat(0.5, 0.8, 0.8, 0.9), 0.75, DRAWN)
+    assert np.allclose(dipped, straight)
+
+
+def test_what_is_never_reached_and_what_is_reached_at_once_are_bounds() -> None:
+    never = crossing(log_needed(SIZES, flat(0.5, 0.6, 0.7, 0.8), 0.9, DRAWN), SIZES, 5)
+    assert (never.value, never.low, never.high, never.above) == (None, pytest.approx(400), None, 400)
+    at_once = crossing(log_needed(SIZES, flat(0.5, 0.6, 0.7, 0.8), 0.4, DRAWN), SIZES, 5)
+    assert (at_once.value, at_once.low, at_once.high, at_once.below) == (None, None, pytest.approx(50), 50)
+
+
+def test_ratios_of_bounds_are_bounds() -> None:
+    early = log_needed(SIZES, flat(0.5, 0.6, 0.8, 0.9), 0.6, DRAWN)  # 100
+    late = log_needed(SIZES, flat(0.1, 0.2, 0.3, 0.6), 0.6, DRAWN)  # 400
+    never, at_once = np.full_like(early, np.inf), np.full_like(early, -np.inf)
+    assert ratio(late, early, SIZES, 5).value == pytest.approx(4)
+    assert ratio(early, late, SIZES, 5).value == pytest.approx(0.25)
+    assert ratio(never, early, SIZES, 5).above == pytest.approx(4)
+    assert ratio(never, early, SIZES, 5).high is None
+    assert ratio(early, never, SIZES, 5).below == pytest.approx(0.25)
+    assert ratio(late, at_once, SIZES, 5).above == pytest.approx(8)
+    assert ratio(at_once, late, SIZES, 5).below == pytest.approx(0.125)
+    for first, second in ((never, never), (at_once, at_once)):
+        unknown = ratio(first, second, SIZES, 5)
+        assert (unknown.value, unknown.low, unknown.high, unknown.above, unknown.below) == (None,) * 5
+    # One is surely beyond the largest set, the other surely below the smallest.
+    assert ratio(never, at_once, SIZES, 5).above == pytest.approx(8)
+
+
+def test_the_interval_is_over_draws_and_paired() -> None:
+    random = np.random.default_rng(0)
+    common = random.normal(0, 0.05, (1, 5))
+    first = flat(0.3, 0.5, 0.7, 0.9) + common
+    second = flat(0.4, 0.6, 0.8, 0.95) + common
+    logs = [log_needed(SIZES, one, 0.65, DRAWN) for one in (first, second)]
+    alone, both = crossing(logs[0], SIZES, 5), ratio(logs[0], logs[1], SIZES, 5)
+    # What all corners share with a draw does not widen the ratio.
+    assert width(both) < 0.3 * width(alone)
+
+
+def test_a_power_law_gives_its_exponent_and_its_floor() -> None:
+    sizes = [50, 100, 200, 400, 800, 1600]
+    errors = 3 * np.array(sizes, float) ** -0.5 + 0.08
+    found = exponent(sizes, np.repeat(1 - errors[:, None], 5, 1), DRAWN)
+    assert found is not None
+    assert found[0].value == pytest.approx(0.5, abs=0.03)
+    assert found[1] == pytest.approx(0.08, abs=0.01)
+    three = exponent(sizes[:3], np.repeat(1 - 3 * np.array(sizes[:3], float)[:, None] ** -0.7, 5, 1), DRAWN)
+    assert three is not None
+    assert (three[0].value, three[1]) == (pytest.approx(0.7), 0.0)
+    assert exponent(sizes[:2], flat(0.5, 0.6), DRAWN) is None
+    assert exponent(sizes[:3], flat(0.5, 0.9, 1.0), DRAWN) is None
+
+
+def test_targets_lie_between_chance_and_the_best() -> None:
+    assert targets(0.9, 0.1) == [0.5, 0.7, 0.82]
+    assert targets(0.5, 0.5) == [0.5]
+
+
+def history(*points: tuple[int, float, float]) -> list[Glance]:
+    return [Glance(step=step, train=train, kept=0.0, kept_loss=0.0, test=test) for step, train, test in points]
+
+
+def test_gaps_are_read_at_the_same_training_accuracy() -> None:
+    quick = history((1, 0.5, 0.5), (10, 0.9, 0.8), (100, 1.0, 0.7))
+    slow = history((1, 0.2, 0.2), (10, 0.5, 0.5), (100, 0.9, 0.85))
+    histories = {key: [quick, quick] for key in CORNERS} | {"convolution": [slow, slow]}
+    found = {one.corner: one for one in gaps(histories, "still", 50)}
+    assert found["dense"].train_accuracy == pytest.approx(0.9)
+    # At the end the dense network's gap would be 0.3.
+    assert found["dense"].gap.value == pytest.approx(0.1)
+    assert found["convolution"].gap.value == pytest.approx(0.05)
+
+
+def test_steps_are_read_along_their_logarithm() -> None:
+    one = history((1, 0.0, 0.0), (100, 1.0, 0.5))
+    assert step_of(one, 0.5) == pytest.approx(10)
+    assert step_of(one, 0.0) == 1
+    assert step_of(one, 1.1) is None
+    assert value_at(one, 10, "test") == pytest.approx(0.25)
+
+
+def test_random_labels_that_are_not_fitted_have_no_step() -> None:
+    fitted, not_fitted = history((1, 0.1, 0.1), (10, FITTED, 0.1)), history((1, 0.1, 0.1), (10, 0.5, 0.1))
+    found = memorized({key: [fitted, not_fitted] for key in CORNERS}, 50)[0]
+    assert found.steps == [pytest.approx(10), None]
+    assert found.train_accuracy.value == pytest.approx((FITTED + 0.5) / 2)
