@@ -163,7 +163,7 @@ def pixels_seen(convolution: nn.Conv2d, size: tuple[int, int]) -> Tensor:
 
 
 def _entries(gradient: Tensor, seen: Tensor, convolution: nn.Conv2d) -> Tensor:
-    """The entries of a dense gradient (outputs, inputs) that are the local twin's taps, in its shape; 0 for idle ones."""
+    """The entries of a dense gradient (outputs, inputs) that are the local twin's taps, in its shape; 0 where idle."""
     high, wide, num_taps = seen.shape
     out_channels, group_in, *kernel = convolution.weight.shape
     num_pixels = gradient.shape[1] // convolution.in_channels

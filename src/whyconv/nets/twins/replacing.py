@@ -104,10 +104,11 @@ def _too_large(layers: Sequence[Met], made: dict[nn.Module, nn.Module], max_byte
     if sum(taken.values()) <= max_bytes:
         return []
     largest = max(taken, key=lambda name: taken[name])
+    where = largest or "the layer itself"
     num_parameters = sum(each.numel() for layer in made.values() for each in layer.parameters())
     return [
         f"It would take {sum(taken.values()):,} bytes for {num_parameters:,} weights and biases, "
-        f"{taken[largest]:,} of them in {largest or 'the layer itself'}; at most {max_bytes:,.0f} are allowed. Take smaller pictures, or "
+        f"{taken[largest]:,} of them in {where}; at most {max_bytes:,.0f} are allowed. Take smaller pictures, or "
         "allow more with max_bytes."
     ]
 

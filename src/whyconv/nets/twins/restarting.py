@@ -88,5 +88,5 @@ def _reset(module: nn.Module, number: int) -> set[int]:
 
 
 def _number(seed: int, name: str) -> int:
-    """A seed of its own for each layer."""
-    return (seed << 32) + zlib.crc32(name.encode())
+    """A seed of its own for each layer; of 32 bits, because torch's generator on the CPU looks at no more."""
+    return zlib.crc32(f"{seed} {name}".encode())
