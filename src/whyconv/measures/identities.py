@@ -12,6 +12,7 @@ one layer at a time; here branches, ties and layers used again are in play.
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -98,9 +99,9 @@ def _learn(network: nn.Module, x: Tensor, targets: Tensor) -> Tensor:
     """Leaves dJ/dw in a network's parameters, and returns its answers."""
     network.zero_grad()
     with evaluating(network), torch.enable_grad():
-        answers: Tensor = network(x)
+        answers = network(x)
         ((answers - targets) ** 2).sum().div(2).backward()
-    return answers.detach()
+    return torch.as_tensor(answers).detach()
 
 
 def _gradients(original: nn.Module, twins: dict[str, nn.Module]) -> list[LayerIdentities]:
@@ -127,7 +128,8 @@ def _of_layer(name: str, convolution: nn.Conv2d, twins: dict[str, nn.Module | No
     within = _gradient(everywhere.everywhere.weight)[:, :, rows][:, :, :, columns]
     masked = None
     if isinstance(dense, DenseMap2d):
-        masked = relative_difference(_entries(_gradient(dense[1].weight), seen, convolution), by_place)
+        linear: Any = dense[1]
+        masked = relative_difference(_entries(_gradient(linear.weight), seen, convolution), by_place)
     num_idle = int((seen < 0).sum()) * convolution.weight.shape[:2].numel()
     return LayerIdentities(
         name=name or "the layer itself",
@@ -170,8 +172,9 @@ def _entries(gradient: Tensor, seen: Tensor, convolution: nn.Conv2d) -> Tensor:
     maps = gradient.view(out_channels, high * wide, convolution.in_channels, num_pixels)
     index = seen.view(1, high * wide, 1, num_taps)
     found = maps.gather(3, index.clamp(min=0).expand(*maps.shape[:3], num_taps)).masked_fill(index < 0, 0)
-    by_group = found.unflatten(0, (convolution.groups, -1)).unflatten(3, (convolution.groups, -1))
-    own = torch.stack([by_group[group, :, :, group] for group in range(convolution.groups)]).flatten(0, 1)
+    groups = convolution.groups
+    by_group = found.reshape(groups, -1, high * wide, groups, group_in, num_taps)
+    own = torch.stack([by_group[group, :, :, group] for group in range(groups)]).flatten(0, 1)
     return own.permute(1, 0, 2, 3).reshape(high, wide, out_channels, group_in, *kernel)
 
 

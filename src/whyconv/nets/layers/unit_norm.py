@@ -57,5 +57,5 @@ class UnitBatchNorm2d(nn.BatchNorm1d):
         return super().forward(x.flatten(1)).view(x.shape)
 
     def extra_repr(self) -> str:
-        """Says the shape, and what ``BatchNorm1d`` says."""
-        return f"input_shape={self.input_shape}, {super().extra_repr()}"
+        """Says the shape, and what ``BatchNorm2d`` says."""
+        return f"input_shape={self.input_shape}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}"

@@ -98,7 +98,8 @@ def _fan_in(met: Met) -> float:
     """All inputs of an output; more where the convolution meets zeros at the border, and so varies less."""
     layer, (channels, height, width) = met.layer, met.input_shape
     inputs = float(channels * height * width)
-    if not isinstance(layer, nn.Conv2d | LocallyConnected2d) or layer.padding_mode != "zeros":
+    slides = isinstance(layer, nn.Conv2d | LocallyConnected2d)
+    if not slides or layer.padding_mode != "zeros":
         return inputs
     kernel, stride, dilation = as_pair(layer.kernel_size), as_pair(layer.stride), as_pair(layer.dilation)
     padding = layer.padding if isinstance(layer.padding, str) else as_pair(layer.padding)
@@ -115,7 +116,7 @@ def _places(met: Met) -> object:
 def _fill(dense: DenseMap2d, layer: Any) -> None:  # noqa: ANN401
     """Column by column: what the layer answers to one bright pixel."""
     black = torch.zeros((1, *dense.input_shape), dtype=layer.weight.dtype, device=layer.weight.device)
-    linear = dense[1]
+    linear: Any = dense[1]
     for columns, answers in _columns(layer, dense.input_shape, black):
         linear.weight[:, columns] = answers.flatten(1).T
     if linear.bias is not None:
