@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from whyconv.errors import UsageError
+from whyconv.measures import verify
 from whyconv.nets.layers import SharedGlobal2d
 
 DOUBLE = torch.float64
@@ -77,3 +78,20 @@ def test_bad_arguments_are_refused() -> None:
         SharedGlobal2d(0, 1, 4, method="furier")
     with pytest.raises(UsageError, match=r"\(n, 1, 4, 4\); got \(1, 1, 4, 5\)"):
         SharedGlobal2d(1, 1, 4)(torch.zeros(1, 1, 4, 5))
+
+
+@pytest.mark.parametrize("method", ["fourier", "direct"])
+def test_groups_are_connected_within_themselves_only(method: str) -> None:
+    torch.manual_seed(0)
+    layer = SharedGlobal2d(4, 6, (5, 4), method=method, groups=2, dtype=DOUBLE)
+    same = nn.Conv2d(4, 6, (5, 4), padding="same", padding_mode="circular", groups=2, dtype=DOUBLE)
+    same.load_state_dict(layer.state_dict())
+    x = torch.randn(2, 4, 5, 4, dtype=DOUBLE)
+    torch.testing.assert_close(layer(x), same(x), rtol=1e-12, atol=1e-12)
+    assert "groups=2" in repr(layer)
+    assert layer.weight.abs().max() <= 1 / (2 * 5 * 4) ** 0.5
+    found = verify(layer, (4, 5, 4))
+    assert found.is_proved
+    assert found.connections == 6 * 2 * 400
+    with pytest.raises(UsageError, match="out_channels = 3: a multiple of groups = 2"):
+        SharedGlobal2d(4, 3, 4, groups=2)

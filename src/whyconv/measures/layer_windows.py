@@ -137,7 +137,7 @@ def _shared_global(layer: Any, shape: tuple[int, ...]) -> LayerWindows:  # noqa:
     axes = tuple(
         Axis(length, length, 1, ((length - 1) // 2, length // 2), mode="circular") for length in layer.input_size
     )
-    return _made(layer, axes, (layer.in_channels, layer.out_channels, 1))
+    return _made(layer, axes, (layer.in_channels, layer.out_channels, layer.groups))
 
 
 def _made(

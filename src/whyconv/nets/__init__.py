@@ -2,22 +2,28 @@
 
 from whyconv.nets.catalogue import NETWORKS, build_network, require_network
 from whyconv.nets.committee import Committee
-from whyconv.nets.layers import LocallyConnected2d, SharedGlobal2d
+from whyconv.nets.layers import DenseMap2d, LocallyConnected2d, SharedGlobal2d, SteppedGlobal2d, UnitBatchNorm2d
 from whyconv.nets.lesson import Lesson
 from whyconv.nets.plain import Plain
 from whyconv.nets.swift import Swift
-from whyconv.nets.twins import dense_twin, local_twin
+from whyconv.nets.twins import MatchedPerceptron, dense_twin, local_twin, restart, shared_global_twin
 
 __all__ = [
     "NETWORKS",
     "Committee",
+    "DenseMap2d",
     "Lesson",
     "LocallyConnected2d",
+    "MatchedPerceptron",
     "Plain",
     "SharedGlobal2d",
+    "SteppedGlobal2d",
     "Swift",
+    "UnitBatchNorm2d",
     "build_network",
     "dense_twin",
     "local_twin",
     "require_network",
+    "restart",
+    "shared_global_twin",
 ]

@@ -81,7 +81,7 @@ class LocallyConnected2d(nn.Module):
         self.groups = groups
         self.padding_mode = padding_mode
         self._require_sizes()
-        self._borders = _borders(self.padding, self.kernel_size, self.dilation)
+        self._borders = borders(self.padding, self.kernel_size, self.dilation)
         window = Window(self.kernel_size, self.stride, self._borders, self.dilation, groups)
         self.output_size = window.num_places(*self.input_size)
         self._require_fit()
@@ -182,7 +182,7 @@ def as_pair(value: Pair) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
-def _borders(
+def borders(
     padding: tuple[int, int] | str, kernel: tuple[int, int], dilation: tuple[int, int]
 ) -> tuple[int, int, int, int]:
     """Places added at the (top, bottom, left, right); of an odd sum "same" puts the larger half after."""

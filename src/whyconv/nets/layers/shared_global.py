@@ -28,11 +28,12 @@ class SharedGlobal2d(nn.Module):
         bias: Whether a number is added to each output channel.
         method: "fourier": products of Fourier transforms, in n log n; "direct": sums of products, for comparison.
             The answers are equal to rounding, and exporters always get "direct".
+        groups: Channels are connected within their group only.
         device: Of the parameters.
         dtype: Of the parameters.
 
     Raises:
-        UsageError: A number is below 1, or the method is unknown.
+        UsageError: A number is below 1, the channels cannot be grouped so, or the method is unknown.
 
     References:
         The discrete convolution theorem: Oppenheim and Schafer, Discrete-Time Signal Processing, section 8.6.5.
@@ -48,6 +49,7 @@ class SharedGlobal2d(nn.Module):
         bias: bool = True,
         method: str = "fourier",
         *,
+        groups: int = 1,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -56,8 +58,9 @@ class SharedGlobal2d(nn.Module):
         self.out_channels = out_channels
         self.input_size = as_pair(input_size)
         self.method = method
+        self.groups = groups
         self._require_sizes()
-        shape = (out_channels, in_channels, *self.input_size)
+        shape = (out_channels, in_channels // groups, *self.input_size)
         self.weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
         biases = nn.Parameter(torch.empty(out_channels, device=device, dtype=dtype)) if bias else None
         self.register_parameter("bias", biases)
@@ -65,7 +68,7 @@ class SharedGlobal2d(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draws weights and biases as a dense layer does: uniform within 1 / sqrt(inputs of one output)."""
-        bound = 1 / math.sqrt(self.in_channels * math.prod(self.input_size))
+        bound = 1 / math.sqrt(self.weight[0].numel())
         nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
             nn.init.uniform_(self.bias, -bound, bound)
@@ -89,6 +92,7 @@ class SharedGlobal2d(nn.Module):
         """Says the sizes, and what differs from the defaults."""
         said = [f"{self.in_channels}, {self.out_channels}, input_size={self.input_size}"]
         said += ["bias=False"] if self.bias is None else []
+        said += [f"groups={self.groups}"] if self.groups > 1 else []
         said += [f"method={self.method!r}"] if self.method != "fourier" else []
         return ", ".join(said)
 
@@ -96,13 +100,14 @@ class SharedGlobal2d(nn.Module):
         top, left = self._own_place()
         height, width = self.input_size
         around = (left, width - 1 - left, top, height - 1 - top)
-        return functional.conv2d(functional.pad(x, around, mode="circular"), self.weight, self.bias)
+        return functional.conv2d(functional.pad(x, around, mode="circular"), self.weight, self.bias, groups=self.groups)
 
     def _by_fourier(self, x: Tensor) -> Tensor:
         top, left = self._own_place()
         kernel = torch.fft.rfft2(self.weight.roll((-top, -left), dims=(2, 3)))
-        y = torch.einsum("nchw,ochw->nohw", torch.fft.rfft2(x), kernel.conj())
-        y = torch.fft.irfft2(y, s=self.input_size)
+        by_group = torch.fft.rfft2(x).unflatten(1, (self.groups, -1))
+        y = torch.einsum("ngchw,gochw->ngohw", by_group, kernel.conj().unflatten(0, (self.groups, -1)))
+        y = torch.fft.irfft2(y.flatten(1, 2), s=self.input_size)
         return y if self.bias is None else y + self.bias[:, None, None]
 
     def _own_place(self) -> tuple[int, int]:
@@ -110,8 +115,14 @@ class SharedGlobal2d(nn.Module):
 
     def _require_sizes(self) -> None:
         sizes = {"in_channels": self.in_channels, "out_channels": self.out_channels}
-        sizes |= {"height": self.input_size[0], "width": self.input_size[1]}
+        channels = dict(sizes)
+        sizes |= {"height": self.input_size[0], "width": self.input_size[1], "groups": self.groups}
         wrong = [f"{name} = {value}: at least 1" for name, value in sizes.items() if value < 1]
+        wrong += [
+            f"{name} = {value}: a multiple of groups = {self.groups}"
+            for name, value in channels.items()
+            if self.groups >= 1 and value % self.groups
+        ]
         if self.method not in _METHODS:
             wrong.append(f"method = {self.method!r}: one of {', '.join(_METHODS)}.{nearest(self.method, _METHODS)}")
         if wrong:

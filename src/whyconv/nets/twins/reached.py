@@ -1,4 +1,4 @@
-"""Which convolutions a picture reaches, at which sizes, and which of them can have a local twin."""
+"""Which layers a picture reaches, at which sizes, and which of them can have a twin."""
 
 from __future__ import annotations
 
@@ -8,13 +8,34 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from whyconv.errors import UsageError
-from whyconv.nets.layers import SharedGlobal2d
+from whyconv.nets.layers import LocallyConnected2d, SharedGlobal2d
 
-_NOT_TWINNED = (nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+Kinds = tuple[type[nn.Module], ...]
+
+# Not convolutions, or not shared: they stay where no twin is asked of them.
+_LEFT_ALONE = (LocallyConnected2d, SharedGlobal2d)
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+@dataclass(frozen=True)
+class Met:
+    """A layer that was reached.
+
+    Attributes:
+        name: In the network, the first one.
+        layer: Itself.
+        input_shape: Of what comes in, (c, h, w).
+        output_shape: Of what goes out, (c, h, w).
+    """
+
+    name: str
+    layer: Any
+    input_shape: tuple[int, int, int]
+    output_shape: tuple[int, int, int]
 
 
 @dataclass
@@ -22,35 +43,36 @@ class Reached:
     """What one pass showed.
 
     Attributes:
-        named: The convolutions that were reached, in the order of the network's modules, each under its first name.
-        sizes: Height and width of the inputs of each.
-        mistakes: What has no local twin, and why.
+        layers: Those that can have a twin, in the order of the network's modules.
+        mistakes: What has no twin, and why.
     """
 
-    named: list[tuple[str, nn.Conv2d]] = field(default_factory=list)
-    sizes: dict[nn.Module, tuple[int, int]] = field(default_factory=dict)
+    layers: list[Met] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
 
 
-def send_through(network: nn.Module, input_shape: tuple[int, ...]) -> Reached:
-    """Sends one black picture through a copy of a network, and leaves no trace in it."""
-    met: dict[nn.Module, list[tuple[int, ...]]] = {}
+def send_through(network: nn.Module, input_shape: tuple[int, ...], kinds: Kinds, twin: str) -> Reached:
+    """Sends one black picture through a network, and leaves no trace in it.
+
+    Args:
+        network: Itself such a layer if need be.
+        input_shape: Of one picture, (c, h, w).
+        kinds: Of layers that are to have a twin.
+        twin: How the twin is called, for messages.
+    """
+    met: dict[nn.Module, list[tuple[tuple[int, ...], ...]]] = {}
     outside = _ConvolutionsOutside()
-    was_training = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        with _hooks(network, met, outside), torch.no_grad(), outside:
-            _send(network, input_shape)
-    finally:
-        for module, mode in was_training.items():
-            module.training = mode
+    with _hooks(network, met, outside, kinds), outside:
+        answer_to_black(network, input_shape)
     seen = Reached()
     for name, module in network.named_modules():
-        if module in met and (mistake := _mistake(module, met[module])):
+        if module not in met:
+            continue
+        if mistake := _mistake(module, met[module], kinds, twin):
             seen.mistakes.append(f"{name or 'the layer itself'}: {mistake}")
-        elif module in met and isinstance(module, nn.Conv2d):
-            seen.named.append((name, module))
-            seen.sizes[module] = (met[module][0][-2], met[module][0][-1])
+        elif isinstance(module, kinds):
+            (_, *taken), (_, *given) = met[module][0]
+            seen.layers.append(Met(name, module, (taken[-3], taken[-2], taken[-1]), (given[-3], given[-2], given[-1])))
     if outside.count:
         seen.mistakes.append(
             f"{outside.count} convolution(s) called as a function, or by a module that is not registered: "
@@ -59,15 +81,26 @@ def send_through(network: nn.Module, input_shape: tuple[int, ...]) -> Reached:
     return seen
 
 
-def _send(network: nn.Module, input_shape: tuple[int, ...]) -> None:
+def answer_to_black(network: nn.Module, input_shape: tuple[int, ...]) -> object:
+    """What a network answers to one black picture in evaluation mode; afterwards every module is in its own mode.
+
+    Raises:
+        UsageError: It fails on such a picture.
+    """
     sample = next(network.parameters(), torch.empty(0))
     picture = torch.zeros((1, *input_shape), dtype=sample.dtype, device=sample.device)
+    was_training = {module: module.training for module in network.modules()}
+    network.eval()
     try:
-        network(picture)
+        with torch.no_grad():
+            return network(picture)
     except Exception as error:
         raise UsageError(
             f"The network fails on a picture of shape {tuple(picture.shape)}: {type(error).__name__}: {error}"
         ) from error
+    finally:
+        for module, mode in was_training.items():
+            module.training = mode
 
 
 class _ConvolutionsOutside(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -86,19 +119,23 @@ class _ConvolutionsOutside(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @contextmanager
 def _hooks(
-    network: nn.Module, met: dict[nn.Module, list[tuple[int, ...]]], outside: _ConvolutionsOutside
+    network: nn.Module,
+    met: dict[nn.Module, list[tuple[tuple[int, ...], ...]]],
+    outside: _ConvolutionsOutside,
+    kinds: Kinds,
 ) -> Iterator[None]:
     def enter(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         outside.depth += 1
-        met.setdefault(module, []).append(tuple(inputs[0].shape))
 
-    def leave(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
+    def leave(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         outside.depth -= 1
+        taken = (1, *inputs[0].shape) if inputs else ()
+        met.setdefault(module, []).append((taken, (1, *output.shape)))
 
     handles = []
     try:
         for module in network.modules():
-            if isinstance(module, (nn.Conv2d, SharedGlobal2d, *_NOT_TWINNED)):
+            if isinstance(module, (*_LEFT_ALONE, *_CONVOLUTIONS, *kinds)):
                 handles += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
         yield
     finally:
@@ -106,20 +143,40 @@ def _hooks(
             handle.remove()
 
 
-def _mistake(module: nn.Module, shapes: list[tuple[int, ...]]) -> str:
-    """Why a layer that was reached has no local twin; "" where it has one."""
-    kind = type(module).__name__
-    if isinstance(module, SharedGlobal2d):
-        return ""
-    if not isinstance(module, nn.Conv2d):
-        return f"{kind} has no local twin here, only Conv2d has"
-    is_own = type(module).forward is not nn.Conv2d.forward or type(module)._conv_forward is not nn.Conv2d._conv_forward
-    if is_own or nn.utils.parametrize.is_parametrized(module):
-        return f"{kind} computes its answer or its weights in a way of its own; expected a plain Conv2d"
+def _mistake(module: nn.Module, calls: list[tuple[tuple[int, ...], ...]], kinds: Kinds, twin: str) -> str:
+    """Why a layer that was reached has no twin; "" where it has one, or needs none."""
+    name = type(module).__name__
+    kind = next((kind for kind in kinds if isinstance(module, kind)), None)
+    if kind is None:
+        known = " and ".join(kind.__name__ for kind in kinds)
+        return "" if isinstance(module, _LEFT_ALONE) else f"{name} has no {twin} twin here, only {known} has"
+    return _changed(module, kind) or _misused(module, calls)
+
+
+def _changed(module: nn.Module, kind: type[nn.Module]) -> str:
+    """Why a layer may not compute what one of its kind computes."""
+    if _is_own(module, kind):
+        name = type(module).__name__
+        return f"{name} computes its answer or its weights in a way of its own; expected a plain {kind.__name__}"
     if module._forward_hooks or module._forward_pre_hooks:
         return "it carries hooks, which may change what it computes; remove them first"
-    sizes = sorted({shape[-2:] for shape in shapes})
+    return ""
+
+
+def _misused(module: nn.Module, calls: list[tuple[tuple[int, ...], ...]]) -> str:
+    """Why a layer is called in a way that no twin can be."""
+    if not all(taken for taken, _ in calls):
+        return "it is called with its picture by name; expected layer(x)"
+    if isinstance(module, nn.BatchNorm2d) and module.running_mean is None:
+        return "it keeps no running statistics, so in evaluation it does not compute the same for each unit"
+    sizes = sorted({taken[-2:] for taken, _ in calls})
     if len(sizes) > 1:
         shown = " and ".join(f"{height} x {width}" for height, width in sizes)
         return f"it is used at several sizes, {shown}, and weights that belong to places fit only one"
     return ""
+
+
+def _is_own(module: nn.Module, kind: type[nn.Module]) -> bool:
+    parts = ("forward", "_conv_forward")
+    is_changed = any(getattr(type(module), part, None) is not getattr(kind, part, None) for part in parts)
+    return is_changed or nn.utils.parametrize.is_parametrized(module)
