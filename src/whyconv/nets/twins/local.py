@@ -14,7 +14,9 @@ from whyconv.nets.twins.reached import Reached, send_through
 MAX_BYTES = 4 * 10**9
 
 
-def local_twin(network: nn.Module, input_shape: tuple[int, ...], *, max_bytes: float = MAX_BYTES) -> nn.Module:
+def local_twin(
+    network: nn.Module, input_shape: tuple[int, ...], *, only: str | None = None, max_bytes: float = MAX_BYTES
+) -> nn.Module:
     """The network with every convolution replaced by a locally connected layer that starts with the same weights.
 
     The twin gives the same answers to rounding, as long as nobody trains it; all else is kept as it is. A convolution
@@ -25,6 +27,7 @@ def local_twin(network: nn.Module, input_shape: tuple[int, ...], *, max_bytes: f
     Args:
         network: With any number of ``torch.nn.Conv2d``; itself one if need be.
         input_shape: Of one picture, (c, h, w). The twin takes pictures of this size only.
+        only: Name of the one convolution that is replaced; None for all of them.
         max_bytes: The twin's locally connected layers may take as much. Not asked on torch's device "meta".
 
     Returns:
@@ -32,7 +35,8 @@ def local_twin(network: nn.Module, input_shape: tuple[int, ...], *, max_bytes: f
 
     Raises:
         UsageError: A layer has no local twin, or the weights would take more than ``max_bytes``. All such layers are
-            named at once, and nothing was allocated for the twin's weights.
+            named at once, and nothing was allocated for the twin's weights. Or ``only`` names no convolution that a
+            pass in evaluation reaches, or one whose weights are those of another one too.
 
     References:
         The equality of answers, and that the convolution's gradient is the sum of the twin's over all places, follow
@@ -40,6 +44,8 @@ def local_twin(network: nn.Module, input_shape: tuple[int, ...], *, max_bytes: f
     """
     twin = copy.deepcopy(network)
     reached = send_through(twin, input_shape)
+    if only is not None:
+        reached = reached.restricted_to(only, twin)
     made = {each: _unfilled(each, reached.sizes[each]) for _, each in reached.named}
     if mistakes := reached.mistakes + _torn_ties(reached, made):
         raise UsageError("\n  ".join(["This network has no local twin:", *mistakes]))

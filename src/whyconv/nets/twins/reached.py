@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from whyconv.errors import UsageError
+from whyconv.errors import UsageError, nearest
 from whyconv.nets.layers import SharedGlobal2d
 
 _NOT_TWINNED = (nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -25,11 +25,32 @@ class Reached:
         named: The convolutions that were reached, in the order of the network's modules, each under its first name.
         sizes: Height and width of the inputs of each.
         mistakes: What has no local twin, and why.
+        wrong: The mistakes of each layer.
     """
 
     named: list[tuple[str, nn.Conv2d]] = field(default_factory=list)
     sizes: dict[nn.Module, tuple[int, int]] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
+    wrong: dict[nn.Module, str] = field(default_factory=dict)
+
+    def restricted_to(self, name: str, network: nn.Module) -> Reached:
+        """What concerns one layer alone, under any name that it has in the network.
+
+        Raises:
+            UsageError: There is no such convolution, or a pass does not reach it.
+        """
+        wanted = dict(network.named_modules(remove_duplicate=False)).get(name)
+        named = [(first, each) for first, each in self.named if each is wanted]
+        mistakes = [self.wrong[wanted]] if wanted in self.wrong else []
+        if wanted is None or not (named or mistakes):
+            known = [first for first, _ in self.named]
+            raise UsageError(f"There is no convolution '{name}' that a picture reaches.{nearest(name, known)}")
+        tied = [
+            first for first, each in self.named if each is not wanted and each.weight is getattr(wanted, "weight", 0)
+        ]
+        if tied:
+            mistakes.append(f"{name}: its weights are those of {', '.join(tied)} too, which would stay as they are")
+        return Reached(named, self.sizes, mistakes)
 
 
 def send_through(network: nn.Module, input_shape: tuple[int, ...]) -> Reached:
@@ -47,7 +68,8 @@ def send_through(network: nn.Module, input_shape: tuple[int, ...]) -> Reached:
     seen = Reached()
     for name, module in network.named_modules():
         if module in met and (mistake := _mistake(module, met[module])):
-            seen.mistakes.append(f"{name or 'the layer itself'}: {mistake}")
+            seen.wrong[module] = f"{name or 'the layer itself'}: {mistake}"
+            seen.mistakes.append(seen.wrong[module])
         elif module in met and isinstance(module, nn.Conv2d):
             seen.named.append((name, module))
             seen.sizes[module] = (met[module][0][-2], met[module][0][-1])
