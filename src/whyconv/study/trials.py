@@ -125,7 +125,7 @@ class Study:
         train = self.pictures.train
         chosen = [nested_order(train.labels, self._seed(draw))[: training.n_train] for draw in draws]
         batch = min(self.protocol.batch, training.n_train)
-        orders = [_endless_batches(training.n_train, batch, self._random(_ORDER, draw)) for draw in draws]
+        orders = [endless_batches(training.n_train, batch, self._random(_ORDER, draw)) for draw in draws]
         moves = [self._random(_MOVES, draw) for draw in draws]
         for _ in range(num_steps):
             rows = np.stack([one[next(order)] for one, order in zip(chosen, orders, strict=True)])
@@ -196,7 +196,7 @@ def scored_rows(part: LabelledPixels, most: int) -> NDArray[np.int64]:
     return np.arange(0, len(part), step)
 
 
-def _endless_batches(n: int, batch: int, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+def endless_batches(n: int, batch: int, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
     """Numbers 0 .. n - 1 in random order, again and again, each time in another, in pieces of ``batch`` <= n."""
     waiting = np.empty(0, np.int64)
     while True:
