@@ -97,7 +97,8 @@ def _noting(network: nn.Module, calls: list[_Call]) -> Iterator[None]:
     handles = []
     try:
         for name, module in network.named_modules():
-            if not list(module.children()):
+            # A convolution whose weights are computed has children, and is one all the same.
+            if isinstance(module, nn.Conv2d) or not list(module.children()):
 
                 def note(module: nn.Module, inputs: tuple[Any, ...], output: Any, name: str = name) -> None:  # noqa: ANN401
                     if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
