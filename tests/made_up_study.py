@@ -82,6 +82,8 @@ def made_up_detector(channel: int = 0, lost: tuple[float, ...] = (0.03, 0.02, 0.
         map=[[0.0, 1.0, 2.0], [0.5, 0.5, 4.0]],
         lost=(quadrants[0], quadrants[1], quadrants[2], quadrants[3]),
         lost_everywhere=about(0.08, 0.02, "pictures", 500),
+        loss_rises=(quadrants[0], quadrants[1], quadrants[2], quadrants[3]),
+        loss_rise_everywhere=about(0.2, 0.02, "pictures", 500),
         patches=[Patch(picture=3, place=(1, 2), box=(0, 1, 3, 2), answer=4.0)],
     )
 

@@ -74,6 +74,7 @@ def test_detectors_are_counted_by_the_quadrants_that_need_them() -> None:
         "3 of 3 cost accuracy beyond doubt; silenced in one quadrant, 1 cost it in all four, 1 in some, 1 in none"
         in (text)
     )
+    assert "everywhere, 3 raise it beyond doubt; silenced in one quadrant, 1 raise it in all four, 1 in some" in text
     row = next(line.split() for line in lines if line.split()[:1] == ["1"])
     assert row == ["1", "87", "(85-88)", "+3.0±1.0", "+2.0±1.0", "+4.0±1.0", "+5.0±1.0", "+8.0±2.0"]
     assert next(line.split() for line in lines if line.split()[:1] == ["2"])[1] == "never"

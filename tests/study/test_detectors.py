@@ -77,7 +77,9 @@ def test_a_detector_of_one_quadrant_is_told_from_one_that_is_useful_everywhere()
     # Without it, every picture of class 1 is missed; the other quadrants were silent anyway.
     assert [one.value for one in first.lost] == [0.5, 0.0, 0.0, 0.0]
     assert first.lost_everywhere.value == 0.5
-    assert first.num_useful_quadrants == 1
+    assert first.num_needed_quadrants == first.num_useful_quadrants == 1
+    assert [one.value for one in first.loss_rises][1:] == [0.0] * 3
+    assert idle.num_useful_quadrants == 0
     counts = np.zeros((8, 8))
     for picture in pictures.test.pixels[1::2]:
         counts += picture[..., 0] / 200
@@ -133,6 +135,7 @@ def test_losses_and_maps_are_those_of_a_network_written_out() -> None:
     truth = torch.from_numpy(pictures.test.labels)
     with torch.no_grad():
         right = (by_hand(network, x, None).argmax(1) == truth).numpy()
+        loss = functional.cross_entropy(by_hand(network, x, None), truth.long()).item()
         for layer in found.layers:
             activation = int(layer.activation)
             maps = network[: activation + 1](x)
@@ -144,9 +147,12 @@ def test_losses_and_maps_are_those_of_a_network_written_out() -> None:
                 half = layer.places[0] // 2
                 first, second = slice(0, half), slice(half, None)
                 regions = [(first, first), (first, second), (second, first), (second, second)]
-                for lost, (rows, columns) in zip(one.lost, regions, strict=True):
-                    silent = (by_hand(network, x, (activation, one.channel, rows, columns)).argmax(1) == truth).numpy()
+                for lost, rise, (rows, columns) in zip(one.lost, one.loss_rises, regions, strict=True):
+                    logits = by_hand(network, x, (activation, one.channel, rows, columns))
+                    silent = (logits.argmax(1) == truth).numpy()
                     assert lost == paired_over_pictures(right.astype(float) - silent)
+                    raised = functional.cross_entropy(logits, truth.long()).item() - loss
+                    assert rise.value == pytest.approx(raised, abs=1e-6)
     assert any(one.lost_everywhere.value for layer in found.layers for one in layer.detectors)
 
 

@@ -59,6 +59,9 @@ class Detector(Record):
         lost: Accuracy lost when it is silenced in a quadrant of its map, in the order of ``QUADRANTS``, paired over
             pictures; negative where silence helps.
         lost_everywhere: When it is silenced at all places.
+        loss_rises: Rise of the mean cross-entropy in nats in the same order, paired over pictures: it shows what accuracy
+            is too coarse for.
+        loss_rise_everywhere: When it is silenced at all places.
         patches: Those it answers to most, strongest first.
     """
 
@@ -68,12 +71,19 @@ class Detector(Record):
     map: list[list[float]]
     lost: tuple[Estimate, Estimate, Estimate, Estimate]
     lost_everywhere: Estimate
+    loss_rises: tuple[Estimate, Estimate, Estimate, Estimate]
+    loss_rise_everywhere: Estimate
     patches: list[Patch]
 
     @property
-    def num_useful_quadrants(self) -> int:
+    def num_needed_quadrants(self) -> int:
         """In how many quadrants silence costs accuracy, by intervals that leave out 0."""
         return sum(one.low > 0 for one in self.lost)
+
+    @property
+    def num_useful_quadrants(self) -> int:
+        """In how many quadrants silence raises the cross-entropy, by intervals that leave out 0."""
+        return sum(one.low > 0 for one in self.loss_rises)
 
 
 class LayerDetectors(Record):

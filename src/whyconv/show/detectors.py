@@ -32,7 +32,12 @@ def _layer_lines(layer: LayerDetectors, language: str) -> list[str]:
     head += [say(f"detectors_quadrant_{one}", language) for one in QUADRANTS]
     head.append(say("detectors_column_everywhere", language))
     lines += table([head, *(_row(one, language) for one in layer.detectors)])
-    return [*lines, *wrap(say("detectors_summary", language, shown=shown, **_counts(layer)), "  ")]
+    needed = [one.num_needed_quadrants for one in layer.detectors]
+    useful = [one.num_useful_quadrants for one in layer.detectors]
+    lost = sum(one.lost_everywhere.low > 0 for one in layer.detectors)
+    raised = sum(one.loss_rise_everywhere.low > 0 for one in layer.detectors)
+    lines += wrap(say("detectors_summary", language, shown=shown, everywhere=lost, **_counts(needed)), "  ")
+    return [*lines, *wrap(say("detectors_summary_loss", language, everywhere=raised, **_counts(useful)), "  ")]
 
 
 def _row(one: Detector, language: str) -> list[str]:
@@ -43,14 +48,10 @@ def _row(one: Detector, language: str) -> list[str]:
     return [str(one.channel), shown, *(_points(lost) for lost in one.lost), _points(one.lost_everywhere)]
 
 
-def _counts(layer: LayerDetectors) -> dict[str, int]:
-    useful = [one.num_useful_quadrants for one in layer.detectors]
-    return {
-        "needed": sum(one.lost_everywhere.low > 0 for one in layer.detectors),
-        "all": useful.count(4),
-        "some": sum(0 < count < 4 for count in useful),
-        "none": useful.count(0),
-    }
+def _counts(quadrants: list[int]) -> dict[str, int]:
+    """How many detectors are needed in all four quadrants, in some, in none."""
+    some = sum(0 < count < len(QUADRANTS) for count in quadrants)
+    return {"all": quadrants.count(len(QUADRANTS)), "some": some, "none": quadrants.count(0)}
 
 
 def _points(estimate: Estimate) -> str:

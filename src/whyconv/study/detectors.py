@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from whyconv.errors import UsageError, nearest
 from whyconv.machine import num_cores
@@ -30,7 +31,7 @@ from whyconv.study.layer_calls import ReachedConvolution, reached_convolutions
 from whyconv.study.patches import PlacedField, placed_field, strongest_patches
 from whyconv.study.steps import answers, evaluating, paired_over_pictures, require_parts
 from whyconv.study.trials import SquarePictures, scored_rows
-from whyconv.training.intervals import fraction
+from whyconv.training.intervals import fraction, mean
 from whyconv.training.torch_habits import torch_habits
 
 _AT_ONCE = 256
@@ -132,7 +133,7 @@ class _Stage:
     ) -> None:
         self.network, self.pictures, self.rows = network, pictures, rows
         self.protocol, self.check_stop = protocol, check_stop
-        self.is_right = self._ask()
+        self.is_right, self.losses = self._ask()
         draws = np.random.default_rng(protocol.seed)
         n = len(rows)
         self.draws = draws.multinomial(n, np.full(n, 1 / n), protocol.num_draws) / n
@@ -159,20 +160,23 @@ class _Stage:
     def _detector(self, one: ReachedConvolution, maps: _Maps, index: int, channel: int, field: PlacedField) -> Detector:
         own = maps.sizes[:, index].astype(np.float64)
         whole = (slice(None), slice(None))
-        lost = [self._lost(one, channel, region) for region in (*quadrants(one.places), whole)]
+        silenced = [self._silenced(one, channel, region) for region in (*quadrants(one.places), whole)]
+        lost, rises = zip(*silenced, strict=True)
         num_patches = self.protocol.num_patches if own.any() else 0
         return Detector(
             channel=channel,
             mean_answer=float(own.mean()),
             spread=_spread(own, self.draws),
             map=own.mean(0).tolist(),
-            lost=(lost[0], lost[1], lost[2], lost[3]),
+            lost=lost[:4],
             lost_everywhere=lost[4],
+            loss_rises=rises[:4],
+            loss_rise_everywhere=rises[4],
             patches=strongest_patches(maps.best[:, index], maps.places[:, index], self.rows, field, num_patches),
         )
 
-    def _lost(self, one: ReachedConvolution, channel: int, region: Region) -> Estimate:
-        """Accuracy lost when a detector is silenced in a region of its map."""
+    def _silenced(self, one: ReachedConvolution, channel: int, region: Region) -> tuple[Estimate, Estimate]:
+        """Accuracy lost, and rise of the cross-entropy, when a detector is silenced in a region of its map."""
         self.check_stop()
 
         def silence(answer: Tensor) -> Tensor:
@@ -181,14 +185,17 @@ class _Stage:
             return quiet
 
         with _changing(self.network, one, silence):
-            is_right = self._ask()
-        return paired_over_pictures(self.is_right.astype(np.float64) - is_right)
+            is_right, losses = self._ask()
+        lost = paired_over_pictures(self.is_right.astype(np.float64) - is_right)
+        return lost, mean((losses - self.losses).tolist()).model_copy(update={"over": "pictures"})
 
-    def _ask(self) -> NDArray[np.bool_]:
-        """Who is answered rightly (n,)."""
-        labels = self.pictures.test.labels[self.rows]
-        found = [answers(self.network, x, self.pictures.num_classes).mean(1).argmax(1) for x in self._batches()]
-        return np.asarray(torch.cat(found).numpy() == labels)
+    def _ask(self) -> tuple[NDArray[np.bool_], Floats]:
+        """Who is answered rightly (n,), and the cross-entropy of each in nats (n,)."""
+        labels = torch.from_numpy(self.pictures.test.labels[self.rows].astype(np.int64))
+        every = [answers(self.network, x, self.pictures.num_classes).mean(1) for x in self._batches()]
+        logits = torch.cat(every).double()
+        losses = functional.cross_entropy(logits, labels, reduction="none")
+        return np.asarray((logits.argmax(1) == labels).numpy()), np.asarray(losses.numpy())
 
     def _mean_answers(self, one: ReachedConvolution) -> Floats:
         """Mean of |answer| over places and pictures (channels,)."""
