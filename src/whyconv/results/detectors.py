@@ -59,8 +59,8 @@ class Detector(Record):
         lost: Accuracy lost when it is silenced in a quadrant of its map, in the order of ``QUADRANTS``, paired over
             pictures; negative where silence helps.
         lost_everywhere: When it is silenced at all places.
-        loss_rises: Rise of the mean cross-entropy in nats in the same order, paired over pictures: it shows what accuracy
-            is too coarse for.
+        loss_rises: Rise of the mean cross-entropy in nats in the same order, paired over pictures: it shows what
+            accuracy is too coarse for.
         loss_rise_everywhere: When it is silenced at all places.
         patches: Those it answers to most, strongest first.
     """
