@@ -61,8 +61,8 @@ def study_hyperparameters(
     began = time.perf_counter()
     protocol = protocol or HyperparameterProtocol()
     require_parts(pictures, "A study of hyperparameters")
-    bench = _Bench(pictures, protocol, check_stop)
     with torch_habits(num_cores()):
+        bench = _Bench(pictures, protocol, check_stop)
         trained, left_out = _train_all(bench, began + seconds, notify)
     scores = _scores(trained)
     effects, residual = main_effects(
