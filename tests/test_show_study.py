@@ -6,6 +6,7 @@ import pytest
 from rich.cells import cell_len
 
 from made_up_study import (
+    about,
     layer_price,
     made_up_detector,
     made_up_detectors,
@@ -46,9 +47,9 @@ def test_the_price_is_told_whoever_wins() -> None:
 
 
 def test_a_price_needs_both_intervals() -> None:
-    few_pictures = layer_price("a", 0.05, gain_over_pictures=layer_price("x", 0.05, 0.06).gain)
+    few_pictures = layer_price("a", 0.05, gain_over_pictures=about(0.05, 0.06))
     assert few_pictures.verdict == "undecided"
-    few_seeds = layer_price("a", -0.05, gain=layer_price("x", -0.05, 0.06).gain)
+    few_seeds = layer_price("a", -0.05, 0.06, gain_over_pictures=about(-0.05, 0.01))
     assert few_seeds.verdict == "undecided"
 
 
@@ -60,8 +61,8 @@ def test_what_was_left_out_is_told() -> None:
     assert r"odd\x1b: not measured. it computes its weights" in text.replace("   ", " ")
     assert "not looked at, its map has 1 x 1 places" in said(detector_lines(made_up_detectors(), "en"))
     hyper = said(hyperparameter_lines(made_up_hyperparameters(), "en"))
-    assert "for want of time, 1 setting (about 31 s): 3/1/same/64/max" in hyper
-    assert "too small, 1 setting: 5/2/same/16/max" in hyper
+    assert "for want of time, 1 setting (about 31 s): 3x3 s1 same n64 max" in hyper
+    assert "too small, 1 setting: 5x5 s2 same n16 max" in hyper
 
 
 def test_detectors_are_counted_by_the_quadrants_that_need_them() -> None:
@@ -88,8 +89,8 @@ def test_settings_stand_in_rows_and_effects_in_words() -> None:
     found = made_up_hyperparameters()
     lines = hyperparameter_lines(found, "en")
     rows = [line.split() for line in lines]
-    assert ["3", "1", "same", "16", "max", "90.0", "(89-91)", "center", "12,345", "4.2±0.3"] in rows
-    assert ["7", "1", "none", "16", "mean", "85.0", "(84-86)", "-5.0±1.5", "12,345", "4.2±0.3"] in rows
+    assert ["3x3", "s1", "same", "n16", "max", "90.0", "(89-91)", "center", "12,345", "4.2±0.3"] in rows
+    assert ["7x7", "s1", "none", "n16", "mean", "85.0", "(84-86)", "-5.0±1.5", "12,345", "4.2±0.3"] in rows
     text = said(lines)
     assert "filter 7 instead of 3 -3.1±1.2" in " ".join(text.split())
     assert "pooling mean instead of max +0.4±2.0" in " ".join(text.split())

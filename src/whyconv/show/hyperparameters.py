@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from whyconv.results import Estimate
 from whyconv.results.hyperparameters import (
-    FACTORS,
     FactorName,
     Hyperparameters,
     LayerSetting,
@@ -15,7 +14,12 @@ from whyconv.show.text import table, wrap
 from whyconv.texts import say
 
 _MOST_LISTED = 12
-_COLUMNS = ("hyper_column_accuracy", "hyper_column_difference", "hyper_column_parameters", "hyper_column_time")
+# Factors whose levels are words.
+_WORDS: tuple[FactorName, ...] = ("padding", "pooling")
+_COLUMNS = (
+    *("hyper_column_setting", "hyper_column_accuracy", "hyper_column_difference"),
+    *("hyper_column_parameters", "hyper_column_time"),
+)
 
 
 def hyperparameter_lines(found: Hyperparameters, language: str) -> list[str]:
@@ -24,7 +28,7 @@ def hyperparameter_lines(found: Hyperparameters, language: str) -> list[str]:
     high, wide = found.side
     values = {"settings": len(found.scores), "seeds": protocol.num_seeds, "steps": protocol.steps}
     lines = wrap(say("hyper_head", language, high=high, wide=wide, **values), "")
-    head = [*(say(f"hyper_factor_{name}", language) for name in FACTORS), *(say(one, language) for one in _COLUMNS)]
+    head = [say(one, language) for one in _COLUMNS]
     lines += ["", *table([head, *(_row(one, language) for one in found.scores)])]
     lines += wrap(say("hyper_legend", language, test=found.num_test), "  ")
     lines += ["", *_effect_lines(found, language), *_left_lines(found, language)]
@@ -38,7 +42,13 @@ def hyperparameter_lines(found: Hyperparameters, language: str) -> list[str]:
 
 def level_text(factor: FactorName, level: object, language: str) -> str:
     """Returns a level as people call it: numbers as they are, words in their language."""
-    return say(f"hyper_{factor}_{level}", language) if factor in ("padding", "pooling") else str(level)
+    return say(f"hyper_{factor}_{level}", language) if factor in _WORDS else str(level)
+
+
+def setting_text(setting: LayerSetting, language: str) -> str:
+    """Returns ``5x5 s2 same n16 max``."""
+    padding, pooling = (level_text(name, getattr(setting, name), language) for name in _WORDS)
+    return f"{setting.kernel}x{setting.kernel} s{setting.stride} {padding} n{setting.filters} {pooling}"
 
 
 def effect_text(effect: MainEffect, language: str) -> str:
@@ -51,7 +61,7 @@ def effect_text(effect: MainEffect, language: str) -> str:
 def _row(one: SettingScore, language: str) -> list[str]:
     accuracy, seconds = one.accuracy, one.step_seconds
     return [
-        *(level_text(name, getattr(one.setting, name), language) for name in FACTORS),
+        setting_text(one.setting, language),
         f"{100 * accuracy.value:.1f} ({100 * accuracy.low:.0f}-{100 * accuracy.high:.0f})",
         say("hyper_center", language) if one.difference is None else _points(one.difference),
         f"{one.parameters:,}",
@@ -82,9 +92,7 @@ def _left_lines(found: Hyperparameters, language: str) -> list[str]:
 
 
 def _listed(settings: list[LayerSetting], language: str) -> str:
-    texts = [
-        "/".join(level_text(name, getattr(one, name), language) for name in FACTORS) for one in settings[:_MOST_LISTED]
-    ]
+    texts = [setting_text(one, language) for one in settings[:_MOST_LISTED]]
     return ", ".join(texts) + (", ..." if len(settings) > _MOST_LISTED else "")
 
 

@@ -11,7 +11,7 @@ _COLUMNS = (
     *("price_column_layer", "price_column_places", "price_column_tied"),
     *("price_column_gain", "price_column_pictures", "price_column_drift"),
 )
-_MOST_NAME = 20
+_MOST_NAME = 16
 
 
 def price_lines(found: PriceOfSharing, language: str) -> list[str]:
@@ -38,11 +38,11 @@ def _row(one: LayerPrice) -> tuple[str, ...]:
     tied, apart, drift = one.tied, one.gain_over_pictures, one.drift.mean
     return (
         _short(one.layer),
-        f"{one.places[0]} x {one.places[1]}",
+        f"{one.places[0]}x{one.places[1]}",
         f"{100 * tied.value:.1f} ({100 * tied.low:.0f}-{100 * tied.high:.0f})",
-        _points(one.gain),
+        _points(one.gain).replace(" ", ""),
         f"{100 * apart.low:+.1f} .. {100 * apart.high:+.1f}",
-        f"{100 * drift.value:.1f} ± {50 * (drift.high - drift.low):.1f} %",
+        f"{100 * drift.value:.1f}±{50 * (drift.high - drift.low):.1f} %",
     )
 
 
