@@ -62,7 +62,7 @@ def _drift_values(one: LayerPrice) -> dict[str, object]:
     rows = one.drift.by_place
     most, row, column = max((value, row, column) for row, line in enumerate(rows) for column, value in enumerate(line))
     near, far = one.drift.cosines[0], one.drift.cosines[-1]
-    places = {"row": row + 1, "column": column + 1, "most": most, "share": one.drift.direction_share}
+    places: dict[str, object] = {"row": row + 1, "column": column + 1, "most": most, "share": one.drift.direction_share}
     return places | {"near": near.changes, "far": far.changes, "distance": far.distance}
 
 
