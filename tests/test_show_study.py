@@ -39,7 +39,7 @@ def test_lines_fit_a_terminal(language: str) -> None:
 def test_the_price_is_told_whoever_wins() -> None:
     price = made_up_price(layer_price("a", 0.05), layer_price("b", -0.05), layer_price("c", 0.005))
     text = said(price_lines(price, "en"))
-    assert "a: sharing has a price here. Untied it gains 5.0 ± 1.0 points" in text
+    assert "a: sharing has a price here. Untied, with 6 times as many parameters, it gains 5.0 ± 1.0 points" in text
     assert "b: sharing is worth 5.0 ± 1.0 points here, with 6 times fewer parameters" in text
     assert "c: no difference can be told from 0 (+0.5 ± 1.0)" in text
     assert "farthest at row 2, column 2 (50.0 %); 61.0 % of their variance" in text

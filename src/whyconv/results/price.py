@@ -24,7 +24,7 @@ class PriceProtocol(Record):
 
     steps: int = Field(default=150, ge=1)
     batch: int = Field(default=64, ge=1)
-    learning_rates: list[float] = Field(default=[0.0003, 0.001, 0.003], min_length=1)
+    learning_rates: list[float] = Field(default=[0.0005, 0.002, 0.008], min_length=1)
     num_seeds: int = Field(default=3, ge=2)
     seed: int = 0
     most_scored: int = Field(default=2000, ge=2)
