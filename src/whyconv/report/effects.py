@@ -25,12 +25,12 @@ def effect_chart(rows: Sequence[tuple[str, Estimate]], description: str, axis_na
     """
     names = [shown(name, limit=34) for name, _ in rows]
     left = min(_WIDEST_NAME, max(text_width(name, _FONT_PIXELS) for name in names)) + 12
-    low = 100 * min(0.0, *(one.low for _, one in rows))
-    high = 100 * max(0.0, *(one.high for _, one in rows))
-    span = (high - low) or 1.0
+    # At least a point, so that differences of nothing stand at the line.
+    low = 100 * min(-0.005, *(one.low for _, one in rows))
+    high = 100 * max(0.005, *(one.high for _, one in rows))
 
     def place(points: float) -> float:
-        return left + (points - low) / span * (_WIDTH - 14 - left)
+        return left + (points - low) / (high - low) * (_WIDTH - 14 - left)
 
     height = _TOP + _ROW * len(rows) + _BOTTOM
     parts = [_grid(low, high, place, height, axis_name)]

@@ -8,11 +8,10 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from whyconv.report.charts import number_text
 from whyconv.report.pictures import data_uri
 
 SIDE = 200
-_SCALE_WIDTH, _LABEL = 12, 62
+_SCALE_WIDTH, _LABEL = 12, 66
 # The style sheet's --right and --wrong, which a picture cannot read.
 _ABOVE_RGB, _BELOW_RGB = (43, 108, 196), (221, 107, 32)
 
@@ -67,5 +66,5 @@ def _scale(left: float, height: float, greatest: float, *, has_both: bool) -> Ma
     text = Markup('<text class="tick" x="{}" y="{:.1f}">{}</text>')
     for value in (greatest, 0.0, lowest) if has_both else (greatest, 0.0):
         y = 8 + (greatest - value) / ((greatest - lowest) or 1.0) * height
-        parts.append(text.format(left + _SCALE_WIDTH + 5, y + 4, number_text(value)))
+        parts.append(text.format(left + _SCALE_WIDTH + 5, y + 4, f"{value:.3g}"))
     return Markup("").join(parts)
