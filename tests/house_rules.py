@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "training": ("nets", "images", "inspection"),
     "measures": ("counting", "nets.layers", "nets.twins", "images", "training.intervals"),
     "export": ("nets", "training", "measures", "counting", "recognizer", "model_file", "images"),
-    "study": ("training", "nets", "counting", "images"),
+    "study": ("training", "nets", "counting", "measures", "images"),
     "web": ("recognizer", "counting", "images"),
     "cluster": ("recognizer", "images"),
     "demo": (),

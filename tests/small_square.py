@@ -23,4 +23,4 @@ SMALL = SquareProtocol(
 
 
 def small_pictures() -> SquarePictures:
-    return SquarePictures(bars(60, seed=1), bars(40, seed=3), num_classes=2, mean=[60.0], std=[60.0])
+    return SquarePictures(bars(60, seed=1), bars(20, seed=2), bars(40, seed=3), num_classes=2, mean=[60.0], std=[60.0])

@@ -76,6 +76,12 @@ MADE = {
             for ending in ("", "_value")
         ),
     ),
+    "price_verdict_": ("price", "worth", "undecided"),
+    "price_left_": ("memory", "time", "one_place", "no_twin"),
+    "detectors_quadrant_": ("upper_left", "upper_right", "lower_left", "lower_right"),
+    "hyper_factor_": ("kernel", "stride", "padding", "filters", "pooling"),
+    "hyper_padding_": ("none", "same"),
+    "hyper_pooling_": ("none", "mean", "max"),
     "doctor_purpose_": ("train", "pretrained", "serve", "tables", "heic", "cluster"),
 }
 

@@ -193,10 +193,10 @@ def _as_side(side: int) -> Side:
 def _square_pictures(plan: Plan, division: Division, question: Question, notify: Notify) -> SquarePictures:
     policy = PicturePolicy(side=question.side, channels=plan.network.in_channels)
     store = Path(plan.pictures.store) if plan.pictures.store else None
-    train, _, test = load_parts(division, policy, store=store, notify=notify, num_threads=plan.threads)
+    train, validation, test = load_parts(division, policy, store=store, notify=notify, num_threads=plan.threads)
     _require_enough(train, test)
     mean, std = channel_statistics(train.data.pixels)
-    return SquarePictures(train.data, test.data, len(plan.network.classes), mean=mean, std=std)
+    return SquarePictures(train.data, validation.data, test.data, len(plan.network.classes), mean, std)
 
 
 def _require_enough(train: Part, test: Part) -> None:

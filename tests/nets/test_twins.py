@@ -178,3 +178,32 @@ def test_the_dense_gradient_on_the_support_is_the_local_twins() -> None:
 def test_other_layers_have_no_dense_twin() -> None:
     with pytest.raises(UsageError, match="MaxPool2d"):
         dense_twin(nn.MaxPool2d(2), (2, 6, 5))
+
+
+def test_one_convolution_alone_can_be_untied() -> None:
+    torch.manual_seed(0)
+    network = Winding().double().eval()
+    twin = local_twin(network, (2, 12, 13), only="last")
+    local = [name for name, module in twin.named_modules() if isinstance(module, LocallyConnected2d)]
+    assert local == ["last"]
+    assert isinstance(twin.first, nn.Conv2d)
+    x = torch.randn(2, 2, 12, 13, dtype=DOUBLE)
+    torch.testing.assert_close(twin(x), network(x), rtol=1e-12, atol=1e-12)
+    # Only its own weights count against the limit.
+    local_twin(network, (2, 12, 13), only="last", max_bytes=twin.last.weight.nbytes + twin.last.bias.nbytes)
+
+
+def test_what_is_wrong_elsewhere_does_not_matter_to_the_one_that_is_untied() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ConvTranspose2d(2, 2, 2))
+    assert isinstance(local_twin(network, (1, 6, 6), only="0")[0], LocallyConnected2d)
+    for only, complaint in [
+        ("1", "ConvTranspose2d has no local twin"),
+        ("2", "no convolution '2'"),
+        ("", "no convolution"),
+    ]:
+        with pytest.raises(UsageError, match=complaint):
+            local_twin(network, (1, 6, 6), only=only)
+    with pytest.raises(UsageError, match="its weights are those of tied too"):
+        local_twin(Winding(), (2, 12, 13), only="again")
+    with pytest.raises(UsageError, match="no convolution 'spare' that a picture reaches"):
+        local_twin(Winding(), (2, 12, 13), only="spare")

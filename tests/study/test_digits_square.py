@@ -23,7 +23,7 @@ def digits() -> SquarePictures:
     train, test = (
         LabelledPixels(pixels[rows, :, :, None], labels[rows]) for rows in (learned, np.flatnonzero(is_test))
     )
-    return SquarePictures(train, test, 10, *channel_statistics(train.pixels))
+    return SquarePictures(train, test, test, 10, *channel_statistics(train.pixels))
 
 
 @pytest.fixture(scope="module")

@@ -39,14 +39,14 @@ class Estimate(Record):
         low: Lower end of the 95 % interval.
         high: Upper end of the 95 % interval.
         n: Number of units the interval is over.
-        over: What those units are: "pictures", "seeds" or "draws".
+        over: What those units are: "pictures", "seeds", "draws" or "settings".
     """
 
     value: float
     low: float
     high: float
     n: int
-    over: Literal["pictures", "seeds", "draws"] = "pictures"
+    over: Literal["pictures", "seeds", "draws", "settings"] = "pictures"
 
     def __repr__(self) -> str:
         return f"{100 * self.value:.1f} % ({100 * self.low:.1f}-{100 * self.high:.1f}, n={self.n} {self.over})"

@@ -1,10 +1,14 @@
-"""What has to be trained to be known: the control square and its learning curves."""
+"""What has to be trained to be known: the control square, the price of sharing, detectors, hyperparameters."""
 
 from whyconv.study.control_square import make_study, measure_square, predict_seconds
 from whyconv.study.controls import Control, make_controls, match_weights
 from whyconv.study.corners import OneHiddenLayer, Sizes
+from whyconv.study.detectors import study_detectors
 from whyconv.study.draws import SquarePictures
+from whyconv.study.hyperparameters import study_hyperparameters
 from whyconv.study.kept_trials import KeptTrials
+from whyconv.study.patches import patch_pixels
+from whyconv.study.price_of_sharing import price_of_sharing
 from whyconv.study.protocol import (
     QUICK,
     Extent,
@@ -33,8 +37,12 @@ __all__ = [
     "match_weights",
     "measure_square",
     "needed_trainings",
+    "patch_pixels",
     "predict_seconds",
+    "price_of_sharing",
     "rescale",
+    "study_detectors",
+    "study_hyperparameters",
     "tuning_jobs",
     "whole",
 ]

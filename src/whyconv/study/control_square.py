@@ -13,7 +13,7 @@ from whyconv.machine import num_cores
 from whyconv.results import CONTROLS, CORNERS, Corner, Notify, Progress, Square, SquareProtocol, UnmovedCheck, ignore
 from whyconv.study.controls import make_controls
 from whyconv.study.corners import num_hidden_parameters
-from whyconv.study.draws import SquarePictures, evenly
+from whyconv.study.draws import SquarePictures, scored_rows
 from whyconv.study.exactness import check_corners
 from whyconv.study.kept_trials import KeptTrials
 from whyconv.study.protocol import Training, needed_trainings, sizes_of
@@ -67,7 +67,7 @@ def measure_square(
         jobs = {one: Job(one, (tuned[one].settings,), draws, is_final=True) for one in needed_trainings(protocol)}
         found = run_side_by_side(study, list(jobs.values()), results, notify, check_stop, stage="square")
     trials = {training: found[job] for training, job in jobs.items()}
-    tested = pictures.test.labels[evenly(pictures.test, protocol.most_scored)]
+    tested = pictures.test.labels[scored_rows(pictures.test, protocol.most_scored)]
     chance = float(np.bincount(tested).max() / len(tested))
     scores = scores_of(protocol, trials, tuned)
     return Square(

@@ -28,6 +28,7 @@ class SquarePictures:
 
     Attributes:
         train: What draws are taken from.
+        validation: Chooses settings where networks are trained on all of the training part.
         test: What accuracies are over.
         num_classes: Of the labels.
         mean: Of each channel, in gray levels: taken off every pixel.
@@ -35,6 +36,7 @@ class SquarePictures:
     """
 
     train: LabelledPixels
+    validation: LabelledPixels
     test: LabelledPixels
     num_classes: int
     mean: list[float]
@@ -94,7 +96,7 @@ def batches(
     """
     protocol = draws[0].protocol
     batch = min(protocol.batch, len(draws[0].rows))
-    orders = [_endless_batches(len(draw.rows), batch, draw.random(_ORDER)) for draw in draws]
+    orders = [endless_batches(len(draw.rows), batch, draw.random(_ORDER)) for draw in draws]
     moves = [draw.random(_MOVES) for draw in draws]
     for _ in range(num_steps):
         rows = np.stack([draw.rows[next(order)] for draw, order in zip(draws, orders, strict=True)])
@@ -123,13 +125,13 @@ def asked(pictures: Tensor, training: Training, protocol: SquareProtocol, part: 
     return move(pictures, random_shifts(random, tuple(pictures.shape[:-3]), protocol.side))
 
 
-def evenly(part: LabelledPixels, most: int) -> NDArray[np.int64]:
+def scored_rows(part: LabelledPixels, most: int) -> NDArray[np.int64]:
     """All pictures of a part, or at most ``most`` of them, evenly chosen."""
     step = max(1, -(-len(part) // most))
     return np.arange(0, len(part), step)
 
 
-def _endless_batches(n: int, batch: int, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+def endless_batches(n: int, batch: int, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
     """Numbers 0 .. n - 1 in random order, again and again, each time in another, in pieces of ``batch`` <= n."""
     waiting = np.empty(0, np.int64)
     while True:

@@ -18,7 +18,7 @@ from whyconv.results import ControlName, Readout, SquareProtocol
 from whyconv.results.record import Record
 from whyconv.study.controls import Control
 from whyconv.study.corners import OneHiddenLayer, Sizes, num_parameters
-from whyconv.study.draws import Draw, SquarePictures, asked, batches, evenly
+from whyconv.study.draws import Draw, SquarePictures, asked, batches, scored_rows
 from whyconv.study.protocol import Training, sizes_of
 from whyconv.study.rings import slide
 from whyconv.study.stacks import Stack, num_members, train_stack
@@ -193,7 +193,7 @@ class Study:
 
 
 def checkpoints(steps: int, count: int) -> list[int]:
-    """Numbers of steps after which a training is looked at: evenly along their logarithm, up to all of them."""
+    """Numbers of steps after which a training is looked at: scored_rows along their logarithm, up to all of them."""
     return sorted({max(1, round(steps ** (place / count))) for place in range(1, count + 1)})
 
 
@@ -242,7 +242,7 @@ class _Scoring:
     @cached_property
     def _test(self) -> tuple[Tensor, Tensor]:
         study, test = self._study, self._study.pictures.test
-        rows = evenly(test, study.protocol.most_scored)
+        rows = scored_rows(test, study.protocol.most_scored)
         shown = asked(study.pictures.numbers(test, rows), self._job.training, study.protocol, _TEST)
         labels = torch.from_numpy(test.labels[rows].astype(np.int64))
         # Of one draw: every member is asked about the same ones.

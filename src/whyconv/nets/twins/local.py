@@ -16,6 +16,7 @@ def local_twin(
     network: nn.Module,
     input_shape: tuple[int, ...],
     *,
+    only: str | None = None,
     normalization: Normalization = "channel",
     max_bytes: float = MAX_BYTES,
 ) -> nn.Module:
@@ -28,6 +29,7 @@ def local_twin(
     Args:
         network: With any number of ``torch.nn.Conv2d``; itself one if need be.
         input_shape: Of one picture, (c, h, w). The twin takes pictures of this size only.
+        only: Name of the one convolution that is replaced; None for all of them.
         normalization: "channel": batch normalization stays as it is, so that only the sharing of the convolutions'
             weights is taken away; "unit": it too shares nothing over the places, see ``UnitBatchNorm2d``.
         max_bytes: The twin's new layers may take as much. Not asked on torch's device "meta".
@@ -37,14 +39,15 @@ def local_twin(
 
     Raises:
         UsageError: A layer has no local twin, no convolution is reached, or the weights would take more than
-            ``max_bytes``. All is named at once, and nothing was allocated for the twin's weights.
+            ``max_bytes``. All is named at once, and nothing was allocated for the twin's weights. Or ``only`` names no
+            convolution that a pass in evaluation reaches, or one whose weights are those of another one too.
 
     References:
         The equality of answers, and that the convolution's gradient is the sum of the twin's over all places, follow
         from the chain rule; tests hold both in double precision.
     """
     local = Recipe((nn.Conv2d,), _unfilled, _fill, lambda met: met.output_shape[-2:])
-    return replaced(network, input_shape, "local", (local, *per_unit(normalization)), max_bytes)
+    return replaced(network, input_shape, "local", (local, *per_unit(normalization)), max_bytes, only)
 
 
 def _unfilled(met: Met) -> LocallyConnected2d:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from whyconv.errors import UsageError
+from whyconv.errors import UsageError, nearest
 from whyconv.nets.layers import LocallyConnected2d, SharedGlobal2d
 
 Kinds = tuple[type[nn.Module], ...]
@@ -45,10 +45,30 @@ class Reached:
     Attributes:
         layers: Those that can have a twin, in the order of the network's modules.
         mistakes: What has no twin, and why.
+        wrong: The mistakes of each layer.
     """
 
     layers: list[Met] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
+    wrong: dict[nn.Module, str] = field(default_factory=dict)
+
+    def restricted_to(self, name: str, network: nn.Module) -> Reached:
+        """What concerns one layer alone, under any name that it has in the network.
+
+        Raises:
+            UsageError: There is no such convolution, or a pass does not reach it.
+        """
+        wanted = dict(network.named_modules(remove_duplicate=False)).get(name)
+        layers = [met for met in self.layers if met.layer is wanted]
+        mistakes = [self.wrong[wanted]] if wanted in self.wrong else []
+        if wanted is None or not (layers or mistakes):
+            known = [met.name for met in self.layers]
+            raise UsageError(f"There is no convolution '{name}' that a picture reaches.{nearest(name, known)}")
+        weight = getattr(wanted, "weight", None)
+        tied = [met.name for met in self.layers if met.layer is not wanted and met.layer.weight is weight]
+        if tied:
+            mistakes.append(f"{name}: its weights are those of {', '.join(tied)} too, which would stay as they are")
+        return Reached(layers, mistakes)
 
 
 def send_through(network: nn.Module, input_shape: tuple[int, ...], kinds: Kinds, twin: str) -> Reached:
@@ -69,7 +89,8 @@ def send_through(network: nn.Module, input_shape: tuple[int, ...], kinds: Kinds,
         if module not in met:
             continue
         if mistake := _mistake(module, met[module], kinds, twin):
-            seen.mistakes.append(f"{name or 'the layer itself'}: {mistake}")
+            seen.wrong[module] = f"{name or 'the layer itself'}: {mistake}"
+            seen.mistakes.append(seen.wrong[module])
         elif isinstance(module, kinds):
             (_, *taken), (_, *given) = met[module][0]
             seen.layers.append(Met(name, module, (taken[-3], taken[-2], taken[-1]), (given[-3], given[-2], given[-1])))

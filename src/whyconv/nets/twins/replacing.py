@@ -34,7 +34,12 @@ class Recipe:
 
 
 def replaced(
-    network: nn.Module, input_shape: tuple[int, ...], twin: str, recipes: Sequence[Recipe], max_bytes: float
+    network: nn.Module,
+    input_shape: tuple[int, ...],
+    twin: str,
+    recipes: Sequence[Recipe],
+    max_bytes: float,
+    only: str | None = None,
 ) -> nn.Module:
     """A copy of a network in which all layers that a picture reaches are replaced as the recipes say.
 
@@ -44,12 +49,15 @@ def replaced(
         twin: How the whole is called, for messages.
         recipes: The first is of the layers of which at least one has to be there.
         max_bytes: The new layers may take as much; not asked on torch's device "meta".
+        only: Name of the one layer that is replaced; None for all of them.
 
     Raises:
         UsageError: Something cannot be replaced, or takes too much; all is named at once, and nothing was allocated.
     """
     copied = copy.deepcopy(network)
     reached = send_through(copied, input_shape, tuple(kind for recipe in recipes for kind in recipe.kinds), twin)
+    if only is not None:
+        reached = reached.restricted_to(only, copied)
     ways = {met.layer: _recipe(met, recipes) for met in reached.layers}
     made = {met.layer: ways[met.layer].unfilled(met) for met in reached.layers}
     mistakes = [

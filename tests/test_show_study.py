@@ -1,0 +1,101 @@
+"""Studies as lines: every number with its interval, who wins said plainly, nothing wider than a terminal."""
+
+from __future__ import annotations
+
+import pytest
+from rich.cells import cell_len
+
+from made_up_study import (
+    about,
+    layer_price,
+    made_up_detector,
+    made_up_detectors,
+    made_up_hyperparameters,
+    made_up_price,
+)
+from whyconv.results.hyperparameters import LayerSetting
+from whyconv.show.detectors import detector_lines
+from whyconv.show.hyperparameters import hyperparameter_lines
+from whyconv.show.price import price_lines
+
+
+def said(lines: list[str]) -> str:
+    return " ".join(line.strip() for line in lines)
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_lines_fit_a_terminal(language: str) -> None:
+    price = made_up_price(layer_price("features.stages.10.a.long.name.of.a.layer"), layer_price("b", -0.02))
+    for lines in (
+        price_lines(price, language),
+        detector_lines(made_up_detectors(made_up_detector(), made_up_detector(11)), language),
+        hyperparameter_lines(made_up_hyperparameters(), language),
+    ):
+        assert [line for line in lines if cell_len(line) > 80] == []
+        assert all(line.isprintable() for line in lines)
+        assert len(lines) > 8
+
+
+def test_the_price_is_told_whoever_wins() -> None:
+    price = made_up_price(layer_price("a", 0.05), layer_price("b", -0.05), layer_price("c", 0.005))
+    text = said(price_lines(price, "en"))
+    assert "a: sharing has a price here. Untied, with 6 times as many parameters, it gains 5.0 ± 1.0 points" in text
+    assert "b: sharing is worth 5.0 ± 1.0 points here, with 6 times fewer parameters" in text
+    assert "c: no difference can be told from 0 (+0.5 ± 1.0)" in text
+    assert "farthest at row 2, column 2 (50.0 %); 61.0 % of their variance" in text
+    assert "is 0.42 between neighbors and -0.17 at 2 places' distance" in text
+
+
+def test_a_price_needs_both_intervals() -> None:
+    few_pictures = layer_price("a", 0.05, gain_over_pictures=about(0.05, 0.06))
+    assert few_pictures.verdict == "undecided"
+    few_seeds = layer_price("a", -0.05, 0.06, gain_over_pictures=about(-0.05, 0.01))
+    assert few_seeds.verdict == "undecided"
+
+
+def test_what_was_left_out_is_told() -> None:
+    text = said(price_lines(made_up_price(), "en"))
+    assert "! stem: not measured. Untied, its training would keep 3.4 GB; allowed are 2.0 GB" in text
+    assert "! slow: not measured. It would have taken about 420 s" in text
+    assert "point: nothing to untie" in text
+    assert r"odd\x1b: not measured. it computes its weights" in text.replace("   ", " ")
+    assert "not looked at, its map has 1 x 1 places" in said(detector_lines(made_up_detectors(), "en"))
+    hyper = said(hyperparameter_lines(made_up_hyperparameters(), "en"))
+    assert "for want of time, 1 setting (about 31 s): 3x3 s1 same n64 max" in hyper
+    assert "too small, 1 setting: 5x5 s2 same n16 max" in hyper
+
+
+def test_detectors_are_counted_by_the_quadrants_that_need_them() -> None:
+    everywhere = made_up_detector(1, (0.03, 0.02, 0.04, 0.05))
+    nowhere = made_up_detector(2, (0.0, 0.01, -0.03, 0.0)).model_copy(update={"spread": None})
+    lines = detector_lines(made_up_detectors(made_up_detector(), everywhere, nowhere), "en")
+    text = said(lines)
+    assert "the 3 strongest of 6 detectors" in text
+    assert (
+        "3 of 3 cost accuracy beyond doubt; silenced in one quadrant, 1 cost it in all four, 1 in some, 1 in none"
+        in (text)
+    )
+    assert "everywhere, 3 raise it beyond doubt; silenced in one quadrant, 1 raise it in all four, 1 in some" in text
+    row = next(line.split() for line in lines if line.split()[:1] == ["1"])
+    assert row == ["1", "87", "(85-88)", "+3.0±1.0", "+2.0±1.0", "+4.0±1.0", "+5.0±1.0", "+8.0±2.0"]
+    assert next(line.split() for line in lines if line.split()[:1] == ["2"])[1] == "never"
+    assert "all 1 detectors" in said(detector_lines(made_up_detectors(everywhere, num_detectors=1), "en"))
+    found = made_up_detectors(everywhere)
+    unactivated = found.layers[0].model_copy(update={"is_activated": False})
+    assert "No activation was found" in said(detector_lines(found.model_copy(update={"layers": [unactivated]}), "en"))
+
+
+def test_settings_stand_in_rows_and_effects_in_words() -> None:
+    found = made_up_hyperparameters()
+    lines = hyperparameter_lines(found, "en")
+    rows = [line.split() for line in lines]
+    assert ["3x3", "s1", "same", "n16", "max", "90.0", "(89-91)", "center", "12,345", "4.2±0.3"] in rows
+    assert ["7x7", "s1", "none", "n16", "mean", "85.0", "(84-86)", "-5.0±1.5", "12,345", "4.2±0.3"] in rows
+    text = said(lines)
+    assert "filter 7 instead of 3 -3.1±1.2" in " ".join(text.split())
+    assert "pooling mean instead of max +0.4±2.0" in " ".join(text.split())
+    assert "residual 1.3 points" in text
+    assert "For 2 of 2 settings the learning rate" in text
+    none = found.model_copy(update={"effects": [], "residual": None})
+    assert "No main effects: too few settings" in said(hyperparameter_lines(none, "en"))
+    assert LayerSetting() == found.protocol.center
