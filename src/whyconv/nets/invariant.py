@@ -130,7 +130,7 @@ def _require_fitting(side: int) -> None:
         below = side - side % stride
         fitting = [each for each in (below, below + stride) if each >= 6 and not each % whole_stride(each)]
         raise UsageError(
-            f"plain_circular halves pictures of {side} x {side} pixels {int(math.log2(stride))} times, and {side} is no "
-            f"multiple of {stride}: places would be left over that no circular move brings back. Expected a side such "
-            f"as {' or '.join(map(str, fitting or [fitting_side(side)]))}: --size."
+            f"plain_circular halves pictures of {side} x {side} pixels {int(math.log2(stride))} times, and {side} is "
+            f"no multiple of {stride}: places would be left over that no circular move brings back. Expected a side "
+            f"such as {' or '.join(map(str, fitting or [fitting_side(side)]))}: --size."
         )
