@@ -1,8 +1,8 @@
 """A certificate that circular moves of the picture change no answer: conditions on the graph, then every shift.
 
-That all answers stay under circular shifts can be had by construction, and has been known since 2021; it is a control,
-not a gain. Real moves bring in new pixels at the border, and the phase may be picked otherwise: ``translation`` says how
-answers fare then.
+That all answers stay under circular shifts can be had by construction, and has been known since 2021; it is a
+control, not a gain. Real moves bring in new pixels at the border, and the phase may be picked otherwise:
+``translation`` says how answers fare then.
 
 References:
     Chaman, Dokmanic, *Truly shift-invariant convolutional neural networks* (2021), arXiv 2011.14214, for the pooling.
@@ -54,8 +54,8 @@ def certify(  # noqa: PLR0913
         network: Maps (n, c, h, w) to logits (n, classes); asked in evaluation mode, and afterwards as it was.
         pictures: As the network takes them (n, c, h, w), in the type of number it is used with.
         labels: Their classes (n,), for the accuracy beside.
-        seconds: So long, pictures are asked about under all h w - 1 shifts; 20 of them at least, or all there are, where
-            20 take no more than twice as long. The others are asked about under one shift each.
+        seconds: So long, pictures are asked about under all h w - 1 shifts; 20 of them at least, or all there are,
+            where 20 take no more than twice as long. The others are asked about under one shift each.
         delta: What a picture's phases must be clear by to be certified, as a part of the best score; well above what
             rounding does, about 1e-6 in single precision.
         seed: Of which pictures are asked about under every shift, and of the single shifts.

@@ -24,9 +24,7 @@ from whyconv.measures.aten import POINTWISE, SAME_NUMBERS, SAME_SHAPE_ONLY
 from whyconv.measures.memory import tensors
 from whyconv.measures.modules import Place, evaluating, following
 from whyconv.measures.moving import (
-    RULES,
     STILL,
-    TAKE_PADDED,
     Moving,
     Phase,
     Places,
@@ -36,6 +34,7 @@ from whyconv.measures.moving import (
     shape_text,
     together,
 )
+from whyconv.measures.moving_rules import RULES, TAKE_PADDED
 from whyconv.nets.layers import BlurPool2d, PhaseChoice, PolyphasePool2d
 from whyconv.results import Note
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whyconv.results.record import Estimate, Record
+from whyconv.results.record import Estimate, Note, Record
 
 
 class CertificateProtocol(Record):
@@ -69,3 +69,14 @@ class Certificate(Record):
     def is_held(self) -> bool:
         """Whether no probability of a certified picture has changed by more than the tolerance."""
         return self.largest_change is None or self.largest_change <= self.protocol.tolerance
+
+    @property
+    def sentence(self) -> Note:
+        """All of it in one sentence; where nothing is certified, or the promise was broken, that."""
+        if not self.is_held:
+            return Note(key="certificate_broken", level="warning")
+        if self.largest_change is None:
+            return Note(key="certificate_none")
+        asked = self.protocol
+        values = {"n": self.n_certified, "total": asked.n, "every": asked.n_every, "change": self.largest_change}
+        return Note(key="certificate_sentence", values=values)

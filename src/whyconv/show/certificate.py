@@ -37,16 +37,6 @@ def certificate_lines(certificate: Certificate, language: str, network: str) -> 
     return [*wrap(first, ""), *(line for each in others for line in wrap(each, "  "))]
 
 
-def certificate_sentence(certificate: Certificate, language: str) -> str:
-    """Returns the certificate as one sentence, for the card; where nothing was certified, that."""
-    if certificate.largest_change is None or not certificate.is_held:
-        key = "certificate_none" if certificate.is_held else "certificate_broken"
-        return say(key, language)
-    asked = certificate.protocol
-    values = {"n": certificate.n_certified, "total": asked.n, "every": asked.n_every}
-    return say("certificate_sentence", language, change=certificate.largest_change, **values)
-
-
 def _certified(certificate: Certificate, language: str) -> str:
     if certificate.largest_change is None:
         return say("certificate_none", language)
