@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from whyconv.errors import ParityError, UsageError
 from whyconv.measures import certify, conditions
 from whyconv.measures.certificate import require_held, try_shifts
-from whyconv.nets import NETWORKS, BlurPool2d, PlainCircular, PolyphasePool2d, build_network
+from whyconv.nets import NETWORKS, BlurPool2d, PlainCircular, PolyphasePool2d, build_network, with_full_borders
 from whyconv.nets.layers import PhaseChoice
 from whyconv.results.certificate import Certificate
 from whyconv.show.certificate import certificate_lines
@@ -271,6 +271,7 @@ BROKEN: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
         lambda x: mean(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), torch.ones(4, 1, 3, 3), groups=4)),
         "condition_padding",
     ),
+    "rows into rows": (lambda x: torch.roll(x.flatten(2), 1, 2).mul(x.flatten(2)).sum(dim=2), "condition_unknown"),
     "turned over": (lambda x: mean(x * x.flip(3)), "condition_unknown"),
     "sorted rows": (lambda x: x.cumsum(dim=2)[:, :, 3].mean(dim=2), "condition_unknown"),
     "dropout that stays": (lambda x: mean(F.dropout(x, 0.5)), "condition_random"),
@@ -318,6 +319,12 @@ def test_a_layer_of_ones_own_that_looks_like_the_known_one_is_not_taken_for_it()
             return x[:, :, ::2, ::2]
 
     assert told(stack(circular(1, 4), First(2))) == {"condition_stride": {"1"}}
+
+
+def test_a_learned_choice_whose_border_was_changed_is_not_taken_for_it() -> None:
+    network = Residual(learned=True)
+    with_full_borders(network.pool)
+    assert told(network) == {"condition_unknown": {"pool.choice"}, "condition_phase": {"pool"}}
 
 
 def test_a_network_that_fails_is_told_with_what_was_found_before() -> None:

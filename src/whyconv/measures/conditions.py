@@ -36,6 +36,7 @@ from whyconv.measures.moving import (
 )
 from whyconv.measures.moving_rules import RULES, TAKE_PADDED
 from whyconv.nets.layers import BlurPool2d, PhaseChoice, PolyphasePool2d
+from whyconv.nets.layers.polyphase_pool import PhaseScorer
 from whyconv.results import Note
 
 _SEED = 0
@@ -248,6 +249,9 @@ class _Whole:
         if not isinstance(state, Moving) or not state.is_map or any(state.padded):
             watch.refuse("condition_unknown", layer=self.path, operation=type(module).__name__)
             watch.note(made, excused(made))
+        elif not _is_as_made(module):
+            watch.refuse("condition_unknown", layer=self.path, operation=f"{type(module).__name__}, changed")
+            watch.note(made, excused(made, state.grid))
         elif isinstance(module, PhaseChoice):
             watch.note(made, watch.new_phase(module.stride, state))
         elif isinstance(module, BlurPool2d):
@@ -282,6 +286,18 @@ class _Whole:
             watch.stride = max(watch.stride, stride)
             return replace(state, grid=grid, is_excused=state.is_excused or taken.is_excused)
         return excused(made, state.grid)
+
+
+def _is_as_made(module: nn.Module) -> bool:
+    """Whether a known layer has the parts it was made with, and its scores still pad circularly."""
+    parts = {PolyphasePool2d: ("blur", "choice"), PhaseChoice: ("scorer",)}.get(type(module), ())
+    kinds = {"blur": (BlurPool2d, nn.Identity), "choice": (PhaseChoice,), "scorer": (PhaseScorer, type(None))}
+    if any(type(getattr(module, part)) not in kinds[part] for part in parts):
+        return False
+    inside = [each for each in module.modules() if isinstance(each, nn.Conv2d)]
+    is_circular = all(each.padding_mode == "circular" and each.padding == (1, 1) for each in inside)
+    choices = [each for each in module.modules() if isinstance(each, PhaseChoice)]
+    return is_circular and all(type(each.scorer) in kinds["scorer"] for each in choices)
 
 
 class _Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -106,9 +106,12 @@ def expand(step: Step) -> Moving:
     return step.refused("condition_mixes") if more else step.state()
 
 
-def hand_on(step: Step) -> Moving:
-    """The same array, or one that was moved around its own border by a fixed way."""
-    return step.state()
+def roll(step: Step) -> Moving:
+    """Moved around its own border by a fixed way; rows and columns in one axis would go over into each other."""
+    state, axes = step.state(), {axis % step.made[0].ndim for axis in step.given.get("dims") or [0]}
+    if 0 in axes or (state.rows in axes and state.rows == state.columns):
+        return step.refused("condition_unknown", operation="roll")
+    return state
 
 
 def _moved(state: Moving, to: Callable[[int], int]) -> Moving:

@@ -30,7 +30,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("slice", "narrow", "split", "split_with_sizes"), axes.cut),
     "cat": axes.join,
     "expand": axes.expand,
-    "roll": axes.hand_on,
+    "roll": axes.roll,
 }
 # Of these the border of a padded map may be an argument.
 TAKE_PADDED = ("convolution", "_convolution", "max_pool2d", "max_pool2d_with_indices", "avg_pool2d")

@@ -53,7 +53,7 @@ class PhaseChoice(nn.Module):
                 "a stride of at least 2, and 'largest' without channels or 'learned' with them."
             )
         self.stride, self.choice = stride, choice
-        self.scorer = _Scorer(channels) if channels is not None else None
+        self.scorer = PhaseScorer(channels) if channels is not None else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (n, c, h, w) to (n, stride x stride): 1 for the component that is picked, i stride + j, else 0.
@@ -153,7 +153,7 @@ class PolyphasePool2d(nn.Module):
         return sum(taken[1:], taken[0])
 
 
-class _Scorer(nn.Module):
+class PhaseScorer(nn.Module):
     """A score for each component: convolution, ReLU, convolution, mean over places."""
 
     def __init__(self, channels: int) -> None:
