@@ -105,10 +105,7 @@ def finish(  # noqa: PLR0913
         certificate=certificate,
     )
     if not only_model:
-        export_maps(folder / "why.onnx", folder / MODEL)
-        write_json(folder / "layers.json", describe_layers(folder / MODEL))
-        _write_predictions(folder / "predictions.csv", material, plan.network.classes, answers)
-        _write_examples(folder, recognizer, material.train, plan, learned)
+        _write_tables(folder, recognizer, material, plan, answers, learned)
         write_pages(folder, summary, network, plan, material)
     files.write_text(folder / SUMMARY, summary.model_dump_json(indent=2) + "\n")
     # Six times the weights, and of no more use: a finished run is gone on with from its weights.
@@ -133,6 +130,21 @@ def read_summary(run: Path) -> RunSummary:
         ) from None
     except ValidationError as error:
         raise ModelFileError(f"{run / SUMMARY} is damaged: {error.error_count()} mistake(s).") from None
+
+
+def _write_tables(
+    folder: Path,
+    recognizer: Recognizer,
+    material: Material,
+    plan: Plan,
+    answers: Mapping[str, NDArray[np.float32]],
+    learned: Learned | None,
+) -> None:
+    """Writes what can be looked up: maps, layers, every answer, and pictures that answers can be likened to."""
+    export_maps(folder / "why.onnx", folder / MODEL)
+    write_json(folder / "layers.json", describe_layers(folder / MODEL))
+    _write_predictions(folder / "predictions.csv", material, plan.network.classes, answers)
+    _write_examples(folder, recognizer, material.train, plan, learned)
 
 
 def _write_model(
@@ -239,7 +251,7 @@ def _certify(
     pixels = torch.from_numpy(np.ascontiguousarray(part.data.pixels[rows].transpose(0, 3, 1, 2))).float()
     pictures = normalize(pixels, plan.network)
     found = require_conditions(network, pictures.shape[1:])
-    labels, seconds = part.data.labels[rows], CERTIFICATE_SECONDS
+    labels, seconds = part.data.labels[rows].astype(np.int64), CERTIFICATE_SECONDS
     certificate = try_shifts(network, pictures, labels, found, seconds=seconds, seed=plan.seed, temperature=temperature)
     write_json(folder / CERTIFICATE, certificate.model_dump(mode="json"))
     return certificate

@@ -68,7 +68,7 @@ def test_a_binomial_filter_is_box_after_box() -> None:
         assert np.array_equal(binomial_filter(taps).numpy(), box)
 
 
-@pytest.mark.parametrize(("side", "taps", "stride"), itertools.product([7, 8, 9, 12], [2, 3, 5], [1, 2, 3]))
+@pytest.mark.parametrize(("side", "taps", "stride"), list(itertools.product([7, 8, 9, 12], [2, 3, 5], [1, 2, 3])))
 def test_the_drift_is_that_of_the_centers_of_mass(side: int, taps: int, stride: int) -> None:
     ramp = torch.arange(side, dtype=torch.float64).expand(1, 1, side, side)
     inner = BlurPool2d(taps, stride, "zeros").double()

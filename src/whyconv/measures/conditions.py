@@ -145,10 +145,10 @@ class Watch:
         step = Step(name.rstrip("_"), _by_name(func, args, kwargs), states, arrays, self.refuse)
         if not arrays or torch.Tag.dynamic_output_shape in func.tags:
             self.refuse("condition_looks", operation=name)
-            found: list[State] = [excused(each) for each in arrays]
+            after: list[State] = [excused(each) for each in arrays]
         else:
-            found = self._after(step, func)
-        for array, state in zip(arrays, found, strict=True):
+            after = self._after(step, func)
+        for array, state in zip(arrays, after, strict=True):
             self.note(array, state)
 
     def _after(self, step: Step, func: OpOverload) -> list[State]:
