@@ -90,6 +90,18 @@ def good(num_classes):
     return made(num_classes, True)
 def bad(num_classes):
     return made(num_classes, False)
+class learned(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.first = nn.Conv2d(1, 8, 3, padding=1, padding_mode="circular")
+        self.second = nn.Conv2d(8, 8, 3, padding=1, padding_mode="circular")
+        self.pool = PolyphasePool2d(2, choice="learned", channels=8, blur_taps=2)
+        self.head = nn.Linear(8, num_classes)
+    def forward(self, x):
+        x = self.first(x).relu()
+        y = self.second(x)
+        phase = self.pool.choose(y)
+        return self.head((self.pool(y, phase) + self.pool(x, phase)).relu().mean(dim=(2, 3)))
 """
 
 
@@ -100,8 +112,11 @@ def test_a_network_of_ones_own_is_looked_at_before_step_1(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=r"(?s)  0: pads by 1.*\n  3: pads by 1"):
         train(str(bars), invariant="circular", network="own_circular:bad", **QUICK)
-    summary = train(str(bars), invariant="circular", network="own_circular:good", only_model=True, **QUICK)
-    assert summary.certificate is not None
+    for name in ("good", "learned"):
+        summary = train(str(bars), invariant="circular", network=f"own_circular:{name}", only_model=True, **QUICK)
+        assert summary.certificate is not None
+        # The exported file picks the same phases.
+        assert summary.parity.is_equal
 
 
 def test_a_promise_that_is_broken_is_an_error_after_everything_is_written(
