@@ -31,7 +31,7 @@ from whyconv.texts import say
 from whyconv.training.intervals import fraction
 
 TOLERANCE = 1e-5
-DELTA = 1e-5
+DELTA = 2e-6
 LEAST_PICTURES = 20
 # So many times the seconds asked for may be taken, to ask about the least number of pictures under every shift.
 _MOST_TIMES = 2.0
@@ -57,7 +57,7 @@ def certify(  # noqa: PLR0913
         seconds: So long, pictures are asked about under all h w - 1 shifts; 20 of them at least, or all there are,
             where 20 take no more than twice as long. The others are asked about under one shift each.
         delta: What a picture's phases must be clear by to be certified, as a part of the best score; well above what
-            rounding does, about 1e-6 in single precision.
+            rounding does to a sum of many squares, a few 1e-7 in single precision.
         seed: Of which pictures are asked about under every shift, and of the single shifts.
         temperature: What logits are divided by before the probabilities are taken.
 

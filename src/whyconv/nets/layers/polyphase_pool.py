@@ -18,7 +18,7 @@ from whyconv.nets.layers.blur_pool import BlurPool2d
 
 Choice = Literal["largest", "learned"]
 # Scores that differ by less than this part of the largest count as equal; rounding moves them by far less.
-TIE = 1e-4
+TIE = 2e-5
 _HIDDEN = 8
 
 
