@@ -106,7 +106,8 @@ def test_a_residual_network_with_one_phase_for_both_branches_is_certified(side: 
     pictures = some_pictures(21 if side == 8 else 6, side)
     found = certify(network, pictures, [0] * len(pictures))
     assert (found.stride, found.num_choices) == (2, 1)
-    assert found.protocol.n_every == found.n_certified == len(pictures)
+    assert found.protocol.n_every == found.n_certified + found.n_counted == len(pictures)
+    assert found.n_counted <= 2  # of the darkest, whose phases are nearly alike
     assert found.protocol.num_shifts == side * side - 1
     assert 0 < found.largest_change < 1e-5
     assert found.num_changed == 0
