@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import nn
@@ -19,16 +20,19 @@ from whyconv.errors import ModelFileError
 from whyconv.export import compare, describe_layers, export, export_maps, metadata_for, parity_of
 from whyconv.images.prepare import PicturePolicy, fit
 from whyconv.images.sources.arrays import ArrayContents
+from whyconv.measures.certificate import require_conditions, require_held, try_shifts
 from whyconv.planning import Material
 from whyconv.predictions import escape_formula
 from whyconv.pretrained.learning import Learned, some
 from whyconv.recognizer import Recognizer, open_recognizer
 from whyconv.reporting import write_pages
 from whyconv.results import Calibration, Evaluation, Parity, RunSummary
+from whyconv.results.certificate import Certificate
 from whyconv.settings import Plan
 from whyconv.training.checkpoint import save_weights
+from whyconv.training.circular import CERTIFICATE_SECONDS
 from whyconv.training.evaluate import calibration_error, fit_temperature, score, softmax
-from whyconv.training.loop import Outcome, network_logits
+from whyconv.training.loop import Outcome, network_logits, normalize
 from whyconv.training.pictures import Part
 from whyconv.training.pixel_rows import evenly_chosen
 from whyconv.training.run_folder import CHECKPOINTS, MODEL, MOST_EXAMPLES, NETWORK, SUMMARY, WEIGHTS, write_json
@@ -39,6 +43,7 @@ _THUMBNAIL_SIDE = 32
 _BATCH = 32
 # So that its logarithm is a number.
 _LEAST_PROBABILITY = 1e-30
+CERTIFICATE, _MOST_CERTIFIED = "certificate.json", 2000
 
 
 def finish(  # noqa: PLR0913
@@ -63,6 +68,10 @@ def finish(  # noqa: PLR0913
         began: ``time.perf_counter()`` at the start of the command.
         only_model: Weights, exported file and scores only: no maps, tables, examples, report and card.
         learned: Where the run started from a frozen network: what it has come to.
+
+    Raises:
+        UsageError: Answers are to be invariant, and the network's graph does not show it.
+        ParityError: It does, and answers changed; everything is written.
     """
     save_weights(folder / WEIGHTS, network)
     logits = _known_logits(network, plan, material, learned)
@@ -79,6 +88,7 @@ def finish(  # noqa: PLR0913
         answers["validation"] = _asked(recognizer, material.validation)
     scores = _scores(logits, temperature, plan, material)
     parity = _parity(recognizer, network, plan, material, logits, answers)
+    certificate = _certify(folder, network, plan, material, temperature)
     summary = RunSummary(
         run=str(folder),
         network=plan.network.name,
@@ -92,16 +102,16 @@ def finish(  # noqa: PLR0913
         validation=scores.get("validation"),
         test=scores.get("test"),
         parity=parity,
+        certificate=certificate,
     )
     if not only_model:
-        export_maps(folder / "why.onnx", folder / MODEL)
-        write_json(folder / "layers.json", describe_layers(folder / MODEL))
-        _write_predictions(folder / "predictions.csv", material, plan.network.classes, answers)
-        _write_examples(folder, recognizer, material.train, plan, learned)
+        _write_tables(folder, recognizer, material, plan, answers, learned)
         write_pages(folder, summary, network, plan, material)
     files.write_text(folder / SUMMARY, summary.model_dump_json(indent=2) + "\n")
     # Six times the weights, and of no more use: a finished run is gone on with from its weights.
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    if certificate is not None:
+        require_held(certificate)
     return summary
 
 
@@ -120,6 +130,21 @@ def read_summary(run: Path) -> RunSummary:
         ) from None
     except ValidationError as error:
         raise ModelFileError(f"{run / SUMMARY} is damaged: {error.error_count()} mistake(s).") from None
+
+
+def _write_tables(
+    folder: Path,
+    recognizer: Recognizer,
+    material: Material,
+    plan: Plan,
+    answers: Mapping[str, NDArray[np.float32]],
+    learned: Learned | None,
+) -> None:
+    """Writes what can be looked up: maps, layers, every answer, and pictures that answers can be likened to."""
+    export_maps(folder / "why.onnx", folder / MODEL)
+    write_json(folder / "layers.json", describe_layers(folder / MODEL))
+    _write_predictions(folder / "predictions.csv", material, plan.network.classes, answers)
+    _write_examples(folder, recognizer, material.train, plan, learned)
 
 
 def _write_model(
@@ -210,6 +235,26 @@ def _parity(
         return parity_of(softmax(logits[part.name] / recognizer.metadata.temperature), answers[part.name])
     rows = evenly_chosen(len(part), plan.frozen.compared if plan.frozen is not None else 0)
     return compare(recognizer, network, plan.network, some(part.data, rows).pixels)
+
+
+def _certify(
+    folder: Path, network: nn.Module, plan: Plan, material: Material, temperature: float
+) -> Certificate | None:
+    """Writes ``certificate.json`` where the run was asked to be invariant, by at most 2,000 pictures of the test part.
+
+    Of the validation part, or else the training part, where there are none.
+    """
+    if plan.network.invariant is None:
+        return None
+    part = next(part for part in (material.test, material.validation, material.train) if len(part))
+    rows = evenly_chosen(len(part), _MOST_CERTIFIED)
+    pixels = torch.from_numpy(np.ascontiguousarray(part.data.pixels[rows].transpose(0, 3, 1, 2))).float()
+    pictures = normalize(pixels, plan.network)
+    found = require_conditions(network, pictures.shape[1:])
+    labels, seconds = part.data.labels[rows].astype(np.int64), CERTIFICATE_SECONDS
+    certificate = try_shifts(network, pictures, labels, found, seconds=seconds, seed=plan.seed, temperature=temperature)
+    write_json(folder / CERTIFICATE, certificate.model_dump(mode="json"))
+    return certificate
 
 
 def _write_predictions(

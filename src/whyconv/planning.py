@@ -16,10 +16,12 @@ from whyconv import files
 from whyconv.errors import DataError
 from whyconv.images.prepare import PicturePolicy
 from whyconv.machine import num_cores
+from whyconv.measures.certificate import require_conditions
 from whyconv.nets.swift import widths_for
 from whyconv.results import Note, Notify
 from whyconv.settings import NetworkPlan, PicturesPlan, Plan, TrainSettings, View
 from whyconv.training.augment import epoch_order
+from whyconv.training.circular import CERTIFICATE_SECONDS, views_kept
 from whyconv.training.loop import LEAST_STEPS, normalize, steps_per_epoch
 from whyconv.training.pictures import Division, Part, channel_statistics
 from whyconv.training.probe import MirrorTrial, try_mirror
@@ -68,6 +70,7 @@ def make_plan(settings: TrainSettings, material: Material, *, began: float, noti
 
     Raises:
         DataError: A part is too small to train on.
+        UsageError: Answers are to be invariant, and the network's graph does not show it; every reason.
     """
     if len(material.train) < 2:
         raise DataError(f"Only {len(material.train)} picture is left for training. Expected at least 2; add pictures.")
@@ -75,6 +78,7 @@ def make_plan(settings: TrainSettings, material: Material, *, began: float, noti
     counts = np.bincount(material.train.data.labels, minlength=len(classes)).tolist()
     facts = Facts(counts=counts, side=material.policy.side, in_channels=material.policy.channels)
     draft = _draft(settings, material, facts, settings.threads or threads_for(facts.side))
+    _require_invariance(draft)
     draft = _with_precision(draft, material, notify)
     if len(set(draft.training.class_offsets)) > 1:
         notify(Note(key="run_balanced", values={"ratio": max(counts) / max(1, min(counts))}))
@@ -97,7 +101,8 @@ def deadline(settings: TrainSettings, began: float) -> float:
     """When training must end for the minutes asked for, on the clock of ``began``; never where none were asked for."""
     if settings.minutes is None:
         return math.inf
-    return began + settings.minutes * 60 * (1 - _ENDING_FRACTION) - _ENDING_SECONDS
+    certificate = CERTIFICATE_SECONDS if settings.invariant else 0.0
+    return began + settings.minutes * 60 * (1 - _ENDING_FRACTION) - _ENDING_SECONDS - certificate
 
 
 def threads_for(side: int) -> int:
@@ -126,11 +131,23 @@ def _draft(settings: TrainSettings, material: Material, facts: Facts, threads: i
             classes=list(material.division.inspection.pictures.classes),
             mean=mean,
             std=std,
-            views=views_for(augment),
+            views=views_kept(settings, views_for(augment)),
+            invariant=settings.invariant,
         ),
         augment=augment,
         training=training_plan(settings, facts),
     )
+
+
+def _require_invariance(draft: Plan) -> None:
+    """Makes sure, before step 1, that the network is what was asked for.
+
+    Raises:
+        UsageError: It is not; every reason.
+    """
+    if draft.network.invariant is not None:
+        side = draft.network.side
+        require_conditions(start_network(draft, reads_file=False), (draft.network.in_channels, side, side))
 
 
 def _with_precision(draft: Plan, material: Material, notify: Notify) -> Plan:
@@ -223,7 +240,7 @@ def _settle(
 ) -> Plan:
     """The draft with what the trial has shown put in; ``time_left`` for the training, in seconds."""
     augment = augment_plan(settings, facts, flip=flip)
-    views = views_for(augment)
+    views = views_kept(settings, views_for(augment))
     epochs, steps = None, 0
     if math.isfinite(time_left) and settings.epochs is None:
         seconds = time_left - _long_ending(settings, draft, trial, views)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from whyconv.counting.network import count_network
 from whyconv.errors import UsageError
 from whyconv.measures.trace import trace
+from whyconv.nets.invariant import fitting_side
 from whyconv.planning import Material, threads_for
 from whyconv.report import LayerRow, MistakenPicture, ReportContent, SeenPicture, write_card, write_report
 from whyconv.results import Note, RunSummary, Search
@@ -27,6 +28,7 @@ from whyconv.training.run_folder import METRICS, SEARCH
 
 _NUM_SEEN = 24
 _INITIAL = {name: f"plan_initial_{name}" for name in ("swift", "plain", "lesson")}
+_INITIAL["plain_circular"] = "plan_initial_plain"
 _ASKED = {"epochs": "plan_asked_epochs"}
 # Entries whose rule does not say "else": it holds whatever was asked for.
 _STATED = ("sides", "precision", "flips", "label_smoothing", "average", "patience", "augmentation", "schedule")
@@ -216,7 +218,7 @@ def plan_reasons(plan: Plan, material: Material, *, is_searched: bool = False) -
     weighs, would_weigh = (len(set(one.class_offsets)) > 1 for one in (recipe, ruled))
     pairs = {
         "network": (network.name, TrainSettings.model_fields["network"].default),
-        "side": (network.side, side_for(material.division.inspection)),
+        "side": (network.side, _usual_side(network, material)),
         "batch": (recipe.batch, ruled.batch),
         "epochs": (recipe.epochs, ruled.epochs),
         "optimizer": (recipe.optimizer, ruled.optimizer),
@@ -240,6 +242,12 @@ def plan_reasons(plan: Plan, material: Material, *, is_searched: bool = False) -
         seen = {"total": PICTURES_SEEN, "least": LEAST_EPOCHS, "most": MOST_EPOCHS}
         rules["epochs"] = Note(key="plan_rule_epochs", values=seen)
     return rules | {name: Note(key=f"plan_rule_{name}") for name in _STATED if name != "sides" or recipe.sides}
+
+
+def _usual_side(network: NetworkPlan, material: Material) -> int:
+    """Of the pictures, and where the network asks for it the next that fits."""
+    side = side_for(material.division.inspection)
+    return fitting_side(side) if network.name == "plain_circular" else side
 
 
 def _seen(train: Part, plan: Plan) -> list[SeenPicture]:

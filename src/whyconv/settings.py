@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from whyconv.errors import SettingsError, nearest
@@ -22,6 +22,8 @@ View = Literal["upright", "mirrored", "closer", "closer_mirrored"]
 Numbers = Literal["float32", "bfloat16"]
 # Words of ``start`` that name no file.
 PRETRAINED, SCRATCH = "pretrained", "scratch"
+# Networks for which ``plain_circular`` is taken where answers are to be invariant: the default, and its plain form.
+CAN_BE_CIRCULAR = ("swift", "plain", "plain_circular")
 
 
 class Settings(BaseModel):
@@ -86,6 +88,8 @@ class TrainSettings(Settings):
         balance: Let every class count alike, however many pictures it has: "auto" does so when the largest has 1.5
             times those of the smallest.
         flips: Mirror training pictures; "auto" lets validation decide.
+        invariant: "circular": a network whose answers circular moves of the picture cannot change, and a certificate of
+            it: ``plain_circular``, at a side that fits it, or a network of your own that meets the conditions.
         search: Where there are more minutes than a training has use for, "auto" spends them on trying settings.
         threads: Of the processor; by default 1 for sides of up to 16 pixels, else all that the process may use.
         store: Folder of the pixel store.
@@ -112,11 +116,24 @@ class TrainSettings(Settings):
     seed: int = Field(default=0, ge=0, lt=2**63)
     balance: Literal["auto", "on", "off"] = "auto"
     flips: Literal["auto", "on", "off"] = "auto"
+    invariant: Literal["circular"] | None = None
     search: Literal["auto", "off"] = "auto"
     threads: int | None = Field(default=None, ge=1, le=1024)
     store: str | None = None
     out: str = "runs"
     language: Literal["en", "ko"] = "en"
+
+    @field_validator("invariant")
+    @classmethod
+    def _has_a_network(cls, invariant: str | None, info: ValidationInfo) -> str | None:
+        network, start = str(info.data.get("network")), str(info.data.get("start"))
+        if invariant is not None and network not in CAN_BE_CIRCULAR and ":" not in network:
+            raise ValueError(
+                f"there is no circular form of {network}; expected --network plain, or your own module:callable"
+            )
+        if invariant is not None and (start == PRETRAINED or start.lower().endswith(".onnx")):
+            raise ValueError(f"--start {start} brings its own network, which is none; expected --start scratch")
+        return invariant
 
 
 class PicturesPlan(Settings):
@@ -146,6 +163,7 @@ class NetworkPlan(Settings):
         start: File that the starting weights come from; "": they are random.
         start_digest: Of that file's content.
         views: Of a picture, over which answers are averaged.
+        invariant: "circular": circular moves of the picture cannot change its answers; certified after training.
     """
 
     name: str
@@ -160,6 +178,7 @@ class NetworkPlan(Settings):
     mean: list[float]
     std: list[float]
     views: list[View] = Field(min_length=1)
+    invariant: Literal["circular"] | None = None
 
 
 class AugmentPlan(Settings):

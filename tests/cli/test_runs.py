@@ -23,6 +23,8 @@ from command_line import Demo, Outcome
         (["train", "pets", "--resume", "runs/pets-1"], "Expected one of"),
         (["train", "--config", "run.toml", "--seed", "3", "--batch", "8"], "--batch, --seed cannot be changed"),
         (["train", "--resume", "runs/pets-1", "--strict"], "--strict cannot be changed with --resume"),
+        (["train", "pets", "--invariant", "real"], "invariant = 'real': input should be 'circular'"),
+        (["train", "pets", "--invariant", "circular", "--network", "vgg16"], "no circular form of vgg16"),
     ],
 )
 def test_words_that_contradict_each_other_are_wrong_use(

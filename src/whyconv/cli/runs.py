@@ -70,6 +70,10 @@ def train(  # noqa: PLR0913, PLR0917
     seed: Seed = None,
     balance: Annotated[str | None, typer.Option(metavar="auto|on|off", help="Small classes count alike.")] = None,
     flips: Annotated[str | None, typer.Option(metavar="auto|on|off", help="Mirror pictures while training.")] = None,
+    invariant: Annotated[
+        str | None,
+        typer.Option(metavar="circular", help="Answers that circular moves cannot change, with a certificate."),
+    ] = None,
     search: Annotated[
         str | None, typer.Option(metavar="auto|off", help="Try settings in minutes that training has no use for.")
     ] = None,

@@ -1,5 +1,7 @@
 """What has to run to be known: torch modules in, records out."""
 
+from whyconv.measures.certificate import certify
+from whyconv.measures.conditions import conditions
 from whyconv.measures.effective_field import effective_field
 from whyconv.measures.identities import identities
 from whyconv.measures.matrix import matrix
@@ -8,6 +10,8 @@ from whyconv.measures.translation import translation
 from whyconv.measures.verify import verify, verify_convolution, verify_network
 
 __all__ = [
+    "certify",
+    "conditions",
     "effective_field",
     "identities",
     "matrix",

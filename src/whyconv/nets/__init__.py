@@ -2,7 +2,18 @@
 
 from whyconv.nets.catalogue import NETWORKS, build_network, require_network
 from whyconv.nets.committee import Committee
-from whyconv.nets.layers import DenseMap2d, LocallyConnected2d, SharedGlobal2d, SteppedGlobal2d, UnitBatchNorm2d
+from whyconv.nets.invariant import PlainCircular
+from whyconv.nets.layers import (
+    BlurPool2d,
+    DenseMap2d,
+    LocallyConnected2d,
+    PolyphasePool2d,
+    SharedGlobal2d,
+    SteppedGlobal2d,
+    UnitBatchNorm2d,
+    with_circular_borders,
+    with_full_borders,
+)
 from whyconv.nets.lesson import Lesson
 from whyconv.nets.plain import Plain
 from whyconv.nets.swift import Swift
@@ -10,12 +21,15 @@ from whyconv.nets.twins import MatchedPerceptron, dense_twin, local_twin, restar
 
 __all__ = [
     "NETWORKS",
+    "BlurPool2d",
     "Committee",
     "DenseMap2d",
     "Lesson",
     "LocallyConnected2d",
     "MatchedPerceptron",
     "Plain",
+    "PlainCircular",
+    "PolyphasePool2d",
     "SharedGlobal2d",
     "SteppedGlobal2d",
     "Swift",
@@ -26,4 +40,6 @@ __all__ = [
     "require_network",
     "restart",
     "shared_global_twin",
+    "with_circular_borders",
+    "with_full_borders",
 ]

@@ -20,6 +20,7 @@ from whyconv.nets.committee import Committee
 NETWORKS: dict[str, str] = {
     "swift": "whyconv.nets.swift:Swift",
     "plain": "whyconv.nets.plain:Plain",
+    "plain_circular": "whyconv.nets.invariant:PlainCircular",
     "lesson": "whyconv.nets.lesson:Lesson",
     "lenet5": "whyconv.nets.lenet:LeNet5",
     "alexnet": "whyconv.nets.alexnet:AlexNet",

@@ -15,6 +15,8 @@ from whyconv.pretrained.foreign import find_foreign, foreign_backbone
 from whyconv.pretrained.published import published_backbone
 from whyconv.results import Note, Notify
 from whyconv.settings import PRETRAINED, SCRATCH, TrainSettings
+from whyconv.training.circular import circular_settings
+from whyconv.training.pictures import side_for
 from whyconv.training.start_weights import find_start_weights
 
 LEAST_SIDE = 64
@@ -60,6 +62,8 @@ def is_feature_network(start: str) -> bool:
 def choose_start(settings: TrainSettings, inspection: Inspection, notify: Notify) -> TrainSettings:
     """The settings with what is started from made plain: "pretrained", a file, or None for random weights.
 
+    Where answers are to be invariant, the network and its side too.
+
     Where nothing is asked for, published weights are taken for color photos of at least 64 pixels (the median of the
     shorter sides), if they are installed and nothing is asked for that speaks of another training.
 
@@ -68,6 +72,8 @@ def choose_start(settings: TrainSettings, inspection: Inspection, notify: Notify
         inspection: The pictures.
         notify: Told of a choice that was made.
     """
+    if settings.invariant is not None:
+        return circular_settings(settings, side_for(inspection))
     if settings.start == SCRATCH:
         return settings.model_copy(update={"start": None})
     speaks = "network" in settings.model_fields_set or any(getattr(settings, word) is not None for word in _OF_A_RECIPE)

@@ -185,6 +185,9 @@ def _estimate(estimate: Estimate, say: Say) -> str:
 def _caveats(content: ReportContent, say: Say) -> list[str]:
     score, check = content.evaluation, content.check
     known = [say("card_always_answers"), say("card_same_kind")]
+    if content.summary.certificate is not None:
+        certified = content.summary.certificate.sentence
+        known.append(say(certified.key, **certified.values))
     if score is None:
         known.append(say("report_headline_none"))
     elif content.summary.test is None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from whyconv.results.certificate import Certificate
 from whyconv.results.data import Unreadable
 from whyconv.results.record import Estimate, Record
 
@@ -154,6 +155,7 @@ class RunSummary(Record):
     """What a finished run amounts to: what ``train --json`` and ``evaluate --json`` print.
 
     After ``evaluate``, ``test`` is the score of the pictures in ``evaluated``, and nothing was compared with torch.
+    ``certificate`` is there where the run was asked to be invariant.
     """
 
     run: str
@@ -169,3 +171,4 @@ class RunSummary(Record):
     test: Evaluation | None
     parity: Parity | None
     evaluated: str | None = None
+    certificate: Certificate | None = None

@@ -30,7 +30,12 @@ _DECAY_PER_STEP = 0.006
 _UNNORMALIZED = ("lenet5", "alexnet", "vgg16")
 _GENTLER, _GENTLER_DECAY = 0.1, 0.05
 _BALANCE_RATIO = 1.5
-_USUAL: dict[str, OptimizerName] = {"lesson": "adam", "plain": "muon", "swift": "muon"}
+_USUAL: dict[str, OptimizerName] = {
+    "lesson": "adam",
+    "plain": "muon",
+    "plain_circular": "muon",
+    "swift": "muon",
+}
 _RISING, _LEAST_RISING_SIDE, _FIXED_COST = ("swift", "plain"), 24, 0.15
 # From so many pictures on, shifts and mirroring are variation enough for the passes that there is time for.
 _MANY = 10_000
