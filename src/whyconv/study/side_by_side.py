@@ -5,9 +5,11 @@ So no thread waits for another inside a step, and the numbers do not depend on h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import partial
 from threading import Lock
+from typing import TypeVar
 
 import torch
 
@@ -15,6 +17,9 @@ from whyconv.machine import memory_bytes, num_cores
 from whyconv.results import Notify, Progress
 from whyconv.study.protocol import Training
 from whyconv.study.trials import Study, Trial
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 
 
 class EndedError(Exception):
@@ -28,10 +33,11 @@ class Ticks:
         notify: Told after every step.
         check_stop: Called before every step; may raise.
         total: Steps of all trainings.
+        stage: That the listener is told.
     """
 
-    def __init__(self, notify: Notify, check_stop: Callable[[], None], total: int) -> None:
-        self._notify, self._check_stop = notify, check_stop
+    def __init__(self, notify: Notify, check_stop: Callable[[], None], total: int, stage: str = "square") -> None:
+        self._notify, self._check_stop, self._stage = notify, check_stop, stage
         self._done, self._total = 0, total
         self._lock = Lock()
         self._is_over = False
@@ -47,7 +53,7 @@ class Ticks:
                 raise EndedError
             self._check_stop()
             self._done += 1
-            self._notify(Progress(stage="square", done=self._done, total=self._total))
+            self._notify(Progress(stage=self._stage, done=self._done, total=self._total))
 
     def end(self) -> None:
         """Lets no training take another step."""
@@ -66,8 +72,20 @@ def run_side_by_side(
         check_stop: Called before every step, from any thread; may raise to end them all.
     """
     ticks = Ticks(notify, check_stop, total=sum(study.num_steps(one) for one in trainings))
-    with ThreadPoolExecutor(_num_at_once(study, trainings), initializer=_habits) as pool:
-        futures = {training: pool.submit(study.run, training, ticks) for training in trainings}
+    jobs = {training: partial(study.run, training, ticks) for training in trainings}
+    return run_jobs(jobs, ticks, _num_at_once(study, trainings))
+
+
+def run_jobs(jobs: Mapping[Key, Callable[[], Value]], ticks: Ticks, num_at_once: int) -> dict[Key, Value]:
+    """Runs jobs on threads of their own; where one fails, or the process is interrupted, all end at their next tick.
+
+    Args:
+        jobs: Each calls ``ticks`` before every step.
+        ticks: Of all jobs together.
+        num_at_once: As many run at a time.
+    """
+    with ThreadPoolExecutor(num_at_once, initializer=_habits) as pool:
+        futures = {key: pool.submit(job) for key, job in jobs.items()}
         try:
             ended, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
             failed = next((one.exception() for one in ended if one.exception()), None)
@@ -77,7 +95,7 @@ def run_side_by_side(
             ticks.end()
             pool.shutdown(cancel_futures=True)
             raise
-        return {training: future.result() for training, future in futures.items()}
+        return {key: future.result() for key, future in futures.items()}
 
 
 def _num_at_once(study: Study, trainings: Sequence[Training]) -> int:
