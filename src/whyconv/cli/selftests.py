@@ -19,9 +19,11 @@ class Known(StrEnum):
     THEORY = "theory"
 
 
-def selftest(  # noqa: PLR0913, PLR0917
+def selftest(
     what: Annotated[Known, typer.Argument(help="theory: four tasks whose answer is known.")] = Known.THEORY,
-    minutes: Annotated[float | None, typer.Option(help="Time for it on two cores, 3 by default: larger, more seeds.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Time for it on two cores, 3 by default: larger, more seeds.")
+    ] = None,
     seconds: Annotated[float | None, typer.Option(help="The same in seconds.")] = None,
     seed: Seed = None,
     as_json: Json = False,

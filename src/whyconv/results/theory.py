@@ -148,8 +148,5 @@ class Theory(Record):
     def broken(self) -> list[Expectation]:
         """Promised, and not as expected."""
         return [
-            one
-            for task in self.tasks
-            for one in task.expectations
-            if one.is_promised and one.verdict != "as_expected"
+            one for task in self.tasks for one in task.expectations if one.is_promised and one.verdict != "as_expected"
         ]

@@ -15,9 +15,7 @@ def accuracy_of(by_draw: Sequence[float], over: Literal["seeds", "draws"] = "dra
     return found.model_copy(update={"low": max(0.0, found.low), "high": min(1.0, found.high)})
 
 
-def difference(
-    first: Sequence[float], second: Sequence[float], over: Literal["seeds", "draws"] = "draws"
-) -> Estimate:
+def difference(first: Sequence[float], second: Sequence[float], over: Literal["seeds", "draws"] = "draws") -> Estimate:
     """Mean of first - second, paired by draw, with its t interval."""
     return mean([a - b for a, b in zip(first, second, strict=True)], over)
 

@@ -1,10 +1,11 @@
-"""The networks of the Red-Green task: trained, scored on both tests, and asked whether they can tell a moved picture."""
+"""The networks of the Red-Green task: trained, scored on both tests, and asked if a moved picture is another."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,7 +21,12 @@ from whyconv.training.optimizers import rate_fraction
 
 KERNEL, STRIDES = 3, (1, 2, 2, 2)
 # Padding on each side, and what lies in it.
-_PADDING = {"valid": (0, "zeros"), "zero": (1, "zeros"), "circular": (1, "circular"), "full": (2, "zeros")}
+_PADDING: dict[Border, tuple[int, Literal["zeros", "circular"]]] = {
+    "valid": (0, "zeros"),
+    "zero": (1, "zeros"),
+    "circular": (1, "circular"),
+    "full": (2, "zeros"),
+}
 _BATCH, _WARMUP_FRACTION, _SCORED_AT_ONCE, _NUM_EXACT = 50, 0.05, 250, 50
 # (similar, dissimilar), as the source has them.
 PUBLISHED: dict[Border, tuple[float, float]] = {
@@ -150,9 +156,7 @@ def judge_borders(size: BordersSize, found: Mapping[tuple[Border, int], BorderTr
         for border in BORDERS
     }
     gain = difference(at["full", "dissimilar"].by_seed, at["circular", "dissimilar"].by_seed, "seeds")
-    exact = {
-        border: [one.difference[best[border]] for one in trials[border]] for border in BORDERS
-    }
+    exact = {border: [one.difference[best[border]] for one in trials[border]] for border in BORDERS}
     return TheoryTask(
         name="borders",
         settings={
@@ -201,7 +205,7 @@ def _scores(border: Border, size: BordersSize, trials: list[BorderTrial], rate: 
     return scores
 
 
-def _train(  # noqa: PLR0913, PLR0917
+def _train(
     network: nn.Module, part: RedGreen, rate: float, size: BordersSize, random: np.random.Generator, tick: Tick
 ) -> None:
     """Adam; the rate rises for a twentieth and falls along half a cosine."""
@@ -216,13 +220,13 @@ def _train(  # noqa: PLR0913, PLR0917
         optimizer.param_groups[0]["lr"] = rate * rate_fraction("cosine", step, size.steps, _WARMUP_FRACTION)
         loss = functional.cross_entropy(network(pictures[rows]), labels[rows])
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
 
 def _score(network: nn.Module, pictures: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Accuracy and mean cross-entropy."""
     with torch.no_grad():
-        logits = torch.cat([network(one) for one in torch.from_numpy(pictures).split(_SCORED_AT_ONCE)])
+        logits = torch.cat([network(one) for one in torch.split(torch.from_numpy(pictures), _SCORED_AT_ONCE)])
     truth = torch.from_numpy(labels)
     return float((logits.argmax(1) == truth).float().mean()), float(functional.cross_entropy(logits, truth))

@@ -2,8 +2,8 @@
 
 A black picture has a red and a green square of 4 x 4 pixels. Class 0 has red to the left of green, class 1 green to
 the left of red. In training class 0 lies in the upper half and class 1 in the lower: where they are is an easier clue
-than their order. The similar test is like training; the dissimilar test has the same pictures moved by half of the side,
-so that who went by the place is wrong.
+than their order. The similar test is like training; the dissimilar test has the same pictures moved by half of the
+side, so that who went by the place is wrong.
 
 Four networks that differ in their border alone: *valid*, no padding; *zero*, zeros so that the size stays; *circular*,
 borders joined; *full*, so many zeros that every tap of a kernel meets every pixel. The last two cannot tell a picture
@@ -63,7 +63,7 @@ def draw_red_green(n: int, random: np.random.Generator) -> RedGreen:
 
 def column_probabilities() -> dict[tuple[int, int], Fraction]:
     """Of class 0: (column of red, column of green) -> probability. Class 1 has the two the other way round."""
-    found = {}
+    found: dict[tuple[int, int], Fraction] = {}
     for left in _LEFT:
         rights = range(left + _GAP, _COLUMNS)
         found |= {(left, right): Fraction(1, len(_LEFT) * len(rights)) for right in rights}

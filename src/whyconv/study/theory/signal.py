@@ -75,9 +75,7 @@ def signal_task(
     """The networks and their training; ``make`` is there to be replaced by a task that should be judged otherwise."""
     inputs = torch.arange(size.patches * size.taps).view(size.patches, size.taps)
     windows = Windows(size.patches * size.taps, inputs, 1, "threshold", "mean", start_offset=1.0)
-    return WindowTask(
-        windows, lambda random: make(size, random), size.learning_rates, size.steps, size.num_seeds, seed
-    )
+    return WindowTask(windows, lambda random: make(size, random), size.learning_rates, size.steps, size.num_seeds, seed)
 
 
 def best_accuracy(size: SignalSize, seed: int, n: int = _BEST_SAMPLES) -> Estimate:

@@ -58,8 +58,8 @@ def expect(
         unit="accuracy" if is_accuracy else "points",
         bound=bound,
         value=found.value,
-        low=found.low,
-        high=found.high,
+        low=max(-1.0, found.low),
+        high=min(1.0, found.high),
         n=found.n,
         is_promised=is_promised,
         verdict=rule(found.low, found.high, bound),
@@ -166,7 +166,7 @@ class Needs:
     def _drawn(self, network: Architecture, most: float = math.inf) -> NDArray[np.float64]:
         means = self._accuracy[network][:, self._draws].mean(2).T
         found = [samples_for(self._sizes, one.tolist(), self._target) for one in means]
-        return np.minimum(np.array(found), most)
+        return np.array([min(one, most) for one in found])
 
 
 def _percentiles(draws: NDArray[np.float64]) -> tuple[float, float]:

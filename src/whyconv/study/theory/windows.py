@@ -80,13 +80,21 @@ class WindowStack:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Maps samples (members, n, inputs) to logits (members, n): positive for the label 1."""
-        seen = _activate(self._hidden(x), self.weights["offset"].unsqueeze(1), self.windows.activation)
+        seen = self._activate(self._hidden(x))
         readout = self.weights["readout"]
         if self.windows.readout == "places":
             logits = torch.bmm(seen.flatten(2), readout.flatten(1).unsqueeze(2))
         else:
             logits = torch.bmm(seen.mean(2) * math.sqrt(self.windows.places), readout.flatten(1).unsqueeze(2))
         return logits.squeeze(2) + self.weights["bias"].unsqueeze(1)
+
+    def _activate(self, hidden: Tensor) -> Tensor:
+        if self.windows.activation == "square":
+            return hidden.square()
+        offset = self.weights["offset"].unsqueeze(1)
+        if self.windows.activation == "relu":
+            return (hidden + offset).relu()
+        return (hidden - offset).relu() - (-hidden - offset).relu()
 
     def _hidden(self, x: Tensor) -> Tensor:
         """Before the activation: (members, n, places, units)."""
@@ -116,12 +124,10 @@ def train(stack: WindowStack, rates: Tensor, batches: Iterable[tuple[Tensor, Ten
     for step, (samples, labels) in enumerate(batches):
         # The sum over members: each member's gradient is that of its own mean.
         loss = functional.softplus(-labels * stack(samples)).mean(1).sum()
-        gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+        gradients = torch.autograd.grad(loss, weights)
         length = rate_fraction("cosine", step, num_steps, _WARMUP_FRACTION)
         with torch.no_grad():
             for weight, gradient, speed in zip(weights, gradients, speeds, strict=True):
-                if gradient is None:  # offsets of the square
-                    continue
                 speed.mul_(_MOMENTUM).add_(gradient)
                 weight.sub_((rates * length).view(-1, *[1] * (weight.ndim - 1)) * speed)
 
@@ -135,19 +141,12 @@ def _draw(architecture: Architecture, windows: Windows, generator: torch.Generat
         "dense": ((places * units, windows.num_inputs), windows.num_inputs),
     }[architecture]
     read = (units,) if windows.readout == "mean" else (places, units)
-    return {
+    weights = {
         "hidden": torch.randn(shape, generator=generator) / math.sqrt(fan_in),
-        "offset": torch.full((1 if architecture == "convolution" else places, units), windows.start_offset),
         "readout": torch.randn(read, generator=generator) / math.sqrt(math.prod(read)),
         "bias": torch.zeros(()),
     }
-
-
-def _activate(hidden: Tensor, offset: Tensor, activation: Activation) -> Tensor:
-    match activation:
-        case "threshold":
-            return (hidden - offset).relu() - (-hidden - offset).relu()
-        case "square":
-            return hidden.square()
-        case "relu":
-            return (hidden + offset).relu()
+    if windows.activation != "square":
+        at_each = 1 if architecture == "convolution" else places
+        weights["offset"] = torch.full((at_each, units), windows.start_offset)
+    return weights
