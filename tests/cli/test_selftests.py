@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from command_line import Outcome
-from tiny_theory import TINY
+from tiny_theory import LEAST
 from whyconv.results import Theory
 from whyconv.study import theory
 from whyconv.study.theory import selftest
@@ -16,7 +16,7 @@ from whyconv.study.theory import selftest
 
 @pytest.fixture(scope="module")
 def found() -> Theory:
-    return theory.run_theory(TINY, seed=2)
+    return theory.run_theory(LEAST, seed=2)
 
 
 def judged(found: Theory, verdict: str) -> Theory:
@@ -48,7 +48,7 @@ def test_wrong_use_is_told(run: Callable[..., Outcome]) -> None:
 
 
 def test_ctrl_c_ends_it(run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selftest, "LADDER", (TINY,))
+    monkeypatch.setattr(selftest, "LADDER", (LEAST,))
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from tiny_theory import TINY
+from tiny_theory import LEAST, TINY
 from whyconv.errors import StoppedError, UsageError
 from whyconv.results import Theory
 from whyconv.show import theory_lines
@@ -68,15 +68,9 @@ def test_it_ends_at_the_next_step() -> None:
 
 
 def test_steps_are_counted_to_the_last() -> None:
-    small = TINY._replace(
-        signal=TINY.signal.__class__(sizes=(8,), num_seeds=2, learning_rates=(0.1,), steps=2),
-        energy=TINY.energy.__class__(few=8, many=16, num_seeds=2, learning_rates=(0.1,), steps=2),
-        bits=TINY.bits.__class__(bits=6, row=2, num_seeds=2, learning_rates=(0.1,), steps=2),
-        borders=TINY.borders.__class__(n_train=50, epochs=1, num_seeds=2, num_validation=10, num_test=10),
-    )
     told = []
-    run_theory(small, notify=told.append)
-    assert told[-1].done == told[-1].total == num_steps(small)
+    run_theory(LEAST, notify=told.append)
+    assert told[-1].done == told[-1].total == num_steps(LEAST)
 
 
 def test_minutes_choose_the_largest_size_that_fits() -> None:

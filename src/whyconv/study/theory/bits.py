@@ -25,7 +25,7 @@ from whyconv.study.theory.trials import Sampler, WindowTask
 from whyconv.study.theory.verdicts import at_most, expect
 from whyconv.study.theory.windows import Windows
 
-_LEARNED, _NOT_LEARNED, _AS_GOOD = 0.8, 0.6, -0.05
+_LEARNED, _NOT_LEARNED, _AS_GOOD = 0.75, 0.6, -0.05
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,8 @@ def largest_difference(network: nn.Module, pictures: RedGreen) -> float:
             exact(torch.from_numpy(one[:_NUM_EXACT]).double()) for one in (pictures.similar, pictures.dissimilar)
         )
     network.float()
-    return float((similar - dissimilar).abs().max() / (similar.max() - similar.min()))
+    largest, apart = float((similar - dissimilar).abs().max()), float(similar.max() - similar.min())
+    return largest / apart if apart else largest
 
 
 def judge_borders(size: BordersSize, found: Mapping[tuple[Border, int], BorderTrial]) -> TheoryTask:

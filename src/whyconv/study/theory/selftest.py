@@ -1,4 +1,4 @@
-"""The four tasks, one after another side by side, at the size that fits the minutes."""
+"""The four tasks one after another, the trainings of each side by side, at the size that fits the minutes."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Sizes(NamedTuple):
 LADDER = (
     Sizes(
         1,
-        SignalSize(sizes=(32, 128, 512, 2048), num_seeds=3, learning_rates=(0.03, 0.1, 0.3)),
-        EnergySize(num_seeds=3, learning_rates=(0.01, 0.03, 0.1)),
-        BitsSize(num_seeds=3, learning_rates=(0.06, 0.12, 0.25)),
+        SignalSize(sizes=(32, 128, 512, 2048), num_seeds=3, learning_rates=(0.03, 0.1, 0.3, 1.0)),
+        EnergySize(num_seeds=3, learning_rates=(0.003, 0.01, 0.03, 0.1)),
+        BitsSize(num_seeds=3, learning_rates=(0.03, 0.06, 0.12, 0.25)),
         BordersSize(num_seeds=3, learning_rates=(0.01,), epochs=8),
     ),
     Sizes(3, SignalSize(), EnergySize(), BitsSize(), BordersSize()),
