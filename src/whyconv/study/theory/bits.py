@@ -41,7 +41,7 @@ class BitsSize:
         steps: Of each training, with 128 new samples each.
     """
 
-    bits: int = 40
+    bits: int = 48
     row: int = 6
     units: int = 16
     num_seeds: int = 5

@@ -43,7 +43,7 @@ LADDER = (
         SignalSize(num_seeds=10, sizes=(*SignalSize.sizes, 8192), steps=400),
         EnergySize(num_seeds=10),
         BitsSize(num_seeds=10),
-        BordersSize(maps=16, n_train=2000, num_seeds=5, epochs=20),
+        BordersSize(maps=16, n_train=2000, num_seeds=5),
     ),
 )
 
