@@ -24,7 +24,7 @@ from whyconv.study.theory.trials import Sampler, WindowTask
 from whyconv.study.theory.verdicts import at_most, expect
 from whyconv.study.theory.windows import Windows
 
-_LEARNED, _NOT_LEARNED = 0.75, 0.6
+_LEARNED, _NOT_LEARNED = 0.75, 0.65
 
 
 @dataclass(frozen=True)
