@@ -82,6 +82,15 @@ MADE = {
     "hyper_factor_": ("kernel", "stride", "padding", "filters", "pooling"),
     "hyper_padding_": ("none", "same"),
     "hyper_pooling_": ("none", "mean", "max"),
+    **dict.fromkeys(("theory_task_", "theory_setting_"), ("signal", "energy", "bits", "borders")),
+    "theory_border_": ("valid", "zero", "circular", "full"),
+    "theory_expect_": (
+        *("signal_sharing", "signal_locality", "energy_convolution", "energy_dense"),
+        *("bits_convolution", "bits_local", "bits_dense", "bits_sharing"),
+        *(f"borders_{name}" for name in ("valid", "zero", "circular", "full", "best", "order")),
+    ),
+    "theory_verdict_": ("as_expected", "not_at_this_size", "contradicts"),
+    "theory_": ("accuracy", "points"),
     "doctor_purpose_": ("train", "pretrained", "serve", "tables", "heic", "cluster"),
 }
 

@@ -26,7 +26,19 @@ def test_no_words_show_the_verbs(run: Callable[..., Outcome]) -> None:
     outcome = run()
     assert outcome.code == 2
     verbs = re.findall(r"^  ([a-z]+)  ", outcome.data + outcome.text, re.MULTILINE)
-    assert verbs == ["doctor", "demo", "check", "train", "evaluate", "predict", "layer", "inspect", "why", "cache"]
+    assert verbs == [
+        "doctor",
+        "demo",
+        "check",
+        "train",
+        "evaluate",
+        "predict",
+        "layer",
+        "inspect",
+        "why",
+        "selftest",
+        "cache",
+    ]
     assert "..." not in outcome.text.partition("Commands:")[2]
 
 
@@ -54,7 +66,19 @@ def test_a_wrong_word_is_wrong_use_and_the_nearest_is_offered(
 
 
 def test_every_verb_has_json_and_language(run: Callable[..., Outcome]) -> None:
-    for verb in ("doctor", "demo", "check", "train", "evaluate", "predict", "layer", "inspect", "why", "cache"):
+    for verb in (
+        "doctor",
+        "demo",
+        "check",
+        "train",
+        "evaluate",
+        "predict",
+        "layer",
+        "inspect",
+        "why",
+        "selftest",
+        "cache",
+    ):
         helped = run(verb, "--help").data
         assert "--json" in helped
         assert "--lang en|ko" in helped

@@ -22,6 +22,7 @@ from whyconv.cli.inspections import cache, check, doctor
 from whyconv.cli.layers import layer
 from whyconv.cli.networks import inspect
 from whyconv.cli.runs import demo, evaluate, train, why
+from whyconv.cli.selftests import selftest
 from whyconv.cli.terminal import print_data, print_error
 from whyconv.errors import StoppedError, WhyconvError
 
@@ -90,7 +91,7 @@ def _stoppable(verb: Callable[P, None]) -> Callable[P, None]:
     return call
 
 
-for _verb in (doctor, demo, check, train, evaluate, predict, layer, inspect, why, cache):
+for _verb in (doctor, demo, check, train, evaluate, predict, layer, inspect, why, selftest, cache):
     app.command()(_stoppable(_verb))
 
 

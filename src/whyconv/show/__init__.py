@@ -8,6 +8,7 @@ from whyconv.show.data import check_lines
 from whyconv.show.runs import epoch_line, evaluation_lines, prediction_line, run_lines, run_values, scored_lines
 from whyconv.show.square import brief_square_lines, square_lines
 from whyconv.show.text import PART_NAMES, WIDTH, clock, interval, note_lines, printable, sentence, table, wrap
+from whyconv.show.theory import theory_lines
 from whyconv.show.why import why_lines
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "sentence",
     "square_lines",
     "table",
+    "theory_lines",
     "why_lines",
     "wrap",
 ]

@@ -5,9 +5,11 @@ So no thread waits for another inside a step, and the numbers do not depend on h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import partial
 from threading import Lock
+from typing import TypeVar
 
 import torch
 
@@ -15,6 +17,9 @@ from whyconv.machine import memory_bytes, num_cores
 from whyconv.results import Notify, Progress
 from whyconv.study.kept_trials import KeptTrials
 from whyconv.study.trials import Job, JobResult, Study
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 
 
 class EndedError(Exception):
@@ -70,15 +75,25 @@ def run_side_by_side(
     """
     left = [job for job in jobs if kept.get(job) is None]
     ticks = Ticks(notify, check_stop, sum(study.num_steps(job) for job in left), stage)
+    # The longest first, so that no core is left alone with one at the end.
+    left.sort(key=study.job_bytes, reverse=True)
+    run_jobs({job: partial(_carry_out, study, job, kept, ticks) for job in left}, ticks, _num_at_once(study, left))
+    found = {job: kept.get(job) for job in jobs}
+    return {job: result for job, result in found.items() if result is not None}
 
-    def carry_out(job: Job) -> None:
-        kept.put(job, study.run(job, ticks))
 
-    with ThreadPoolExecutor(_num_at_once(study, left), initializer=_habits) as pool:
-        # The longest first, so that no core is left alone with one at the end.
-        futures = [pool.submit(carry_out, job) for job in sorted(left, key=study.job_bytes, reverse=True)]
+def run_jobs(jobs: Mapping[Key, Callable[[], Value]], ticks: Ticks, num_at_once: int) -> dict[Key, Value]:
+    """Runs jobs on threads of their own; where one fails, or the process is interrupted, all end at their next tick.
+
+    Args:
+        jobs: Each calls ``ticks`` before every step.
+        ticks: Of all jobs together.
+        num_at_once: As many run at a time.
+    """
+    with ThreadPoolExecutor(num_at_once, initializer=_habits) as pool:
+        futures = {key: pool.submit(job) for key, job in jobs.items()}
         try:
-            ended, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            ended, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
             failed = next((one.exception() for one in ended if one.exception()), None)
             if failed is not None:
                 raise failed
@@ -86,8 +101,11 @@ def run_side_by_side(
             ticks.end()
             pool.shutdown(cancel_futures=True)
             raise
-    found = {job: kept.get(job) for job in jobs}
-    return {job: result for job, result in found.items() if result is not None}
+        return {key: future.result() for key, future in futures.items()}
+
+
+def _carry_out(study: Study, job: Job, kept: KeptTrials, ticks: Ticks) -> None:
+    kept.put(job, study.run(job, ticks))
 
 
 def _num_at_once(study: Study, jobs: Sequence[Job]) -> int:

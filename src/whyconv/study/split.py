@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from whyconv.results import CORNERS, ArmName, Corner, Estimate, GainSplit, Place
 from whyconv.training.intervals import mean
 
 
-def accuracy_of(by_draw: Sequence[float]) -> Estimate:
+def accuracy_of(by_draw: Sequence[float], over: Literal["seeds", "draws"] = "draws") -> Estimate:
     """Mean accuracy over draws with its t interval, which is cut at 0 and 1."""
-    found = mean(by_draw)
+    found = mean(by_draw, over)
     return found.model_copy(update={"low": max(0.0, found.low), "high": min(1.0, found.high)})
 
 
-def difference(first: Sequence[float], second: Sequence[float]) -> Estimate:
+def difference(first: Sequence[float], second: Sequence[float], over: Literal["seeds", "draws"] = "draws") -> Estimate:
     """Mean of first - second, paired by draw, with its t interval."""
-    return mean([a - b for a, b in zip(first, second, strict=True)])
+    return mean([a - b for a, b in zip(first, second, strict=True)], over)
 
 
 def split_gain(
