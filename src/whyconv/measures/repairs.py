@@ -75,6 +75,7 @@ class CircularPadding(Repairing):
     """All padding takes what lies on the other side."""
 
     def window(self, func: Callable[..., Any], named: dict[str, Any]) -> object:
+        """Pads before the call, where it would have padded itself."""
         pads = _paddings(named)
         if not any(pads):
             return func(**named)
@@ -82,6 +83,7 @@ class CircularPadding(Repairing):
         return func(**named) if x is None else func(**named | {"input": x, "padding": 0})
 
     def other(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        """Padding that is called for by itself."""
         if func is F.pad:
             given = dict(zip(("input", "pad", "mode", "value"), args, strict=False)) | kwargs
             pads = tuple(given["pad"])
@@ -115,6 +117,7 @@ class DenseSampling(Repairing):
         self.blocked = blocked
 
     def window(self, func: Callable[..., Any], named: dict[str, Any]) -> object:
+        """Computes at every place, and thins out."""
         kernel = _kernel(named)
         strides = _pair(named.get("stride") or kernel)
         reach = [each * (size - 1) + 1 for each, size in zip(_pair(named.get("dilation", 1)), kernel, strict=True)]
@@ -146,6 +149,7 @@ class MeanHead(Repairing):
     """A map that is flattened is replaced by its mean over places before."""
 
     def other(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        """Whatever flattens."""
         if getattr(func, "__name__", "") not in ("flatten", "view", "reshape") or not isinstance(args[0], Tensor):
             return func(*args, **kwargs)
         x: Tensor = args[0]

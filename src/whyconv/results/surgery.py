@@ -9,7 +9,7 @@ from whyconv.results.translation import ShiftKind, Translation
 
 RepairName = Literal["circular_padding", "blur", "polyphase", "head", "all"]
 REPAIRS: tuple[RepairName, ...] = ("circular_padding", "blur", "polyphase", "head", "all")
-Obstacle = Literal["other_operation", "rounded_up", "too_wide", "branches", "hidden_layers", "no_places"]
+Obstacle = Literal["other_operation", "rounded_up", "too_wide", "unpadded", "branches", "hidden_layers", "no_places"]
 
 
 class Unrepaired(Record):
@@ -19,8 +19,9 @@ class Unrepaired(Record):
         layer: Its name.
         reason: "other_operation": it is no convolution, maximum or mean of torch's with windows of one size;
             "rounded_up": its last window reaches over the end; "too_wide": its padding is larger than the map;
+            "unpadded": its windows end at the border, and so leave out places of a ring though nothing is padded;
             "branches": another branch that it meets again would choose its places differently; "hidden_layers": the
-            head has more than one linear layer, of which a mean over places has no exact form; "no_places": the head
+            head has more than linear layers, and then a mean over places has no exact form; "no_places": the head
             reads no places, there is nothing to repair.
     """
 
