@@ -65,6 +65,24 @@ MADE = {
             for ending in ("", "_value")
         ),
     ),
+    "translation_kind_": ("crop", "circular", "zero", "replicate", "fractional"),
+    "translation_row_": (
+        *("kappa", "worst_case", "correct_and_same", "worst_case_correct"),
+        *("accuracy", "shifted_accuracy", "pair_consistency", "probability_change"),
+    ),
+    "equivariance_column_": (
+        *("layer", "jump", "at_jump", "within", "whole"),
+        *("cause", "adds", "alone", "where"),
+    ),
+    "equivariance_cause_": ("place", "stride", "border", "odd_size", "head"),
+    "equivariance_told_": ("inside", "whole", "none"),
+    "equivariance_by_": ("linear", "fourier"),
+    "surgery_column_": ("repair", "consistency", "kappa", "accuracy"),
+    "surgery_repair_": ("before", "circular_padding", "blur", "polyphase", "head", "all"),
+    "surgery_left_": (
+        *("other_operation", "rounded_up", "too_wide"),
+        *("unpadded", "branches", "hidden_layers"),
+    ),
     "doctor_purpose_": ("train", "pretrained", "serve", "tables", "heic", "cluster"),
 }
 
