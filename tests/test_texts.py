@@ -70,10 +70,7 @@ MADE = {
         *("kappa", "worst_case", "correct_and_same", "worst_case_correct"),
         *("accuracy", "shifted_accuracy", "pair_consistency", "probability_change"),
     ),
-    "equivariance_column_": (
-        *("layer", "jump", "at_jump", "within", "whole"),
-        *("cause", "adds", "alone", "where"),
-    ),
+    "equivariance_column_": ("layer", "jump", "at_jump", "within", "whole", "cause", "adds", "alone"),
     "equivariance_cause_": ("place", "stride", "border", "odd_size", "head"),
     "equivariance_told_": ("inside", "whole", "none"),
     "equivariance_by_": ("linear", "fourier"),

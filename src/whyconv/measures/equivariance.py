@@ -99,11 +99,20 @@ def equivariance(
         seed=seed,
         num_draws=_NUM_DRAWS,
     )
-    weights = np.random.default_rng(seed).multinomial(
-        len(pictures), np.full(len(pictures), 1 / len(pictures)), _NUM_DRAWS
-    )
+    n = len(pictures)
+    intervals = _Intervals(np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), _NUM_DRAWS))
     head = next((node.name for node in graph.nodes if maps and maps[-1].output in node.inputs), "")
-    return _record(protocol, maps, measured, unknown, (weights, head))
+    told_by, causes = shares(maps, measured, head, intervals.of)
+    assert measured[-1].whole is not None
+    return Equivariance(
+        protocol=protocol,
+        layers=[_layer(one, found, protocol, intervals) for one, found in zip(maps, measured, strict=False)],
+        last_map=maps[-1].node.name if maps else "",
+        logits=intervals.of(measured[-1].whole),
+        causes=causes,
+        told_by=told_by,
+        not_analyzed=unknown,
+    )
 
 
 def _room(kind: str, size: tuple[int, int], reach: int | None, resampling: Resampling) -> int:
@@ -246,57 +255,40 @@ def _finite(logits: Tensor, n: int) -> Tensor:
     return logits
 
 
-def _record(
-    protocol: EquivarianceProtocol,
-    maps: list[MovedMap],
-    measured: list[Measured],
-    unknown: dict[str, str],
-    given: tuple[NDArray[np.int64], str],
-) -> Equivariance:
-    weights, head = given
+@dataclass(frozen=True, eq=False)
+class _Intervals:
+    """How often each picture is drawn in each draw of n pictures (draws, n)."""
 
-    def estimate(errors: Floats) -> Estimate:
-        low, high = np.quantile(weights @ errors / len(errors), (0.025, 0.975))
+    weights: NDArray[np.int64]
+
+    def of(self, errors: Floats) -> Estimate:
+        """The mean of errors (n,) with the 2.5 and 97.5 % points of what the draws give."""
+        low, high = np.quantile(self.weights @ errors / len(errors), (0.025, 0.975))
         return Estimate(value=float(errors.mean()), low=float(low), high=float(high), n=len(errors))
 
-    def known(errors: Floats | None) -> Estimate | None:
-        return None if errors is None else estimate(errors)
+    def known(self, errors: Floats | None) -> Estimate | None:
+        """The same; None where nothing was measured."""
+        return None if errors is None else self.of(errors)
 
-    layers = []
-    for one, found in zip(maps, measured, strict=False):
-        shifts = (one.period[0], 0), (0, one.period[1])
-        inside = [
-            0 if one.is_whole else _num_places(one, shift, protocol.side, is_ring=protocol.kind == "circular")
-            for shift in shifts
-        ]
-        layers.append(
-            LayerEquivariance(
-                name=one.node.name,
-                kind=one.node.kind,
-                jump=one.jumps,
-                period=one.period,
-                places=one.places,
-                field=(one.axes[0].size, one.axes[1].size),
-                num_inside=min(inside),
-                at_jump=known(found.at_jump),
-                within=known(found.within),
-                whole=known(found.whole),
-                whole_at_jump=known(found.whole_at_jump),
-                brings=list(one.brings),
-                reason=_reason(one, found, protocol.reach),
-            )
-        )
-    told_by, causes = shares(maps, measured, head, estimate)
-    logits = measured[-1]
-    assert logits.whole is not None
-    return Equivariance(
-        protocol=protocol,
-        layers=layers,
-        last_map=maps[-1].node.name if maps else "",
-        logits=estimate(logits.whole),
-        causes=causes,
-        told_by=told_by,
-        not_analyzed=unknown,
+
+def _layer(one: MovedMap, found: Measured, protocol: EquivarianceProtocol, intervals: _Intervals) -> LayerEquivariance:
+    shifts = (one.period[0], 0), (0, one.period[1])
+    is_ring = protocol.kind == "circular"
+    inside = [0 if one.is_whole else _num_places(one, shift, protocol.side, is_ring=is_ring) for shift in shifts]
+    return LayerEquivariance(
+        name=one.node.name,
+        kind=one.node.kind,
+        jump=one.jumps,
+        period=one.period,
+        places=one.places,
+        field=(one.axes[0].size, one.axes[1].size),
+        num_inside=min(inside),
+        at_jump=intervals.known(found.at_jump),
+        within=intervals.known(found.within),
+        whole=intervals.known(found.whole),
+        whole_at_jump=intervals.known(found.whole_at_jump),
+        brings=list(one.brings),
+        reason=_reason(one, found, protocol.reach),
     )
 
 

@@ -8,6 +8,7 @@ from whyconv.show.data import check_lines
 from whyconv.show.runs import epoch_line, evaluation_lines, prediction_line, run_lines, run_values, scored_lines
 from whyconv.show.square import brief_square_lines, square_lines
 from whyconv.show.text import PART_NAMES, WIDTH, clock, interval, note_lines, printable, sentence, table, wrap
+from whyconv.show.translation import equivariance_lines, surgery_lines, translation_lines
 
 __all__ = [
     "PART_NAMES",
@@ -16,6 +17,7 @@ __all__ = [
     "check_lines",
     "clock",
     "epoch_line",
+    "equivariance_lines",
     "evaluation_lines",
     "interval",
     "note_lines",
@@ -26,6 +28,8 @@ __all__ = [
     "scored_lines",
     "sentence",
     "square_lines",
+    "surgery_lines",
     "table",
+    "translation_lines",
     "wrap",
 ]

@@ -17,7 +17,7 @@ _RATES = (
     *("accuracy", "shifted_accuracy", "pair_consistency", "probability_change"),
 )
 _COLUMNS = ("layer", "jump", "at_jump", "within", "whole")
-_CAUSE_COLUMNS = ("cause", "adds", "alone", "where")
+_CAUSE_COLUMNS = ("cause", "adds", "alone")
 _LOOKING = ("convolution", "locally_connected", "pooling", "upsample", "attention", "linear")
 _MOST_ROWS = 24
 _MOST_NAMES = 3
@@ -75,10 +75,15 @@ def equivariance_lines(found: Equivariance, language: str) -> list[str]:
     lines += ["", *wrap(say("equivariance_logits", language, error=interval(found.logits)), "")]
     head = [say(f"equivariance_column_{name}", language) for name in _CAUSE_COLUMNS]
     rows = [
-        (say(f"equivariance_cause_{one.cause}", language), _points(one.error), _short(one.alone), _names(one.layers))
+        (say(f"equivariance_cause_{one.cause}", language), _points(one.error), _short(one.alone))
         for one in found.causes
     ]
-    lines += [*table([head, *rows]), *wrap(say(f"equivariance_told_{found.told_by or 'none'}", language), "  ")]
+    lines += table([head, *rows])
+    for one in found.causes:
+        if one.layers:
+            values = {"cause": say(f"equivariance_cause_{one.cause}", language), "layers": _names(one.layers)}
+            lines += wrap(say("equivariance_where", language, **values), "  ")
+    lines += [*wrap(say(f"equivariance_told_{found.told_by or 'none'}", language), "  ")]
     for name, reason in list(found.not_analyzed.items())[:_MOST_NAMES]:
         values = {"name": printable(name), "reason": printable(reason)}
         lines += wrap(say("equivariance_not_analyzed", language, **values), "! ")
@@ -109,12 +114,12 @@ def _short(estimate: Estimate | None) -> str:
 
 
 def _points(estimate: Estimate | None) -> str:
-    """``+3.1 (+1.2 to +5.0)``, in percentage points."""
+    """``+3.1 (+1 to +5)``, in percentage points."""
     if estimate is None:
         return "-"
     if max(abs(estimate.low), abs(estimate.high)) < 5e-4:
         return "0"
-    return f"{100 * estimate.value:+.1f} ({100 * estimate.low:+.1f} to {100 * estimate.high:+.1f})"
+    return f"{100 * estimate.value:+.1f} ({100 * estimate.low:+.0f} to {100 * estimate.high:+.0f})"
 
 
 def _names(names: Sequence[str]) -> str:
@@ -138,17 +143,21 @@ def surgery_lines(found: Surgery, language: str) -> list[str]:
             name = say(f"surgery_repair_{repair.name}", language)
             for one in repair.scores:
                 if one.kind == before.protocol.kind:
-                    consistency = _changed(one.consistency, one.consistency_change, 100, 1)
-                    kappa = _changed(one.kappa, one.kappa_change, 1, 2)
-                    rows.append([name, consistency, kappa, _changed(one.accuracy, one.accuracy_change, 100, 1)])
+                    consistency = _percent(one.consistency, one.consistency_change)
+                    kappa = _plain(one.kappa, one.kappa_change)
+                    rows.append([name, consistency, kappa, _percent(one.accuracy, one.accuracy_change)])
         kind = say(f"translation_kind_{before.protocol.kind}", language)
         lines += ["", *wrap(kind, ""), *table(rows), *wrap(_card(before, language), "  ")]
     return [*lines, *wrap(say("surgery_note", language), "  "), *_left_lines(found, language)]
 
 
-def _changed(after: Estimate, change: Estimate, factor: int, digits: int) -> str:
-    low, high = f"{factor * change.low:+.{digits}f}", f"{factor * change.high:+.{digits}f}"
-    return f"{factor * after.value:.{digits}f} ({low} to {high})"
+def _percent(after: Estimate, change: Estimate) -> str:
+    """``88.2 (+1..+5)``: after, and the interval of the change in percentage points."""
+    return f"{100 * after.value:.1f} ({100 * change.low:+.0f}..{100 * change.high:+.0f})"
+
+
+def _plain(after: Estimate, change: Estimate) -> str:
+    return f"{after.value:.2f} ({change.low:+.2f}..{change.high:+.2f})"
 
 
 def _left_lines(found: Surgery, language: str) -> list[str]:
