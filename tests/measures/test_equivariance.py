@@ -178,16 +178,18 @@ def test_the_shares_of_all_causes_add_up_to_the_error_of_the_logits() -> None:
         assert sum(added(found).values()) == pytest.approx(found.logits.value)
 
 
-def test_without_a_place_inside_the_whole_map_at_whole_places_tells_sampling_from_the_border() -> None:
+def test_without_a_place_inside_sampling_and_border_are_not_told_apart_and_the_border_stands_alone() -> None:
     found = equivariance(averaging(*body("zeros", is_pooled=True)), pictures(side=12), "circular")
     last = layer(found, "5")
     assert last.field == (10, 10)
     assert last.at_jump is None
     assert last.reason == "field"
     assert found.told_by == "whole"
-    assert found.cause("place").error is None
-    assert found.cause("border").error == last.whole_at_jump
-    assert sum(added(found).values()) == pytest.approx(found.logits.value)
+    assert found.cause("place").error is found.cause("stride").error is found.cause("border").error is None
+    assert found.cause("border").alone == last.whole_at_jump
+    assert found.cause("stride").alone is None
+    head = found.cause("head").error
+    assert head.value == pytest.approx(found.logits.value - last.whole.value)
     # With less room than a jump, not even that.
     found = equivariance(averaging(*body("zeros", is_pooled=True)), pictures(side=14), "crop", reach=1)
     assert (layer(found, "5").reason, found.told_by) == ("reach", "")

@@ -81,8 +81,8 @@ def _told(last: Measured) -> tuple[Literal["inside", "whole", ""], Floats | None
     if last.at_jump is not None and last.within is not None and last.whole is not None:
         return "inside", last.at_jump, last.within - last.at_jump, last.whole - last.within
     if last.whole_at_jump is not None and last.whole is not None:
-        # What depends on the place inside cannot be told from the border then; it is asked at layers before.
-        return "whole", None, last.whole - last.whole_at_jump, last.whole_at_jump
+        # The two shifts are not equally far: their difference is no cause's share.
+        return "whole", None, None, None
     return "", None, None, None
 
 

@@ -106,8 +106,9 @@ class Equivariance(Record):
         last_map: Name of the layer whose map is read by the head; "" where the picture itself is.
         logits: Error of the logits for a shift of one pixel, beside their spread over pictures.
         causes: All five, in the order of ``CAUSES``.
-        told_by: What tells sampling and border apart at the last map: places "inside" as in the columns, or where no
-            place lies inside, the "whole" map at whole places; "" where neither can be measured.
+        told_by: What tells sampling and border apart at the last map: places "inside", as in the columns. Where no
+            place lies inside, their shares are None, and "whole" says that at least the border is known alone; "" that
+            neither is.
         not_analyzed: Names of the layers about whose places nothing is known, and why.
     """
 
