@@ -46,7 +46,7 @@ def test_the_record_lies_in_the_run_folder_and_is_not_measured_again(
     # The file's accuracy, found a second way: by the network alone, on the unmoved test pictures.
     assert [one.protocol.kind for one in why.translation] == ["zero", "circular"]
     assert why.translation[0].accuracy.value == pytest.approx(scored.accuracy.value)
-    assert [(one.what, one.reason) for one in why.not_measured] == [("crop", "translation_few_real")]
+    assert [(one.what, one.reason) for one in why.not_measured] == [("crop", "why_few_real")]
     told: list[object] = []
     monkeypatch.setattr(workflow, "explain", None)
     assert workflow.why(bars_run, told.append, quick=True) == why

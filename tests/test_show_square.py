@@ -227,7 +227,7 @@ def whole() -> Why:
         square=SQUARE,
         left_out=list(ADDITIONS),
         translation=[moved("zero"), moved("circular")],
-        not_measured=[NotMeasured(what="crop", reason="translation_few_real")],
+        not_measured=[NotMeasured(what="crop", reason="why_few_real")],
         seconds=2.0,
     )
 

@@ -48,9 +48,7 @@ MADE = {
     "why_found_": ("fewer", "locality", "sharing", "pictures", "overfitting"),
     "why_verdict_": ("exact", "holds", "fails", "moved_only", "still_only", "fails_one", "unknown"),
     "why_part_": ("base", *ADDITIONS),
-    "translation_kind_": ("crop", "zero", "circular", "replicate", "fractional"),
     "translation_views_": ("none", "file"),
-    "translation_few_": ("real", "test"),
     "curves_arm_": ("shifts_still", "averaged_still", "places_still", "places_moved"),
     "curves_needed_": ("still", "moved"),
     "curves_gaps_": ("still", "moved"),
@@ -91,6 +89,21 @@ MADE = {
     ),
     "theory_verdict_": ("as_expected", "not_at_this_size", "contradicts"),
     "theory_": ("accuracy", "points"),
+    "translation_kind_": ("crop", "circular", "zero", "replicate", "fractional"),
+    "translation_row_": (
+        *("kappa", "worst_case", "correct_and_same", "worst_case_correct"),
+        *("accuracy", "shifted_accuracy", "pair_consistency", "probability_change"),
+    ),
+    "equivariance_column_": ("layer", "jump", "at_jump", "within", "whole", "cause", "adds", "alone"),
+    "equivariance_cause_": ("place", "stride", "border", "odd_size", "head"),
+    "equivariance_told_": ("inside", "whole", "none"),
+    "equivariance_by_": ("linear", "fourier"),
+    "surgery_column_": ("repair", "consistency", "kappa", "accuracy"),
+    "surgery_repair_": ("before", "circular_padding", "blur", "polyphase", "head", "all"),
+    "surgery_left_": (
+        *("other_operation", "rounded_up", "too_wide"),
+        *("unpadded", "branches", "hidden_layers"),
+    ),
     "doctor_purpose_": ("train", "pretrained", "serve", "tables", "heic", "cluster"),
 }
 

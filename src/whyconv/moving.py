@@ -110,10 +110,10 @@ def _measure(
     with torch_habits(plan.threads):
         reach, most = _affordable(network, plan, kind, limits["seconds"])
         if reach < 1:
-            return NotMeasured(what=kind, reason="translation_too_small")
+            return NotMeasured(what=kind, reason="why_too_small")
         test, rows = _test_part(plan, division, notify, side + 2 * reach if is_real else side, is_real=is_real)
         if len(rows) < _LEAST_PICTURES:
-            return NotMeasured(what=kind, reason="translation_few_real" if is_real else "translation_few_test")
+            return NotMeasured(what=kind, reason="why_few_real" if is_real else "why_few_test")
         rows = rows[:: math.ceil(len(rows) / most)]
         pictures = torch.from_numpy(np.array(test.pixels[rows]).transpose(0, 3, 1, 2)).float()
         if plan.frozen is None:

@@ -3,8 +3,10 @@
 from whyconv.measures.certificate import certify
 from whyconv.measures.conditions import conditions
 from whyconv.measures.effective_field import effective_field
+from whyconv.measures.equivariance import equivariance
 from whyconv.measures.identities import identities
 from whyconv.measures.matrix import matrix
+from whyconv.measures.surgery import surgery
 from whyconv.measures.trace import trace
 from whyconv.measures.translation import translation
 from whyconv.measures.verify import verify, verify_convolution, verify_network
@@ -13,8 +15,10 @@ __all__ = [
     "certify",
     "conditions",
     "effective_field",
+    "equivariance",
     "identities",
     "matrix",
+    "surgery",
     "trace",
     "translation",
     "verify",

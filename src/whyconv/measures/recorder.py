@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from whyconv.counting.building import Builder, Call, Constant, Value, Weight
 from whyconv.counting.graph import Graph
+from whyconv.counting.layout import picture_layout
 from whyconv.measures.aten import SAME_NUMBERS, SAME_SHAPE_ONLY, read
 from whyconv.measures.memory import Known, Memory, tensors
 from whyconv.measures.modules import Place
@@ -24,6 +26,21 @@ from whyconv.measures.readers import Operation
 from whyconv.measures.shapes import make_empty
 
 _SMALL = 1 << 16  # up to so many numbers, what depends on neither picture nor weights is computed for real
+
+
+@dataclass(frozen=True)
+class Made:
+    """Where a value of the graph came from, so that it can be found again in another call.
+
+    Attributes:
+        number: Of the operation among all that torch carried out, from 1.
+        position: Among the arrays that the operation made.
+        operation: As torch names it.
+    """
+
+    number: int
+    position: int
+    operation: str
 
 
 class Recorder:
@@ -41,6 +58,8 @@ class Recorder:
         self.place = place
         self.has_numbers = has_numbers
         self.is_paused = False
+        self.num_seen = 0
+        self.made: dict[str, Made] = {}  # by the value's name, for those that torch holds as (n, c, places...)
         self.memory = Memory(self.builder, network, self._call)
         self._shadows: dict[int, tuple[Tensor, Tensor]] = {}
         self._stack = ExitStack()
@@ -69,6 +88,7 @@ class Recorder:
 
     def dispatch(self, func: OpOverload, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         """Carries out one operation, for its shapes or for real, and enters it."""
+        self.num_seen += 1
         name = func._schema.name.partition("::")[2]
         known = {id(tensor): self.memory.find(tensor) for tensor in tensors((args, kwargs))}
         values = [each for each in known.values() if isinstance(each, Value)]
@@ -89,6 +109,9 @@ class Recorder:
             call = self._call(f"aten.{name}", arrays, weights)
             entered = read(name, Operation(self.builder, call, given, torch.Tag.pointwise in func.tags))
             self._note(func, args, arrays, entered)
+            for position, value in enumerate(entered):
+                if value.layout == picture_layout(value.shape):
+                    self.made[value.name] = Made(self.num_seen, position, name)
         return made
 
     def _note_derived(self, made: Sequence[Tensor], weights: Sequence[Weight], known: Mapping[int, object]) -> None:

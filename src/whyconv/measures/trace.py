@@ -17,7 +17,7 @@ from whyconv.counting.finishing import finished
 from whyconv.counting.graph import Graph
 from whyconv.errors import UsageError
 from whyconv.measures.modules import evaluating, following
-from whyconv.measures.recorder import Recorder
+from whyconv.measures.recorder import Made, Recorder
 from whyconv.results import Note
 
 _SEED = 0
@@ -44,27 +44,47 @@ def trace(network: nn.Module, input_shape: Sequence[int]) -> Graph:
             f"The input shape {tuple(input_shape)} is none. Expected channels, height, width: (3, 224, 224)."
         )
     try:
-        return _call(network, shape, has_numbers=False)
+        return _call(network, shape, has_numbers=False)[0]
     except Exception as error:
         if any(parameter.is_meta for parameter in network.parameters()):
             raise _failed(network, shape, error) from error
         reason = _first_line(error)
     try:
-        graph = _call(network, shape, has_numbers=True)
+        graph, _ = _call(network, shape, has_numbers=True)
     except Exception as error:
         raise _failed(network, shape, error) from error
     note = Note(key="network_called_for_real", values={"reason": reason}, level="warning")
     return Graph(graph.inputs, graph.outputs, graph.nodes, graph.shapes, graph.parameters, (*graph.notes, note))
 
 
-def _call(network: nn.Module, shape: tuple[int, ...], *, has_numbers: bool) -> Graph:
+def trace_made(network: nn.Module, input_shape: Sequence[int]) -> tuple[Graph, dict[str, Made]]:
+    """Calls a network once on a made-up picture, with its numbers, and says which operation made which value.
+
+    Args:
+        network: As in ``trace``.
+        input_shape: Of one picture, without the batch: (c, h, w).
+
+    Returns:
+        The network for one picture, and for each value that torch held as (n, c, places...) where it came from.
+
+    Raises:
+        UsageError: The network cannot be called on such a picture.
+    """
+    shape = (1, *input_shape)
+    try:
+        return _call(network, shape, has_numbers=True)
+    except Exception as error:
+        raise _failed(network, shape, error) from error
+
+
+def _call(network: nn.Module, shape: tuple[int, ...], *, has_numbers: bool) -> tuple[Graph, dict[str, Made]]:
     with evaluating(network), following(network) as place, torch.no_grad(), torch.random.fork_rng(devices=[]):
         kind = next((each.dtype for each in network.parameters() if each.is_floating_point()), torch.float32)
         picture = _made_up(shape, kind) if has_numbers else torch.empty(shape, dtype=kind, device="meta")
         recorder = Recorder(network, picture, place, has_numbers=has_numbers)
         with recorder:
             answer = network(picture)
-        return finished(recorder.graph(answer))
+        return finished(recorder.graph(answer)), recorder.made
 
 
 def _made_up(shape: tuple[int, ...], kind: torch.dtype) -> Tensor:

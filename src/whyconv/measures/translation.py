@@ -60,6 +60,32 @@ def translation(
         UsageError: There are fewer than 2 pictures, not as many labels, or no room for the shifts;
             ``reach`` does not fit ``kind``; the network's answers are no finite logits of the labels' classes.
     """
+    answers, protocol = ask(network, pictures, labels, kind, reach=reach, seed=seed)
+    return scored(answers, protocol)
+
+
+def ask(
+    network: nn.Module,
+    pictures: Tensor,
+    labels: Sequence[int] | NDArray[np.int64],
+    kind: ShiftKind,
+    *,
+    reach: int | None = None,
+    seed: int = 0,
+) -> tuple[Answers, TranslationProtocol]:
+    """Asks as ``translation`` does, and returns the answers themselves: two networks can be compared by them.
+
+    Args:
+        network: As in ``translation``.
+        pictures: As in ``translation``.
+        labels: As in ``translation``.
+        kind: As in ``translation``.
+        reach: As in ``translation``.
+        seed: As in ``translation``.
+
+    Raises:
+        UsageError: As in ``translation``.
+    """
     _require(pictures, labels)
     if kind == "crop" and reach is None:
         raise UsageError("'crop' needs reach: how many pixels there are on every side of what the network looks at.")
@@ -70,7 +96,7 @@ def translation(
     side = window_side(kind, size, reach)
     shifts = all_shifts(kind, reach)
     truth = np.asarray(labels, np.int64)
-    answers = _ask(network, pictures, truth, kind, reach, shifts)
+    answers = _answers(network, pictures, truth, kind, reach, shifts)
     protocol = TranslationProtocol(
         kind=kind,
         shifts=shifts,
@@ -80,16 +106,18 @@ def translation(
         seed=seed,
         num_draws=_NUM_DRAWS,
     )
-    return _scored(answers, truth, protocol)
+    return answers, protocol
 
 
 @dataclass(frozen=True, eq=False)
-class _Answers:
+class Answers:
     """What was answered: to the unmoved pictures (n,), to the moved ones (n, shifts), and how probabilities changed.
 
-    ``true_changes`` (n,): of the true class, mean over shifts; ``largest_change``: of any class.
+    ``truth`` (n,): the right answers. ``true_changes`` (n,): of the true class, mean over shifts; ``largest_change``:
+    of any class.
     """
 
+    truth: NDArray[np.int64]
     unmoved: NDArray[np.int64]
     moved: NDArray[np.int64]
     true_changes: NDArray[np.float64]
@@ -108,16 +136,16 @@ def _require(pictures: Tensor, labels: Sequence[int] | NDArray[np.int64]) -> Non
         raise UsageError(f"A label is {min(labels)}; expected classes counted from 0.")
 
 
-def _ask(
+def _answers(
     network: nn.Module,
     pictures: Tensor,
     truth: NDArray[np.int64],
     kind: ShiftKind,
     reach: int,
     shifts: Sequence[Shift],
-) -> _Answers:
+) -> Answers:
     """Some pictures at a time, so that memory does not grow with their number."""
-    parts: list[_Answers] = []
+    parts: list[Answers] = []
     step = max(1, _MOST_NUMBERS // pictures[0].numel())
     with evaluating(network), torch.inference_mode():
         for start in range(0, len(pictures), step):
@@ -132,8 +160,10 @@ def _ask(
                 change = (found - unmoved).abs()
                 changes += change.gather(1, rows)[:, 0]
                 largest = max(largest, float(change.max()))
-            parts.append(_Answers(unmoved.argmax(dim=1).numpy(), moved.numpy(), changes.numpy() / len(shifts), largest))
-    return _Answers(
+            first = unmoved.argmax(dim=1).numpy()
+            parts.append(Answers(rows[:, 0].numpy(), first, moved.numpy(), changes.numpy() / len(shifts), largest))
+    return Answers(
+        truth,
         np.concatenate([part.unmoved for part in parts]),
         np.concatenate([part.moved for part in parts]),
         np.concatenate([part.true_changes for part in parts]),
@@ -151,13 +181,13 @@ def _probabilities(network: nn.Module, x: Tensor, last_label: int) -> Tensor:
     return logits.double().softmax(dim=1)
 
 
-def _scored(answers: _Answers, truth: NDArray[np.int64], protocol: TranslationProtocol) -> Translation:
+def scored(answers: Answers, protocol: TranslationProtocol) -> Translation:
+    """Returns the rates of answers, with their intervals."""
+    truth = answers.truth
     same = answers.moved == answers.unmoved[:, None]
     right = answers.moved == truth[:, None]
     is_right = answers.unmoved == truth
-    draws = np.random.default_rng(protocol.seed).multinomial(
-        len(truth), np.full(len(truth), 1 / len(truth)), protocol.num_draws
-    )
+    draws = draws_of(protocol)
     return Translation(
         protocol=protocol,
         accuracy=_counted(is_right),
@@ -177,7 +207,14 @@ def _scored(answers: _Answers, truth: NDArray[np.int64], protocol: TranslationPr
     )
 
 
-def _alike(answers: _Answers) -> NDArray[np.float64]:
+def draws_of(protocol: TranslationProtocol) -> NDArray[np.int64]:
+    """How often each picture is drawn in each draw of n pictures (draws, n); the same ones for the same protocol."""
+    return np.random.default_rng(protocol.seed).multinomial(
+        protocol.n, np.full(protocol.n, 1 / protocol.n), protocol.num_draws
+    )
+
+
+def _alike(answers: Answers) -> NDArray[np.float64]:
     """Of each picture, the share of pairs among its moved and unmoved versions that are answered alike (n,)."""
     every = np.concatenate([answers.unmoved[:, None], answers.moved], axis=1)
     count = every.shape[1]
@@ -185,22 +222,31 @@ def _alike(answers: _Answers) -> NDArray[np.float64]:
     return np.asarray((times * (times - 1)).sum(axis=1) / (count * (count - 1)))
 
 
-def _kappa(answers: _Answers, draws: NDArray[np.int64]) -> Estimate:
-    """(observed - expected) / (1 - expected) agreement of unmoved and moved answers; 0 where chance agrees always."""
+def _kappa(answers: Answers, draws: NDArray[np.int64]) -> Estimate:
+    n = len(answers.truth)
+    return estimate(float(kappa(answers, np.full((1, n), 1 / n))[0]), kappa(answers, draws / n), n)
+
+
+def kappa(answers: Answers, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Agreement of moved and unmoved answers beyond chance, for pictures that weigh differently.
+
+    (observed - expected) / (1 - expected) agreement; 0 where chance agrees always.
+
+    Args:
+        answers: To n pictures.
+        weights: Of the pictures, each row adding up to 1 (draws, n).
+
+    Returns:
+        One number for each row, at most 1.
+    """
     classes = np.arange(int(max(answers.unmoved.max(), answers.moved.max())) + 1)
-    observed = (answers.moved == answers.unmoved[:, None]).mean(axis=1)
     unmoved = (answers.unmoved[:, None] == classes).astype(np.float64)
     moved = np.stack([(answers.moved == label).mean(axis=1) for label in classes], axis=1)
-
-    def kappa(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        agreed = weights @ observed
-        expected = ((weights @ unmoved) * (weights @ moved)).sum(axis=1)
-        left = 1 - expected
-        # Where chance agrees always, there is nothing beyond it.
-        return np.where(left > 1e-12, (agreed - expected) / np.maximum(left, 1e-12), 0.0)
-
-    n = len(observed)
-    return _estimate(float(kappa(np.full((1, n), 1 / n))[0]), kappa(draws / n), n)
+    agreed = weights @ (answers.moved == answers.unmoved[:, None]).mean(axis=1)
+    expected = ((weights @ unmoved) * (weights @ moved)).sum(axis=1)
+    left = 1 - expected
+    # Where chance agrees always, there is nothing beyond it.
+    return np.where(left > 1e-12, (agreed - expected) / np.maximum(left, 1e-12), 0.0)
 
 
 def _counted(is_so: NDArray[np.bool_]) -> Estimate:
@@ -215,9 +261,10 @@ def _rate(values: NDArray[np.float64], draws: NDArray[np.int64]) -> Estimate:
 
 
 def _mean(values: NDArray[np.float64], draws: NDArray[np.int64]) -> Estimate:
-    return _estimate(float(values.mean()), draws @ values / len(values), len(values))
+    return estimate(float(values.mean()), draws @ values / len(values), len(values))
 
 
-def _estimate(value: float, drawn: NDArray[np.float64], n: int) -> Estimate:
+def estimate(value: float, drawn: NDArray[np.float64], n: int) -> Estimate:
+    """A value over n pictures, with the 2.5 and 97.5 % points of what drawn pictures gave as its interval."""
     low, high = np.quantile(drawn, (0.025, 0.975))
     return Estimate(value=value, low=float(low), high=float(high), n=n)

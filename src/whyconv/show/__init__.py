@@ -9,6 +9,7 @@ from whyconv.show.runs import epoch_line, evaluation_lines, prediction_line, run
 from whyconv.show.square import brief_square_lines, square_lines
 from whyconv.show.text import PART_NAMES, WIDTH, clock, interval, note_lines, printable, sentence, table, wrap
 from whyconv.show.theory import theory_lines
+from whyconv.show.translation import equivariance_lines, surgery_lines, translation_lines
 from whyconv.show.why import why_lines
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "check_lines",
     "clock",
     "epoch_line",
+    "equivariance_lines",
     "evaluation_lines",
     "interval",
     "note_lines",
@@ -28,8 +30,10 @@ __all__ = [
     "scored_lines",
     "sentence",
     "square_lines",
+    "surgery_lines",
     "table",
     "theory_lines",
+    "translation_lines",
     "why_lines",
     "wrap",
 ]

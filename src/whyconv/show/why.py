@@ -25,24 +25,17 @@ def why_lines(why: Why, language: str) -> list[str]:
     return lines
 
 
-def translation_lines(found: Translation, language: str) -> list[str]:
-    """Returns one kind of shifts: the numbers, and below them how they were measured."""
-    protocol = found.protocol
+def _moved_lines(found: Translation, language: str) -> list[str]:
+    """One kind of shifts in one sentence."""
     values = {
-        "kind": say(f"translation_kind_{protocol.kind}", language),
+        "kind": say(f"translation_kind_{found.protocol.kind}", language),
         "consistency": in_percent(found.consistency),
         "kappa": f"{found.kappa.value:.2f} ({found.kappa.low:.2f}-{found.kappa.high:.2f})",
         "worst": in_percent(found.worst_case),
         "right": in_percent(found.worst_case_correct),
         "accuracy": in_percent(found.accuracy),
     }
-    farthest = max(max(abs(down), abs(right)) for down, right in protocol.shifts)
-    card = {"shifts": len(protocol.shifts), "reach": f"{farthest:g}", "n": protocol.n, "side": protocol.side[0]}
-    views = say(f"translation_views_{protocol.views}", language)
-    return [
-        *wrap(say("translation_numbers", language, **values), "    "),
-        *wrap(say("translation_card", language, **card, dtype=protocol.dtype, views=views), "      "),
-    ]
+    return wrap(say("why_moved", language, **values), "    ")
 
 
 def _fewer(square: Square, language: str) -> list[str]:
@@ -120,10 +113,10 @@ def _overfitting(square: Square, language: str) -> list[str]:
 def _invariance(why: Why, language: str) -> list[str]:
     lines = wrap(say("why_claim_invariance", language), "")
     for found in why.translation:
-        lines += translation_lines(found, language)
+        lines += _moved_lines(found, language)
     for missing in why.not_measured:
         kind = say(f"translation_kind_{missing.what}", language)
-        lines += wrap(say("translation_missing", language, kind=kind, reason=say(missing.reason, language)), "    ")
+        lines += wrap(say("why_not_measured", language, kind=kind, reason=say(missing.reason, language)), "    ")
     return lines
 
 

@@ -1,0 +1,174 @@
+"""Translation as lines: how answers to moved pictures hold, which layer and cause is to blame, what repairs change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from whyconv.results import Estimate
+from whyconv.results.equivariance import Equivariance, LayerEquivariance
+from whyconv.results.surgery import Surgery
+from whyconv.results.translation import ShiftKind, Translation
+from whyconv.show.text import interval, printable, table, wrap
+from whyconv.texts import say
+
+_ORDER: tuple[ShiftKind, ...] = ("crop", "circular", "zero", "replicate", "fractional")
+_RATES = (
+    *("kappa", "worst_case", "correct_and_same", "worst_case_correct"),
+    *("accuracy", "shifted_accuracy", "pair_consistency", "probability_change"),
+)
+_COLUMNS = ("layer", "jump", "at_jump", "within", "whole")
+_CAUSE_COLUMNS = ("cause", "adds", "alone")
+_LOOKING = ("convolution", "locally_connected", "pooling", "upsample", "attention", "linear")
+_MOST_ROWS = 24
+_MOST_NAMES = 3
+_MOST_NAME = 24
+
+
+def translation_lines(found: Sequence[Translation], language: str, *, has_room: bool = True) -> list[str]:
+    """Returns the rates of each kind of shift, real pixels first, the protocol under the numbers.
+
+    Args:
+        found: One for each kind.
+        language: Of the sentences.
+        has_room: False where no real pixels are left around what the network looks at: then that is said first.
+    """
+    lines = [say("translation_head", language)]
+    if not has_room:
+        lines += wrap(say("translation_no_room", language), "! ")
+    for one in sorted(found, key=lambda each: _ORDER.index(each.protocol.kind)):
+        kind = say(f"translation_kind_{one.protocol.kind}", language)
+        lines += ["", *wrap(say("translation_lead", language, rate=interval(one.consistency), kind=kind), "  ")]
+        lines += table([(say(f"translation_row_{name}", language), _rate(one, name)) for name in _RATES])
+        if one.kappa.low <= 0 <= one.kappa.high:
+            lines += wrap(say("translation_constant", language), "  ") if not one.kappa.value else []
+        lines += wrap(_card(one, language), "  ")
+    return lines
+
+
+def _rate(found: Translation, name: str) -> str:
+    estimate: Estimate = getattr(found, name)
+    return _number(estimate) if name == "kappa" else interval(estimate)
+
+
+def _number(estimate: Estimate) -> str:
+    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
+
+
+def _card(found: Translation, language: str) -> str:
+    protocol = found.protocol
+    reach = max(max(abs(down), abs(right)) for down, right in protocol.shifts)
+    values = {"n": protocol.n, "draws": protocol.num_draws, "seed": protocol.seed, "shifts": len(protocol.shifts)}
+    values |= {"high": protocol.side[0], "wide": protocol.side[1]}
+    views = say(f"translation_views_{protocol.views}", language)
+    return say("translation_card", language, reach=reach, dtype=protocol.dtype, views=views, **values)
+
+
+def equivariance_lines(found: Equivariance, language: str) -> list[str]:
+    """Returns a row for each layer that looks around, then what each cause adds."""
+    protocol = found.protocol
+    kind = say(f"translation_kind_{protocol.kind}", language)
+    lines = wrap(say("equivariance_head", language, kind=kind), "")
+    shown = [one for one in found.layers if _is_shown(one, found)]
+    head = [say(f"equivariance_column_{name}", language) for name in _COLUMNS]
+    lines += table([head, *map(_row, shown[:_MOST_ROWS])])
+    if len(shown) > _MOST_ROWS:
+        lines += wrap(say("equivariance_more", language, n=len(shown) - _MOST_ROWS), "  ")
+    lines += ["", *wrap(say("equivariance_logits", language, error=interval(found.logits)), "")]
+    head = [say(f"equivariance_column_{name}", language) for name in _CAUSE_COLUMNS]
+    rows = [
+        (say(f"equivariance_cause_{one.cause}", language), _points(one.error), _short(one.alone))
+        for one in found.causes
+    ]
+    lines += table([head, *rows])
+    for one in found.causes:
+        if one.layers:
+            values = {"cause": say(f"equivariance_cause_{one.cause}", language), "layers": _names(one.layers)}
+            lines += wrap(say("equivariance_where", language, **values), "  ")
+    lines += [*wrap(say(f"equivariance_told_{found.told_by or 'none'}", language), "  ")]
+    for name, reason in list(found.not_analyzed.items())[:_MOST_NAMES]:
+        values = {"name": printable(name), "reason": printable(reason)}
+        lines += wrap(say("equivariance_not_analyzed", language, **values), "! ")
+    numbers = {"n": protocol.n, "draws": protocol.num_draws, "seed": protocol.seed, "reach": protocol.reach}
+    numbers |= {"high": protocol.side[0], "wide": protocol.side[1]}
+    resampling = say(f"equivariance_by_{protocol.resampling}", language)
+    card = say("equivariance_card", language, dtype=protocol.dtype, resampling=resampling, **numbers)
+    return [*lines, *wrap(card, "  ")]
+
+
+def _is_shown(layer: LayerEquivariance, found: Equivariance) -> bool:
+    return layer.kind in _LOOKING or layer.name in found.cause("place").layers or layer is found.layers[-1]
+
+
+def _row(layer: LayerEquivariance) -> tuple[str, ...]:
+    jumps = list(dict.fromkeys(f"{float(jump):g}" for jump in layer.jump))
+    errors = [_short(each) for each in (layer.at_jump, layer.within, layer.whole)]
+    return (_cut(printable(layer.name)), " x ".join(jumps), *errors)
+
+
+def _short(estimate: Estimate | None) -> str:
+    """``84.1 (80-88)``, in percent; a dash where it cannot be measured."""
+    if estimate is None:
+        return "-"
+    if estimate.high < 5e-4:  # all of it would be shown as 0
+        return "0"
+    return f"{100 * estimate.value:.1f} ({100 * estimate.low:.0f}-{100 * estimate.high:.0f})"
+
+
+def _points(estimate: Estimate | None) -> str:
+    """``+3.1 (+1 to +5)``, in percentage points."""
+    if estimate is None:
+        return "-"
+    if max(abs(estimate.low), abs(estimate.high)) < 5e-4:
+        return "0"
+    return f"{100 * estimate.value:+.1f} ({100 * estimate.low:+.0f} to {100 * estimate.high:+.0f})"
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = [_cut(printable(name)) for name in names[:_MOST_NAMES]]
+    return ", ".join(shown) + (f" +{len(names) - _MOST_NAMES}" if len(names) > _MOST_NAMES else "")
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _MOST_NAME else "..." + name[3 - _MOST_NAME :]
+
+
+def surgery_lines(found: Surgery, language: str) -> list[str]:
+    """Returns a table for each kind of shift, before and after each repair, then what could not be repaired."""
+    lines = wrap(say("surgery_head", language), "")
+    columns = ("repair", "consistency", "kappa", "accuracy")
+    for before in sorted(found.before, key=lambda each: _ORDER.index(each.protocol.kind)):
+        rows = [[say(f"surgery_column_{name}", language) for name in columns]]
+        first = (f"{100 * before.consistency.value:.1f}", f"{before.kappa.value:.2f}")
+        rows.append([say("surgery_repair_before", language), *first, f"{100 * before.accuracy.value:.1f}"])
+        for repair in found.repairs:
+            name = say(f"surgery_repair_{repair.name}", language)
+            for one in repair.scores:
+                if one.kind == before.protocol.kind:
+                    consistency = _percent(one.consistency, one.consistency_change)
+                    kappa = _plain(one.kappa, one.kappa_change)
+                    rows.append([name, consistency, kappa, _percent(one.accuracy, one.accuracy_change)])
+        kind = say(f"translation_kind_{before.protocol.kind}", language)
+        lines += ["", *wrap(kind, ""), *table(rows), *wrap(_card(before, language), "  ")]
+    return [*lines, *wrap(say("surgery_note", language), "  "), *_left_lines(found, language)]
+
+
+def _percent(after: Estimate, change: Estimate) -> str:
+    """``88.2 (+1..+5)``: after, and the interval of the change in percentage points."""
+    return f"{100 * after.value:.1f} ({100 * change.low:+.0f}..{100 * change.high:+.0f})"
+
+
+def _plain(after: Estimate, change: Estimate) -> str:
+    return f"{after.value:.2f} ({change.low:+.2f}..{change.high:+.2f})"
+
+
+def _left_lines(found: Surgery, language: str) -> list[str]:
+    lines: list[str] = []
+    for repair in found.repairs:
+        name = say(f"surgery_repair_{repair.name}", language)
+        left = [] if repair.name == "all" else [one for one in repair.left if one.reason != "no_places"]
+        if not repair.scores and not left:
+            lines += wrap(say("surgery_nothing", language, repair=name), "  ")
+        for one in left:
+            reason = say(f"surgery_left_{one.reason}", language)
+            lines += wrap(say("surgery_left", language, repair=name, layer=printable(one.layer), reason=reason), "! ")
+    return lines
