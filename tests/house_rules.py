@@ -41,7 +41,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("scoring", "planning", "pretrained", "recognizer", "model_file", "predictions"),
     ),
     "telling": ("planning", "training"),
-    "explaining": ("images", "moving", "study", "training"),
+    "explaining": ("images", "dissecting", "moving", "study", "training"),
+    "dissecting": ("measures", "study"),
     "moving": ("images", "measures", "recognizer", "training"),
     "workflow": (
         *("images", "inspection", "nets", "training", "export", "report"),

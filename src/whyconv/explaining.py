@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
 from whyconv import __version__, files
+from whyconv.dissecting import Dissection, dissect
 from whyconv.errors import DataError, StoppedError, UsageError
 from whyconv.images.prepare import PicturePolicy
-from whyconv.moving import measure_moved
+from whyconv.moving import measure_moved, network_of
 from whyconv.results import Note, Notify, Square, SquareProtocol
+from whyconv.results.hyperparameters import HyperparameterProtocol
 from whyconv.results.why import Question, Why
 from whyconv.settings import Plan
 from whyconv.study import (
@@ -28,6 +31,7 @@ from whyconv.study import (
     needed_trainings,
     predict_seconds,
     rescale,
+    study_hyperparameters,
     tuning_jobs,
     whole,
 )
@@ -36,10 +40,13 @@ from whyconv.training.stopping import stop_requests
 
 RECORD, TRIALS = "why.json", "why-trials.jsonl"
 USUAL_MINUTES = 10.0
-# Of the time for everything, what moved pictures may take.
-_MOVING_FRACTION = 0.15
+# Of the time for everything: the square, and of the rest what each question may take.
+_SQUARE_FRACTION = 0.62
+_MOVING_FRACTION, _DISSECTING_FRACTION, _HYPERPARAMETERS_FRACTION = 0.1, 0.18, 0.1
 _QUICK_MOVING_SECONDS = 6.0
 _LEAST_TRAIN, _LEAST_TEST = 10, 2
+
+_FROZEN = "the run has started from a frozen network, and is in one piece as an exported file only"
 
 Side = Literal[8, 16, 32]
 SIDES: tuple[Side, ...] = (8, 16, 32)
@@ -104,7 +111,7 @@ def explain(run: Path, plan: Plan, division: Division, question: Question, notif
     began = time.perf_counter()
     if question.side != plan.network.side:
         notify(Note(key="square_side", values={"found": plan.network.side, "side": question.side}))
-    pictures = _square_pictures(plan, division, question, notify)
+    pictures = _pictures_at(plan, division, question.side, notify)
     with stop_requests() as stop_requested:
 
         def check_stop() -> None:
@@ -115,25 +122,68 @@ def explain(run: Path, plan: Plan, division: Division, question: Question, notif
         protocol, left_out = _decide(plan, pictures, question, began, notify)
         square = _measure(run, division, pictures, protocol, notify, check_stop)
         moved = measure_moved(
-            run, plan, division, notify, seconds=_moving_seconds(question), seed=question.seed, check_stop=check_stop
+            run,
+            plan,
+            division,
+            notify,
+            seconds=_seconds(question, _MOVING_FRACTION) or _QUICK_MOVING_SECONDS,
+            seed=question.seed,
+            check_stop=check_stop,
         )
-    why = Why(
-        run=str(run),
-        digest=division.digest,
-        version=__version__,
-        question=question,
-        square=square,
-        left_out=left_out,
-        translation=moved.measured,
-        not_measured=moved.not_measured,
-        seconds=round(time.perf_counter() - began, 1),
-    )
+        why = Why(
+            run=str(run),
+            digest=division.digest,
+            version=__version__,
+            question=question,
+            square=square,
+            left_out=left_out,
+            translation=moved.measured,
+            not_measured=moved.not_measured,
+            seconds=0.0,
+        )
+        if question.minutes is not None:
+            why = _in_full(why, run, plan, division, pictures, notify, check_stop)
+    why = why.model_copy(update={"seconds": round(time.perf_counter() - began, 1)})
     files.write_text(run / RECORD, why.model_dump_json(indent=2) + "\n")
     return why
 
 
-def _moving_seconds(question: Question) -> float:
-    return _QUICK_MOVING_SECONDS if question.minutes is None else 60 * question.minutes * _MOVING_FRACTION
+def _seconds(question: Question, fraction: float) -> float:
+    """What a part of the minutes comes to; 0 for the short form."""
+    return 60 * (question.minutes or 0.0) * fraction
+
+
+def _in_full(  # noqa: PLR0913, PLR0917
+    why: Why,
+    run: Path,
+    plan: Plan,
+    division: Division,
+    pictures: SquarePictures,
+    notify: Notify,
+    check_stop: Callable[[], None],
+) -> Why:
+    """Adds what only the long form asks: the network's layers, and the layer's own hyperparameters."""
+    seed = why.question.seed
+    found = Dissection()
+    if plan.frozen is None:
+        own = _pictures_at(plan, division, plan.network.side, notify)
+        own = replace(own, mean=list(plan.network.mean), std=list(plan.network.std))
+        seconds = _seconds(why.question, _DISSECTING_FRACTION)
+        found = dissect(network_of(run, plan), own, notify, seconds=seconds, seed=seed, check_stop=check_stop)
+    else:
+        found.failed = dict.fromkeys(("equivariance", "surgery", "price", "detectors"), _FROZEN)
+    hyperparameters = None
+    try:
+        hyperparameters = study_hyperparameters(
+            pictures,
+            HyperparameterProtocol(seed=seed),
+            notify,
+            seconds=_seconds(why.question, _HYPERPARAMETERS_FRACTION),
+            check_stop=check_stop,
+        )
+    except DataError as error:
+        found.failed["hyperparameters"] = str(error)
+    return why.model_copy(update={**vars(found), "hyperparameters": hyperparameters})
 
 
 def _measure(
@@ -177,7 +227,7 @@ def _decide(
     def protocol_of(extent: Extent) -> SquareProtocol:
         return rescale(draft, extent, len(pictures.train), pictures.num_classes)
 
-    left = 60 * question.minutes * (1 - _MOVING_FRACTION) - (time.perf_counter() - began)
+    left = 60 * question.minutes * _SQUARE_FRACTION - (time.perf_counter() - began)
     extent, left_out = fitting_extent(lambda one: predict(protocol_of(one)), left)
     protocol = protocol_of(extent)
     if predict(protocol) > left:
@@ -190,8 +240,8 @@ def _as_side(side: int) -> Side:
     return next(one for one in SIDES if one == side)
 
 
-def _square_pictures(plan: Plan, division: Division, question: Question, notify: Notify) -> SquarePictures:
-    policy = PicturePolicy(side=question.side, channels=plan.network.in_channels)
+def _pictures_at(plan: Plan, division: Division, side: int, notify: Notify) -> SquarePictures:
+    policy = PicturePolicy(side=side, channels=plan.network.in_channels)
     store = Path(plan.pictures.store) if plan.pictures.store else None
     train, validation, test = load_parts(division, policy, store=store, notify=notify, num_threads=plan.threads)
     _require_enough(train, test)

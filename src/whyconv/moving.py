@@ -68,7 +68,7 @@ def measure_moved(  # noqa: PLR0913
         seed: Of the intervals.
         check_stop: Called before each kind; may raise.
     """
-    network = _network_of(run, plan)
+    network = network_of(run, plan)
     measured: list[Translation] = []
     missing: list[NotMeasured] = []
     for count, kind in enumerate(KINDS):
@@ -95,7 +95,8 @@ class _Served(nn.Module):
         return torch.from_numpy(self._recognizer.run(pixels).probabilities).clamp_min(1e-12).log()
 
 
-def _network_of(run: Path, plan: Plan) -> nn.Module:
+def network_of(run: Path, plan: Plan) -> nn.Module:
+    """A run's network: of torch's, or, where it started from a frozen one, its exported file in the place of one."""
     if plan.frozen is not None:
         return _Served(open_recognizer(run, num_threads=plan.threads))
     network = start_network(plan, reads_file=False)

@@ -163,14 +163,15 @@ def why(  # noqa: PLR0913, PLR0917
     run's own network is asked about its test pictures moved by every shift. Writes why.json into the run folder; what
     was stopped goes on when asked again.
     """
-    from whyconv.show import printable, square_lines, why_lines
+    from whyconv.show import detail_lines, printable, square_lines, why_lines
 
     language = texts.language(lang)
     found = _why(run, language, {"side": side, "minutes": minutes, "quick": quick, "seed": seed or 0})
     if as_json:
         print_data(found.model_dump_json())
     path = printable(str(run / "why.json"))
-    print_text([*square_lines(found.square, language), "", *why_lines(found, language)])
+    print_text([*square_lines(found.square, language), "", *detail_lines(found, language), ""])
+    print_text(why_lines(found, language))
     print_text([texts.say("square_written", language, path=path)])
 
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from whyconv.results.detectors import Detectors
+from whyconv.results.equivariance import Equivariance
+from whyconv.results.hyperparameters import Hyperparameters
+from whyconv.results.price import PriceOfSharing
 from whyconv.results.record import Record
 from whyconv.results.square import Square
+from whyconv.results.surgery import Surgery
 from whyconv.results.translation import ShiftKind, Translation
 
 
@@ -47,6 +52,12 @@ class Why(Record):
         left_out: Parts of the protocol that the minutes did not allow.
         translation: How far the answers of the run's own network hold when its test pictures are moved.
         not_measured: Kinds of shifts that are missing there.
+        equivariance: Which of its layers, and which cause, keeps maps from moving along with the picture.
+        surgery: The same weights with one repair at a time.
+        price: What each of its convolutions would gain without sharing.
+        detectors: Where its filters answer, and where they are missed.
+        hyperparameters: What filter size, stride, padding, number of filters and pooling do on these pictures.
+        failed: Of these, what was not measured, and why.
         seconds: Time taken.
     """
 
@@ -58,6 +69,12 @@ class Why(Record):
     left_out: list[str] = Field(default_factory=list)
     translation: list[Translation] = Field(default_factory=list)
     not_measured: list[NotMeasured] = Field(default_factory=list)
+    equivariance: Equivariance | None = None
+    surgery: Surgery | None = None
+    price: PriceOfSharing | None = None
+    detectors: Detectors | None = None
+    hyperparameters: Hyperparameters | None = None
+    failed: dict[str, str] = Field(default_factory=dict)
     seconds: float
 
     def __repr__(self) -> str:

@@ -10,7 +10,7 @@ from whyconv.show.square import brief_square_lines, square_lines
 from whyconv.show.text import PART_NAMES, WIDTH, clock, interval, note_lines, printable, sentence, table, wrap
 from whyconv.show.theory import theory_lines
 from whyconv.show.translation import equivariance_lines, surgery_lines, translation_lines
-from whyconv.show.why import why_lines
+from whyconv.show.why import detail_lines, why_lines
 
 __all__ = [
     "PART_NAMES",
@@ -18,6 +18,7 @@ __all__ = [
     "brief_square_lines",
     "check_lines",
     "clock",
+    "detail_lines",
     "epoch_line",
     "equivariance_lines",
     "evaluation_lines",

@@ -40,11 +40,11 @@ def in_points(estimate: Estimate) -> str:
 def crossing_text(found: Crossing, language: str, *, is_ratio: bool = False) -> str:
     """``310 (280-350)``, ``> 1,257`` where it was not reached, ``<= 50`` where it was reached at once."""
 
-    def number(value: float | None) -> str:
-        return "" if value is None else f"{value:,.2g}" if is_ratio and value < 100 else f"{value:,.0f}"
+    def number(value: float | None, beyond: str = "") -> str:
+        return beyond if value is None else f"{value:,.2g}" if is_ratio and value < 100 else f"{value:,.0f}"
 
     if found.value is not None:
-        return f"{number(found.value)} ({number(found.low)}-{number(found.high)})"
+        return f"{number(found.value)} ({number(found.low, '0')}-{number(found.high, '∞')})"
     if found.above is not None:
         return f"> {number(found.above)}"
     if found.below is not None:

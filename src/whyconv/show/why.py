@@ -8,7 +8,11 @@ from whyconv.results import Estimate, Square
 from whyconv.results.translation import Translation
 from whyconv.results.why import Why
 from whyconv.show.curves import crossing_text, in_percent, in_points
+from whyconv.show.detectors import detector_lines
+from whyconv.show.hyperparameters import hyperparameter_lines
+from whyconv.show.price import price_lines
 from whyconv.show.text import printable, wrap
+from whyconv.show.translation import equivariance_lines, surgery_lines, translation_lines
 from whyconv.texts import say
 
 
@@ -22,6 +26,26 @@ def why_lines(why: Why, language: str) -> list[str]:
     if why.left_out:
         parts = ", ".join(say(f"why_part_{name}", language) for name in why.left_out)
         lines += wrap(say("why_left_out_parts", language, parts=parts), "  ")
+    return lines
+
+
+def detail_lines(why: Why, language: str) -> list[str]:
+    """Returns all that was measured of the run's own network, and of the layer's hyperparameters, in full."""
+    has_room = not any(one.what == "crop" for one in why.not_measured)
+    lines = translation_lines(why.translation, language, has_room=has_room) if why.translation else []
+    if why.equivariance:
+        lines += ["", *equivariance_lines(why.equivariance, language)]
+    if why.surgery:
+        lines += ["", *surgery_lines(why.surgery, language)]
+    if why.price:
+        lines += ["", *price_lines(why.price, language)]
+    if why.detectors:
+        lines += ["", *detector_lines(why.detectors, language)]
+    if why.hyperparameters:
+        lines += ["", *hyperparameter_lines(why.hyperparameters, language)]
+    for part, reason in why.failed.items():
+        name = say(f"stage_{part}", language)
+        lines += wrap(say("why_failed", language, part=name, reason=printable(reason)), "! ")
     return lines
 
 

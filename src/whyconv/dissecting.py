@@ -1,0 +1,126 @@
+"""A run's own network taken apart: what breaks translation, what sharing costs, where its detectors are useful."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from whyconv.errors import StoppedError, WhyconvError
+from whyconv.measures.equivariance import equivariance
+from whyconv.measures.surgery import surgery
+from whyconv.results import Notify, Progress
+from whyconv.results.detectors import DetectorProtocol, Detectors
+from whyconv.results.equivariance import Equivariance
+from whyconv.results.price import PriceOfSharing, PriceProtocol
+from whyconv.results.surgery import Surgery
+from whyconv.study import SquarePictures, price_of_sharing, study_detectors
+
+# Of the time there is.
+_SURGERY, _DETECTORS = 0.25, 0.2
+# Pictures whose maps of all layers are kept at a time, and the fewest that anything is said about.
+_MOST_HEARD, _MOST_OPERATED, _LEAST = 64, 300, 20
+# Looks that surgery takes at one picture: repairs x shifts, each about so many times as long as a plain look.
+_LOOKS, _DENSE = 6 * 9, 4
+# Looks that detectors take: layers x detectors x (quadrants and everywhere).
+_NUM_DETECTORS = 8
+_PRICE_STEPS = 60
+_SILENCES = 2 * _NUM_DETECTORS * 5
+
+Found = TypeVar("Found")
+
+
+@dataclass
+class Dissection:
+    """What came out; what is None was not measured, and ``failed`` says why."""
+
+    equivariance: Equivariance | None = None
+    surgery: Surgery | None = None
+    price: PriceOfSharing | None = None
+    detectors: Detectors | None = None
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def dissect(
+    network: nn.Module,
+    pictures: SquarePictures,
+    notify: Notify,
+    *,
+    seconds: float,
+    seed: int,
+    check_stop: Callable[[], None],
+) -> Dissection:
+    """Asks a network's layers, one question after the other.
+
+    Args:
+        network: In evaluation mode; not changed.
+        pictures: At its side, with the mean and deviation that it was trained with.
+        notify: Told how far it has come.
+        seconds: For everything.
+        seed: Of everything random.
+        check_stop: Called before every step; may raise to end it all.
+    """
+    found = Dissection()
+    each = _seconds_each(network, pictures)
+    rows = np.arange(len(pictures.test))
+
+    def some(most: float) -> tuple[Tensor, list[int]]:
+        chosen = rows[:: max(1, -(-len(rows) // max(_LEAST, int(most))))]
+        return pictures.numbers(pictures.test, chosen), pictures.test.labels[chosen].tolist()
+
+    heard, _ = some(_MOST_HEARD)
+    operated, labels = some(min(_MOST_OPERATED, seconds * _SURGERY / (each * _LOOKS * _DENSE)))
+    protocol = DetectorProtocol(
+        most_scored=max(_LEAST, min(500, int(seconds * _DETECTORS / (each * _SILENCES)))),
+        most_detectors=_NUM_DETECTORS,
+        seed=seed,
+    )
+    price = PriceProtocol(steps=_PRICE_STEPS, seed=seed)
+    began = time.perf_counter()
+
+    def left() -> float:
+        return seconds - (time.perf_counter() - began)
+
+    def ask(stage: str, question: Callable[[], Found]) -> Found | None:
+        check_stop()
+        return _answer(stage, question, found.failed, notify)
+
+    found.equivariance = ask("equivariance", lambda: equivariance(network, heard, "circular", seed=seed))
+    found.surgery = ask("surgery", lambda: surgery(network, operated, labels, ["circular"], reach=1, seed=seed))
+    found.detectors = ask(
+        "detectors", lambda: study_detectors(network, pictures, protocol, notify, check_stop=check_stop)
+    )
+    found.price = ask(
+        "price", lambda: price_of_sharing(network, pictures, price, notify, seconds=left(), check_stop=check_stop)
+    )
+    return found
+
+
+def _answer(stage: str, question: Callable[[], Found], failed: dict[str, str], notify: Notify) -> Found | None:
+    """The answer, or None where a network of this kind has none; the reason is kept."""
+    notify(Progress(stage=stage, done=0, total=1))
+    try:
+        answer = question()
+    except StoppedError:
+        raise
+    except WhyconvError as error:
+        failed[stage] = str(error)
+        return None
+    finally:
+        notify(Progress(stage=stage, done=1, total=1))
+    return answer
+
+
+def _seconds_each(network: nn.Module, pictures: SquarePictures) -> float:
+    """Of one look at one picture."""
+    sample = pictures.numbers(pictures.test, np.arange(min(8, len(pictures.test))))
+    with torch.inference_mode():
+        network(sample)
+        began = time.perf_counter()
+        network(sample)
+    return (time.perf_counter() - began) / len(sample)
