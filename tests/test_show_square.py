@@ -29,7 +29,7 @@ from whyconv.results import (
 )
 from whyconv.results.translation import ShiftKind, Translation
 from whyconv.results.why import NotMeasured, Question, Why
-from whyconv.show import brief_square_lines, square_lines, why_lines
+from whyconv.show import brief_square_lines, detail_lines, square_lines, why_lines
 from whyconv.study.controls import UNMOVED
 from whyconv.study.protocol import ADDITIONS
 from whyconv.study.scores import COMPARED
@@ -264,6 +264,13 @@ def test_each_claim_has_its_word() -> None:
     assert "for 85 %: 0.31 (0.2-0.41); moved around, for 85 %: > 6.3 -> holds where pictures move" in text
     assert "kappa" in text
     assert "not measurable, fewer than 20 originals" in text
-    assert "no test-time views" in text
     assert "random labels" in text
     assert "consistency" in repr(whole())
+
+
+def test_details_say_how_it_was_measured_and_what_was_not() -> None:
+    failed = whole().model_copy(update={"failed": {"price": "the network has no convolution"}})
+    text = " ".join(" ".join(detail_lines(failed, "en")).split())
+    assert "no test-time views" in text
+    assert "With real pixels coming in it is not measurable" in text
+    assert "untying convolutions: not measured, the network has no convolution" in text

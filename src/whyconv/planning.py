@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,11 +18,11 @@ from whyconv.images.prepare import PicturePolicy
 from whyconv.machine import num_cores
 from whyconv.measures.certificate import require_conditions
 from whyconv.nets.swift import widths_for
-from whyconv.results import Note, Notify
+from whyconv.results import Note, Notify, ignore
 from whyconv.settings import NetworkPlan, PicturesPlan, Plan, TrainSettings, View
 from whyconv.training.augment import epoch_order
 from whyconv.training.circular import CERTIFICATE_SECONDS, views_kept
-from whyconv.training.loop import LEAST_STEPS, normalize, steps_per_epoch
+from whyconv.training.loop import LEAST_STEPS, LabelledPixels, normalize, steps_per_epoch
 from whyconv.training.pictures import Division, Part, channel_statistics
 from whyconv.training.probe import MirrorTrial, try_mirror
 from whyconv.training.recipe import Facts, augment_plan, side_cost, training_plan
@@ -41,6 +41,10 @@ SLACK = 0.93
 _SMALL_SIDE = 16
 _TRIAL_STEPS, _TIMED_STEPS = 200, 15
 _MAX_TRIAL_EPOCHS = 15
+# Of a network with so few filters in its narrowest block nothing is taken any more; others lose half of them where a
+# picture would be seen less often than this.
+_NARROWEST, _FEW_PASSES = 16, 8
+_RETIMED_STEPS, _RETIMED_PICTURES = 6, 64
 # Up to so many epochs, a part of one more is worth having.
 _FEW_EPOCHS = 10
 
@@ -90,6 +94,7 @@ def make_plan(settings: TrainSettings, material: Material, *, began: float, noti
     with torch_habits(draft.threads):
         trial = _try(settings, material, draft, notify)
     flip = decide_flip(trial, draft.network.classes, notify) if is_open else draft.augment.flip
+    draft, trial = _narrowed(settings, material, draft, trial, began=began, notify=notify)
     time_left = deadline(settings, began) - time.perf_counter()
     plan = _settle(settings, draft, facts, trial, flip=flip, time_left=time_left)
     if settings.minutes is not None:
@@ -211,6 +216,42 @@ def _try(settings: TrainSettings, material: Material, draft: Plan, notify: Notif
     end = time.perf_counter() + settings.minutes * 60 * _TRIAL_FRACTION if settings.minutes else math.inf
     network = start_network(trial, pixels=material.train.data.pixels)
     return try_mirror(network, material.train.data, material.validation.data, trial, deadline=end, notify=notify)
+
+
+def _narrowed(
+    settings: TrainSettings, material: Material, draft: Plan, trial: MirrorTrial, *, began: float, notify: Notify
+) -> tuple[Plan, MirrorTrial]:
+    """The draft with half as many filters, and half again, until the time left allows a few passes over the pictures.
+
+    Each halving is timed anew. Only for networks whose widths follow from pictures and time.
+    """
+    while (
+        settings.minutes is not None and settings.epochs is None and min(draft.network.widths, default=0) > _NARROWEST
+    ):
+        left = deadline(settings, began) - time.perf_counter() - _long_ending(settings, draft, trial, ["upright"])
+        if left * SLACK >= _FEW_PASSES * sum(_epoch_seconds(draft, trial, ["upright"])):
+            break
+        widths = [width // 2 for width in draft.network.widths]
+        draft = draft.model_copy(update={"network": draft.network.model_copy(update={"widths": widths})})
+        trial = _timed_anew(material, draft, trial)
+        notify(Note(key="run_narrower", values={"widths": ", ".join(map(str, widths))}))
+    return draft, trial
+
+
+def _timed_anew(material: Material, draft: Plan, trial: MirrorTrial) -> MirrorTrial:
+    """The trial with the seconds of another network's steps."""
+    recipe = draft.training.model_copy(update={"epochs": 1, "steps": _RETIMED_STEPS, "patience": 1, "sides": []})
+    plan = draft.model_copy(
+        update={"training": recipe, "network": draft.network.model_copy(update={"views": ["upright"]})}
+    )
+    few = LabelledPixels(
+        material.validation.data.pixels[:_RETIMED_PICTURES], material.validation.data.labels[:_RETIMED_PICTURES]
+    )
+    with torch_habits(draft.threads):
+        network = start_network(plan, pixels=material.train.data.pixels)
+        timed = try_mirror(network, material.train.data, few, plan, deadline=math.inf, notify=ignore)
+    seconds = {"seconds_per_step": timed.seconds_per_step, "seconds_per_picture": timed.seconds_per_picture}
+    return replace(trial, **seconds)
 
 
 def decide_flip(trial: MirrorTrial, classes: list[str], notify: Notify) -> bool:

@@ -13,6 +13,8 @@ _MAX_PLACES = 32
 _SMALL_SIDE = 16
 _MAX_DIRECTIONS = 32
 _MAX_PATCHES = 2_000_000
+# For moments of up to 192 numbers; all of 2,000 pictures of 128 pixels would be 60 times as many.
+_ENOUGH_PATCHES = 500_000
 # Added to the variance along a direction before it is brought to 1: what hardly varies is not blown up.
 _LEAST_VARIANCE = 5e-4
 
@@ -80,9 +82,9 @@ class Swift(nn.Module):
         Args:
             x: Training pictures (n, c, side, side), normalized; a few thousand are enough.
         """
-        kernel = self.stem.kernel_size[0]
+        kernel, stride = self.stem.kernel_size[0], self.stem.stride[0]
         num_directions = self.stem.out_channels // 2
-        moments = _second_moments(x, kernel)
+        moments = _second_moments(x, kernel, stride)
         variances, directions = torch.linalg.eigh(moments)
         strongest = slice(-num_directions, None)
         filters = (directions[:, strongest] / (variances[strongest] + _LEAST_VARIANCE).sqrt()).T.flip(0)
@@ -134,13 +136,17 @@ def _shifting_norm(channels: int) -> nn.BatchNorm2d:
     return norm
 
 
-def _second_moments(x: Tensor, kernel: int) -> Tensor:
-    """Mean products of the numbers of every patch, (c k k, c k k), in double precision, a few pictures at a time."""
+def _second_moments(x: Tensor, kernel: int, stride: int) -> Tensor:
+    """Mean products of the numbers of the patches that the first layer sees, (c k k, c k k), in double precision.
+
+    Of the pictures as many, evenly chosen, as have enough patches; a few at a time.
+    """
     size = x.shape[1] * kernel**2
+    places = ((x.shape[2] - kernel) // stride + 1) * ((x.shape[3] - kernel) // stride + 1)
+    x = x[:: max(1, len(x) * places // _ENOUGH_PATCHES)]
     total, count = torch.zeros(size, size, dtype=torch.float64), 0
-    step = max(1, _MAX_PATCHES // (x.shape[2] * x.shape[3]) // kernel**2)
-    for some in torch.split(x, step):
-        patches = some.unfold(2, kernel, 1).unfold(3, kernel, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, size)
+    for some in torch.split(x, max(1, _MAX_PATCHES // places // kernel**2)):
+        patches = some.unfold(2, kernel, stride).unfold(3, kernel, stride).permute(0, 2, 3, 1, 4, 5).reshape(-1, size)
         total += (patches.T @ patches).double()
         count += len(patches)
     return total / count
