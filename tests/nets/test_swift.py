@@ -24,7 +24,11 @@ def test_whitened_patches_are_uncorrelated_with_variance_one(channels: int, side
     network.whiten(pictures)
     with torch.no_grad():
         stem = network.stem
-        dense = torch.nn.functional.conv2d(pictures, stem.weight).permute(0, 2, 3, 1).reshape(-1, stem.out_channels)
+        dense = (
+            torch.nn.functional.conv2d(pictures, stem.weight, stride=stem.stride)
+            .permute(0, 2, 3, 1)
+            .reshape(-1, stem.out_channels)
+        )
     half = stem.out_channels // 2
     np.testing.assert_allclose(dense[:, half:], -dense[:, :half], atol=1e-6)
     moments = (dense[:, :half].T @ dense[:, :half] / len(dense)).numpy()
