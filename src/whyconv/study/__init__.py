@@ -5,6 +5,7 @@ from whyconv.study.controls import Control, make_controls, match_weights
 from whyconv.study.corners import OneHiddenLayer, Sizes
 from whyconv.study.detectors import study_detectors
 from whyconv.study.draws import SquarePictures
+from whyconv.study.even_split import atlas_scores, even_split, even_splits
 from whyconv.study.hyperparameters import study_hyperparameters
 from whyconv.study.kept_trials import KeptTrials
 from whyconv.study.patches import patch_pixels
@@ -30,6 +31,9 @@ __all__ = [
     "Sizes",
     "SquarePictures",
     "Study",
+    "atlas_scores",
+    "even_split",
+    "even_splits",
     "fitting_extent",
     "make_controls",
     "make_protocol",
