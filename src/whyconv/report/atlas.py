@@ -33,6 +33,7 @@ text { fill: var(--ink); font-size: 13px; } .title { font-size: 17px; font-weigh
 .even { stroke: var(--mark); stroke-dasharray: 4 4; } .link { stroke: var(--mark); stroke-dasharray: 1 3; }
 .whisker { stroke-width: 2; opacity: .45; } .still { fill: var(--still); stroke: var(--still); }
 .moved { fill: var(--moved); stroke: var(--moved); } .own { font-weight: 700; }
+.label { paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }
 .ring { fill: none; stroke: var(--ink); stroke-width: 2; } .paper { fill: var(--paper); }
 </style>""")
 
@@ -80,7 +81,7 @@ def atlas_figure(atlas: Atlas, language: str, own: AtlasSet | None = None) -> st
     parts += [_link(first, second) for first, second in zip(dots[::2], dots[1::2], strict=True)]
     parts += [_whiskers(dot, axes) for dot in dots]
     parts += [_mark(dot, language) for dot in dots]
-    parts += _labels(dots)
+    parts += _labels(dots, axes)
     parts += [
         Markup('<text class="soft" x="{}" y="{}">{}</text>').format(14, f"{_BOTTOM + 64 + _LINE * index:.0f}", line)
         for index, line in enumerate(notes)
@@ -185,13 +186,23 @@ def _sign(place: Place, x: float, y: float) -> Markup:
     return Markup('<polygon class="moved" points="{}"/>').format(corners)
 
 
-def _labels(dots: Sequence[_Dot]) -> list[Markup]:
-    boxes = place_labels([(dot.x, dot.y, dot.name) for dot in dots], Box(_LEFT, _TOP, _RIGHT, _BOTTOM), _LETTERS)
+def _labels(dots: Sequence[_Dot], axes: _Axes) -> list[Markup]:
+    frame = Box(_LEFT, _TOP, _RIGHT, _BOTTOM)
+    lines = [box for dot in dots for box in _whisker_boxes(dot, axes)]
+    boxes = place_labels([(dot.x, dot.y, dot.name) for dot in dots], frame, _LETTERS, lines)
     text = Markup('<text class="label{} x" x="{:.1f}" y="{:.1f}">{}</text>')
     return [
         text.format(" own" if dot.is_own else "", (box.left + box.right) / 2, box.bottom - 4, dot.name)
         for dot, box in zip(dots, boxes, strict=True)
     ]
+
+
+def _whisker_boxes(dot: _Dot, axes: _Axes) -> tuple[Box, Box]:
+    split = dot.split
+    return (
+        Box(axes.x(split.locality.low), dot.y - 2, axes.x(split.locality.high), dot.y + 2),
+        Box(dot.x - 2, axes.y(split.sharing.high), dot.x + 2, axes.y(split.sharing.low)),
+    )
 
 
 def _told(name: str, split: EvenSplit, language: str) -> str:

@@ -8,11 +8,13 @@ from itertools import product
 
 from whyconv.report.names import text_width
 
-_NEAR = 9.0
+_NEAR = 12.0
 _RINGS = (1.0, 2.2, 3.6, 5.2, 7.0)
 # Right, left, above, below, and aslant: the sooner the better.
 _SIDES = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (1, 1), (-1, -1), (-1, 1))
 _FAR = 0.5
+# What a pixel covered costs: of a line less than of a dot or a name, and outside of the frame most.
+_OF_LINE, _OF_DOT, _OUTSIDE = 0.5, 10.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,20 @@ class Box:
         return (self.right - self.left) * (self.bottom - self.top)
 
 
-def place_labels(dots: Sequence[tuple[float, float, str]], frame: Box, size: float, radius: float = 6.0) -> list[Box]:
+def place_labels(
+    dots: Sequence[tuple[float, float, str]],
+    frame: Box,
+    size: float,
+    lines: Sequence[Box] = (),
+    radius: float = 6.0,
+) -> list[Box]:
     """Finds a place for the name of each dot.
 
     Args:
         dots: Position of each dot in pixels, and its name.
         frame: That no name should leave.
         size: Of the letters, in pixels.
+        lines: Boxes about lines, which names may cover where all else is worse.
         radius: Of a dot.
 
     Returns:
@@ -52,7 +61,8 @@ def place_labels(dots: Sequence[tuple[float, float, str]], frame: Box, size: flo
     boxes = []
     for x, y, name in dots:
         width = text_width(name, size)
-        found = min(_candidates(x, y, width, size * 1.2), key=lambda one: _cost(one[0], one[1], taken, frame))[0]
+        costs = [(_cost(box, far, taken, lines, frame), box) for box, far in _candidates(x, y, width, size * 1.2)]
+        found = min(costs, key=lambda pair: pair[0])[1]
         taken.append(found)
         boxes.append(found)
     return boxes
@@ -71,7 +81,7 @@ def _candidates(x: float, y: float, width: float, height: float) -> list[tuple[B
     return found
 
 
-def _cost(box: Box, far: float, taken: Sequence[Box], frame: Box) -> float:
-    covered = sum(box.overlap(other) for other in taken)
-    outside = box.area - box.overlap(frame)
-    return far + 10 * (covered + 3 * outside)
+def _cost(box: Box, far: float, taken: Sequence[Box], lines: Sequence[Box], frame: Box) -> float:
+    covered = _OF_DOT * sum(box.overlap(other) for other in taken)
+    crossed = _OF_LINE * sum(box.overlap(other) for other in lines)
+    return far + covered + crossed + _OUTSIDE * (box.area - box.overlap(frame))
