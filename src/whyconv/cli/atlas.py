@@ -41,9 +41,8 @@ def atlas(  # noqa: PLR0913, PLR0917
         from whyconv.atlas import measure_atlas
     from whyconv.show import atlas_lines, printable
 
-    asked = {"side": side, "minutes": minutes, "seed": seed or 0}
     with listening(language) as notify:
-        found = measure_atlas(sets or [], out, notify, language=language, **asked)
+        found = measure_atlas(sets or [], out, notify, side=side, minutes=minutes, seed=seed or 0, language=language)
     if as_json:
         print_data(found.model_dump_json())
     figure, record = (printable(str(out / name)) for name in ("atlas.svg", "atlas.json"))
