@@ -12,6 +12,7 @@ from made_up_atlas import made_up_atlas, made_up_set
 from whyconv.report.atlas import atlas_figure, difference_notes
 from whyconv.report.labels import Box, place_labels
 from whyconv.results.atlas import Atlas, AtlasSet
+from whyconv.show import atlas_lines
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -122,6 +123,14 @@ def test_the_own_run_is_ringed_and_what_was_otherwise_is_said() -> None:
     assert difference_notes(made_up_atlas(), made_up_set("pets-1"), "en") == [
         "The run was measured by the same side, steps and settings as every set."
     ]
+
+
+def test_sets_that_were_tuned_over_little_are_named() -> None:
+    coarse = made_up_set("flowers").model_copy(update={"left_out": ["base", "controls"]})
+    sentence = "fitted into the minutes of: flowers."
+    assert sentence in "".join(parsed(made_up_atlas(made_up_set("digits"), coarse)).itertext())
+    assert sentence not in "".join(parsed(made_up_atlas()).itertext())
+    assert any(sentence in line for line in atlas_lines(made_up_atlas(made_up_set("digits"), coarse), "en"))
 
 
 def test_names_of_crowded_dots_cover_neither_each_other_nor_a_dot() -> None:

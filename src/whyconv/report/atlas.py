@@ -223,9 +223,12 @@ def _described(sets: Sequence[AtlasSet], language: str) -> str:
 
 def _note_lines(atlas: Atlas, own: AtlasSet | None, language: str) -> list[str]:
     """What the axes mean, how each set was measured, and how the run differs from them; wrapped."""
-    draws = (own or atlas.sets[0]).protocol.num_draws
+    sets = [*atlas.sets, *([own] if own else [])]
+    draws = sets[0].protocol.num_draws
     notes = [say("atlas_meaning", language), say("atlas_intervals", language, draws=draws)]
-    notes += [set_note(one, language) for one in [*atlas.sets, *([own] if own else [])]]
+    notes += [set_note(one, language) for one in sets]
+    if coarse := [shown(one.name, _LONGEST_NAME) for one in sets if one.is_coarse]:
+        notes.append(say("atlas_coarse", language, names=", ".join(coarse)))
     notes += [say("atlas_skipped_short", language, name=shown(one.name, _LONGEST_NAME)) for one in atlas.skipped]
     notes += difference_notes(atlas, own, language) if own else []
     return [line for note in notes for line in _wrapped(note, _WIDTH - 28)]

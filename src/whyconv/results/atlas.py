@@ -74,6 +74,11 @@ class AtlasSet(Record):
         """Pairs of a learning rate and a weight decay that every corner was tuned over."""
         return len(self.protocol.learning_rates) * len(self.protocol.decays)
 
+    @property
+    def is_coarse(self) -> bool:
+        """Whether not even the least that is tuned with care fitted into the minutes."""
+        return "base" in self.left_out
+
     def split(self, place: Place) -> EvenSplit:
         """The split of one place."""
         return next(one for one in self.splits if one.place == place)

@@ -21,6 +21,8 @@ def atlas_lines(atlas: Atlas, language: str) -> list[str]:
     lines += ["", *wrap(say("atlas_meaning", language), "  ")]
     draws = atlas.sets[0].protocol.num_draws if atlas.sets else 0
     lines += wrap(say("atlas_intervals", language, draws=draws), "  ")
+    if coarse := [printable(one.name) for one in atlas.sets if one.is_coarse]:
+        lines += wrap(say("atlas_coarse", language, names=", ".join(coarse)), "! ")
     for one in atlas.skipped:
         values = {"name": printable(one.name), "reason": printable(one.reason.replace("\n", " "))}
         lines += wrap(say("atlas_skipped_line", language, **values), "! ")
