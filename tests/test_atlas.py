@@ -16,7 +16,7 @@ from whyconv.results import CORNERS, PLACES, Event
 from whyconv.results.atlas import Atlas, AtlasSet
 from whyconv.results.why import Question, Why
 from whyconv.show import atlas_lines
-from whyconv.study import measure_square
+from whyconv.study import AT_LARGEST_SIZE, largest_fitting, measure_square
 from whyconv.study.protocol import Extent
 
 LEAST = Extent(1, (0.05, 0.3), steps=3)
@@ -25,7 +25,7 @@ LEAST = Extent(1, (0.05, 0.3), steps=3)
 @pytest.fixture(autouse=True)
 def least(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(one_set, "fitting_extent", lambda seconds, limit: (LEAST, ["sizes"]))
+    monkeypatch.setattr(one_set, "AT_LARGEST_SIZE", (LEAST,))
 
 
 def keys(told: list[Event]) -> list[str]:
@@ -44,7 +44,7 @@ def test_one_set_that_cannot_be_read_is_told_and_the_other_is_measured(tmp_path:
     assert Atlas.model_validate_json((folder / "atlas.json").read_bytes()) == atlas
     assert "막대" in (folder / "atlas.svg").read_text(encoding="utf-8")
     (found,) = atlas.sets
-    assert (found.num_classes, found.protocol.side, found.protocol.channels, found.left_out) == (2, 8, 1, ["sizes"])
+    assert (found.num_classes, found.protocol.side, found.protocol.channels) == (2, 8, 1)
     assert found.n_train <= found.num_train < 120
     assert 0.4 < found.largest_class_fraction < 0.7
     for place in PLACES:
@@ -77,7 +77,7 @@ def test_what_was_trained_before_a_stop_is_not_trained_again_nor_decided_anew(
     assert [(one.square, one.seconds > 0) for one in spent] == [(None, True)]
     monkeypatch.setattr(one_set, "measure_square", real)
     # Another machine's minute: what was settled on stays.
-    monkeypatch.setattr(one_set, "fitting_extent", None)
+    monkeypatch.setattr(one_set, "largest_fitting", None)
     atlas = atlases.measure_atlas([bars], folder, lambda event: steps.append(getattr(event, "stage", "")))
     assert not {"square", "square_tuning"} & set(steps)
     assert atlas.sets[0].seconds > spent[0].seconds
@@ -147,8 +147,16 @@ def test_lines_say_who_wins_and_who_loses_as_plainly() -> None:
 def test_a_run_becomes_a_set_with_its_own_counts() -> None:
     square = measure_square(small_pictures(), SMALL.model_copy(update={"steps": 3}))
     question = Question(side=8, minutes=None, seed=0)
-    why = Why(run="bars-1", digest="", version="", question=question, square=square, seconds=1.0, left_out=["sizes"])
+    why = Why(run="bars-1", digest="", version="", question=question, square=square, seconds=1.0)
     own = atlases.own_set(Path("runs/bars-1"), tiny_plan(), why)
     assert (own.name, own.num_train, own.num_classes, own.n_train, own.num_test) == ("bars-1", 64, 2, 60, 40)
     assert own.split("moved").gain == square.split("moved").gain
-    assert own.left_out == ["sizes"]
+
+
+def test_minutes_go_into_settings_and_steps_of_the_largest_size() -> None:
+    seconds = {extent: 10.0 * (place + 1) for place, extent in enumerate(AT_LARGEST_SIZE)}
+    found = [largest_fitting(AT_LARGEST_SIZE, lambda one: seconds[one], limit) for limit in (1, 10, 25, 39, 100)]
+    assert found == [AT_LARGEST_SIZE[place] for place in (0, 0, 1, 2, 3)]
+    assert {(one.num_sizes, one.controlled, one.arms) for one in found} == {(1, (), ())}
+    tried = [len(one.learning_rates) * len(one.decays) * one.steps for one in AT_LARGEST_SIZE]
+    assert tried == sorted(tried)

@@ -18,7 +18,7 @@ from whyconv.study.protocol import Extent
 def test_json_goes_to_stdout_and_words_to_stderr(
     tmp_path: Path, run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(one_set, "fitting_extent", lambda *_: (Extent(1, (0.05, 0.3), steps=3), []))
+    monkeypatch.setattr(one_set, "AT_LARGEST_SIZE", (Extent(1, (0.05, 0.3), steps=3),))
     bars = write_bars(tmp_path / "bars", n=100)
     outcome = run("atlas", bars, tmp_path / "missing", "--out", "found", "--json", "--lang", "ko")
     assert outcome.code == 0, outcome.text

@@ -20,12 +20,13 @@ from whyconv.results.record import Record
 from whyconv.results.why import Question
 from whyconv.settings import TrainSettings
 from whyconv.study import (
+    AT_LARGEST_SIZE,
     Extent,
     KeptTrials,
     SquarePictures,
     atlas_scores,
     even_splits,
-    fitting_extent,
+    largest_fitting,
     make_protocol,
     make_study,
     measure_square,
@@ -33,7 +34,6 @@ from whyconv.study import (
     predict_seconds,
     rescale,
     tuning_jobs,
-    whole,
 )
 from whyconv.training.pictures import Division, channel_statistics, channels_for, divide, load_parts, side_for
 from whyconv.training.stopping import stop_requests
@@ -49,7 +49,6 @@ class Piece(Record):
         question: What was asked.
         version: Of whyconv.
         protocol: That was settled on when the set was met first; what fits into minutes is timed once.
-        left_out: Of the whole protocol.
         seconds: Spent so far.
         square: Once it is measured.
     """
@@ -57,7 +56,6 @@ class Piece(Record):
     question: Question
     version: str
     protocol: SquareProtocol
-    left_out: list[str]
     seconds: float = 0.0
     square: Square | None = None
 
@@ -97,7 +95,6 @@ def measure_set(
     return as_set(
         place,
         piece.square,
-        piece.left_out,
         num_train=len(pictures.train),
         num_classes=pictures.num_classes,
         seconds=piece.seconds,
@@ -137,7 +134,7 @@ def _decide(question: Question, pictures: SquarePictures, began: float, notify: 
     """The protocol that fits into the minutes; tells the bill."""
     channels = pictures.train.pixels.shape[3]
     draft = make_protocol(
-        whole(),
+        AT_LARGEST_SIZE[-1],
         side=next(one for one in SIDES if one == question.side),
         channels=1 if channels == 1 else 3,
         num_train=len(pictures.train),
@@ -150,7 +147,7 @@ def _decide(question: Question, pictures: SquarePictures, began: float, notify: 
         return rescale(draft, extent, len(pictures.train), pictures.num_classes)
 
     left = 60 * (question.minutes or USUAL_MINUTES) - (time.perf_counter() - began)
-    extent, left_out = fitting_extent(lambda one: predict(protocol_of(one)), left)
+    extent = largest_fitting(AT_LARGEST_SIZE, lambda one: predict(protocol_of(one)), left)
     protocol = protocol_of(extent)
     seconds = predict(protocol)
     if seconds > left:
@@ -159,9 +156,7 @@ def _decide(question: Question, pictures: SquarePictures, began: float, notify: 
     values = {"tuned": tuned, "final": len(needed_trainings(protocol)) * protocol.num_draws}
     values |= {"steps": protocol.steps, "side": protocol.side, "seconds": round(seconds)}
     notify(Note(key="square_plan", values=values))
-    if left_out:
-        notify(Note(key="atlas_left_out", values={"n": len(left_out)}))
-    return Piece(question=question, version=__version__, protocol=protocol, left_out=left_out)
+    return Piece(question=question, version=__version__, protocol=protocol)
 
 
 def _measure(
@@ -194,9 +189,7 @@ def _measure(
     return piece
 
 
-def as_set(
-    place: NamedPlace, square: Square, left_out: list[str], *, num_train: int, num_classes: int, seconds: float
-) -> AtlasSet:
+def as_set(place: NamedPlace, square: Square, *, num_train: int, num_classes: int, seconds: float) -> AtlasSet:
     """A control square as a set of the atlas."""
     return AtlasSet(
         name=place.name,
@@ -207,7 +200,6 @@ def as_set(
         num_classes=num_classes,
         largest_class_fraction=square.largest_class_fraction,
         protocol=square.protocol,
-        left_out=left_out,
         scores=atlas_scores(square),
         splits=even_splits(square),
         seconds=seconds,

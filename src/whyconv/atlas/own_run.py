@@ -42,7 +42,6 @@ def own_set(run: Path, plan: Plan, why: Why) -> AtlasSet:
     return as_set(
         NamedPlace(run.resolve().name, plan.pictures.path),
         why.square,
-        why.left_out,
         num_train=plan.pictures.num_train,
         num_classes=len(plan.network.classes),
         seconds=why.square.seconds,

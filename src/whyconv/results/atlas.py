@@ -8,6 +8,8 @@ from whyconv.results.corners import PLACES, Corner, Place
 from whyconv.results.record import Estimate, Record
 from whyconv.results.square import SquareProtocol
 
+_FEW_RATES = 5
+
 
 class EvenSplit(Record):
     """The convolution's gain over the dense layer, split into two parts that add up to it; fractions, paired by draw.
@@ -45,7 +47,6 @@ class AtlasSet(Record):
         num_classes: Of the labels.
         largest_class_fraction: Of the test pictures: chance, what always answering the largest class would score.
         protocol: What was trained with what.
-        left_out: Parts of the protocol that the minutes did not allow.
         scores: Of the four corners, pictures as they are and moved.
         splits: The gain, pictures as they are and moved.
         seconds: Time taken, pieces before a stop included.
@@ -59,7 +60,6 @@ class AtlasSet(Record):
     num_classes: int
     largest_class_fraction: float
     protocol: SquareProtocol
-    left_out: list[str] = Field(default_factory=list)
     scores: list[AtlasScore]
     splits: list[EvenSplit]
     seconds: float
@@ -76,8 +76,8 @@ class AtlasSet(Record):
 
     @property
     def is_coarse(self) -> bool:
-        """Whether not even the least that is tuned with care fitted into the minutes."""
-        return "base" in self.left_out
+        """Whether fewer than five learning rates were tried: all that the minutes allowed."""
+        return len(self.protocol.learning_rates) < _FEW_RATES
 
     def split(self, place: Place) -> EvenSplit:
         """The split of one place."""

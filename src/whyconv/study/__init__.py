@@ -11,9 +11,11 @@ from whyconv.study.kept_trials import KeptTrials
 from whyconv.study.patches import patch_pixels
 from whyconv.study.price_of_sharing import price_of_sharing
 from whyconv.study.protocol import (
+    AT_LARGEST_SIZE,
     QUICK,
     Extent,
     fitting_extent,
+    largest_fitting,
     make_protocol,
     needed_trainings,
     rescale,
@@ -23,6 +25,7 @@ from whyconv.study.trials import Study
 from whyconv.study.tuning import tuning_jobs
 
 __all__ = [
+    "AT_LARGEST_SIZE",
     "QUICK",
     "Control",
     "Extent",
@@ -35,6 +38,7 @@ __all__ = [
     "even_split",
     "even_splits",
     "fitting_extent",
+    "largest_fitting",
     "make_controls",
     "make_protocol",
     "make_study",
