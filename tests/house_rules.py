@@ -77,6 +77,7 @@ _TORCH_HALF = (
         "pretrained",
         "finishing",
         "explaining",
+        "dissecting",
         "moving",
         "reporting",
         "scoring",
