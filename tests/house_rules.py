@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "telling": ("planning", "training"),
     "explaining": ("images", "dissecting", "moving", "study", "training"),
+    "atlas": ("demo", "explaining", "images", "inspection", "report", "study", "training"),
     "dissecting": ("measures", "study"),
     "moving": ("images", "measures", "recognizer", "training"),
     "workflow": (
@@ -76,6 +77,7 @@ _TORCH_HALF = (
         "pretrained",
         "finishing",
         "explaining",
+        "dissecting",
         "moving",
         "reporting",
         "scoring",

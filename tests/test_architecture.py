@@ -23,7 +23,20 @@ RULES = (
     house_rules.prints,
     house_rules.handed_on,
 )
-VERBS = ("doctor", "demo", "check", "train", "evaluate", "predict", "layer", "inspect", "why", "selftest", "cache")
+VERBS = (
+    "doctor",
+    "demo",
+    "check",
+    "train",
+    "evaluate",
+    "predict",
+    "layer",
+    "inspect",
+    "why",
+    "atlas",
+    "selftest",
+    "cache",
+)
 # Not there after `pip install whyconv`, or too slow for what must answer at once.
 NOT_IN_CORE = (
     *("torch", "onnx", "onnxscript", "safetensors", "sklearn", "scipy", "matplotlib", "jinja2", "pyarrow", "h5py"),

@@ -104,6 +104,14 @@ MADE = {
         *("other_operation", "rounded_up", "too_wide"),
         *("unpadded", "branches", "hidden_layers"),
     ),
+    **dict.fromkeys(("atlas_place_", "atlas_accuracy_", "atlas_points_"), ("still", "moved")),
+    "atlas_axis_": ("locality", "sharing"),
+    "atlas_differs_": ("side", "steps", "settings"),
+    "atlas_": ("wins", "loses", "undecided"),
+    "atlas_column_": (
+        *("name", "train", "test", "classes", "side", "channels", "chance", "steps", "seconds"),
+        *("locality", "sharing", "gain"),
+    ),
     "doctor_purpose_": ("train", "pretrained", "serve", "tables", "heic", "cluster"),
 }
 

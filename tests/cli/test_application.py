@@ -36,6 +36,7 @@ def test_no_words_show_the_verbs(run: Callable[..., Outcome]) -> None:
         "layer",
         "inspect",
         "why",
+        "atlas",
         "selftest",
         "cache",
     ]
@@ -76,6 +77,7 @@ def test_every_verb_has_json_and_language(run: Callable[..., Outcome]) -> None:
         "layer",
         "inspect",
         "why",
+        "atlas",
         "selftest",
         "cache",
     ):

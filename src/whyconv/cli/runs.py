@@ -16,6 +16,7 @@ from whyconv.errors import UsageError, needing_extra
 
 if TYPE_CHECKING:
     from whyconv.results import RunSummary
+    from whyconv.results.atlas import Atlas
     from whyconv.results.why import Why
 
 # Words of `train` that say where the settings come from or how to show the outcome, and are none themselves.
@@ -153,6 +154,9 @@ def why(  # noqa: PLR0913, PLR0917
     minutes: Annotated[float | None, typer.Option(help="Time for all of it, 10 by default.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="As little as still has an interval.")] = False,
     seed: Seed = None,
+    atlas: Annotated[
+        Path | None, typer.Option(metavar="FOLDER|atlas.json", help="Draw the run among the sets of this atlas.")
+    ] = None,
     as_json: Json = False,
     lang: Lang = None,
 ) -> None:
@@ -166,6 +170,7 @@ def why(  # noqa: PLR0913, PLR0917
     from whyconv.show import detail_lines, printable, square_lines, why_lines
 
     language = texts.language(lang)
+    others = None if atlas is None else _read_atlas(atlas)
     found = _why(run, language, {"side": side, "minutes": minutes, "quick": quick, "seed": seed or 0})
     if as_json:
         print_data(found.model_dump_json())
@@ -173,6 +178,8 @@ def why(  # noqa: PLR0913, PLR0917
     print_text([*square_lines(found.square, language), "", *detail_lines(found, language), ""])
     print_text(why_lines(found, language))
     print_text([texts.say("square_written", language, path=path)])
+    if others is not None:
+        print_text(_among(others, run, found, language))
 
 
 def _why(run: Path, language: str, wanted: dict[str, Any]) -> Why:
@@ -181,6 +188,25 @@ def _why(run: Path, language: str, wanted: dict[str, Any]) -> Why:
     with listening(language) as notify:
         found: Why = workflow.why(run, notify, **wanted)
     return found
+
+
+def _read_atlas(place: Path) -> Atlas:
+    with needing_extra("Measuring", "train"):
+        from whyconv.atlas import read_atlas
+    return read_atlas(place)
+
+
+def _among(others: Atlas, run: Path, found: Why, language: str) -> list[str]:
+    """Draws the run among the sets of an atlas, and says where and what differs."""
+    from whyconv.atlas import add_run, own_set
+    from whyconv.report.atlas import difference_notes
+    from whyconv.show import printable, wrap
+    from whyconv.training.run_folder import read_plan
+
+    own = own_set(run, read_plan(run), found)
+    path = add_run(run, others, own, language)
+    notes = [line for note in difference_notes(others, own, language) for line in wrap(note, "  ")]
+    return [texts.say("atlas_with_run", language, path=printable(str(path))), *notes]
 
 
 def _train(given: dict[str, Any], language: str, *, is_profiled: bool = False) -> RunSummary:

@@ -4,6 +4,7 @@ Nothing is printed here: every function returns lines. Names of files and classe
 every one goes through ``printable``.
 """
 
+from whyconv.show.atlas import atlas_lines
 from whyconv.show.data import check_lines
 from whyconv.show.runs import epoch_line, evaluation_lines, prediction_line, run_lines, run_values, scored_lines
 from whyconv.show.square import brief_square_lines, square_lines
@@ -15,6 +16,7 @@ from whyconv.show.why import detail_lines, why_lines
 __all__ = [
     "PART_NAMES",
     "WIDTH",
+    "atlas_lines",
     "brief_square_lines",
     "check_lines",
     "clock",

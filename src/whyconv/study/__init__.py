@@ -5,14 +5,17 @@ from whyconv.study.controls import Control, make_controls, match_weights
 from whyconv.study.corners import OneHiddenLayer, Sizes
 from whyconv.study.detectors import study_detectors
 from whyconv.study.draws import SquarePictures
+from whyconv.study.even_split import atlas_scores, even_split, even_splits
 from whyconv.study.hyperparameters import study_hyperparameters
 from whyconv.study.kept_trials import KeptTrials
 from whyconv.study.patches import patch_pixels
 from whyconv.study.price_of_sharing import price_of_sharing
 from whyconv.study.protocol import (
+    AT_LARGEST_SIZE,
     QUICK,
     Extent,
     fitting_extent,
+    largest_fitting,
     make_protocol,
     needed_trainings,
     rescale,
@@ -22,6 +25,7 @@ from whyconv.study.trials import Study
 from whyconv.study.tuning import tuning_jobs
 
 __all__ = [
+    "AT_LARGEST_SIZE",
     "QUICK",
     "Control",
     "Extent",
@@ -30,7 +34,11 @@ __all__ = [
     "Sizes",
     "SquarePictures",
     "Study",
+    "atlas_scores",
+    "even_split",
+    "even_splits",
     "fitting_extent",
+    "largest_fitting",
     "make_controls",
     "make_protocol",
     "make_study",

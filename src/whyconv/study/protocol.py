@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -74,6 +74,14 @@ ADDITIONS: dict[str, Callable[[Extent], Extent]] = {
     "extension": lambda extent: replace(extent, most_extensions=3),
 }
 
+# Where only the largest size is asked for, pictures as they are and moved: all minutes go into settings and steps.
+AT_LARGEST_SIZE = (
+    LEAST[0],
+    Extent(1, (0.02, 0.1, 0.5), steps=250),
+    Extent(1, _RATES),
+    replace(BASE, num_sizes=1),
+)
+
 
 def whole() -> Extent:
     """Everything that there is to be trained."""
@@ -103,6 +111,12 @@ def fitting_extent(seconds: Callable[[Extent], float], limit: float) -> tuple[Ex
         else:
             left_out.append(name)
     return extent, left_out
+
+
+def largest_fitting(extents: Sequence[Extent], seconds: Callable[[Extent], float], limit: float) -> Extent:
+    """The last of rising extents that fits into ``limit`` seconds; the first where none does."""
+    fitting = [one for one in extents if seconds(one) <= limit]
+    return (fitting or list(extents))[-1 if fitting else 0]
 
 
 class Training(NamedTuple):

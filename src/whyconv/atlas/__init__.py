@@ -1,0 +1,7 @@
+"""The atlas: on each set of pictures, points gained by locality against points gained by sharing, in one figure."""
+
+from whyconv.atlas.measuring import measure_atlas
+from whyconv.atlas.own_run import add_run, own_set, read_atlas
+from whyconv.atlas.places import NamedPlace, name_places
+
+__all__ = ["NamedPlace", "add_run", "measure_atlas", "name_places", "own_set", "read_atlas"]

@@ -1,0 +1,81 @@
+"""The control square on many sets of pictures, one after the other, and all of them in one figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from whyconv import __version__, files
+from whyconv.atlas.one_set import USUAL_MINUTES, measure_set
+from whyconv.atlas.places import NamedPlace, name_places
+from whyconv.demo import write_digits
+from whyconv.errors import DataError, ModelFileError, UsageError
+from whyconv.explaining import SIDES
+from whyconv.report.atlas import atlas_figure
+from whyconv.results import Note, Notify
+from whyconv.results.atlas import Atlas, SkippedSet
+
+RECORD, FIGURE, PIECES = "atlas.json", "atlas.svg", "sets"
+
+
+def measure_atlas(  # noqa: PLR0913
+    sets: Sequence[str],
+    folder: Path,
+    notify: Notify,
+    *,
+    side: int | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    language: str = "en",
+) -> Atlas:
+    """Measures the control square on every set, and writes ``atlas.json`` and ``atlas.svg`` after each of them.
+
+    Args:
+        sets: What ``whyconv train`` accepts, or NAME=PLACE; the digits that come with whyconv where there are none.
+        folder: For the atlas; what lies there from before is gone on with.
+        notify: Told of notes and progress.
+        side: Of the pictures in pixels, 8, 16 or 32; by default 8 for sets of fewer than 16 pixels, else 16.
+        minutes: For the trainings on each set, 3 by default.
+        seed: Of the division, the draws, the starting weights and the order.
+        language: Of the figure.
+
+    Raises:
+        UsageError: A word is out of range, or two sets have one name.
+        DataError: None of the sets could be measured.
+        StoppedError: Ctrl-C or SIGTERM; what was trained is kept and not trained again.
+    """
+    minutes = USUAL_MINUTES if minutes is None else minutes
+    _require_sound(side, minutes, seed)
+    places = name_places(sets) or [NamedPlace("digits", str(write_digits(folder / "digits")))]
+    atlas = Atlas(version=__version__, seed=seed, minutes=minutes, sets=[])
+    for number, place in enumerate(places, 1):
+        notify(Note(key="atlas_set", values={"name": place.name, "number": number, "total": len(places)}))
+        try:
+            found = measure_set(place, folder / PIECES, side, minutes, seed, notify)
+            atlas = atlas.model_copy(update={"sets": [*atlas.sets, found]})
+        except (DataError, UsageError, ModelFileError) as error:
+            notify(Note(key="atlas_skipped", values={"name": place.name, "reason": str(error)}, level="warning"))
+            skipped = SkippedSet(name=place.name, where=place.where, reason=str(error))
+            atlas = atlas.model_copy(update={"skipped": [*atlas.skipped, skipped]})
+        _write(atlas, folder, language)
+    if not atlas.sets:
+        raise DataError(f"None of the {len(places)} set(s) could be measured; the reasons stand above.")
+    return atlas
+
+
+def _require_sound(side: int | None, minutes: float, seed: int) -> None:
+    mistakes = []
+    if side is not None and side not in SIDES:
+        mistakes.append(f"side = {side}: expected 8, 16 or 32, a power of two that one of the controls needs")
+    if not 0 < minutes <= 100_000:
+        mistakes.append(f"minutes = {minutes:g}: expected more than 0")
+    if not 0 <= seed < 2**31:
+        mistakes.append(f"seed = {seed}: expected 0 to 2147483647")
+    if mistakes:
+        raise UsageError("\n  ".join([f"whyconv atlas: {len(mistakes)} mistake(s)", *mistakes]))
+
+
+def _write(atlas: Atlas, folder: Path, language: str) -> None:
+    files.write_text(folder / RECORD, atlas.model_dump_json(indent=2) + "\n")
+    if atlas.sets:
+        files.write_text(folder / FIGURE, atlas_figure(atlas, language))

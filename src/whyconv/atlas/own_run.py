@@ -1,0 +1,55 @@
+"""A run of one's own among the sets of an atlas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from whyconv import files
+from whyconv.atlas.measuring import FIGURE, RECORD
+from whyconv.atlas.one_set import as_set
+from whyconv.atlas.places import NamedPlace
+from whyconv.errors import UsageError
+from whyconv.report.atlas import atlas_figure
+from whyconv.results.atlas import Atlas, AtlasSet
+from whyconv.results.why import Why
+from whyconv.settings import Plan
+
+
+def read_atlas(place: Path) -> Atlas:
+    """Reads an atlas that was written before.
+
+    Args:
+        place: Its folder, or its ``atlas.json``.
+
+    Raises:
+        UsageError: There is none, or it cannot be read.
+    """
+    path = place / RECORD if place.is_dir() else place
+    try:
+        return Atlas.model_validate_json(path.read_bytes())
+    except OSError:
+        raise UsageError(f"There is no atlas at {path}. Make one with:  whyconv atlas SET ... --out FOLDER") from None
+    except ValidationError as error:
+        raise UsageError(
+            f"{path} is no atlas of this version ({error.error_count()} mistake(s)). Make it anew with:  whyconv atlas"
+        ) from None
+
+
+def own_set(run: Path, plan: Plan, why: Why) -> AtlasSet:
+    """A run's control square as a set of the atlas; ``plan`` is the run's."""
+    return as_set(
+        NamedPlace(run.resolve().name, plan.pictures.path),
+        why.square,
+        num_train=plan.pictures.num_train,
+        num_classes=len(plan.network.classes),
+        seconds=why.square.seconds,
+    )
+
+
+def add_run(run: Path, atlas: Atlas, own: AtlasSet, language: str) -> Path:
+    """Draws an atlas with a run added to it into the run folder; the atlas itself stays as it is."""
+    path = run / FIGURE
+    files.write_text(path, atlas_figure(atlas, language, own))
+    return path

@@ -1,0 +1,41 @@
+"""What sets of pictures are called, and where they lie."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from whyconv.errors import UsageError
+
+
+class NamedPlace(NamedTuple):
+    """A set of pictures as it was asked for."""
+
+    name: str
+    where: str
+
+
+def name_places(sets: Sequence[str]) -> list[NamedPlace]:
+    """Takes NAME=PLACE apart; a place without a name is called by its last part, without the ending of a file.
+
+    Raises:
+        UsageError: Two sets have one name.
+    """
+    places = [_name_place(one) for one in sets]
+    twice = [name for name, count in Counter(place.name for place in places).items() if count > 1]
+    if twice:
+        raise UsageError(
+            f"Two sets are called {', '.join(twice)}. Expected a name for each; give one with  NAME=PLACE, such as "
+            f"{twice[0]}-2={next(place.where for place in reversed(places) if place.name == twice[0])}"
+        )
+    return places
+
+
+def _name_place(asked: str) -> NamedPlace:
+    name, equals, where = asked.partition("=")
+    if equals and name and where and "/" not in name and not Path(asked).exists():
+        return NamedPlace(name, where)
+    path = Path(asked).resolve()
+    return NamedPlace(path.name if path.is_dir() else path.stem, asked)

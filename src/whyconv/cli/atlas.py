@@ -1,0 +1,49 @@
+"""The verb that measures why convolutions on many sets of pictures: atlas. It needs torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whyconv import texts
+from whyconv.cli.options import Json, Lang, Seed
+from whyconv.cli.terminal import listening, print_data, print_text
+from whyconv.errors import needing_extra
+
+
+def atlas(  # noqa: PLR0913, PLR0917
+    sets: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SET]...", help="As for `whyconv train`, or NAME=PLACE; the digits by default."),
+    ] = None,
+    side: Annotated[
+        int | None, typer.Option(metavar="8|16|32", help="Side in pixels; 8 for sets below 16 pixels, else 16.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="Time for each set, 3 by default.")] = None,
+    seed: Seed = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the atlas.")] = Path("atlas"),
+    as_json: Json = False,
+    lang: Lang = None,
+) -> None:
+    """Draw where locality helps and where sharing does.
+
+    The control square of `whyconv why` on every set: points of accuracy gained by locality against points gained by
+    sharing, each set a dot with its intervals, in atlas.svg and atlas.json. What was stopped goes on when asked again;
+    a set that cannot be read is told and skipped.
+    """
+    language = texts.language(lang)
+    with needing_extra("The atlas", "train"):
+        from whyconv.machine import set_thread_habits
+
+        set_thread_habits()
+        from whyconv.atlas import measure_atlas
+    from whyconv.show import atlas_lines, printable
+
+    with listening(language) as notify:
+        found = measure_atlas(sets or [], out, notify, side=side, minutes=minutes, seed=seed or 0, language=language)
+    if as_json:
+        print_data(found.model_dump_json())
+    figure, record = (printable(str(out / name)) for name in ("atlas.svg", "atlas.json"))
+    print_text([*atlas_lines(found, language), texts.say("atlas_written", language, figure=figure, record=record)])
