@@ -56,11 +56,10 @@ def _number(estimate: Estimate) -> str:
 
 def _card(found: Translation, language: str) -> str:
     protocol = found.protocol
-    reach = max(max(abs(down), abs(right)) for down, right in protocol.shifts)
     values = {"n": protocol.n, "draws": protocol.num_draws, "seed": protocol.seed, "shifts": len(protocol.shifts)}
     values |= {"high": protocol.side[0], "wide": protocol.side[1]}
     views = say(f"translation_views_{protocol.views}", language)
-    return say("translation_card", language, reach=reach, dtype=protocol.dtype, views=views, **values)
+    return say("translation_card", language, reach=protocol.reach, dtype=protocol.dtype, views=views, **values)
 
 
 def equivariance_lines(found: Equivariance, language: str) -> list[str]:
@@ -134,7 +133,7 @@ def _left_lines(found: Surgery, language: str) -> list[str]:
     lines: list[str] = []
     for repair in found.repairs:
         name = say(f"surgery_repair_{repair.name}", language)
-        left = [] if repair.name == "all" else [one for one in repair.left if one.reason != "no_places"]
+        left = repair.not_repaired()
         if not repair.scores and not left:
             lines += wrap(say("surgery_nothing", language, repair=name), "  ")
         for one in left:
