@@ -25,7 +25,7 @@ def claims_block(why: Why, language: str) -> Block:
     for number, one in enumerate(why.translation):
         kind = say(f"translation_kind_{one.protocol.kind}")
         claim_name = "" if number else say("why_claim_invariance")
-        rows.append((claim_name, say("why_moved", kind=kind, **moved_words(one)), say("report_estimated")))
+        rows.append((claim_name, say("why_moved", kind=kind, **moved_words(one)), ""))
     for missing in why.not_measured:
         kind = say(f"translation_kind_{missing.what}")
         rows.append(("", say("why_not_measured", kind=kind, reason=say(missing.reason)), ""))
