@@ -9,12 +9,12 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from test_page import outline
 from torch import nn
 
 from made_up_run import content
 from made_up_study import layer_price, made_up_detector, made_up_detectors, made_up_hyperparameters, made_up_price
 from made_up_why import made_up_why
+from page_outline import outline
 from whyconv.measures.equivariance import equivariance
 from whyconv.measures.surgery import surgery
 from whyconv.report import lacks_why, page_language, why_section, with_why
