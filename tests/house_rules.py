@@ -76,6 +76,7 @@ _TORCH_HALF = (
         "pretrained",
         "finishing",
         "explaining",
+        "dissecting",
         "moving",
         "reporting",
         "scoring",

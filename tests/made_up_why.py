@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import torch
+from functools import cache
 
+import numpy as np
+import torch
+from torch import nn
+
+from made_up_study import layer_price, made_up_detector, made_up_detectors, made_up_hyperparameters, made_up_price
 from small_square import SMALL
+from whyconv.measures.equivariance import equivariance
+from whyconv.measures.surgery import surgery
 from whyconv.measures.translation import translation
 from whyconv.results import (
     CHANGES,
@@ -192,3 +199,35 @@ def made_up_why() -> Why:
         not_measured=[NotMeasured(what="crop", reason="why_few_real")],
         seconds=2.0,
     )
+
+
+@cache
+def whole_why() -> Why:
+    """Everything that can be asked was asked."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(144, 3)).eval()
+    pictures = torch.randn(20, 1, 12, 12)
+    why = made_up_why()
+    square = why.square
+    shifted = [
+        one.model_copy(update={"arm": "shifts"}) for one in square.scores if one.place == "still" and not one.control
+    ]
+    splits = [one.model_copy(update={"arm": "shifts"}) for one in square.splits if one.place == "still"]
+    square = square.model_copy(
+        update={"scores": [*square.scores, *shifted], "splits": [*square.splits, *splits]},
+    )
+    return why.model_copy(
+        update={
+            "square": square,
+            "equivariance": equivariance(network, pictures, "circular"),
+            "surgery": surgery(network, pictures, [0, 1] * 10, ["circular"], reach=1),
+            "price": made_up_price(layer_price("<b>conv&1"), layer_price("b", -0.05, 0.01)),
+            "detectors": made_up_detectors(made_up_detector()),
+            "hyperparameters": made_up_hyperparameters(),
+            "failed": {"surgery": "it <fails>"},
+        }
+    )
+
+
+def made_up_patches() -> dict[tuple[str, int], list[np.ndarray]]:
+    return {("conv1", 0): [np.full((3, 2, 1), 7, np.uint8)]}

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from functools import cache
 
-import numpy as np
 import pytest
-import torch
-from torch import nn
 
 from made_up_run import content
-from made_up_study import layer_price, made_up_detector, made_up_detectors, made_up_hyperparameters, made_up_price
-from made_up_why import made_up_why
+from made_up_why import made_up_patches, made_up_why, whole_why
 from page_outline import outline
-from whyconv.measures.equivariance import equivariance
-from whyconv.measures.surgery import surgery
 from whyconv.report import lacks_why, page_language, why_section, with_why
 from whyconv.report.learning import learning_figure
 from whyconv.report.page import WHY_BEGINS, WHY_ENDS, render
@@ -24,42 +17,8 @@ from whyconv.report.square import square_figure
 from whyconv.results import CORNERS, PLACES
 from whyconv.results.claims import claims
 from whyconv.results.numbers import crossing_number, in_percent, in_points
-from whyconv.results.why import Why
 
 LANGUAGES = ("en", "ko")
-LAYER = "<b>conv&1"
-
-
-@cache
-def full() -> Why:
-    """Everything that can be asked was asked."""
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(144, 3)).eval()
-    pictures = torch.randn(20, 1, 12, 12)
-    why = made_up_why()
-    square = why.square
-    shifted = [
-        one.model_copy(update={"arm": "shifts"}) for one in square.scores if one.place == "still" and not one.control
-    ]
-    splits = [one.model_copy(update={"arm": "shifts"}) for one in square.splits if one.place == "still"]
-    square = square.model_copy(
-        update={"scores": [*square.scores, *shifted], "splits": [*square.splits, *splits]},
-    )
-    return why.model_copy(
-        update={
-            "square": square,
-            "equivariance": equivariance(network, pictures, "circular"),
-            "surgery": surgery(network, pictures, [0, 1] * 10, ["circular"], reach=1),
-            "price": made_up_price(layer_price(LAYER), layer_price("b", -0.05, 0.01)),
-            "detectors": made_up_detectors(made_up_detector()),
-            "hyperparameters": made_up_hyperparameters(),
-            "failed": {"surgery": "it <fails>"},
-        }
-    )
-
-
-def patches() -> dict[tuple[str, int], list[np.ndarray]]:
-    return {("conv1", 0): [np.full((3, 2, 1), 7, np.uint8)]}
 
 
 def words(html: str) -> str:
@@ -71,7 +30,7 @@ def words(html: str) -> str:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_arrows_say_what_the_splits_say(place: str, language: str) -> None:
-    square = full().square
+    square = whole_why().square
     svg = square_figure(square, place, language)
     split = square.split(place)
     titles = re.findall(r"<g><title>(.*?)</title>", svg)
@@ -89,7 +48,7 @@ def test_arrows_say_what_the_splits_say(place: str, language: str) -> None:
 
 
 def test_arrows_lead_from_corner_to_corner() -> None:
-    svg = square_figure(full().square, "moved", "en")
+    svg = square_figure(whole_why().square, "moved", "en")
     boxes = [tuple(map(int, one)) for one in re.findall(r'<rect class="corner\w*[^"]*" x="(\d+)" y="(\d+)"', svg)]
     dense, local, shared, convolution = boxes
     assert dense[1] == local[1] < shared[1] == convolution[1]
@@ -101,7 +60,7 @@ def test_arrows_lead_from_corner_to_corner() -> None:
 
 
 def test_curves_lie_where_the_scores_say() -> None:
-    square = full().square
+    square = whole_why().square
     svg = learning_figure(square, "still", "plain", "en")
     lines = re.findall(r'<polyline class="line (\w+)" points="([^"]*)"', svg)
     assert [style for style, _ in lines] == ["first", "second", "third", "fourth"]
@@ -120,8 +79,8 @@ def test_curves_lie_where_the_scores_say() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_number_of_the_record_stands_there(language: str) -> None:
-    why = full()
-    text = words(why_section(why, language, patches()))
+    why = whole_why()
+    text = words(why_section(why, language, made_up_patches()))
     square = why.square
     wanted = [crossing_number(one.pictures) for one in square.needed]
     wanted += [crossing_number(one.times, is_ratio=True) for one in square.ratios]
@@ -143,7 +102,7 @@ def test_every_number_of_the_record_stands_there(language: str) -> None:
 def test_claims_are_those_of_the_terminal(language: str) -> None:
     from whyconv.show import why_lines
 
-    why = full()
+    why = whole_why()
     terminal = " ".join(" ".join(why_lines(why, language)).split()).replace("\u00a0", " ")
     page = words(why_section(why, language))
     rows = why_section(why, language).split("<tbody>")[1].split("</tbody>")[0].split("<tr>")[1:]
@@ -156,7 +115,7 @@ def test_claims_are_those_of_the_terminal(language: str) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_figures_are_well_formed_and_name_themselves(language: str) -> None:
-    html = why_section(full(), language, patches())
+    html = why_section(whole_why(), language, made_up_patches())
     figures = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
     assert len(figures) == 2 + 3 + 2 + 1 + 5 + 1 + 1
     for svg in figures:
@@ -173,7 +132,7 @@ def test_figures_are_well_formed_and_name_themselves(language: str) -> None:
 
 def test_the_section_is_put_in_its_place_once() -> None:
     page = render(content())
-    section = why_section(full(), "en")
+    section = why_section(whole_why(), "en")
     assert lacks_why(page)
     once = with_why(page, section)
     assert not lacks_why(once)
@@ -214,9 +173,9 @@ def test_what_is_missing_is_left_out_or_said(language: str) -> None:
         html = why_section(why, language)
         outline(html)
         assert html.count("<h3>") == (6 if why.translation else 5)
-    without = why_section(full(), language)
+    without = why_section(whole_why(), language)
     assert "why.json" in without
-    shown = why_section(full(), language, patches())
+    shown = why_section(whole_why(), language, made_up_patches())
     assert len(without) < len(shown)
     assert ("without the pictures" in without) == (language == "en")
     assert "without the pictures" not in shown
