@@ -10,7 +10,7 @@ from whyconv.results import CORNERS, Corner, Estimate, Place, Square
 from whyconv.results.numbers import in_points
 from whyconv.texts import say
 
-_WIDTH, _HEIGHT = 470, 300
+_WIDTH, _HEIGHT = 496, 300
 _LEFT, _TOP = 26, 34
 _BOX_WIDTH, _BOX_HEIGHT = 146, 82
 _GAP_ACROSS, _GAP_DOWN = 146, 92
@@ -94,7 +94,7 @@ def _box(corner: Corner, accuracy: Estimate, language: str) -> Markup:
 
 
 def _drawn(arrow: _Arrow) -> Markup:
-    """The line, its tip and its label: above and below a level arrow, on the inner side of an upright one."""
+    """The line, its tip and its label: above and below a level arrow, on the outer side of an upright one."""
     style = "gains" if arrow.gain.low > 0 else "loses" if arrow.gain.high < 0 else "open"
     (x1, y1), (x2, y2) = _BOXES[arrow.start], _BOXES[arrow.end]
     number = in_points(arrow.gain)

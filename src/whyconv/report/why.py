@@ -34,9 +34,10 @@ def why_section(why: Why, language: str, patches: Patches | None = None) -> str:
             without them maps stand alone.
     """
     say = teller(language)
-    failed = [(say(f"stage_{part}"), reason) for part, reason in why.failed.items()]
+    failed = [(say(f"stage_{part}"), " ".join(reason.split())) for part, reason in why.failed.items()]
     template = environment(say).get_template("why.html.j2")
-    return template.render(why=why, blocks=list(_blocks(why, patches or {}, language)), failed=failed)
+    about = say("report_why_about", version=why.version, seconds=why.seconds)
+    return template.render(about=about, blocks=list(_blocks(why, patches or {}, language)), failed=failed)
 
 
 def with_why(page_html: str, section: str) -> str:

@@ -77,7 +77,10 @@ def equivariance_block(found: Equivariance, language: str) -> Block:
     title = say("equivariance_logits", error=f"{in_percent(error)} %")
     tables = [Table([*head, say("report_why_at")], rows, title=title)]
     notes = [say(f"equivariance_told_{found.told_by or 'none'}")]
-    notes += [say("equivariance_not_analyzed", name=name, reason=why) for name, why in found.not_analyzed.items()]
+    notes += [
+        say("equivariance_not_analyzed", name=name, reason=_on_one_line(why))
+        for name, why in found.not_analyzed.items()
+    ]
     protocol = found.protocol
     values = {"n": protocol.n, "draws": protocol.num_draws, "seed": protocol.seed, "reach": protocol.reach}
     values |= {"high": protocol.side[0], "wide": protocol.side[1]}
@@ -137,7 +140,12 @@ def price_block(found: PriceOfSharing, language: str) -> Block:
     notes += [
         say(
             f"price_left_{one.cause}",
-            **{"layer": one.layer, "num_bytes": one.num_bytes, "seconds": one.seconds, "reason": one.reason},
+            **{
+                "layer": one.layer,
+                "num_bytes": one.num_bytes,
+                "seconds": one.seconds,
+                "reason": _on_one_line(one.reason),
+            },
             most=found.protocol.most_bytes,
         )
         for one in found.left_out
@@ -166,7 +174,9 @@ def detectors_block(found: Detectors, patches: Patches, language: str) -> Block:
     notes = [say("detectors_legend")] if found.layers else []
     if figures and not patches:
         notes.append(say("report_why_no_patches"))
-    notes += [say("detectors_left_out", layer=layer, reason=reason) for layer, reason in found.left_out.items()]
+    notes += [
+        say("detectors_left_out", layer=layer, reason=_on_one_line(reason)) for layer, reason in found.left_out.items()
+    ]
     tables = [_detector_table(layer, language) for layer in found.layers]
     return Block(
         title=say("report_why_detectors"), about=about, figures=figures, size="small", tables=tables, notes=notes
@@ -224,9 +234,15 @@ def _unrepaired(found: Surgery, language: str) -> list[str]:
     return notes
 
 
+def _on_one_line(reason: str) -> str:
+    return " ".join(reason.split())
+
+
 def _price_row(one: LayerPrice) -> list[str]:
     places = f"{one.places[0]} x {one.places[1]}"
-    numbers = [in_percent(one.tied), in_points(one.gain), in_points(one.gain_over_pictures), in_percent(one.drift.mean)]
+    apart = one.gain_over_pictures
+    over_pictures = f"{100 * apart.low:+.1f} .. {100 * apart.high:+.1f}"
+    numbers = [in_percent(one.tied), in_points(one.gain), over_pictures, in_percent(one.drift.mean)]
     return [shown(one.layer), places, *numbers]
 
 
