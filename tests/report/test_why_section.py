@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from made_up_run import content
+from made_up_study import layer_price, made_up_price
 from made_up_why import made_up_patches, made_up_why, whole_why
 from page_outline import outline
 from whyconv.report import lacks_why, page_language, why_section, with_why
@@ -144,6 +145,15 @@ def test_the_section_is_put_in_its_place_once() -> None:
     assert once.endswith(after)
     # Backslashes are what a pattern would take for a group.
     assert r"<p>\1 \g<0></p>" in with_why(page, r"<p>\1 \g<0></p>")
+
+
+def test_names_that_look_like_the_marks_change_nothing() -> None:
+    page = render(content((WHY_BEGINS, WHY_ENDS), run=WHY_BEGINS))
+    price = made_up_price(layer_price(WHY_ENDS))
+    section = why_section(whole_why().model_copy(update={"price": price, "failed": {"price": WHY_BEGINS}}), "en")
+    once = with_why(page, section)
+    assert with_why(once, section) == once
+    assert once.count(WHY_BEGINS) == once.count(WHY_ENDS) == 1
 
 
 def test_a_page_without_a_place_is_refused() -> None:
