@@ -13,6 +13,7 @@ from whyconv.results import Estimate
 _WIDTH, _ROW, _TOP, _BOTTOM = 480, 22, 12, 40
 _FONT_PIXELS = 12
 _WIDEST_NAME = 230
+_MARGIN = 26  # widths are guessed
 _APART = 6
 _STYLES: tuple[Style, ...] = ("first", "second", "third")
 
@@ -39,7 +40,7 @@ def dot_chart(rows: Sequence[tuple[str, Sequence[Estimate | None]]], description
     """
     names = [shown(name, limit=34) for name, _ in rows]
     found = [one for _, several in rows for one in several if one is not None]
-    left = min(_WIDEST_NAME, max(text_width(name, _FONT_PIXELS) for name in names)) + 12
+    left = min(_WIDEST_NAME, max(text_width(name, _FONT_PIXELS) for name in names)) + _MARGIN
     # At least a point, so that differences of nothing stand at the line.
     low = 100 * min(-0.005, *(one.low for one in found))
     high = 100 * max(0.005, *(one.high for one in found))

@@ -216,8 +216,14 @@ def _rate(estimate: Estimate, name: str) -> str:
 def _card(protocol: TranslationProtocol, language: str) -> str:
     say = teller(language)
     values = {"n": protocol.n, "draws": protocol.num_draws, "seed": protocol.seed, "shifts": len(protocol.shifts)}
-    values |= {"high": protocol.side[0], "wide": protocol.side[1], "reach": protocol.reach}
-    return say("translation_card", dtype=protocol.dtype, views=say(f"translation_views_{protocol.views}"), **values)
+    values |= {"high": protocol.side[0], "wide": protocol.side[1]}
+    return say(
+        "translation_card",
+        reach=protocol.reach,
+        dtype=protocol.dtype,
+        views=say(f"translation_views_{protocol.views}"),
+        **values,
+    )
 
 
 def _unrepaired(found: Surgery, language: str) -> list[str]:

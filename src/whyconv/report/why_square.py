@@ -148,7 +148,9 @@ def _gain(square: Square, place: Place, language: str) -> str:
 
 def _needed(square: Square, place: Place, language: str) -> Table:
     say = teller(language)
-    found = {one.target: {} for one in square.needed if (one.place, one.arm) == (place, "plain")}
+    found: dict[float, dict[Corner, str]] = {
+        one.target: {} for one in square.needed if (one.place, one.arm) == (place, "plain")
+    }
     for one in square.needed:
         if (one.place, one.arm) == (place, "plain"):
             found[one.target][one.corner] = crossing_number(one.pictures) or say("curves_unknown")
