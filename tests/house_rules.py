@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("scoring", "planning", "pretrained", "recognizer", "model_file", "predictions"),
     ),
     "telling": ("planning", "training"),
-    "explaining": ("images", "dissecting", "moving", "study", "training"),
+    "explaining": ("images", "dissecting", "moving", "report", "study", "training"),
     "atlas": ("demo", "explaining", "images", "inspection", "report", "study", "training"),
     "dissecting": ("measures", "study"),
     "moving": ("images", "measures", "recognizer", "training"),

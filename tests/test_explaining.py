@@ -11,6 +11,8 @@ from tiny_training import write_bars
 from whyconv import explaining, workflow
 from whyconv.errors import DataError, ModelFileError, StoppedError, UsageError
 from whyconv.finishing import read_summary
+from whyconv.report import why_section
+from whyconv.report.page import WHY_BEGINS, WHY_ENDS
 from whyconv.results import SquareProtocol
 from whyconv.results.why import Question, Why
 from whyconv.study.protocol import Extent
@@ -98,6 +100,27 @@ def test_a_stop_leaves_nothing_behind(bars_run: Path, least: None, monkeypatch: 
     assert stop.value.exit_code == 143
     assert sorted(path.name for path in bars_run.iterdir()) == before
     assert not record or (bars_run / "why.json").read_bytes() == record
+
+
+def test_the_report_is_filled_in_its_own_language_once_and_left_alone_without_a_place(
+    bars_run: Path, least: None
+) -> None:
+    path = bars_run / "report.html"
+    path.write_text(f'<html lang="ko">{WHY_BEGINS}<p class="unmeasured">-</p>{WHY_ENDS}</html>', encoding="utf-8")
+    told: list[object] = []
+    why = workflow.why(bars_run, told.append, quick=True)  # measured, or read again
+    filled = path.read_text(encoding="utf-8")
+    assert filled == f'<html lang="ko">{WHY_BEGINS}\n{why_section(why, "ko")}\n{WHY_ENDS}</html>'
+    assert workflow.why(bars_run, quick=True) == why
+    assert path.read_text(encoding="utf-8") == filled
+    workflow.why(bars_run, told.append, quick=True, seed=7)
+    assert path.read_text(encoding="utf-8") != filled
+    assert "why_no_place" not in {getattr(note, "key", None) for note in told}
+    path.write_text("<html>by hand</html>", encoding="utf-8")
+    workflow.why(bars_run, told.append, quick=True, seed=8)
+    assert path.read_text(encoding="utf-8") == "<html>by hand</html>"
+    assert "why_no_place" in {getattr(note, "key", None) for note in told}
+    path.unlink()
 
 
 class _stopped:  # noqa: N801

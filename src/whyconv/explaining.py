@@ -15,6 +15,7 @@ from whyconv.dissecting import Dissection, dissect
 from whyconv.errors import DataError, StoppedError, UsageError
 from whyconv.images.prepare import PicturePolicy
 from whyconv.moving import measure_moved, network_of
+from whyconv.report import Patches, lacks_why, page_language, why_section, with_why
 from whyconv.results import Note, Notify, Square, SquareProtocol
 from whyconv.results.hyperparameters import HyperparameterProtocol
 from whyconv.results.why import Question, Why
@@ -29,6 +30,7 @@ from whyconv.study import (
     make_study,
     measure_square,
     needed_trainings,
+    patch_pixels,
     predict_seconds,
     rescale,
     study_hyperparameters,
@@ -38,7 +40,7 @@ from whyconv.study import (
 from whyconv.training.pictures import Division, Part, channel_statistics, load_parts
 from whyconv.training.stopping import stop_requests
 
-RECORD, TRIALS = "why.json", "why-trials.jsonl"
+RECORD, TRIALS, REPORT = "why.json", "why-trials.jsonl", "report.html"
 USUAL_MINUTES = 10.0
 # Of the time for everything: the square, and of the rest what each question may take.
 _SQUARE_FRACTION = 0.62
@@ -141,11 +143,35 @@ def explain(run: Path, plan: Plan, division: Division, question: Question, notif
             not_measured=moved.not_measured,
             seconds=0.0,
         )
+        patches: Patches = {}
         if question.minutes is not None:
-            why = _in_full(why, run, plan, division, pictures, notify, check_stop)
+            why, patches = _in_full(why, run, plan, division, pictures, notify, check_stop)
     why = why.model_copy(update={"seconds": round(time.perf_counter() - began, 1)})
     files.write_text(run / RECORD, why.model_dump_json(indent=2) + "\n")
+    _fill_report(run, why, patches, notify)
     return why
+
+
+def refill_report(run: Path, why: Why, notify: Notify) -> None:
+    """Fills in the section of a run's report where it is still empty: without the patches, which need the pictures."""
+    try:
+        page = (run / REPORT).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return
+    if lacks_why(page):
+        _fill_report(run, why, {}, notify)
+
+
+def _fill_report(run: Path, why: Why, patches: Patches, notify: Notify) -> None:
+    """Puts the record into the run's report, in the report's language; a page without a place for it stays as it is."""
+    path = run / REPORT
+    if not path.exists():  # a run of the model alone has none
+        return
+    try:
+        page = path.read_text(encoding="utf-8")
+        files.write_text(path, with_why(page, why_section(why, page_language(page), patches)))
+    except (LookupError, UnicodeDecodeError):
+        notify(Note(key="why_no_place", values={"path": str(path)}, level="warning"))
 
 
 def _seconds(question: Question, fraction: float) -> float:
@@ -161,15 +187,17 @@ def _in_full(  # noqa: PLR0913, PLR0917
     pictures: SquarePictures,
     notify: Notify,
     check_stop: Callable[[], None],
-) -> Why:
-    """Adds what only the long form asks: the network's layers, and the layer's own hyperparameters."""
+) -> tuple[Why, Patches]:
+    """Adds what only the long form asks: the network's layers, and the layer's own hyperparameters; cuts patches."""
     seed = why.question.seed
     found = Dissection()
+    patches: Patches = {}
     if plan.frozen is None:
         own = _pictures_at(plan, division, plan.network.side, notify)
         own = replace(own, mean=list(plan.network.mean), std=list(plan.network.std))
         seconds = _seconds(why.question, _DISSECTING_FRACTION)
         found = dissect(network_of(run, plan), own, notify, seconds=seconds, seed=seed, check_stop=check_stop)
+        patches = _patches(found, own)
     else:
         found.failed = dict.fromkeys(("equivariance", "surgery", "price", "detectors"), _FROZEN)
     hyperparameters = None
@@ -183,7 +211,12 @@ def _in_full(  # noqa: PLR0913, PLR0917
         )
     except DataError as error:
         found.failed["hyperparameters"] = str(error)
-    return why.model_copy(update={**vars(found), "hyperparameters": hyperparameters})
+    return why.model_copy(update={**vars(found), "hyperparameters": hyperparameters}), patches
+
+
+def _patches(found: Dissection, pictures: SquarePictures) -> Patches:
+    layers = found.detectors.layers if found.detectors else []
+    return {(layer.layer, one.channel): patch_pixels(pictures.test, one) for layer in layers for one in layer.detectors}
 
 
 def _measure(

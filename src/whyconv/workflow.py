@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import nn
 
 from whyconv.errors import DataError, ModelFileError, ParityError, StoppedError, UsageError
-from whyconv.explaining import RECORD, explain, saved_why, settle_question
+from whyconv.explaining import RECORD, explain, refill_report, saved_why, settle_question
 from whyconv.finishing import finish, read_summary
 from whyconv.images.prepare import PicturePolicy
 from whyconv.inspection import inspect
@@ -202,6 +202,7 @@ def why(
     question = settle_question(side, minutes, quick, seed, plan.network.side)
     if saved := saved_why(run, question, plan.pictures.digest):
         notify(Note(key="square_saved", values={"path": str(run / RECORD)}))
+        refill_report(run, saved, notify)
         return saved
     return explain(run, plan, _divide_again(plan, notify), question, notify)
 

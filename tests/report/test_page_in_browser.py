@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from made_up_run import FLOWERS, KOREAN, content, hostile
-from whyconv.report import ReportContent, write_report
+from made_up_why import made_up_patches, whole_why
+from whyconv.report import ReportContent, why_section, with_why, write_report
 
 PHONE = {"width": 400, "height": 800}
 DESK = {"width": 1200, "height": 900}
@@ -56,9 +57,13 @@ def open_report(browser: Any, tmp_path: Path) -> Iterator[Open]:
     noise: list[str] = []
     pages = []
 
-    def load(made: ReportContent, language: str = "en", viewport: dict[str, int] = DESK, **options: Any) -> Any:
+    def load(
+        made: ReportContent, language: str = "en", viewport: dict[str, int] = DESK, section: str = "", **options: Any
+    ) -> Any:
         path = tmp_path / "report.html"
         write_report(path, made, language)
+        if section:
+            path.write_text(with_why(path.read_text(encoding="utf-8"), section), encoding="utf-8")
         page = browser.new_page(viewport=viewport, **options)
         pages.append(page)
         page.on("console", lambda message: noise.append(f"console: {message.text}"))
@@ -132,6 +137,26 @@ def test_every_text_stands_out_from_its_ground(open_report: Open, scheme: str) -
     page = open_report(content(), color_scheme=scheme)
     least, where = page.evaluate(CONTRAST)
     assert least >= 4.5, where
+
+
+@pytest.mark.parametrize(
+    ("viewport", "language", "scheme"), [(PHONE, "ko", "light"), (DESK, "en", "dark"), (DESK, "ko", "light")]
+)
+def test_the_section_on_why_convolutions_fits_and_can_be_read(
+    open_report: Open, viewport: dict[str, int], language: str, scheme: str
+) -> None:
+    section = why_section(whole_why(), language, made_up_patches())
+    page = open_report(content(), language, viewport, section, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
+    assert page.evaluate(OUTSIDE) == []
+    least, where = page.evaluate(CONTRAST)
+    assert least >= 4.5, where
+    cut = """() => [...document.querySelectorAll('#why svg')].flatMap(svg => {
+        const box = svg.getBoundingClientRect();
+        return [...svg.querySelectorAll('text')].filter(e => { const r = e.getBoundingClientRect();
+            return r.left < box.left - 1 || r.right > box.right + 1 || r.top < box.top - 1 || r.bottom > box.bottom + 1;
+        }).map(e => svg.getAttribute('aria-label') + ': ' + e.textContent); })"""
+    assert page.evaluate(cut) == []
 
 
 def test_it_prints_on_paper_whole(open_report: Open) -> None:

@@ -56,7 +56,7 @@ def test_differences_lie_in_order_about_the_line_at_zero() -> None:
     dots = [float(x) for x in re.findall(r'<circle class="dot first" cx="([\d.]+)"', svg)]
     assert dots[0] < zero < dots[2]
     assert dots[1] == pytest.approx(zero, abs=0.1)
-    ends = [(float(a), float(b)) for a, b in re.findall(r'class="whisker" x1="([\d.]+)" x2="([\d.]+)"', svg)]
+    ends = [(float(a), float(b)) for a, b in re.findall(r'class="whisker first" x1="([\d.]+)" x2="([\d.]+)"', svg)]
     assert ends[0][1] < zero
     assert ends[2][0] < zero < ends[2][1]
     # Percentage points on a common scale: two points are twice as far as one.

@@ -3,5 +3,19 @@
 from whyconv.report.card import write_card
 from whyconv.report.content import LayerRow, MistakenPicture, ReportContent, SeenPicture
 from whyconv.report.page import write_report
+from whyconv.report.why import lacks_why, page_language, why_section, with_why
+from whyconv.report.why_network import Patches
 
-__all__ = ["LayerRow", "MistakenPicture", "ReportContent", "SeenPicture", "write_card", "write_report"]
+__all__ = [
+    "LayerRow",
+    "MistakenPicture",
+    "Patches",
+    "ReportContent",
+    "SeenPicture",
+    "lacks_why",
+    "page_language",
+    "why_section",
+    "with_why",
+    "write_card",
+    "write_report",
+]

@@ -20,6 +20,7 @@ _MOST_MARKED_POINTS = 30
 _FONT_PIXELS = 12
 
 Floats = NDArray[np.float64]
+Style = Literal["first", "second", "third", "fourth", "faint"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +32,16 @@ class Series:
         x: Ascending (n,).
         y: As many values; where one is not finite, the line is broken.
         style: Its class in the style sheet.
+        low: Lower ends of intervals, as many; with ``high``, drawn as whiskers.
+        high: Their upper ends.
     """
 
     name: str
     x: Floats
     y: Floats
-    style: Literal["first", "second", "faint"] = "first"
+    style: Style = "first"
+    low: Floats | None = None
+    high: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,12 @@ class Axis:
 
 
 def line_chart(
-    series: Sequence[Series], x_axis: Axis, y_axis: Axis, description: str, mark: tuple[float, str] | None = None
+    series: Sequence[Series],
+    x_axis: Axis,
+    y_axis: Axis,
+    description: str,
+    mark: tuple[float, str] | None = None,
+    levels: Sequence[float] = (),
 ) -> Markup:
     """Draws lines over common axes.
 
@@ -67,10 +77,14 @@ def line_chart(
         y_axis: Bottom to top.
         description: What a screen reader says.
         mark: An x value to be marked by an upright line, and its label.
+        levels: Values of y to be marked by level lines.
     """
     parts = [_frame(x_axis, y_axis)]
     if mark is not None:
         parts.append(_mark(x_axis, *mark))
+    level = Markup('<line class="mark" x1="{}" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>')
+    parts += [level.format(LEFT, RIGHT, y=float(y_axis.place(value, BOTTOM, TOP))) for value in levels]
+    parts += [_whiskers(item, x_axis, y_axis) for item in series]
     parts += [_line(item, x_axis, y_axis) for item in series]
     opening = Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
         WIDTH, HEIGHT, description
@@ -148,7 +162,8 @@ def _frame(x_axis: Axis, y_axis: Axis) -> Markup:
                 '<line class="grid" x1="{}" x2="{}" y1="{y}" y2="{y}"/><text class="tick y" x="{}" y="{}">{}</text>'
             ).format(LEFT, RIGHT, LEFT - 6, f"{y + 4:.1f}", number_text(value), y=f"{y:.1f}")
         )
-    for value in filter(float.is_integer, ticks(x_axis.low, x_axis.high)):
+    across = log_ticks(x_axis.low, x_axis.high) if x_axis.is_log else ticks(x_axis.low, x_axis.high)
+    for value in filter(float.is_integer, across):
         x = f"{float(x_axis.place(value, LEFT, RIGHT)):.1f}"
         parts.append(Markup('<text class="tick x" x="{}" y="{}">{}</text>').format(x, BOTTOM + 17, number_text(value)))
     names = Markup(
@@ -165,6 +180,15 @@ def _mark(axis: Axis, value: float, label: str) -> Markup:
     line = Markup('<line class="mark" x1="{x}" x2="{x}" y1="{}" y2="{}"/>').format(TOP - 4, BOTTOM, x=f"{x:.1f}")
     style, text_x = ("tick", x + 5) if room_on_right else ("tick y", x - 5)
     return line + Markup('<text class="{}" x="{:.1f}" y="{}">{}</text>').format(style, text_x, BOTTOM - 8, label)
+
+
+def _whiskers(item: Series, x_axis: Axis, y_axis: Axis) -> Markup:
+    if item.low is None or item.high is None:
+        return Markup("")
+    across = x_axis.place(item.x, LEFT, RIGHT)
+    low, high = (y_axis.place(np.clip(ends, y_axis.low, y_axis.high), BOTTOM, TOP) for ends in (item.low, item.high))
+    line = Markup('<line class="whisker {}" x1="{x:.1f}" x2="{x:.1f}" y1="{:.1f}" y2="{:.1f}"/>')
+    return Markup("").join(line.format(item.style, a, b, x=x) for x, a, b in zip(across, low, high, strict=True))
 
 
 def _line(item: Series, x_axis: Axis, y_axis: Axis) -> Markup:

@@ -6,13 +6,16 @@ from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
-from whyconv.report.charts import number_text, ticks
+from whyconv.report.charts import Style, number_text, ticks
 from whyconv.report.names import shown, text_width
 from whyconv.results import Estimate
 
 _WIDTH, _ROW, _TOP, _BOTTOM = 480, 22, 12, 40
 _FONT_PIXELS = 12
 _WIDEST_NAME = 230
+_MARGIN = 26  # widths are guessed
+_APART = 6
+_STYLES: tuple[Style, ...] = ("first", "second", "third")
 
 
 def effect_chart(rows: Sequence[tuple[str, Estimate]], description: str, axis_name: str) -> Markup:
@@ -23,19 +26,38 @@ def effect_chart(rows: Sequence[tuple[str, Estimate]], description: str, axis_na
         description: What a screen reader says.
         axis_name: What the axis counts.
     """
+    return dot_chart([(name, [one]) for name, one in rows], description, axis_name)
+
+
+def dot_chart(rows: Sequence[tuple[str, Sequence[Estimate | None]]], description: str, axis_name: str) -> Markup:
+    """Draws one or several fractions a row, in percent, with their intervals and a line at 0.
+
+    Args:
+        rows: Name and at most three fractions, each in a style of its own; None where one is missing. At least one
+            row.
+        description: What a screen reader says.
+        axis_name: What the axis counts.
+    """
     names = [shown(name, limit=34) for name, _ in rows]
-    left = min(_WIDEST_NAME, max(text_width(name, _FONT_PIXELS) for name in names)) + 12
+    found = [one for _, several in rows for one in several if one is not None]
+    left = min(_WIDEST_NAME, max(text_width(name, _FONT_PIXELS) for name in names)) + _MARGIN
     # At least a point, so that differences of nothing stand at the line.
-    low = 100 * min(-0.005, *(one.low for _, one in rows))
-    high = 100 * max(0.005, *(one.high for _, one in rows))
+    low = 100 * min(-0.005, *(one.low for one in found))
+    high = 100 * max(0.005, *(one.high for one in found))
 
     def place(points: float) -> float:
         return left + (points - low) / (high - low) * (_WIDTH - 14 - left)
 
     height = _TOP + _ROW * len(rows) + _BOTTOM
     parts = [_grid(low, high, place, height, axis_name)]
-    for index, (name, (_, one)) in enumerate(zip(names, rows, strict=True)):
-        parts.append(_row(name, one, _TOP + _ROW * (index + 0.5), left, place))
+    label = Markup('<text class="tick y" x="{:.1f}" y="{:.1f}">{}</text>')
+    for index, (name, (_, several)) in enumerate(zip(names, rows, strict=True)):
+        y = _TOP + _ROW * (index + 0.5)
+        parts.append(label.format(left - 8, y + 4, name))
+        for number, one in enumerate(several):
+            if one is not None:
+                apart = _APART * (number - (len(several) - 1) / 2)
+                parts.append(_dot(name, one, y + apart, _STYLES[number], place))
     opening = Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">')
     return opening.format(_WIDTH, height, description) + Markup("").join(parts) + Markup("</svg>")
 
@@ -53,9 +75,9 @@ def _grid(low: float, high: float, place: Callable[[float], float], height: int,
     return Markup("").join(parts)
 
 
-def _row(name: str, one: Estimate, y: float, left: float, place: Callable[[float], float]) -> Markup:
+def _dot(name: str, one: Estimate, y: float, style: Style, place: Callable[[float], float]) -> Markup:
     title = f"{name}: {100 * one.value:+.1f} ({100 * one.low:+.1f} .. {100 * one.high:+.1f})"
     return Markup(
-        '<g><title>{}</title><text class="tick y" x="{:.1f}" y="{:.1f}">{}</text><line class="whisker" x1="{:.1f}"'
-        ' x2="{:.1f}" y1="{y:.1f}" y2="{y:.1f}"/><circle class="dot first" cx="{:.1f}" cy="{y:.1f}" r="3.4"/></g>'
-    ).format(title, left - 8, y + 4, name, place(100 * one.low), place(100 * one.high), place(100 * one.value), y=y)
+        '<g><title>{}</title><line class="whisker {style}" x1="{:.1f}" x2="{:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        '<circle class="dot {style}" cx="{:.1f}" cy="{y:.1f}" r="3.4"/></g>'
+    ).format(title, place(100 * one.low), place(100 * one.high), place(100 * one.value), y=y, style=style)

@@ -29,12 +29,12 @@ def shown(name: str, limit: int = MAX_NAME_LENGTH) -> str:
     return "".join(_spelled(character) for character in name)
 
 
-def shown_value(value: object) -> object:
+def shown_value(value: object, limit: int = MAX_NAME_LENGTH) -> object:
     """Returns text as ``shown`` gives it, each text of a list too, and anything else as it is."""
     if isinstance(value, str):
-        return shown(value)
+        return shown(value, limit)
     if isinstance(value, list | tuple):
-        return ", ".join(str(shown_value(item)) for item in value)
+        return ", ".join(str(shown_value(item, limit)) for item in value)
     return value
 
 

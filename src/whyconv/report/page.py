@@ -19,12 +19,14 @@ from whyconv.files import write_text
 from whyconv.report.content import ReportContent
 from whyconv.report.curves import Say, curves
 from whyconv.report.matrix import MOST_LABELLED_CLASSES, confusion_map, count_bar, interval_bar
-from whyconv.report.names import shown, shown_value
+from whyconv.report.names import MAX_NAME_LENGTH, shown, shown_value
 from whyconv.report.pictures import MOST_DETECTORS, data_uri, detector_pictures
 from whyconv.report.sharing import MOST_LAYERS, sharing_chart
 from whyconv.results import SURE, ClassScore, DuplicateGroup, Estimate, Evaluation, Note
 
 MOST_ROWS = 50
+# Between these, inside of the section: what `whyconv why` finds out later.
+WHY_BEGINS, WHY_ENDS = "<!-- whyconv why: begins -->", "<!-- whyconv why: ends -->"
 _PERCENT = "\u00a0%"  # a number and its sign stay on one line
 _PLAN_LABELS = "report_plan_"
 _FACTS = ("num_gray", "num_turned", "num_scaled", "num_alpha", "num_animated")
@@ -44,7 +46,7 @@ def write_report(path: Path, content: ReportContent, language: str = "en") -> No
 def render(content: ReportContent, language: str = "en") -> str:
     """Returns the report as HTML; the same content gives the same text."""
     say = speaker(language)
-    template = _environment(say).get_template("page.html.j2")
+    template = environment(say).get_template("page.html.j2")
     summary = content.summary
     return template.render(
         content=content,
@@ -59,15 +61,17 @@ def render(content: ReportContent, language: str = "en") -> str:
         plan=plan_rows(content, say),
         sharing=_sharing(content, say),
         commands=commands(content),
+        begin=WHY_BEGINS,
+        end=WHY_ENDS,
     )
 
 
-def speaker(language: str) -> Say:
-    """Returns ``texts.say`` in one language, with every text value made safe to look at."""
+def speaker(language: str, limit: int = MAX_NAME_LENGTH) -> Say:
+    """Returns ``texts.say`` in one language, with every text value made safe to look at, cut where it is longer."""
 
     def say(key: str, **values: object) -> str:
         safe = {
-            name: say(value.key, **value.values) if isinstance(value, Note) else shown_value(value)
+            name: say(value.key, **value.values) if isinstance(value, Note) else shown_value(value, limit)
             for name, value in values.items()
         }
         return re.sub(r"(?<=\d) %", _PERCENT, texts.say(key, language, **safe))
@@ -113,16 +117,18 @@ def plain(value: object, say: Say) -> str:
 
 
 def commands(content: ReportContent) -> dict[str, str]:
-    """Returns what to type to use the recognizer: in the shell, and in Python."""
+    """Returns what to type next: to use the recognizer, in the shell and in Python, and to ask why convolutions."""
     run = shown(content.summary.run, limit=400)
     return {
         "shell": f"whyconv predict {shlex.quote(run)} pictures/",
         "evaluate": f"whyconv evaluate {shlex.quote(run)} labelled-pictures/",
+        "why": f"whyconv why {shlex.quote(run)}",
         "python": f'import whyconv\n\nrecognizer = whyconv.open({run!r})\nprint(recognizer.predict("picture.jpg"))',
     }
 
 
-def _environment(say: Say) -> Environment:
+def environment(say: Say) -> Environment:
+    """Returns what templates of the page are read and filled in by."""
     environment = Environment(
         loader=FunctionLoader(_part), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

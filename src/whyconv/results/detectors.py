@@ -109,6 +109,16 @@ class LayerDetectors(Record):
     num_detectors: int
     detectors: list[Detector]
 
+    def needed(self) -> dict[str, int]:
+        """How many detectors cost accuracy when silenced everywhere; in all four quadrants, in some, in none."""
+        everywhere = sum(one.lost_everywhere.low > 0 for one in self.detectors)
+        return _counts([one.num_needed_quadrants for one in self.detectors]) | {"everywhere": everywhere}
+
+    def useful(self) -> dict[str, int]:
+        """The same of the cross-entropy."""
+        everywhere = sum(one.loss_rise_everywhere.low > 0 for one in self.detectors)
+        return _counts([one.num_useful_quadrants for one in self.detectors]) | {"everywhere": everywhere}
+
 
 class Detectors(Record):
     """Whether detectors are useful all over the picture, on a trained network and its test pictures.
@@ -128,3 +138,8 @@ class Detectors(Record):
     layers: list[LayerDetectors]
     left_out: dict[str, str] = Field(default_factory=dict)
     seconds: float
+
+
+def _counts(quadrants: list[int]) -> dict[str, int]:
+    some = sum(0 < count < len(QUADRANTS) for count in quadrants)
+    return {"all": quadrants.count(len(QUADRANTS)), "some": some, "none": quadrants.count(0)}

@@ -11,6 +11,7 @@ from whyconv.results.record import Estimate, Record
 # reads the last map.
 Cause = Literal["place", "stride", "border", "odd_size", "head"]
 Resampling = Literal["linear", "fourier"]
+_LOOKING = ("convolution", "locally_connected", "pooling", "upsample", "attention", "linear")
 CAUSES: tuple[Cause, ...] = ("place", "stride", "border", "odd_size", "head")
 
 
@@ -119,6 +120,11 @@ class Equivariance(Record):
     causes: list[CauseShare]
     told_by: Literal["inside", "whole", ""]
     not_analyzed: dict[str, str]
+
+    def looking(self) -> list[LayerEquivariance]:
+        """Returns the layers that look around, those where operations depend on the place, and the last."""
+        at_places = self.cause("place").layers
+        return [one for one in self.layers if one.kind in _LOOKING or one.name in at_places or one is self.layers[-1]]
 
     def cause(self, name: Cause) -> CauseShare:
         """Returns the share of one cause."""

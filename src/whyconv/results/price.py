@@ -66,6 +66,14 @@ class FilterDrift(Record):
     direction_share: float
     cosines: list[CosineAtDistance]
 
+    def words(self) -> dict[str, float]:
+        """Returns what the sentence about it says, by the names of its fields; rows and columns count from 1."""
+        rows = enumerate(self.by_place)
+        most, row, column = max((value, row, column) for row, line in rows for column, value in enumerate(line))
+        near, far = self.cosines[0], self.cosines[-1]
+        places = {"row": row + 1, "column": column + 1, "most": most, "share": self.direction_share}
+        return places | {"near": near.changes, "far": far.changes, "distance": far.distance}
+
 
 class LayerPrice(Record):
     """One convolution, untied and trained on, beside the same network trained on with everything tied.

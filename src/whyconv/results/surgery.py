@@ -71,6 +71,10 @@ class Repair(Record):
     left: list[Unrepaired]
     scores: list[RepairScore]
 
+    def not_repaired(self) -> list[Unrepaired]:
+        """Returns the layers that are worth a word: none for "all", whose parts tell theirs, or where none needs it."""
+        return [] if self.name == "all" else [one for one in self.left if one.reason != "no_places"]
+
 
 class Surgery(Record):
     """Translation before and after each repair. A repair confirms a cause; its network was not trained that way.

@@ -36,6 +36,11 @@ class TranslationProtocol(Record):
     num_draws: int
     views: Literal["none", "file"] = "none"
 
+    @property
+    def reach(self) -> float:
+        """The farthest that a picture was moved along an axis, in pixels."""
+        return max(max(abs(down), abs(right)) for down, right in self.shifts)
+
 
 class ShiftScore(Record):
     """One shift, over all pictures.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from statistics import fmean
-
-from whyconv.results import CORNERS, ArmName, Corner, Crossing, DataRatio, Estimate, Place, Square
+from whyconv.results import CORNERS, ArmName, Corner, Crossing, DataRatio, Place, Square
+from whyconv.results.numbers import as_number, crossing_number, in_percent, in_points, steps_needed
 from whyconv.show.text import table, wrap
 from whyconv.texts import say
 
@@ -27,29 +26,9 @@ def corner_name(corner: Corner, language: str) -> str:
     return say(f"square_corner_{corner}", language)
 
 
-def in_percent(estimate: Estimate) -> str:
-    """``84.1 (80-88)``: in percent, the unit left to the heading."""
-    return f"{100 * estimate.value:.1f} ({100 * estimate.low:.0f}-{100 * estimate.high:.0f})"
-
-
-def in_points(estimate: Estimate) -> str:
-    """``+3.1 ± 1.9``: a difference of two accuracies in percentage points; t intervals reach equally far both ways."""
-    return f"{100 * estimate.value:+.1f} ± {50 * (estimate.high - estimate.low):.1f}"
-
-
 def crossing_text(found: Crossing, language: str, *, is_ratio: bool = False) -> str:
-    """``310 (280-350)``, ``> 1,257`` where it was not reached, ``<= 50`` where it was reached at once."""
-
-    def number(value: float | None, beyond: str = "") -> str:
-        return beyond if value is None else f"{value:,.2g}" if is_ratio and value < 100 else f"{value:,.0f}"
-
-    if found.value is not None:
-        return f"{number(found.value)} ({number(found.low, '0')}-{number(found.high, '∞')})"
-    if found.above is not None:
-        return f"> {number(found.above)}"
-    if found.below is not None:
-        return f"<= {number(found.below)}"
-    return say("curves_unknown", language)
+    """What ``crossing_number`` says, and a word where nothing is known."""
+    return crossing_number(found, is_ratio=is_ratio) or say("curves_unknown", language)
 
 
 def _arm_lines(square: Square, place: Place, arm: ArmName, language: str) -> list[str]:
@@ -89,7 +68,7 @@ def _needed_lines(square: Square, place: Place, arm: ArmName, language: str) -> 
     lines = ["", *wrap(say(f"curves_needed_{place}", language), ""), *table(rows)]
     powers = [one for one in square.exponents if (one.place, one.arm) == (place, arm)]
     if powers:
-        told = ", ".join(f"{corner_name(one.corner, language)} {_plain(one.exponent)}" for one in powers)
+        told = ", ".join(f"{corner_name(one.corner, language)} {as_number(one.exponent)}" for one in powers)
         key = "curves_exponents_floor" if powers[0].is_floor_fitted else "curves_exponents"
         lines += wrap(say(key, language, exponents=told), "  ")
     return lines
@@ -101,10 +80,6 @@ def _pair(ratio: DataRatio, language: str) -> str:
 
 def _times(ratio: DataRatio, language: str) -> str:
     return crossing_text(ratio.times, language, is_ratio=True)
-
-
-def _plain(estimate: Estimate) -> str:
-    return f"{estimate.value:.2f} ({estimate.low:.2f}-{estimate.high:.2f})"
 
 
 def _stop_lines(square: Square, language: str) -> list[str]:
@@ -132,13 +107,7 @@ def _gap_lines(square: Square, language: str) -> list[str]:
 def _memory_lines(square: Square, language: str) -> list[str]:
     if not square.memorized:
         return []
-    told = []
-    for one in square.memorized:
-        steps = [each for each in one.steps if each is not None]
-        if len(steps) == len(one.steps):
-            shown = f"{fmean(steps):.0f}"
-        else:
-            shown = f"> {square.protocol.steps} ({len(steps)}/{len(one.steps)})"
-        told.append(f"{corner_name(one.corner, language)} {shown}")
+    most = square.protocol.steps
+    told = [f"{corner_name(one.corner, language)} {steps_needed(one, most)}" for one in square.memorized]
     values = {"n": square.memorized[0].n_train, "steps": ", ".join(told)}
     return wrap(say("curves_memorized", language, **values), "  ")

@@ -32,12 +32,8 @@ def _layer_lines(layer: LayerDetectors, language: str) -> list[str]:
     head += [say(f"detectors_quadrant_{one}", language) for one in QUADRANTS]
     head.append(say("detectors_column_everywhere", language))
     lines += table([head, *(_row(one, language) for one in layer.detectors)])
-    needed = [one.num_needed_quadrants for one in layer.detectors]
-    useful = [one.num_useful_quadrants for one in layer.detectors]
-    lost = sum(one.lost_everywhere.low > 0 for one in layer.detectors)
-    raised = sum(one.loss_rise_everywhere.low > 0 for one in layer.detectors)
-    lines += wrap(say("detectors_summary", language, shown=shown, everywhere=lost, **_counts(needed)), "  ")
-    return [*lines, *wrap(say("detectors_summary_loss", language, everywhere=raised, **_counts(useful)), "  ")]
+    lines += wrap(say("detectors_summary", language, shown=shown, **layer.needed()), "  ")
+    return [*lines, *wrap(say("detectors_summary_loss", language, **layer.useful()), "  ")]
 
 
 def _row(one: Detector, language: str) -> list[str]:
@@ -46,12 +42,6 @@ def _row(one: Detector, language: str) -> list[str]:
     if spread is not None:
         shown = f"{100 * spread.value:.0f} ({100 * spread.low:.0f}-{100 * spread.high:.0f})"
     return [str(one.channel), shown, *(_points(lost) for lost in one.lost), _points(one.lost_everywhere)]
-
-
-def _counts(quadrants: list[int]) -> dict[str, int]:
-    """How many detectors are needed in all four quadrants, in some, in none."""
-    some = sum(0 < count < len(QUADRANTS) for count in quadrants)
-    return {"all": quadrants.count(len(QUADRANTS)), "some": some, "none": quadrants.count(0)}
 
 
 def _points(estimate: Estimate) -> str:

@@ -51,19 +51,11 @@ def _layer_lines(one: LayerPrice, language: str) -> list[str]:
     ratio = one.untied_parameters / one.tied_parameters
     verdict = say(f"price_verdict_{one.verdict}", language, layer=printable(one.layer), points=points, ratio=ratio)
     lines = wrap(verdict, "  ")
-    lines += wrap(say("price_drift", language, **_drift_values(one)), "    ")
+    lines += wrap(say("price_drift", language, **one.drift.words()), "    ")
     lines += wrap(say("price_own_rates", language, points=_points(one.gain_at_own_rates)), "    ")
     if one.is_rate_at_edge:
         lines += wrap(say("price_at_edge", language, rate=one.learning_rate), "    ")
     return lines
-
-
-def _drift_values(one: LayerPrice) -> dict[str, object]:
-    rows = one.drift.by_place
-    most, row, column = max((value, row, column) for row, line in enumerate(rows) for column, value in enumerate(line))
-    near, far = one.drift.cosines[0], one.drift.cosines[-1]
-    places: dict[str, object] = {"row": row + 1, "column": column + 1, "most": most, "share": one.drift.direction_share}
-    return places | {"near": near.changes, "far": far.changes, "distance": far.distance}
 
 
 def _left_lines(left: LayerLeftOut, found: PriceOfSharing, language: str) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from whyconv.results import CHANGES, CONTROLS, CORNERS, PLACES, Change, Corner, GainSplit, Place, Square
-from whyconv.show.curves import corner_name, curve_lines, in_percent, in_points
+from whyconv.results.numbers import in_percent, in_points
+from whyconv.show.curves import corner_name, curve_lines
 from whyconv.show.text import printable, table, wrap
 from whyconv.texts import say
 

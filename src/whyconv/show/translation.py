@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from whyconv.results import Estimate
 from whyconv.results.equivariance import Equivariance, LayerEquivariance
+from whyconv.results.numbers import added_spread, in_spread, number_after, percent_after
 from whyconv.results.surgery import Surgery
 from whyconv.results.translation import ShiftKind, Translation
 from whyconv.show.text import interval, printable, table, wrap
@@ -18,7 +19,6 @@ _RATES = (
 )
 _COLUMNS = ("layer", "jump", "at_jump", "within", "whole")
 _CAUSE_COLUMNS = ("cause", "adds", "alone")
-_LOOKING = ("convolution", "locally_connected", "pooling", "upsample", "attention", "linear")
 _MOST_ROWS = 24
 _MOST_NAMES = 3
 _MOST_NAME = 24
@@ -56,11 +56,10 @@ def _number(estimate: Estimate) -> str:
 
 def _card(found: Translation, language: str) -> str:
     protocol = found.protocol
-    reach = max(max(abs(down), abs(right)) for down, right in protocol.shifts)
     values = {"n": protocol.n, "draws": protocol.num_draws, "seed": protocol.seed, "shifts": len(protocol.shifts)}
     values |= {"high": protocol.side[0], "wide": protocol.side[1]}
     views = say(f"translation_views_{protocol.views}", language)
-    return say("translation_card", language, reach=reach, dtype=protocol.dtype, views=views, **values)
+    return say("translation_card", language, reach=protocol.reach, dtype=protocol.dtype, views=views, **values)
 
 
 def equivariance_lines(found: Equivariance, language: str) -> list[str]:
@@ -68,7 +67,7 @@ def equivariance_lines(found: Equivariance, language: str) -> list[str]:
     protocol = found.protocol
     kind = say(f"translation_kind_{protocol.kind}", language)
     lines = wrap(say("equivariance_head", language, kind=kind), "")
-    shown = [one for one in found.layers if _is_shown(one, found)]
+    shown = found.looking()
     head = [say(f"equivariance_column_{name}", language) for name in _COLUMNS]
     lines += table([head, *map(_row, shown[:_MOST_ROWS])])
     if len(shown) > _MOST_ROWS:
@@ -76,7 +75,7 @@ def equivariance_lines(found: Equivariance, language: str) -> list[str]:
     lines += ["", *wrap(say("equivariance_logits", language, error=interval(found.logits)), "")]
     head = [say(f"equivariance_column_{name}", language) for name in _CAUSE_COLUMNS]
     rows = [
-        (say(f"equivariance_cause_{one.cause}", language), _points(one.error), _short(one.alone))
+        (say(f"equivariance_cause_{one.cause}", language), added_spread(one.error), in_spread(one.alone))
         for one in found.causes
     ]
     lines += table([head, *rows])
@@ -95,32 +94,10 @@ def equivariance_lines(found: Equivariance, language: str) -> list[str]:
     return [*lines, *wrap(card, "  ")]
 
 
-def _is_shown(layer: LayerEquivariance, found: Equivariance) -> bool:
-    return layer.kind in _LOOKING or layer.name in found.cause("place").layers or layer is found.layers[-1]
-
-
 def _row(layer: LayerEquivariance) -> tuple[str, ...]:
     jumps = list(dict.fromkeys(f"{float(jump):g}" for jump in layer.jump))
-    errors = [_short(each) for each in (layer.at_jump, layer.within, layer.whole)]
+    errors = [in_spread(each) for each in (layer.at_jump, layer.within, layer.whole)]
     return (_cut(printable(layer.name)), " x ".join(jumps), *errors)
-
-
-def _short(estimate: Estimate | None) -> str:
-    """``84.1 (80-88)``, in percent; a dash where it cannot be measured."""
-    if estimate is None:
-        return "-"
-    if estimate.high < 5e-4:  # all of it would be shown as 0
-        return "0"
-    return f"{100 * estimate.value:.1f} ({100 * estimate.low:.0f}-{100 * estimate.high:.0f})"
-
-
-def _points(estimate: Estimate | None) -> str:
-    """``+3.1 (+1 to +5)``, in percentage points."""
-    if estimate is None:
-        return "-"
-    if max(abs(estimate.low), abs(estimate.high)) < 5e-4:
-        return "0"
-    return f"{100 * estimate.value:+.1f} ({100 * estimate.low:+.0f} to {100 * estimate.high:+.0f})"
 
 
 def _names(names: Sequence[str]) -> str:
@@ -144,28 +121,19 @@ def surgery_lines(found: Surgery, language: str) -> list[str]:
             name = say(f"surgery_repair_{repair.name}", language)
             for one in repair.scores:
                 if one.kind == before.protocol.kind:
-                    consistency = _percent(one.consistency, one.consistency_change)
-                    kappa = _plain(one.kappa, one.kappa_change)
-                    rows.append([name, consistency, kappa, _percent(one.accuracy, one.accuracy_change)])
+                    consistency = percent_after(one.consistency, one.consistency_change)
+                    kappa = number_after(one.kappa, one.kappa_change)
+                    rows.append([name, consistency, kappa, percent_after(one.accuracy, one.accuracy_change)])
         kind = say(f"translation_kind_{before.protocol.kind}", language)
         lines += ["", *wrap(kind, ""), *table(rows), *wrap(_card(before, language), "  ")]
     return [*lines, *wrap(say("surgery_note", language), "  "), *_left_lines(found, language)]
-
-
-def _percent(after: Estimate, change: Estimate) -> str:
-    """``88.2 (+1..+5)``: after, and the interval of the change in percentage points."""
-    return f"{100 * after.value:.1f} ({100 * change.low:+.0f}..{100 * change.high:+.0f})"
-
-
-def _plain(after: Estimate, change: Estimate) -> str:
-    return f"{after.value:.2f} ({change.low:+.2f}..{change.high:+.2f})"
 
 
 def _left_lines(found: Surgery, language: str) -> list[str]:
     lines: list[str] = []
     for repair in found.repairs:
         name = say(f"surgery_repair_{repair.name}", language)
-        left = [] if repair.name == "all" else [one for one in repair.left if one.reason != "no_places"]
+        left = repair.not_repaired()
         if not repair.scores and not left:
             lines += wrap(say("surgery_nothing", language, repair=name), "  ")
         for one in left:

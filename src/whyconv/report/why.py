@@ -1,0 +1,88 @@
+"""The section of the report on why convolutions: rendered from its record, put into a page that has a place for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+from whyconv.report.blocks import Block, teller
+from whyconv.report.page import WHY_BEGINS, WHY_ENDS, environment
+from whyconv.report.why_hyperparameters import hyperparameters_block
+from whyconv.report.why_network import (
+    Patches,
+    detectors_block,
+    equivariance_block,
+    moved_block,
+    price_block,
+    surgery_block,
+)
+from whyconv.report.why_square import claims_block, controls_block, corners_block, curves_block, square_block
+from whyconv.results.why import Why
+
+_UNMEASURED = '<p class="unmeasured">'
+_PLACE = re.compile(f"(?<={re.escape(WHY_BEGINS)}).*?(?={re.escape(WHY_ENDS)})", re.DOTALL)
+
+
+def why_section(why: Why, language: str, patches: Patches | None = None) -> str:
+    """Returns everything that a record says, as HTML without script and address.
+
+    Args:
+        why: The record; what is missing in it is left out, or the reason stands there.
+        language: "en" or "ko".
+        patches: Pixels uint8 (high, wide, channels) of what each detector answers to most, by layer and channel;
+            without them maps stand alone.
+    """
+    say = teller(language)
+    failed = [(say(f"stage_{part}"), " ".join(reason.split())) for part, reason in why.failed.items()]
+    template = environment(say).get_template("why.html.j2")
+    about = say("report_why_about", version=why.version, seconds=why.seconds)
+    return template.render(about=about, blocks=list(_blocks(why, patches or {}, language)), failed=failed)
+
+
+def with_why(page_html: str, section: str) -> str:
+    """Returns a report with the section in its place; what stood there before is replaced.
+
+    Args:
+        page_html: A report.
+        section: As ``why_section`` gives it.
+
+    Raises:
+        LookupError: The page has no place for it, or more than one.
+    """
+    if page_html.count(WHY_BEGINS) != 1 or len(_PLACE.findall(page_html)) != 1:
+        raise LookupError(
+            f"The page has no place for the section: expected the marks {WHY_BEGINS} and {WHY_ENDS}, once each. It was "
+            "written by another version, or changed by hand. Train anew to have one."
+        )
+    return _PLACE.sub(lambda _: f"\n{section}\n", page_html)
+
+
+def lacks_why(page_html: str) -> bool:
+    """Whether a report has a place for the section that is still empty."""
+    return any(_UNMEASURED in between for between in _PLACE.findall(page_html))
+
+
+def page_language(page_html: str) -> Literal["en", "ko"]:
+    """Returns the language that a report was written in."""
+    return "ko" if re.search(r'<html lang="ko"', page_html) else "en"
+
+
+def _blocks(why: Why, patches: Patches, language: str) -> Iterator[Block]:
+    yield claims_block(why, language)
+    yield square_block(why.square, language)
+    yield curves_block(why.square, language)
+    yield corners_block(why.square, language)
+    yield controls_block(why.square, language)
+    if why.translation:
+        yield moved_block(why.translation, language)
+    if why.equivariance:
+        yield equivariance_block(why.equivariance, language)
+    if why.surgery:
+        yield surgery_block(why.surgery, language)
+    if why.price:
+        yield price_block(why.price, language)
+    if why.detectors:
+        yield detectors_block(why.detectors, patches, language)
+    if why.hyperparameters:
+        yield hyperparameters_block(why.hyperparameters, language)

@@ -1,0 +1,125 @@
+"""What the lecture says for convolutions, and whether it holds on what was measured: decided once, for all readers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from whyconv.results.corners import PLACES
+from whyconv.results.curves import Crossing
+from whyconv.results.numbers import as_number, crossing_number, in_percent, in_points
+from whyconv.results.record import Estimate, Record
+from whyconv.results.square import Square
+from whyconv.results.translation import Translation
+
+ClaimName = Literal["fewer", "locality", "sharing", "pictures", "overfitting"]
+Holds = Literal["exact", "holds", "fails", "moved_only", "still_only", "fails_one", "unknown"]
+
+
+class Claim(Record):
+    """One claim of the lecture.
+
+    Attributes:
+        name: Which.
+        holds: "exact": counted; "holds" or "fails" with pictures as they are and with moved ones; "moved_only",
+            "still_only"; "fails_one": nowhere, and in one of the two the opposite; "unknown": cannot be told.
+        values: What it rests on, by the names of the fields of its sentence.
+    """
+
+    name: ClaimName
+    holds: Holds
+    values: dict[str, Estimate | Crossing | int | float | str]
+
+    def words(self, unknown: str) -> dict[str, object]:
+        """Returns the values as text: differences in points, numbers of times as many; counts as they are.
+
+        Args:
+            unknown: What is said where nothing is known, in the reader's language.
+        """
+        return {name: _word(value, unknown) for name, value in self.values.items()}
+
+
+def claims(square: Square) -> list[Claim]:
+    """Returns the claims about the square, in the lecture's order; those that were not asked are left out."""
+    found = [_fewer(square), _locality(square), _sharing(square), *_pictures(square)]
+    return [*found, *_overfitting(square)]
+
+
+def moved_words(found: Translation) -> dict[str, str]:
+    """Returns what the sentence about one kind of shifts says, by the names of its fields."""
+    return {
+        "consistency": in_percent(found.consistency),
+        "kappa": as_number(found.kappa),
+        "worst": in_percent(found.worst_case),
+        "right": in_percent(found.worst_case_correct),
+        "accuracy": in_percent(found.accuracy),
+    }
+
+
+def _word(value: Estimate | Crossing | float | str, unknown: str) -> object:
+    if isinstance(value, Estimate):
+        return in_points(value)
+    return (crossing_number(value, is_ratio=True) or unknown) if isinstance(value, Crossing) else value
+
+
+def _fewer(square: Square) -> Claim:
+    weights = square.weights
+    values: dict[str, Estimate | Crossing | int | float | str] = {
+        "dense": weights["dense"],
+        "convolution": weights["convolution"],
+        "ratio": weights["dense"] / weights["convolution"],
+        "locality": weights["dense"] / weights["local"],
+        "sharing": weights["local"] / weights["convolution"],
+    }
+    return Claim(name="fewer", holds="exact", values=values)
+
+
+def _locality(square: Square) -> Claim:
+    still, moved = (square.split(place).locality_first for place in PLACES)
+    return Claim(name="locality", holds=_verdict([_sign(still), _sign(moved)]), values={"still": still, "moved": moved})
+
+
+def _sharing(square: Square) -> Claim:
+    still, moved = (square.split(place).sharing_second for place in PLACES)
+    return Claim(name="sharing", holds=_verdict([_sign(still), _sign(moved)]), values={"still": still, "moved": moved})
+
+
+def _sign(gain: Estimate) -> int:
+    return (gain.low > 0) - (gain.high < 0)
+
+
+def _pictures(square: Square) -> list[Claim]:
+    pairs = [one for one in square.ratios if (one.corner, one.beside, one.arm) == ("dense", "convolution", "plain")]
+    if not pairs:
+        return []
+    values: dict[str, Estimate | Crossing | int | float | str] = {}
+    signs = []
+    for place in PLACES:
+        ratios = [one for one in pairs if one.place == place]
+        # The highest target about which something is known.
+        known = [one for one in ratios if (one.times.value, one.times.above, one.times.below) != (None, None, None)]
+        chosen = (known or ratios)[-1]
+        values[place], values[f"{place}_target"] = chosen.times, f"{100 * chosen.target:.0f}"
+        signs.append(1 if (chosen.times.low or 0) > 1 else -1 if (chosen.times.high or 2) < 1 else 0)
+    return [Claim(name="pictures", holds=_verdict(signs), values=values)]
+
+
+def _overfitting(square: Square) -> list[Claim]:
+    found = {(one.place, one.corner): one.gap for one in square.gaps}
+    if not found:
+        return []
+    values: dict[str, Estimate | Crossing | int | float | str] = {}
+    signs = []
+    for place in PLACES:
+        dense, convolution = found[place, "dense"], found[place, "convolution"]
+        values |= {f"{place}_dense": dense, f"{place}_convolution": convolution}
+        signs.append((dense.low > convolution.high) - (dense.high < convolution.low))
+    return [Claim(name="overfitting", holds=_verdict(signs), values=values)]
+
+
+def _verdict(signs: list[int]) -> Holds:
+    """A word for the signs of what was found with pictures as they are, and with moved ones."""
+    if signs[0] == signs[1]:
+        return "unknown" if signs[0] == 0 else "holds" if signs[0] == 1 else "fails"
+    if 1 in signs:
+        return "moved_only" if signs[1] == 1 else "still_only"
+    return "fails_one"

@@ -1,0 +1,70 @@
+"""Estimates as text, the same in the terminal and in the report; the unit is left to the heading."""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+from whyconv.results.curves import Crossing, Memorized
+from whyconv.results.record import Estimate
+
+
+def in_percent(estimate: Estimate) -> str:
+    """``84.1 (80-88)``: in percent."""
+    return f"{100 * estimate.value:.1f} ({100 * estimate.low:.0f}-{100 * estimate.high:.0f})"
+
+
+def in_points(estimate: Estimate) -> str:
+    """``+3.1 ± 1.9``: a difference of two accuracies in percentage points; t intervals reach equally far both ways."""
+    return f"{100 * estimate.value:+.1f} ± {50 * (estimate.high - estimate.low):.1f}"
+
+
+def in_spread(estimate: Estimate | None) -> str:
+    """``84.1 (80-88)``: in percent of a spread; 0 where all of it would be shown so, a dash where it is missing."""
+    if estimate is None:
+        return "-"
+    return "0" if estimate.high < 5e-4 else in_percent(estimate)
+
+
+def added_spread(estimate: Estimate | None) -> str:
+    """``+3.1 (+1 to +5)``: a difference of two of these; 0 and dash as there."""
+    if estimate is None:
+        return "-"
+    if max(abs(estimate.low), abs(estimate.high)) < 5e-4:
+        return "0"
+    return f"{100 * estimate.value:+.1f} ({100 * estimate.low:+.0f} to {100 * estimate.high:+.0f})"
+
+
+def as_number(estimate: Estimate) -> str:
+    """``0.84 (0.80-0.88)``."""
+    return f"{estimate.value:.2f} ({estimate.low:.2f}-{estimate.high:.2f})"
+
+
+def percent_after(after: Estimate, change: Estimate) -> str:
+    """``88.2 (+1..+5)``: after, and the interval of the change in percentage points."""
+    return f"{100 * after.value:.1f} ({100 * change.low:+.0f}..{100 * change.high:+.0f})"
+
+
+def number_after(after: Estimate, change: Estimate) -> str:
+    """``0.84 (+0.01..+0.05)``: after, and the interval of the change."""
+    return f"{after.value:.2f} ({change.low:+.2f}..{change.high:+.2f})"
+
+
+def crossing_number(found: Crossing, *, is_ratio: bool = False) -> str:
+    """``310 (280-350)``, ``> 1,257`` where it was not reached, ``<= 50`` where it was at once; "" where unknown."""
+
+    def number(value: float | None, beyond: str = "") -> str:
+        return beyond if value is None else f"{value:,.2g}" if is_ratio and value < 100 else f"{value:,.0f}"
+
+    if found.value is not None:
+        return f"{number(found.value)} ({number(found.low, '0')}-{number(found.high, '∞')})"
+    if found.above is not None:
+        return f"> {number(found.above)}"
+    return "" if found.below is None else f"<= {number(found.below)}"
+
+
+def steps_needed(found: Memorized, most: int) -> str:
+    """``36``: mean over draws; ``> 300 (2/3)`` where only some of them came there in at most ``most`` steps."""
+    steps = [each for each in found.steps if each is not None]
+    if len(steps) == len(found.steps):
+        return f"{fmean(steps):.0f}"
+    return f"> {most} ({len(steps)}/{len(found.steps)})"

@@ -1,0 +1,191 @@
+"""The section on why convolutions: every number of the record stands there, arrows say what the splits say."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from made_up_run import content
+from made_up_study import layer_price, made_up_price
+from made_up_why import made_up_patches, made_up_why, whole_why
+from page_outline import outline
+from whyconv.report import lacks_why, page_language, why_section, with_why
+from whyconv.report.learning import learning_figure
+from whyconv.report.page import WHY_BEGINS, WHY_ENDS, render
+from whyconv.report.square import square_figure
+from whyconv.results import CORNERS, PLACES
+from whyconv.results.claims import claims
+from whyconv.results.numbers import crossing_number, in_percent, in_points
+
+LANGUAGES = ("en", "ko")
+
+
+def words(html: str) -> str:
+    """What a reader sees, and what a picture's title says."""
+    plain = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html)).replace("\u00a0", " ")
+    return plain.replace("&lt;", "<").replace("&gt;", ">").replace("&#39;", "'").replace("&amp;", "&")
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_arrows_say_what_the_splits_say(place: str, language: str) -> None:
+    square = whole_why().square
+    svg = square_figure(square, place, language)
+    split = square.split(place)
+    titles = re.findall(r"<g><title>(.*?)</title>", svg)
+    gains = [split.locality_first, split.sharing_second, split.sharing_first, split.locality_second]
+    for title, gain in zip(titles, gains, strict=True):
+        assert title.endswith(f" {in_points(gain)}")
+        assert f">{in_points(gain)}</text>" in svg
+    assert f">{in_points(split.interaction)}</text>" in svg
+    styles = re.findall(r'class="arrow (\w+)"', svg)
+    assert styles == ["gains" if one.low > 0 else "loses" if one.high < 0 else "open" for one in gains]
+    for corner in CORNERS:
+        accuracy = square.score(corner, place).accuracy
+        assert f">{100 * accuracy.value:.1f} %</text>" in svg
+        assert f"{100 * accuracy.low:.1f}–{100 * accuracy.high:.1f}, n=3" in svg
+
+
+def test_arrows_lead_from_corner_to_corner() -> None:
+    svg = square_figure(whole_why().square, "moved", "en")
+    boxes = [tuple(map(int, one)) for one in re.findall(r'<rect class="corner\w*[^"]*" x="(\d+)" y="(\d+)"', svg)]
+    dense, local, shared, convolution = boxes
+    assert dense[1] == local[1] < shared[1] == convolution[1]
+    assert dense[0] == shared[0] < local[0] == convolution[0]
+    across = [float(x) for x in re.findall(r'class="arrow \w+" d="M([\d.]+) [\d.]+H', svg)]
+    down = [float(x) for x in re.findall(r'class="arrow \w+" d="M([\d.]+) [\d.]+V', svg)]
+    assert across == [dense[0] + 152, dense[0] + 152]
+    assert down == [local[0] + 73, dense[0] + 73]
+
+
+def test_curves_lie_where_the_scores_say() -> None:
+    square = whole_why().square
+    svg = learning_figure(square, "still", "plain", "en")
+    lines = re.findall(r'<polyline class="line (\w+)" points="([^"]*)"', svg)
+    assert [style for style, _ in lines] == ["first", "second", "third", "fourth"]
+    # From 60 % at the bottom (y = 200) to 100 % at the top (y = 30); two sizes at both ends.
+    for corner, (_, points) in zip(CORNERS, lines, strict=True):
+        places = [tuple(map(float, pair.split(","))) for pair in points.split()]
+        accuracy = 100 * square.score(corner, "still").accuracy.value
+        assert [x for x, _ in places] == [46.0, 350.0]
+        assert places[-1][1] == pytest.approx(200 - (accuracy - 60) / 40 * 170, abs=0.1)
+    assert svg.count('class="whisker') == 8
+    levels = [float(y) for y in re.findall(r'<line class="mark" x1="46" x2="350" y1="([\d.]+)"', svg)]
+    assert levels == pytest.approx([200 - (target - 60) / 40 * 170 for target in (70, 85)], abs=0.1)
+    ticks = re.findall(r'<text class="tick x"[^>]*>([^<]*)<', svg)
+    assert ticks == ["100", "1,000", "10,000"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_number_of_the_record_stands_there(language: str) -> None:
+    why = whole_why()
+    text = words(why_section(why, language, made_up_patches()))
+    square = why.square
+    wanted = [crossing_number(one.pictures) for one in square.needed]
+    wanted += [crossing_number(one.times, is_ratio=True) for one in square.ratios]
+    wanted += [in_points(one.gap) for one in square.gaps]
+    wanted += [in_points(one.points) for one in square.losses if not one.is_unmoved]
+    wanted += [f"{one.difference:.1g}" for one in square.checks]
+    wanted += [f"{square.weights[corner]:,}" for corner in CORNERS]
+    wanted += [in_percent(getattr(one, name)) for one in why.translation for name in ("consistency", "worst_case")]
+    wanted += [f"{100 * each.consistency:.1f} %" for one in why.translation for each in one.by_shift]
+    assert why.surgery is not None
+    assert why.price is not None
+    wanted += [f"{100 * one.consistency.value:.1f} (" for each in why.surgery.repairs for one in each.scores]
+    wanted += [text for one in why.price.layers for text in (in_percent(one.tied), in_points(one.gain))]
+    wanted += ["+3.0 ± 1.0", "87.0 (85-88)", "-5.0 ± 1.5", "12,345", "-3.1 (-4.3 .. -1.9)", "it <fails>"]
+    assert [one for one in wanted if one not in text] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_claims_are_those_of_the_terminal(language: str) -> None:
+    from whyconv.show import why_lines
+
+    why = whole_why()
+    terminal = " ".join(" ".join(why_lines(why, language)).split()).replace("\u00a0", " ")
+    page = words(why_section(why, language))
+    rows = why_section(why, language).split("<tbody>")[1].split("</tbody>")[0].split("<tr>")[1:]
+    assert len(rows) == len(claims(why.square)) + len(why.translation) + len(why.not_measured)
+    for row in rows:
+        for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row):
+            assert words(cell).strip() in terminal
+    assert page.count("±") > 50
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_figures_are_well_formed_and_name_themselves(language: str) -> None:
+    html = why_section(whole_why(), language, made_up_patches())
+    figures = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
+    assert len(figures) == 2 + 3 + 2 + 1 + 5 + 1 + 1
+    for svg in figures:
+        root = ET.fromstring(svg)
+        assert root.get("role") == "img"
+        assert bool(re.search("[가-힣]", str(root.get("aria-label")))) == (language == "ko")
+    assert "http" not in html
+    assert "<b>conv" not in html
+    assert "<script" not in html
+    tags = outline(with_why(render(content(), language), html))
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_section_is_put_in_its_place_once() -> None:
+    page = render(content())
+    section = why_section(whole_why(), "en")
+    assert lacks_why(page)
+    once = with_why(page, section)
+    assert not lacks_why(once)
+    assert with_why(once, section) == once
+    assert with_why(with_why(page, "<p>older</p>"), section) == once
+    assert once.count(section) == 1
+    before, after = page.split(WHY_BEGINS)[0], page.split(WHY_ENDS)[1]
+    assert once.startswith(before)
+    assert once.endswith(after)
+    # Backslashes are what a pattern would take for a group.
+    assert r"<p>\1 \g<0></p>" in with_why(page, r"<p>\1 \g<0></p>")
+
+
+def test_names_that_look_like_the_marks_change_nothing() -> None:
+    page = render(content((WHY_BEGINS, WHY_ENDS), run=WHY_BEGINS))
+    price = made_up_price(layer_price(WHY_ENDS))
+    section = why_section(whole_why().model_copy(update={"price": price, "failed": {"price": WHY_BEGINS}}), "en")
+    once = with_why(page, section)
+    assert with_why(once, section) == once
+    assert once.count(WHY_BEGINS) == once.count(WHY_ENDS) == 1
+
+
+def test_a_page_without_a_place_is_refused() -> None:
+    page = render(content())
+    for broken in (page.replace(WHY_ENDS, ""), page.replace(WHY_BEGINS, ""), page + WHY_BEGINS + WHY_ENDS, ""):
+        with pytest.raises(LookupError, match="no place for the section"):
+            with_why(broken, "<p></p>")
+    assert not lacks_why("")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_says_its_language_and_how_to_fill_it(language: str) -> None:
+    page = render(content(), language)
+    assert page_language(page) == language
+    between = page.split(WHY_BEGINS)[1].split(WHY_ENDS)[0]
+    assert "<code>whyconv why runs/flowers-1</code>" in between
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_missing_is_left_out_or_said(language: str) -> None:
+    short = made_up_why()
+    bare = short.square.model_copy(
+        update={"needed": [], "ratios": [], "exponents": [], "gaps": [], "memorized": [], "losses": []}
+    )
+    bare = bare.model_copy(update={"protocol": bare.protocol.model_copy(update={"controlled": []})})
+    for why in (short, short.model_copy(update={"square": bare, "translation": [], "left_out": []})):
+        html = why_section(why, language)
+        outline(html)
+        assert html.count("<h3>") == (6 if why.translation else 5)
+    without = why_section(whole_why(), language)
+    assert "why.json" in without
+    shown = why_section(whole_why(), language, made_up_patches())
+    assert len(without) < len(shown)
+    assert ("without the pictures" in without) == (language == "en")
+    assert "without the pictures" not in shown
