@@ -250,8 +250,7 @@ def _timed_anew(material: Material, draft: Plan, trial: MirrorTrial) -> MirrorTr
     with torch_habits(draft.threads):
         network = start_network(plan, pixels=material.train.data.pixels)
         timed = try_mirror(network, material.train.data, few, plan, deadline=math.inf, notify=ignore)
-    seconds = {"seconds_per_step": timed.seconds_per_step, "seconds_per_picture": timed.seconds_per_picture}
-    return replace(trial, **seconds)
+    return replace(trial, seconds_per_step=timed.seconds_per_step, seconds_per_picture=timed.seconds_per_picture)
 
 
 def decide_flip(trial: MirrorTrial, classes: list[str], notify: Notify) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from whyconv.results import CORNERS, PLACES, Place
 from whyconv.results.atlas import Atlas, AtlasSet
-from whyconv.show.curves import corner_name, in_percent, in_points
+from whyconv.results.numbers import in_percent, in_points
+from whyconv.show.curves import corner_name
 from whyconv.show.text import printable, table, wrap
 from whyconv.texts import say
 
