@@ -43,7 +43,7 @@ _TRIAL_STEPS, _TIMED_STEPS = 200, 15
 _MAX_TRIAL_EPOCHS = 15
 # Of a network with so few filters in its narrowest block nothing is taken any more; others lose half of them where a
 # picture would be seen less often than this.
-_NARROWEST, _FEW_PASSES = 16, 8
+_NARROWEST, _FEW_PASSES = 16, 3
 _RETIMED_STEPS, _RETIMED_PICTURES = 6, 64
 # Up to so many epochs, a part of one more is worth having.
 _FEW_EPOCHS = 10
