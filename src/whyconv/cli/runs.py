@@ -164,8 +164,8 @@ def why(  # noqa: PLR0913, PLR0917
 
     Four networks with one hidden layer, dense, local, shared-global and convolution, learn from rising numbers of the
     pictures: what locality and sharing gain, in accuracy and in pictures needed, with intervals and exact controls. The
-    run's own network is asked about its test pictures moved by every shift. Writes why.json into the run folder; what
-    was stopped goes on when asked again.
+    run's own network is asked about its test pictures moved by every shift. Writes why.json into the run folder and a
+    section into its report.html; what was stopped goes on when asked again.
     """
     from whyconv.show import detail_lines, printable, square_lines, why_lines
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from itertools import product
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from whyconv.nets.layers.blur_pool import binomial_filter
 
 Border = Literal["circular", "reflect"]
 
@@ -32,7 +33,7 @@ def blurred(x: Tensor, strides: tuple[int, int], border: Border) -> Tensor:
 
 def _smoothed(x: Tensor, axis: int, stride: int, border: Border) -> Tensor:
     far = stride - 1
-    weights = torch.tensor([math.comb(2 * far, tap) / 4**far for tap in range(2 * far + 1)], dtype=x.dtype)
+    weights = binomial_filter(2 * far + 1).to(x.dtype)
     mode = "replicate" if border == "reflect" and far >= x.shape[axis] else border
     pads = (0, 0, far, far) if axis == 2 else (far, far, 0, 0)
     length = x.shape[axis]
