@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from whyconv.inspection import check
     from whyconv.recognizer import Recognizer
     from whyconv.recognizer import open_recognizer as open
-    from whyconv.workflow import train
+    from whyconv.workflow import train, why
 
 __version__ = "0.1.0"
 
@@ -52,6 +52,7 @@ __all__ = [
     "inspect",
     "open",
     "train",
+    "why",
 ]
 
 _MODULES = {
@@ -62,7 +63,7 @@ _MODULES = {
     "open": "recognizer",
 }
 _OTHER_NAMES = {"inspect": "inspect_network", "open": "open_recognizer"}
-_NEED_TRAINING = {"PictureClassifier": "estimator", "train": "workflow"}
+_NEED_TRAINING = {"PictureClassifier": "estimator", "train": "workflow", "why": "workflow"}
 
 
 def __getattr__(name: str) -> object:
