@@ -67,6 +67,7 @@ def made_up_price(*layers: LayerPrice) -> PriceOfSharing:
             LayerLeftOut(layer="stem", cause="memory", num_bytes=3_400_000_000),
             LayerLeftOut(layer="slow", cause="time", seconds=420.0),
             LayerLeftOut(layer="point", cause="one_place"),
+            LayerLeftOut(layer="stem", cause="fixed"),
             LayerLeftOut(layer="odd\x1b", cause="no_twin", reason="it computes\n  its weights"),
         ],
         seconds=12.0,

@@ -17,18 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 KOREAN = (ROOT / "README.ko.md").read_text(encoding="utf-8")
 VERBS = (
-    "doctor",
-    "demo",
-    "check",
-    "train",
-    "evaluate",
-    "predict",
-    "layer",
-    "inspect",
-    "why",
-    "atlas",
-    "selftest",
-    "cache",
+    *("doctor", "demo", "check", "train", "evaluate", "predict", "layer", "inspect"),
+    *("why", "atlas", "selftest", "cache"),
 )
 
 

@@ -78,7 +78,7 @@ MADE = {
         ),
     ),
     "price_verdict_": ("price", "worth", "undecided"),
-    "price_left_": ("memory", "time", "one_place", "no_twin"),
+    "price_left_": ("memory", "time", "one_place", "fixed", "no_twin"),
     "detectors_quadrant_": ("upper_left", "upper_right", "lower_left", "lower_right"),
     "hyper_factor_": ("kernel", "stride", "padding", "filters", "pooling"),
     "hyper_padding_": ("none", "same"),

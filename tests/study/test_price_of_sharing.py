@@ -209,6 +209,9 @@ def test_what_is_not_measured_is_listed_with_the_reason() -> None:
     late = price_of_sharing(network, pictures, room, seconds=0.0)
     assert [(one.layer, one.cause) for one in late.left_out] == [("0", "time"), ("3", "one_place")]
     assert late.left_out[0].seconds > 0
+    network[0].weight.requires_grad_(False)
+    fixed = price_of_sharing(network, pictures, room)
+    assert [(one.layer, one.cause) for one in fixed.left_out] == [("0", "fixed"), ("3", "one_place")]
 
 
 def test_a_layer_without_a_twin_is_left_out_in_words() -> None:

@@ -129,14 +129,15 @@ class LayerLeftOut(Record):
 
     Attributes:
         layer: Its name.
-        cause: Memory, time, a single place (nothing to untie), or a layer that has no local twin.
+        cause: Memory, time, a single place (nothing to untie), weights that are not learned, or a layer that has no
+            local twin.
         num_bytes: What its training would keep in memory: weights, gradients, moments and copies.
         seconds: What it would have taken; 0 where that was not timed.
         reason: In words, for a layer without a twin.
     """
 
     layer: str
-    cause: Literal["memory", "time", "one_place", "no_twin"]
+    cause: Literal["memory", "time", "one_place", "fixed", "no_twin"]
     num_bytes: int = 0
     seconds: float = 0.0
     reason: str = ""

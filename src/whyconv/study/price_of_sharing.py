@@ -152,6 +152,8 @@ def training_bytes(one: ReachedConvolution) -> int:
 def _why_not(one: ReachedConvolution, protocol: PriceProtocol) -> LayerLeftOut | None:
     if one.places == (1, 1):
         return LayerLeftOut(layer=one.name, cause="one_place")
+    if not one.module.weight.requires_grad:
+        return LayerLeftOut(layer=one.name, cause="fixed")
     needed = training_bytes(one)
     memory = memory_bytes()
     if needed > min(protocol.most_bytes, math.inf if memory is None else memory // 2):
