@@ -94,7 +94,8 @@ def make_plan(settings: TrainSettings, material: Material, *, began: float, noti
     with torch_habits(draft.threads):
         trial = _try(settings, material, draft, notify)
     flip = decide_flip(trial, draft.network.classes, notify) if is_open else draft.augment.flip
-    draft, trial = _narrowed(settings, material, draft, trial, began=began, notify=notify)
+    views = views_kept(settings, views_for(augment_plan(settings, facts, flip=flip)))
+    draft, trial = _narrowed(settings, material, draft, trial, views=views, began=began, notify=notify)
     time_left = deadline(settings, began) - time.perf_counter()
     plan = _settle(settings, draft, facts, trial, flip=flip, time_left=time_left)
     if settings.minutes is not None:
@@ -218,8 +219,15 @@ def _try(settings: TrainSettings, material: Material, draft: Plan, notify: Notif
     return try_mirror(network, material.train.data, material.validation.data, trial, deadline=end, notify=notify)
 
 
-def _narrowed(
-    settings: TrainSettings, material: Material, draft: Plan, trial: MirrorTrial, *, began: float, notify: Notify
+def _narrowed(  # noqa: PLR0913
+    settings: TrainSettings,
+    material: Material,
+    draft: Plan,
+    trial: MirrorTrial,
+    *,
+    views: list[View],
+    began: float,
+    notify: Notify,
 ) -> tuple[Plan, MirrorTrial]:
     """The draft with half as many filters, and half again, until the time left allows a few passes over the pictures.
 
@@ -228,8 +236,8 @@ def _narrowed(
     while (
         settings.minutes is not None and settings.epochs is None and min(draft.network.widths, default=0) > _NARROWEST
     ):
-        left = deadline(settings, began) - time.perf_counter() - _long_ending(settings, draft, trial, ["upright"])
-        if left * SLACK >= _FEW_PASSES * sum(_epoch_seconds(draft, trial, ["upright"])):
+        left = deadline(settings, began) - time.perf_counter() - _long_ending(settings, draft, trial, views)
+        if left * SLACK >= _FEW_PASSES * sum(_epoch_seconds(draft, trial, views)):
             break
         widths = [width // 2 for width in draft.network.widths]
         draft = draft.model_copy(update={"network": draft.network.model_copy(update={"widths": widths})})
