@@ -6,11 +6,13 @@ import ast
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import whyconv
 from whyconv.errors import UsageError
+from whyconv.results.claims import Holds
 from whyconv.study.protocol import ADDITIONS
 from whyconv.texts import fields, language, say, sentences, size
 
@@ -46,7 +48,7 @@ MADE = {
     "split_": ("made", "kept", "both_carved", "validation_carved", "test_carved"),
     "why_claim_": ("fewer", "locality", "sharing", "pictures", "overfitting"),
     "why_found_": ("fewer", "locality", "sharing", "pictures", "overfitting"),
-    "why_verdict_": ("exact", "holds", "fails", "moved_only", "still_only", "fails_one", "unknown"),
+    "why_verdict_": get_args(Holds),
     "why_part_": ("base", *ADDITIONS),
     **{f"report_why_{name}_": ("still", "moved") for name in ("square", "curve", "gap", "exponent")},
     "price_column_": ("layer", "places", "tied", "gain", "pictures", "drift"),

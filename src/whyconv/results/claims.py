@@ -12,7 +12,9 @@ from whyconv.results.square import Square
 from whyconv.results.translation import Translation
 
 ClaimName = Literal["fewer", "locality", "sharing", "pictures", "overfitting"]
-Holds = Literal["exact", "holds", "fails", "moved_only", "still_only", "fails_one", "unknown"]
+Holds = Literal[
+    "exact", "holds", "fails", "moved_only", "still_only", "moved_not_still", "still_not_moved", "fails_one", "unknown"
+]
 
 
 class Claim(Record):
@@ -21,7 +23,9 @@ class Claim(Record):
     Attributes:
         name: Which.
         holds: "exact": counted; "holds" or "fails" with pictures as they are and with moved ones; "moved_only",
-            "still_only"; "fails_one": nowhere, and in one of the two the opposite; "unknown": cannot be told.
+            "still_only": there, and the other cannot be told; "moved_not_still", "still_not_moved": there, and in the
+            other the opposite was found; "fails_one": the opposite in one, and the other cannot be told; "unknown":
+            neither can be told.
         values: What it rests on, by the names of the fields of its sentence.
     """
 
@@ -118,8 +122,13 @@ def _overfitting(square: Square) -> list[Claim]:
 
 def _verdict(signs: list[int]) -> Holds:
     """A word for the signs of what was found with pictures as they are, and with moved ones."""
-    if signs[0] == signs[1]:
-        return "unknown" if signs[0] == 0 else "holds" if signs[0] == 1 else "fails"
-    if 1 in signs:
-        return "moved_only" if signs[1] == 1 else "still_only"
-    return "fails_one"
+    words: dict[tuple[int, int], Holds] = {
+        (1, 1): "holds",
+        (0, 0): "unknown",
+        (-1, -1): "fails",
+        (1, 0): "still_only",
+        (0, 1): "moved_only",
+        (1, -1): "still_not_moved",
+        (-1, 1): "moved_not_still",
+    }
+    return words.get((signs[0], signs[1]), "fails_one")
