@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tiny_training import write_bars
 from whyconv import explaining, workflow
 from whyconv.errors import DataError, ModelFileError, StoppedError, UsageError
 from whyconv.finishing import read_summary
+from whyconv.recognizer import open_recognizer
 from whyconv.report import why_section
 from whyconv.report.page import WHY_BEGINS, WHY_ENDS
-from whyconv.results import SquareProtocol
+from whyconv.results import SquareProtocol, ignore
 from whyconv.results.why import Question, Why
 from whyconv.study.protocol import Extent
+from whyconv.training.pictures import parts_of
+from whyconv.training.run_folder import read_plan
 
 LEAST = Extent(1, (0.05, 0.3), steps=3)
 
@@ -56,6 +60,31 @@ def test_the_record_lies_in_the_run_folder_and_is_not_measured_again(
     monkeypatch.undo()
     assert not explaining.saved_why(bars_run, why.question.model_copy(update={"seed": 9}), why.digest)
     assert not explaining.saved_why(bars_run, why.question, "other pictures")
+
+
+def test_real_pixels_come_in_where_originals_have_them(tmp_path: Path, least: None) -> None:
+    write_bars(tmp_path / "bars", n=200, side=20)
+    settings = {"network": "lesson", "epochs": 2, "store": str(tmp_path / "store"), "out": str(tmp_path / "runs")}
+    run = Path(workflow.train(str(tmp_path / "bars"), only_model=True, flips="off", size=12, **settings).run)
+    found = workflow.why(run, quick=True)
+    crop = found.translation[0]
+    assert (crop.protocol.kind, crop.protocol.side, found.not_measured) == ("crop", (12, 12), [])
+    # A second way: the exported file, asked about the middle of the pictures at the larger side, and about one shift.
+    reach = int(max(down for down, _ in crop.protocol.shifts))
+    plan = read_plan(run)
+    _, parts = parts_of(plan, workflow._divide_again(plan, ignore), ignore, side=12 + 2 * reach)
+    test = parts[2].data
+    assert crop.protocol.n == len(test)
+    recognizer = open_recognizer(run)
+
+    def right(down: int, across: int) -> float:
+        top, left = reach - down, reach - across
+        windows = np.ascontiguousarray(test.pixels[:, top : top + 12, left : left + 12])
+        return float((recognizer.run(windows).probabilities.argmax(1) == test.labels).mean())
+
+    assert crop.accuracy.value == pytest.approx(right(0, 0))
+    by_shift = {one.shift: one.accuracy for one in crop.by_shift}
+    assert by_shift[reach, -reach] == pytest.approx(right(reach, -reach))
 
 
 def test_another_side_and_minutes_are_told(bars_run: Path, least: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from whyconv import __version__, files
 from whyconv.dissecting import Dissection, dissect
 from whyconv.errors import DataError, StoppedError, UsageError
-from whyconv.images.prepare import PicturePolicy
 from whyconv.moving import measure_moved, network_of
 from whyconv.report import Patches, lacks_why, page_language, why_section, with_why
 from whyconv.results import Note, Notify, Square, SquareProtocol
@@ -37,7 +36,7 @@ from whyconv.study import (
     tuning_jobs,
     whole,
 )
-from whyconv.training.pictures import Division, Part, channel_statistics, load_parts
+from whyconv.training.pictures import Division, Part, channel_statistics, parts_of
 from whyconv.training.stopping import stop_requests
 
 RECORD, TRIALS, REPORT = "why.json", "why-trials.jsonl", "report.html"
@@ -274,9 +273,7 @@ def _as_side(side: int) -> Side:
 
 
 def _pictures_at(plan: Plan, division: Division, side: int, notify: Notify) -> SquarePictures:
-    policy = PicturePolicy(side=side, channels=plan.network.in_channels)
-    store = Path(plan.pictures.store) if plan.pictures.store else None
-    train, validation, test = load_parts(division, policy, store=store, notify=notify, num_threads=plan.threads)
+    _, (train, validation, test) = parts_of(plan, division, notify, side=side)
     _require_enough(train, test)
     mean, std = channel_statistics(train.data.pixels)
     return SquarePictures(train.data, validation.data, test.data, len(plan.network.classes), mean, std)

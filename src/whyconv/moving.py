@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from whyconv.images.prepare import PicturePolicy
 from whyconv.images.split import TEST
 from whyconv.measures.shifting import all_shifts, usual_reach
 from whyconv.measures.translation import translation
@@ -23,8 +22,8 @@ from whyconv.results.translation import ShiftKind, Translation
 from whyconv.results.why import NotMeasured
 from whyconv.settings import Plan
 from whyconv.training.checkpoint import load_weights
-from whyconv.training.loop import LabelledPixels, normalize
-from whyconv.training.pictures import Division, load_parts
+from whyconv.training.loop import normalize
+from whyconv.training.pictures import Division, parts_of
 from whyconv.training.run_folder import WEIGHTS
 from whyconv.training.start import start_network
 from whyconv.training.torch_habits import torch_habits
@@ -112,9 +111,11 @@ def _measure(
         reach, most = _affordable(network, plan, kind, limits["seconds"])
         if reach < 1:
             return NotMeasured(what=kind, reason="why_too_small")
-        test, rows = _test_part(plan, division, notify, side + 2 * reach if is_real else side, is_real=is_real)
+        looked_at = side + 2 * reach if is_real else side
+        rows = _rows(division, looked_at if is_real else 0)
         if len(rows) < _LEAST_PICTURES:
             return NotMeasured(what=kind, reason="why_few_real" if is_real else "why_few_test")
+        test = parts_of(plan, division, notify, side=looked_at, read_once=True)[1][2].data
         rows = rows[:: math.ceil(len(rows) / most)]
         pictures = torch.from_numpy(np.array(test.pixels[rows]).transpose(0, 3, 1, 2)).float()
         if plan.frozen is None:
@@ -149,16 +150,7 @@ def _seconds_each(network: nn.Module, plan: Plan) -> float:
     return (time.perf_counter() - began) / _PROBED
 
 
-def _test_part(
-    plan: Plan, division: Division, notify: Notify, side: int, *, is_real: bool
-) -> tuple[LabelledPixels, NDArray[np.int64]]:
-    """The test part at a side, and which rows of it count: all, or those whose originals have as many pixels."""
-    policy = PicturePolicy(side=side, channels=plan.network.in_channels)
-    store = Path(plan.pictures.store) if plan.pictures.store else None
-    parts = load_parts(division, policy, store=store, notify=notify, num_threads=plan.threads, read_once=True)
-    test = parts[2].data
-    if not is_real:
-        return test, np.arange(len(test))
+def _rows(division: Division, side: int) -> NDArray[np.int64]:
+    """Rows of the test part whose originals have at least so many pixels along their longer side."""
     survey, rows = division.inspection.survey, division.indices(TEST)
-    longer = np.maximum(survey.widths[rows], survey.heights[rows])
-    return test, np.flatnonzero(longer >= side)
+    return np.flatnonzero(np.maximum(survey.widths[rows], survey.heights[rows]) >= side)

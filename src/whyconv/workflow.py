@@ -29,7 +29,7 @@ from whyconv.telling import profiled, tell_outcome, tell_plan
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.lock import sole_writer
 from whyconv.training.loop import Outcome, train_network
-from whyconv.training.pictures import Division, channels_for, divide, load_parts, side_for
+from whyconv.training.pictures import Division, channels_for, divide, load_parts, parts_of, side_for
 from whyconv.training.run_folder import CHECKPOINT, CHECKPOINTS, SUMMARY, WEIGHTS, new_run_folder, read_plan, write_plan
 from whyconv.training.start import start_network
 from whyconv.training.stopping import stop_requests, stops_say_how_to_go_on
@@ -381,9 +381,5 @@ def _divide_again(plan: Plan, notify: Notify) -> Division:
 def _material_of(plan: Plan, notify: Notify) -> Material:
     """The pictures of a plan, at the side that its network sees."""
     division = _divide_again(plan, notify)
-    policy = PicturePolicy(side=plan.network.side, channels=plan.network.in_channels)
-    store = Path(plan.pictures.store) if plan.pictures.store else None
-    parts = load_parts(
-        division, policy, store=store, notify=notify, num_threads=plan.threads, read_once=plan.frozen is not None
-    )
+    policy, parts = parts_of(plan, division, notify, read_once=plan.frozen is not None)
     return Material(division, policy, *parts)

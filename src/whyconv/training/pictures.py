@@ -19,7 +19,7 @@ from whyconv.images.store import open_store
 from whyconv.inspection import Inspection
 from whyconv.machine import memory_bytes
 from whyconv.results import Note, Notify, Unreadable
-from whyconv.settings import PicturesPlan, TrainSettings
+from whyconv.settings import PicturesPlan, Plan, TrainSettings
 from whyconv.texts import say
 from whyconv.training.loop import LabelledPixels, Pixels
 from whyconv.training.pixel_rows import PixelRows
@@ -220,6 +220,17 @@ def load_parts(
         return Part(name, [pictures.names[row] for row in rows], LabelledPixels(pixels, labels[rows]))
 
     return part(TRAIN, "train"), part(VALIDATION, "validation"), part(TEST, "test")
+
+
+def parts_of(
+    plan: Plan, division: Division, notify: Notify, *, side: int | None = None, read_once: bool = False
+) -> tuple[PicturePolicy, tuple[Part, Part, Part]]:
+    """The parts of a plan's pictures, and how they were prepared: at the side its network sees, or at another."""
+    policy = PicturePolicy(side=side or plan.network.side, channels=plan.network.in_channels)
+    store = Path(plan.pictures.store) if plan.pictures.store else None
+    return policy, load_parts(
+        division, policy, store=store, notify=notify, num_threads=plan.threads, read_once=read_once
+    )
 
 
 def _in_memory(source: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
