@@ -11,6 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+# Every verb, in the order of `whyconv --help`.
+VERBS = (
+    *("doctor", "demo", "check", "train", "evaluate", "predict", "layer", "inspect"),
+    *("why", "atlas", "selftest", "cache"),
+)
+
 
 @dataclass(frozen=True)
 class Demo:

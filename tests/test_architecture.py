@@ -11,6 +11,7 @@ import pytest
 
 import house_rules
 import whyconv
+from command_line import VERBS
 
 PACKAGE = Path(whyconv.__file__).parent
 RULES = (
@@ -22,20 +23,6 @@ RULES = (
     house_rules.code_from_data,
     house_rules.prints,
     house_rules.handed_on,
-)
-VERBS = (
-    "doctor",
-    "demo",
-    "check",
-    "train",
-    "evaluate",
-    "predict",
-    "layer",
-    "inspect",
-    "why",
-    "atlas",
-    "selftest",
-    "cache",
 )
 # Not there after `pip install whyconv`, or too slow for what must answer at once.
 NOT_IN_CORE = (

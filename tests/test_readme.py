@@ -11,15 +11,11 @@ from pathlib import Path
 import pytest
 
 import whyconv
-from command_line import Demo, run_whyconv
+from command_line import VERBS, Demo, run_whyconv
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 KOREAN = (ROOT / "README.ko.md").read_text(encoding="utf-8")
-VERBS = (
-    *("doctor", "demo", "check", "train", "evaluate", "predict", "layer", "inspect"),
-    *("why", "atlas", "selftest", "cache"),
-)
 
 
 def blocks(text: str, kind: str) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from command_line import Outcome, shell
+from command_line import VERBS, Outcome, shell
 from tiny_model import COLORS
 from whyconv.cli import main
 
@@ -26,20 +26,7 @@ def test_no_words_show_the_verbs(run: Callable[..., Outcome]) -> None:
     outcome = run()
     assert outcome.code == 2
     verbs = re.findall(r"^  ([a-z]+)  ", outcome.data + outcome.text, re.MULTILINE)
-    assert verbs == [
-        "doctor",
-        "demo",
-        "check",
-        "train",
-        "evaluate",
-        "predict",
-        "layer",
-        "inspect",
-        "why",
-        "atlas",
-        "selftest",
-        "cache",
-    ]
+    assert verbs == list(VERBS)
     assert "..." not in outcome.text.partition("Commands:")[2]
 
 
@@ -67,20 +54,7 @@ def test_a_wrong_word_is_wrong_use_and_the_nearest_is_offered(
 
 
 def test_every_verb_has_json_and_language(run: Callable[..., Outcome]) -> None:
-    for verb in (
-        "doctor",
-        "demo",
-        "check",
-        "train",
-        "evaluate",
-        "predict",
-        "layer",
-        "inspect",
-        "why",
-        "atlas",
-        "selftest",
-        "cache",
-    ):
+    for verb in VERBS:
         helped = run(verb, "--help").data
         assert "--json" in helped
         assert "--lang en|ko" in helped

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from whyconv.measures.dispatched import Dispatched
 from whyconv.measures.memory import tensors
 
 # Up to so many numbers an array is real: code that builds networks computes rates and sizes with short ones.
@@ -38,35 +38,21 @@ def build_without_numbers(build: Callable[[], nn.Module]) -> tuple[nn.Module, st
 @contextmanager
 def without_numbers() -> Iterator[None]:
     """While the block runs, torch makes large arrays without numbers; its random numbers are not used up."""
-    with torch.random.fork_rng(devices=[]), _WithoutNumbers():  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng(devices=[]), Dispatched(_without_numbers):
         yield
 
 
-class _WithoutNumbers(TorchDispatchMode):  # type: ignore[no-untyped-call]
+def _without_numbers(func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
     """Large arrays, and all that is computed from them, have a shape and no numbers."""
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Keeps torch from importing its compiler, which takes seconds, only to keep it away from this class."""
-        return False
-
-    def __torch_dispatch__(
-        self,
-        func: OpOverload,
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> object:
-        kwargs = kwargs or {}
-        given = list(tensors((args, kwargs)))
-        if any(tensor.is_meta for tensor in given):
-            return func(*_emptied(args), **_emptied(kwargs | ({"device": _META} if "device" in kwargs else {})))
-        makes_new = not given or func._schema.name.startswith("aten::new_")
-        if makes_new and any(argument.name == "device" for argument in func._schema.arguments):
-            shaped = func(*_emptied(args), **_emptied(kwargs | {"device": _META}))
-            if isinstance(shaped, Tensor) and shaped.numel() > _MOST_NUMBERS:
-                return shaped
-        return func(*args, **kwargs)
+    given = list(tensors((args, kwargs)))
+    if any(tensor.is_meta for tensor in given):
+        return func(*_emptied(args), **_emptied(kwargs | ({"device": _META} if "device" in kwargs else {})))
+    makes_new = not given or func._schema.name.startswith("aten::new_")
+    if makes_new and any(argument.name == "device" for argument in func._schema.arguments):
+        shaped = func(*_emptied(args), **_emptied(kwargs | {"device": _META}))
+        if isinstance(shaped, Tensor) and shaped.numel() > _MOST_NUMBERS:
+            return shaped
+    return func(*args, **kwargs)
 
 
 def _emptied(given: Any) -> Any:  # noqa: ANN401

@@ -18,9 +18,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from whyconv.measures.aten import POINTWISE, SAME_NUMBERS, SAME_SHAPE_ONLY
+from whyconv.measures.dispatched import Dispatched, by_name
 from whyconv.measures.memory import tensors
 from whyconv.measures.modules import Place, evaluating, following
 from whyconv.measures.moving import (
@@ -73,7 +73,7 @@ def conditions(network: nn.Module, input_shape: Sequence[int]) -> Conditions:
         watch = Watch(place, type(network).__name__)
         watch.note(pictures, Moving())
         try:
-            with watch.hooked(network), _Dispatched(watch), _Called(watch):
+            with watch.hooked(network), Dispatched(watch.carry_out), _Called(watch):
                 answer = network(pictures)
         except Exception as error:  # noqa: BLE001 - whatever a network fails by is a reason
             text = (str(error).strip() or "no reason given").splitlines()[0]
@@ -133,6 +133,13 @@ class Watch:
         if not isinstance(state, Moving) or not state.is_still:
             self.refuse("condition_answer_moves", layer="", shape=shape_text(arrays[0].shape[1:]))
 
+    def carry_out(self, func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        """Carries out one operation, and follows it unless something larger is being followed."""
+        made = func(*args, **kwargs)
+        if not self.num_paused:
+            self.operation(func, args, kwargs, made)
+        return made
+
     def operation(self, func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any], made: object) -> None:
         """Follows one operation."""
         if torch.Tag.nondeterministic_seeded in func.tags:
@@ -142,7 +149,7 @@ class Watch:
         if not states or name.rstrip("_") in SAME_SHAPE_ONLY:
             return
         arrays = list(tensors(made))
-        step = Step(name.rstrip("_"), _by_name(func, args, kwargs), states, arrays, self.refuse)
+        step = Step(name.rstrip("_"), by_name(func, args, kwargs), states, arrays, self.refuse)
         if not arrays or torch.Tag.dynamic_output_shape in func.tags:
             self.refuse("condition_looks", operation=name)
             after: list[State] = [excused(each) for each in arrays]
@@ -300,27 +307,6 @@ def _is_as_made(module: nn.Module) -> bool:
     return is_circular and all(type(each.scorer) in kinds["scorer"] for each in choices)
 
 
-class _Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every operation that torch carries out."""
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Keeps torch from importing its compiler, which takes seconds, only to keep it away from this class."""
-        return False
-
-    def __init__(self, watch: Watch) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.watch = watch
-
-    def __torch_dispatch__(
-        self, func: OpOverload, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> object:
-        made = func(*args, **(kwargs or {}))
-        if not self.watch.num_paused:
-            self.watch.operation(func, args, kwargs or {}, made)
-        return made
-
-
 class _Called(TorchFunctionMode):
     """Sees the calls of torch's functions; circular padding and linear layers are taken from here."""
 
@@ -354,8 +340,3 @@ class _Called(TorchFunctionMode):
 
 def _name(func: OpOverload) -> str:
     return str(func._schema.name.partition("::")[2])
-
-
-def _by_name(func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    names = [argument.name for argument in func._schema.arguments]
-    return dict(zip(names, args, strict=False)) | kwargs

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from whyconv.errors import UsageError
+from whyconv.measures.dispatched import Dispatched
 from whyconv.measures.memory import tensors
 from whyconv.measures.modules import evaluating
 from whyconv.measures.recorder import Made
@@ -38,7 +38,7 @@ def listen(network: nn.Module, x: Tensor, made: Mapping[str, Made], hear: Hear) 
     torch.backends.mha.set_fastpath_enabled(False)
     listening = _Listening(made, hear)
     try:
-        with evaluating(network), torch.no_grad(), listening:
+        with evaluating(network), torch.no_grad(), Dispatched(listening.carry_out):
             answer = network(x)
     finally:
         torch.backends.mha.set_fastpath_enabled(was_fast)
@@ -51,31 +51,20 @@ def listen(network: nn.Module, x: Tensor, made: Mapping[str, Made], hear: Hear) 
     return answer
 
 
-class _Listening(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Listening:
     """Counts every operation that torch carries out, as the recorder does."""
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Keeps torch from importing its compiler, which takes seconds, only to keep it away from this class."""
-        return False
-
     def __init__(self, made: Mapping[str, Made], hear: Hear) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
         self.hear = hear
         self.num_seen = 0
         self.awaited: dict[int, list[tuple[str, Made]]] = {}
         for name, one in made.items():
             self.awaited.setdefault(one.number, []).append((name, one))
 
-    def __torch_dispatch__(
-        self,
-        func: OpOverload,
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
+    def carry_out(self, func: OpOverload, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        """Carries out one operation, and hands on what is waited for."""
         self.num_seen += 1
-        answer = func(*args, **(kwargs or {}))
+        answer = func(*args, **kwargs)
         for name, one in self.awaited.pop(self.num_seen, ()):
             if func._schema.name.partition("::")[2] != one.operation:
                 raise UsageError(

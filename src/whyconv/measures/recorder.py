@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,12 +14,12 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from whyconv.counting.building import Builder, Call, Constant, Value, Weight
 from whyconv.counting.graph import Graph
 from whyconv.counting.layout import picture_layout
 from whyconv.measures.aten import SAME_NUMBERS, SAME_SHAPE_ONLY, read
+from whyconv.measures.dispatched import Dispatched, by_name
 from whyconv.measures.memory import Known, Memory, tensors
 from whyconv.measures.modules import Place
 from whyconv.measures.readers import Operation
@@ -69,7 +69,7 @@ class Recorder:
         # torch's fast path does a whole attention layer in one operation that says nothing of its parts.
         self._stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
         torch.backends.mha.set_fastpath_enabled(False)
-        self._stack.enter_context(_Dispatched(self))
+        self._stack.enter_context(Dispatched(self.dispatch))
         self._stack.enter_context(_Called(self))
         return self
 
@@ -105,7 +105,7 @@ class Recorder:
         elif name in SAME_NUMBERS and len(arrays) == len(values) == 1:
             self.memory.note(arrays[0], values[0])
         elif arrays:
-            given = {key: _replaced(each, known) for key, each in _by_name(func, args, kwargs).items()}
+            given = {key: _replaced(each, known) for key, each in by_name(func, args, kwargs).items()}
             call = self._call(f"aten.{name}", arrays, weights)
             entered = read(name, Operation(self.builder, call, given, torch.Tag.pointwise in func.tags))
             self._note(func, args, arrays, entered)
@@ -142,7 +142,7 @@ class Recorder:
                 kwargs = kwargs | {"device": torch.device("meta")}
             args, kwargs = self._shadowed(args), {name: self._shadowed(each) for name, each in kwargs.items()}
             name = func._schema.name.partition("::")[2]
-            made = make_empty(func, name, _by_name(func, args, kwargs))
+            made = make_empty(func, name, by_name(func, args, kwargs))
             return func(*args, **kwargs) if made is None else made
         made = func(*args, **kwargs)
         if "device" in kwargs and isinstance(made, Tensor) and made.is_meta and made.numel() <= _SMALL:
@@ -178,28 +178,6 @@ class Recorder:
         return made
 
 
-class _Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every operation that torch carries out."""
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Keeps torch from importing its compiler, which takes seconds, only to keep it away from this class."""
-        return False
-
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.recorder = recorder
-
-    def __torch_dispatch__(
-        self,
-        func: OpOverload,
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
-        return self.recorder.dispatch(func, args, kwargs or {})
-
-
 class _Called(TorchFunctionMode):
     """Sees the calls of torch's functions; only circular padding is taken from here."""
 
@@ -220,15 +198,6 @@ class _Called(TorchFunctionMode):
             if given.get("mode") == "circular":
                 return self.recorder.pad_circularly(partial(func, *args, **kwargs), given["input"], given["pad"])
         return func(*args, **kwargs)
-
-
-@cache
-def _argument_names(func: OpOverload) -> tuple[str, ...]:
-    return tuple(argument.name for argument in func._schema.arguments)
-
-
-def _by_name(func: OpOverload, args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, object]:
-    return dict(zip(_argument_names(func), args, strict=False)) | kwargs
 
 
 def _replaced(given: object, known: Mapping[int, Known | None]) -> object:
