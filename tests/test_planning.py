@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,48 @@ def test_less_than_an_epoch_is_planned_by_steps_with_a_warning(
     assert (plan.training.epochs, plan.training.steps) == (1, steps)  # 45 s less 7 %: 8 steps of 5 s
     assert keys[-1] == "run_budget_steps"
     assert events[-1].level == "warning"
+
+
+def test_few_minutes_halve_the_filters_until_some_passes_fit(material, monkeypatch) -> None:
+    trial_of(monkeypatch, 4.0)
+    seconds = {32: 3.5, 16: 0.3}  # of a step, by the filters of the narrowest block
+    timed: list[list[int]] = []
+
+    def timed_anew(_, draft, trial):
+        timed.append(draft.network.widths)
+        return replace(trial, seconds_per_step=seconds[min(draft.network.widths)])
+
+    monkeypatch.setattr(planning, "_timed_anew", timed_anew)
+    monkeypatch.setattr(planning, "widths_for", lambda side: [64, 256])
+    narrow, _, keys = plan_of(material, network="swift", minutes=2)
+    assert (narrow.network.widths, timed) == ([16, 64], [[32, 128], [16, 64]])
+    assert keys.count("run_narrower") == 2
+    timed.clear()
+    wide, _, keys = plan_of(material, network="swift", minutes=100)
+    assert (wide.network.widths, timed, "run_narrower" in keys) == ([64, 256], [], False)
+    # Epochs that were asked for are not a matter of time, and no network without widths is narrowed.
+    assert plan_of(material, network="swift", minutes=2, epochs=1)[0].network.widths == [64, 256]
+    assert plan_of(material, minutes=2)[0].network.widths == []
+    assert timed == []
+
+
+def test_the_looks_of_all_views_count_before_filters_are_halved(material, monkeypatch) -> None:
+    """Where the steps alone would leave time for a few passes, and the looks after them would not."""
+    monkeypatch.setattr(planning, "widths_for", lambda side: [64, 256])
+    monkeypatch.setattr(planning, "_timed_anew", lambda _, draft, trial: trial)
+    for views, widths in ((["upright"], [64, 256]), (["upright"] * 8, [16, 64])):
+        trial_of(monkeypatch, 1.0, seconds_per_picture=0.05)
+        monkeypatch.setattr(planning, "views_kept", lambda settings, found, views=views: views)
+        assert plan_of(material, network="swift", minutes=2)[0].network.widths == widths
+
+
+def test_another_network_is_timed_on_its_own_steps(material) -> None:
+    draft, _, _ = plan_of(material, network="swift", epochs=1)
+    trial = MirrorTrial(np.zeros(2, np.int64), np.zeros(2, np.int64), np.zeros(2, np.int64), 1e9, 1e9)
+    timed = planning._timed_anew(material, draft, trial)
+    assert 0 < timed.seconds_per_step < 10
+    assert 0 < timed.seconds_per_picture < 10
+    assert timed.truth is trial.truth
 
 
 def test_the_deadline_leaves_time_for_the_ending() -> None:

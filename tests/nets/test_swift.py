@@ -46,6 +46,27 @@ def test_the_strongest_direction_comes_first() -> None:
     assert abs(first @ directions[:, -1]) == pytest.approx(1, abs=1e-5)
 
 
+def test_whitening_looks_at_as_many_patches_as_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = random_pictures(400, 3, 64)
+    few = Swift(3, 2, 64)
+    seen: list[int] = []
+    unfold = torch.Tensor.unfold
+
+    def counting(x: torch.Tensor, axis: int, size: int, step: int) -> torch.Tensor:
+        seen.append(len(x) if axis == 2 else 0)
+        return unfold(x, axis, size, step)
+
+    monkeypatch.setattr(torch.Tensor, "unfold", counting)
+    monkeypatch.setattr("whyconv.nets.swift._ENOUGH_PATCHES", 100 * 31**2)
+    few.whiten(pictures)
+    assert sum(seen) == 100  # of the 400 pictures, each with 31 x 31 patches
+    # What the few give whitens all the others too.
+    with torch.no_grad():
+        dense = torch.nn.functional.conv2d(pictures, few.stem.weight, stride=2).permute(0, 2, 3, 1).flatten(0, 2)
+    half = dense[:, : dense.shape[1] // 2]
+    np.testing.assert_allclose((half.T @ half / len(half)).numpy(), np.eye(half.shape[1]), atol=0.1)
+
+
 @pytest.mark.parametrize("filter_size", [3, 5])
 def test_convolutions_start_as_the_identity_on_the_maps_they_take_over(filter_size: int) -> None:
     network = Swift(3, 5, 32, filter_size=filter_size)

@@ -24,7 +24,7 @@ from whyconv.study.protocol import (
     tuned_like,
 )
 from whyconv.study.trials import Glance, Job, JobResult, Settings
-from whyconv.study.tuning import tune
+from whyconv.study.tuning import tune, tuning_jobs
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +157,9 @@ def test_settings_come_from_draws_that_give_no_result() -> None:
         assert tuned_like(training, protocol) == training
     other = Training("dense", "still", None, 30, "random_labels")
     assert tuned_like(other, protocol) == Training("dense", "still", None, 60)
+    tried = {draw for job in tuning_jobs(protocol, [0.1]) for draw in job.draws}
+    assert len(tried) == protocol.num_tuning_draws
+    assert not tried & set(range(protocol.num_draws))
     told: list[Progress] = []
     measure_square(small_pictures(), SMALL.model_copy(update={"controlled": [], "steps": 2}), told.append)
     assert {one.stage for one in told} == {"square_exact", "square_tuning", "square"}

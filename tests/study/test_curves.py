@@ -33,8 +33,8 @@ def test_pictures_needed_lie_along_the_logarithm() -> None:
 
 
 def test_a_dip_needs_no_more_pictures() -> None:
-    dipped = log_needed(SIZES, flat(0.5, 0.8, 0.6, 0.9), 0.75, DRAWN)
-    straight = log_needed(SIZES, flat(0.5, 0.8, 0.8, 0.9), 0.75, DRAWN)
+    dipped = log_needed(SIZES, flat(0.5, 0.8, 0.6, 0.9), 0.85, DRAWN)
+    straight = log_needed(SIZES, flat(0.5, 0.8, 0.8, 0.9), 0.85, DRAWN)
     assert np.allclose(dipped, straight)
 
 

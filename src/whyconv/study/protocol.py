@@ -57,8 +57,8 @@ class Extent:
 
 # Where the minutes are few: from the least that has an interval upwards.
 LEAST = (
-    Extent(1, (0.05, 0.3), steps=150),
-    Extent(2, (0.05, 0.3), steps=150, controlled=("moved",)),
+    Extent(1, (0.1, 0.3), steps=150),
+    Extent(2, (0.1, 0.3), steps=250, controlled=("moved",)),
     Extent(3, (0.02, 0.1, 0.5), steps=250, controlled=("moved",)),
 )
 QUICK = LEAST[1]
