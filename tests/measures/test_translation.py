@@ -237,6 +237,13 @@ def test_where_nothing_depends_on_the_place_circular_shifts_change_nothing() -> 
     assert found.consistency.value == found.worst_case.value == 1.0
     assert found.largest_change < 1e-12
     assert found.kappa.value == pytest.approx(1.0)
+    # 30 of 30 alike is no proof: Wilson's lower end for them, with chance taken off.
+    with torch.no_grad():
+        shares = np.bincount(still(pictures).argmax(dim=1).numpy()) / 30
+    chance = float((shares**2).sum())
+    wilson = 1 / (1 + 1.959963984540054**2 / 30)
+    assert found.kappa.low == pytest.approx((wilson - chance) / (1 - chance))
+    assert found.kappa.high == 1.0
     # The same network under another border is not.
     assert translation(still, pictures, [0] * 30, "zero", reach=2).largest_change > 1e-3
 

@@ -223,8 +223,14 @@ def _alike(answers: Answers) -> NDArray[np.float64]:
 
 
 def _kappa(answers: Answers, draws: NDArray[np.int64]) -> Estimate:
-    n = len(answers.truth)
-    return estimate(float(kappa(answers, np.full((1, n), 1 / n))[0]), kappa(answers, draws / n), n)
+    """Where all agree, drawing anew gives no interval: its lower end is then that of Wilson's for the agreement."""
+    n = len(answers.unmoved)
+    found = estimate(float(kappa(answers, np.full((1, n), 1 / n))[0]), kappa(answers, draws / n), n)
+    if found.value < 1 - 1e-12 or (answers.moved != answers.unmoved[:, None]).any():
+        return found
+    by_chance = float(((np.bincount(answers.unmoved) / n) ** 2).sum())
+    low = (fraction(n, n).low - by_chance) / (1 - by_chance)
+    return found.model_copy(update={"low": min(found.low, low), "high": 1.0})
 
 
 def kappa(answers: Answers, weights: NDArray[np.float64]) -> NDArray[np.float64]:
