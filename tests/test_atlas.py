@@ -15,7 +15,7 @@ from whyconv.errors import DataError, StoppedError, UsageError
 from whyconv.results import CORNERS, PLACES, Event
 from whyconv.results.atlas import Atlas, AtlasSet
 from whyconv.results.why import Question, Why
-from whyconv.show import atlas_lines
+from whyconv.show.atlas import atlas_lines
 from whyconv.study import AT_LARGEST_SIZE, largest_fitting, measure_square
 from whyconv.study.protocol import Extent
 

@@ -11,7 +11,7 @@ from tiny_training import write_bars
 from whyconv.errors import ParityError, SettingsError, UsageError
 from whyconv.results.certificate import Certificate
 from whyconv.settings import Plan, TrainSettings
-from whyconv.show import run_lines
+from whyconv.show.runs import run_lines
 from whyconv.training.circular import circular_settings
 from whyconv.workflow import train
 

@@ -29,18 +29,9 @@ from whyconv.results import (
     Unreadable,
     WrongAnswer,
 )
-from whyconv.show import (
-    check_lines,
-    clock,
-    epoch_line,
-    evaluation_lines,
-    note_lines,
-    prediction_line,
-    printable,
-    run_lines,
-    run_values,
-    scored_lines,
-)
+from whyconv.show.data import check_lines
+from whyconv.show.runs import epoch_line, evaluation_lines, prediction_line, run_lines, run_values, scored_lines
+from whyconv.show.text import clock, note_lines, printable
 
 COPIES = DuplicateGroup(names=["cat/1.jpg", "dog/2.jpg"], kind="exact", labels=["cat", "dog"], parts=["train", "test"])
 REPORT = CheckReport(

@@ -6,7 +6,8 @@ import pytest
 from rich.cells import cell_len
 
 from made_up_why import SQUARE, corners, made_up_square, made_up_why
-from whyconv.show import brief_square_lines, detail_lines, square_lines, why_lines
+from whyconv.show.square import brief_square_lines, square_lines
+from whyconv.show.why import detail_lines, why_lines
 from whyconv.study.controls import UNMOVED
 
 

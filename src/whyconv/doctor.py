@@ -9,7 +9,7 @@ from pathlib import Path
 from whyconv import __version__
 from whyconv.machine import free_disk_bytes, graphics_card, memory_bytes, num_cores
 from whyconv.results import Record
-from whyconv.show import printable
+from whyconv.show.text import printable
 from whyconv.texts import say, size
 
 PACKAGES = ("numpy", "pillow", "simplejpeg", "onnxruntime", "pydantic", "typer", "rich", "tomli-w")

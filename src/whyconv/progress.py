@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 from whyconv.results import EpochRecord, Event, Note, Progress
-from whyconv.show import epoch_line, note_lines
+from whyconv.show.runs import epoch_line
+from whyconv.show.text import note_lines
 from whyconv.texts import say
 
 if TYPE_CHECKING:

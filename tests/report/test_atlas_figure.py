@@ -12,7 +12,7 @@ from made_up_atlas import made_up_atlas, made_up_set
 from whyconv.report.atlas import atlas_figure, difference_notes
 from whyconv.report.labels import Box, place_labels
 from whyconv.results.atlas import Atlas, AtlasSet
-from whyconv.show import atlas_lines
+from whyconv.show.atlas import atlas_lines
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -101,7 +101,7 @@ def test_every_number_of_the_record_stands_there(language: str) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_claims_are_those_of_the_terminal(language: str) -> None:
-    from whyconv.show import why_lines
+    from whyconv.show.why import why_lines
 
     why = whole_why()
     terminal = " ".join(" ".join(why_lines(why, language)).split()).replace("\u00a0", " ")

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from tiny_theory import LEAST, TINY
 from whyconv.errors import StoppedError, UsageError
 from whyconv.results import Theory
-from whyconv.show import theory_lines
+from whyconv.show.theory import theory_lines
 from whyconv.study.theory import LADDER, num_steps, run_theory, sizes_for
 
 

@@ -35,7 +35,7 @@ def predict(  # noqa: PLR0913, PLR0917
     from whyconv.images.sources import list_images
     from whyconv.images.sources.listing import read_file
     from whyconv.recognizer import open_recognizer
-    from whyconv.show import printable
+    from whyconv.show.text import printable
 
     language = texts.language(lang)
     recognizer = open_recognizer(model)
@@ -57,7 +57,7 @@ def predict(  # noqa: PLR0913, PLR0917
 def _output(to: Path | None, top: int, as_json: bool) -> Iterator[Callable[[Prediction], None]]:
     """Yields a function that adds one prediction to what was asked for: a table, JSON lines, or lines."""
     from whyconv import predictions
-    from whyconv.show import prediction_line
+    from whyconv.show.runs import prediction_line
 
     if to is not None:
         with predictions.writing_predictions(to, top) as write:

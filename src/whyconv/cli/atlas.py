@@ -39,7 +39,8 @@ def atlas(  # noqa: PLR0913, PLR0917
 
         set_thread_habits()
         from whyconv.atlas import measure_atlas
-    from whyconv.show import atlas_lines, printable
+    from whyconv.show.atlas import atlas_lines
+    from whyconv.show.text import printable
 
     with listening(language) as notify:
         found = measure_atlas(sets or [], out, notify, side=side, minutes=minutes, seed=seed or 0, language=language)

@@ -43,7 +43,7 @@ def check(  # noqa: PLR0913, PLR0917
     """
     from whyconv import inspection
     from whyconv.images.check import require_trainable
-    from whyconv.show import check_lines
+    from whyconv.show.data import check_lines
 
     language = texts.language(lang)
     given = {"layout": layout, "label_from": label_from, "group_by": group_by}
@@ -66,7 +66,7 @@ def cache(
 ) -> None:
     """List or remove stores of decoded pictures."""
     from whyconv.images.cache import default_folder, list_stores, remove_stores
-    from whyconv.show import printable
+    from whyconv.show.text import printable
 
     language = texts.language(lang)
     folder = Path(store) if store else default_folder()

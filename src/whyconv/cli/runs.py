@@ -136,7 +136,7 @@ def evaluate(
     """
     with needing_extra("Evaluating", "train"):
         workflow = _workflow()
-    from whyconv.show import run_values, scored_lines
+    from whyconv.show.runs import run_values, scored_lines
 
     language = texts.language(lang)
     with listening(language) as notify:
@@ -167,7 +167,9 @@ def why(  # noqa: PLR0913, PLR0917
     run's own network is asked about its test pictures moved by every shift. Writes why.json into the run folder and a
     section into its report.html; what was stopped goes on when asked again.
     """
-    from whyconv.show import detail_lines, printable, square_lines, why_lines
+    from whyconv.show.square import square_lines
+    from whyconv.show.text import printable
+    from whyconv.show.why import detail_lines, why_lines
 
     language = texts.language(lang)
     others = None if atlas is None else _read_atlas(atlas)
@@ -200,7 +202,7 @@ def _among(others: Atlas, run: Path, found: Why, language: str) -> list[str]:
     """Draws the run among the sets of an atlas, and says where and what differs."""
     from whyconv.atlas import add_run, own_set
     from whyconv.report.atlas import difference_notes
-    from whyconv.show import printable, wrap
+    from whyconv.show.text import printable, wrap
     from whyconv.training.run_folder import read_plan
 
     own = own_set(run, read_plan(run), found)
@@ -257,7 +259,8 @@ def _refuse(given: dict[str, Any], source: str) -> None:
 
 def _show(summary: RunSummary, language: str, as_json: bool, explained: Why | None = None) -> None:
     """Prints the outcome; what was explained stands before the last lines, which say where the results are."""
-    from whyconv.show import brief_square_lines, run_lines, run_values
+    from whyconv.show.runs import run_lines, run_values
+    from whyconv.show.square import brief_square_lines
 
     if as_json:
         print_data(json.dumps(run_values(summary)))

@@ -44,7 +44,7 @@ def selftest(
 
         set_thread_habits()
         from whyconv.study import theory
-    from whyconv.show import theory_lines
+    from whyconv.show.theory import theory_lines
 
     sizes = theory.sizes_for(3.0 if asked is None else asked)
     if asked is not None and asked < sizes.minutes:

@@ -26,7 +26,7 @@ def print_text(lines: Iterable[str]) -> None:
 
 def print_error(error: Exception) -> None:
     """Prints what went wrong, without where."""
-    from whyconv.show import printable
+    from whyconv.show.text import printable
 
     is_ours = isinstance(error, WhyconvError)
     text = str(error) if is_ours else f"{type(error).__name__}: {error}  (--traceback shows where)"

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Record(BaseModel):
     """A frozen record; printing it prints a table of its fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     def __repr__(self) -> str:
         rows = [(name, getattr(self, name)) for name in type(self).model_fields]
