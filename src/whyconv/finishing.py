@@ -273,7 +273,7 @@ def _write_predictions(
 
 
 def _write_examples(folder: Path, recognizer: Recognizer, train: Part, plan: Plan, learned: Learned | None) -> None:
-    """Features and thumbnails of training pictures, at most 2,000 evenly chosen: what answers can be likened to."""
+    """Features and thumbnails of training pictures, at most 1,000 evenly chosen: what answers can be likened to."""
     data = train.data if plan.frozen is None else some(train.data, evenly_chosen(len(train), plan.frozen.looked_at))
     pixels = data.pixels[evenly_chosen(len(data), MOST_EXAMPLES)]
     if learned is not None:
