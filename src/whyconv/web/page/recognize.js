@@ -1,0 +1,133 @@
+/** What the picture shows: ranked answers, how sure, and why. */
+
+import * as api from "./api.js";
+import { ranked } from "./answers.js";
+import { cells, colorsOfPixels } from "./canvas.js";
+import { element } from "./elements.js";
+import { paced } from "./pace.js";
+import { decode, fromBase64 } from "./pixels.js";
+
+const TOP = 5;
+
+/**
+ * @param {import("./main.js").Context} context
+ * @returns {import("./tabs.js").View}
+ */
+export function recognize(context) {
+  const { texts, picture, recognizer, trouble } = context;
+  const { say } = texts;
+  const answer = element("div", { "aria-live": "polite" });
+  const evidence = element("div", { class: "evidence" });
+  const validation = recognizer.parts.validation ?? 0;
+  const calibrated = validation ? say("page_calibrated", { n: texts.number(validation) }) : say("page_not_calibrated");
+
+  const ask = paced(
+    "predict",
+    async (/** @type {Uint8Array} */ pixels) => {
+      const { labels, is_unsure } = await api.predict(pixels, TOP);
+      answer.replaceChildren(
+        element("p", { class: "first" }, element("bdi", {}, labels[0].label), unsureBadge(context, is_unsure)),
+        ranked(texts, labels),
+      );
+    },
+    trouble,
+  );
+  const explain = paced(
+    "explain",
+    async (/** @type {Uint8Array} */ pixels) => {
+      const found = await api.explain(pixels);
+      evidence.replaceChildren(...(await shownEvidence(context, found, pixels)));
+    },
+    (error) => evidence.replaceChildren(element("p", { class: "about" }, missing(context, error))),
+  );
+  return {
+    element: element(
+      "div",
+      {},
+      element("h2", {}, say("page_recognize")),
+      answer,
+      element("p", { class: "about" }, calibrated),
+      element("h3", {}, say("page_evidence")),
+      evidence,
+    ),
+    refresh() {
+      ask(picture.pixels);
+      explain(picture.pixels);
+    },
+  };
+}
+
+/**
+ * @param {import("./main.js").Context} context
+ * @param {boolean | null | undefined} isUnsure
+ */
+function unsureBadge({ texts }, isUnsure) {
+  if (!isUnsure) return null;
+  return element("span", { class: "badge", title: texts.say("page_unsure_means") }, texts.say("page_unsure"));
+}
+
+/**
+ * @param {import("./main.js").Context} context
+ * @param {unknown} error
+ */
+function missing({ texts }, error) {
+  if (error instanceof api.ApiError && error.status === 404) return texts.say("page_no_evidence");
+  return String(error instanceof Error ? error.message : error);
+}
+
+/**
+ * @param {import("./main.js").Context} context
+ * @param {any} found
+ * @param {Uint8Array} pixels
+ */
+async function shownEvidence(context, found, pixels) {
+  const { texts, picture } = context;
+  const { say } = texts;
+  const { side, channels } = picture;
+  const kind = found.kind === "occlusion" ? "occlusion" : "activation";
+  const label = say(`page_evidence_${kind}`, { label: found.label });
+  const board = cells({ rows: side, columns: side, label, size: 200 });
+  board.paint(heated(pixels, channels, side, found));
+  const nearest = await Promise.all((found.nearest ?? []).map((/** @type {any} */ one) => neighbor(context, one)));
+  return [
+    element("figure", {}, board.canvas, element("figcaption", {}, label)),
+    ...(nearest.length
+      ? [element("h4", {}, say("page_nearest")), element("ul", { class: "nearest" }, ...nearest)]
+      : [element("p", { class: "about" }, say("page_no_nearest"))]),
+  ];
+}
+
+/**
+ * The picture in gray, red where the evidence lies.
+ * @param {Uint8Array} pixels
+ * @param {number} channels
+ * @param {number} side
+ * @param {{map: string, shape: number[]}} evidence
+ */
+function heated(pixels, channels, side, { map, shape }) {
+  const levels = fromBase64(map);
+  const [rows, columns] = shape;
+  const rgba = colorsOfPixels(pixels, channels);
+  for (let at = 0; at < side * side; at++) {
+    const y = Math.floor((Math.floor(at / side) * rows) / side);
+    const x = Math.floor(((at % side) * columns) / side);
+    const share = levels[y * columns + x] / 255;
+    const gray = (rgba[4 * at] + rgba[4 * at + 1] + rgba[4 * at + 2]) / 3;
+    [225, 70, 20].forEach((end, color) => (rgba[4 * at + color] = 0.6 * gray * (1 - share) + share * end));
+  }
+  return rgba;
+}
+
+/**
+ * @param {import("./main.js").Context} context
+ * @param {{label: string | null, distance: number, png: string}} one
+ */
+async function neighbor({ texts, picture }, { label, distance, png }) {
+  const bytes = fromBase64(png);
+  const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
+  const pixels = await decode(new Blob([bytes], { type: "image/png" }), picture.channels);
+  const text = texts.say("page_neighbor", { label: label ?? "?", distance: texts.number(distance, 3) });
+  const board = cells({ rows: bitmap.height, columns: bitmap.width, label: text, size: 72 });
+  board.paint(colorsOfPixels(pixels, picture.channels));
+  return element("li", {}, board.canvas, element("small", {}, text));
+}
