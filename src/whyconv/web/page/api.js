@@ -10,7 +10,8 @@
  * @property {number} temperature
  * @property {string} version
  * @property {Record<string, number>} parts
- * @property {Record<string, boolean>} has
+ * @property {Record<string, boolean>} has What can be asked for.
+ * @property {{max_body: number, max_pictures: number}} limits Of one request.
  *
  * @typedef {{label: string, probability: number}} Ranked
  * @typedef {{name: string, labels: Ranked[], error: string | null, is_unsure?: boolean | null}} Prediction
@@ -42,10 +43,7 @@ export const texts = (/** @type {string} */ language) => json(`/v1/texts?${query
 export const why = () => json("/v1/why");
 
 /** @returns {Promise<any[]>} */
-export const layers = async () => {
-  const found = await json("/v1/layers");
-  return found.layers ?? found;
-};
+export const layers = async () => (await json("/v1/layers")).layers;
 
 /** @returns {Promise<any>} What `whyconv layer --json` prints. */
 export const count = (/** @type {Record<string, number>} */ layer) => json(`/v1/count?${query(layer)}`);
@@ -71,9 +69,9 @@ export const prepared = async (/** @type {Blob} */ picture) => {
   return (await answered("/v1/prepared", { method: "POST", body: picture, headers })).blob();
 };
 
-/** @returns {Promise<any>} Maps of some detectors of one layer. */
+/** @returns {Promise<{maps: string[]}>} Maps of some detectors of one layer: float32 in base64, row after row. */
 export const maps = (/** @type {Uint8Array} */ pixels, /** @type {string} */ layer, /** @type {number[]} */ filters) =>
-  json(`/v1/maps?${query({ layer, filters: filters.join(",") })}`, pixelRequest(pixels));
+  json(`/v1/maps?${query({ layer, filters: filters.join(","), format: "float32" })}`, pixelRequest(pixels));
 
 /** @returns {Promise<any>} One unit: its value, and the pixels that it can depend on. */
 export const unit = (/** @type {Uint8Array} */ pixels, /** @type {import("./choice.js").Choice} */ { layer, filter, y, x }) =>

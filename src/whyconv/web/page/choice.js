@@ -49,7 +49,7 @@ export function readLayers(rows, texts) {
       const kind = word ? texts.say(`page_kind_${word}`) : row.kind;
       const kernel = row.kernel ? ` ${row.kernel.join(" × ")}` : "";
       return {
-        name: row.map ?? row.name,
+        name: row.map,
         title: `${at + 1}. ${kind}${kernel} → ${row.output.join(" × ")}`,
         kind: row.kind,
         filters,

@@ -1,14 +1,15 @@
 /** The pixels that one unit can depend on. */
 
 /**
- * @param {any} told A unit as the server tells of it.
+ * @param {{rows: any[] | null}} told A unit as the server tells of it: each row with its runs of first and last pixel.
  * @param {number} side
- * @returns {Uint8Array} (side * side,): 1 where the unit can see, 0 elsewhere.
+ * @returns {Uint8Array} (side * side,): 1 where the unit can see, 0 elsewhere; all 1 where it is not known.
  */
 export function seenPixels({ rows }, side) {
+  if (rows === null) return new Uint8Array(side * side).fill(1);
   const seen = new Uint8Array(side * side);
-  for (const [y, ...spans] of rows) {
-    for (let at = 0; at + 1 < spans.length; at += 2) seen.fill(1, y * side + spans[at], y * side + spans[at + 1]);
+  for (const [y, ...runs] of rows) {
+    for (const [first, last] of runs) seen.fill(1, y * side + first, y * side + last + 1);
   }
   return seen;
 }

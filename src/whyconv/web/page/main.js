@@ -74,11 +74,8 @@ function views(context) {
  * @returns {Promise<Context>}
  */
 async function build(language, before, signal) {
-  const [sentences, recognizer, rows] = await Promise.all([
-    api.texts(language),
-    before?.recognizer ?? api.recognizer(),
-    api.layers().catch(() => []),
-  ]);
+  const [sentences, recognizer] = await Promise.all([api.texts(language), before?.recognizer ?? api.recognizer()]);
+  const rows = recognizer.has.layers ? await api.layers() : [];
   const texts = createTexts(language, sentences);
   const layers = readLayers(rows, texts);
   const first = layers.find(({ isConvolution }) => isConvolution) ?? layers[0];

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { cells, colorsOfValues, reachOf } from "./canvas.js";
+import { fromBase64 } from "./pixels.js";
 
 /**
  * @param {Uint8Array} pixels
@@ -11,7 +12,7 @@ import { cells, colorsOfValues, reachOf } from "./canvas.js";
  */
 export async function askMaps(pixels, layer, filters) {
   const { maps } = await api.maps(pixels, layer, filters);
-  return maps.map((/** @type {any} */ map) => [map].flat(3));
+  return maps.map((/** @type {string} */ map) => Array.from(new Float32Array(fromBase64(map).buffer)));
 }
 
 /**

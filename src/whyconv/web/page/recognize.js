@@ -38,7 +38,7 @@ export function recognize(context) {
       const found = await api.explain(pixels);
       evidence.replaceChildren(...(await shownEvidence(context, found, pixels)));
     },
-    (error) => evidence.replaceChildren(element("p", { class: "about" }, missing(context, error))),
+    (error) => evidence.replaceChildren(element("p", { class: "about" }, reasonOf(error))),
   );
   return {
     element: element(
@@ -52,7 +52,8 @@ export function recognize(context) {
     ),
     refresh() {
       ask(picture.pixels);
-      explain(picture.pixels);
+      if (recognizer.has.evidence) explain(picture.pixels);
+      else evidence.replaceChildren(element("p", { class: "about" }, say("page_no_evidence")));
     },
   };
 }
@@ -66,14 +67,8 @@ function unsureBadge({ texts }, isUnsure) {
   return element("span", { class: "badge", title: texts.say("page_unsure_means") }, texts.say("page_unsure"));
 }
 
-/**
- * @param {import("./main.js").Context} context
- * @param {unknown} error
- */
-function missing({ texts }, error) {
-  if (error instanceof api.ApiError && error.status === 404) return texts.say("page_no_evidence");
-  return String(error instanceof Error ? error.message : error);
-}
+/** @param {unknown} error */
+const reasonOf = (error) => (error instanceof Error ? error.message : String(error));
 
 /**
  * @param {import("./main.js").Context} context

@@ -10,6 +10,8 @@ import { decode } from "./pixels.js";
 
 const EXAMPLES = 12;
 const TOP = 1;
+/** Bytes around each file of a form, at most. */
+const HEAD = 1000;
 
 /**
  * @param {import("./main.js").Context} context
@@ -98,7 +100,9 @@ async function bring(context, files, list) {
     context.picture.set(await decode(await api.prepared(file), channels), file.name || context.texts.say("page_pasted"));
   };
   if (files.length > 1) {
-    const found = await api.predictFiles(files, TOP);
+    /** @type {import("./api.js").Prediction[]} */
+    const found = [];
+    for (const group of groups(files, context.recognizer.limits)) found.push(...(await api.predictFiles(group, TOP)));
     list.replaceChildren(...found.map((answer, at) => fileRow(context, files[at], answer, show)));
     const good = found.findIndex(({ error }) => !error);
     if (good >= 0) await show(files[good]);
@@ -106,6 +110,28 @@ async function bring(context, files, list) {
     await show(files[0]);
   }
   note("bring", start);
+}
+
+/**
+ * Files in their order, as many together as one request may hold.
+ * @param {File[]} files
+ * @param {{max_body: number, max_pictures: number}} limits
+ * @returns {File[][]}
+ */
+function groups(files, { max_body, max_pictures }) {
+  /** @type {File[][]} */
+  const made = [];
+  let size = Infinity;
+  for (const file of files) {
+    const cost = file.size + HEAD;
+    if (size + cost > max_body || made.at(-1)?.length === max_pictures) {
+      made.push([]);
+      size = 0;
+    }
+    made.at(-1)?.push(file);
+    size += cost;
+  }
+  return made;
 }
 
 /**

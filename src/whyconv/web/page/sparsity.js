@@ -43,7 +43,8 @@ export function sparsity(context) {
       paper.frame(frameOf(seen, side));
       const n = seen.reduce((sum, is) => sum + is, 0);
       const fields = { n: texts.number(n), all: texts.number(seen.length), share: texts.percent(n / seen.length) };
-      reach.textContent = say("page_sees", fields);
+      const key = told.is_bound ? "page_sees_at_most" : "page_sees";
+      reach.textContent = told.rows === null ? say("page_sees_unknown", { reason: told.reason }) : say(key, fields);
       tell(before);
     },
     trouble,
