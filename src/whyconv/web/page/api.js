@@ -13,6 +13,7 @@
  * @property {Record<string, boolean>} has What can be asked for.
  * @property {{max_body: number, max_pictures: number}} limits Of one request.
  *
+ * @typedef {import("./choice.js").Choice} Choice
  * @typedef {{label: string, probability: number}} Ranked
  * @typedef {{name: string, labels: Ranked[], error: string | null, is_unsure?: boolean | null}} Prediction
  */
@@ -74,11 +75,11 @@ export const maps = (/** @type {Uint8Array} */ pixels, /** @type {string} */ lay
   json(`/v1/maps?${query({ layer, filters: filters.join(","), format: "float32" })}`, pixelRequest(pixels));
 
 /** @returns {Promise<any>} One unit: its value, and the pixels that it can depend on. */
-export const unit = (/** @type {Uint8Array} */ pixels, /** @type {import("./choice.js").Choice} */ { layer, filter, y, x }) =>
+export const unit = (/** @type {Uint8Array} */ pixels, /** @type {Choice} */ { layer, filter, y, x }) =>
   json(`/v1/units?${query({ layer, filter, y, x })}`, pixelRequest(pixels));
 
 /** @returns {Promise<any>} One output of a convolution taken apart. */
-export const step = (/** @type {Uint8Array} */ pixels, /** @type {import("./choice.js").Choice} */ { layer, filter, y, x }) =>
+export const step = (/** @type {Uint8Array} */ pixels, /** @type {Choice} */ { layer, filter, y, x }) =>
   json(`/v1/steps?${query({ layer, filter, y, x })}`, pixelRequest(pixels));
 
 /** @returns {Promise<Prediction>} What the dense twin answers. */

@@ -130,16 +130,15 @@ export function reachOf(values) {
 }
 
 /**
- * Lets a person point at cells: by pointer, or by arrow keys (with Shift: eight cells).
+ * Lets a person point at cells: by a pressed pointer, or by arrow keys (with Shift: eight cells).
  * @param {Cells} board
  * @param {object} listeners
  * @param {(y: number, x: number) => void} listeners.onpoint At every cell that is newly pointed at.
  * @param {((y: number, x: number) => void)} [listeners.onpress] Enter or the space bar.
  * @param {[number, number]} [listeners.start]
- * @param {boolean} [listeners.whilePressed] Whether a pointer counts only while it is pressed.
  * @returns {(y: number, x: number) => void} Moves the cursor without telling.
  */
-export function pointing(board, { onpoint, onpress, start = [0, 0], whilePressed = true }) {
+export function pointing(board, { onpoint, onpress, start = [0, 0] }) {
   const { canvas, rows, columns } = board;
   let [y, x] = start;
   canvas.tabIndex = 0;
@@ -163,7 +162,7 @@ export function pointing(board, { onpoint, onpress, start = [0, 0], whilePressed
     seen(event);
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (event.buttons || !whilePressed) seen(event);
+    if (event.buttons) seen(event);
   });
   canvas.addEventListener("keydown", (event) => {
     const steps = arrow(event);
@@ -175,6 +174,17 @@ export function pointing(board, { onpoint, onpress, start = [0, 0], whilePressed
   return (row, column) => {
     [y, x] = [clamp(row, rows), clamp(column, columns)];
   };
+}
+
+/**
+ * Lets a canvas say nothing: the button that it lies in speaks.
+ * @param {HTMLCanvasElement} canvas
+ */
+export function silent(canvas) {
+  canvas.removeAttribute("role");
+  canvas.removeAttribute("aria-label");
+  canvas.setAttribute("aria-hidden", "true");
+  return canvas;
 }
 
 /**

@@ -20,7 +20,7 @@ const FIRST = [
  * @param {import("./main.js").Context} context
  * @returns {HTMLDetailsElement}
  */
-export function drawing({ texts, picture }) {
+export function drawing({ texts, picture, recognizer }) {
   const { say } = texts;
   const canvas = element("canvas", {
     width: SIDE,
@@ -75,20 +75,21 @@ export function drawing({ texts, picture }) {
     step([down, right]) {
       const inside = (/** @type {number} */ value) => Math.max(0, Math.min(SIDE, value));
       go([inside(place[0] + right * KEY_STEP), inside(place[1] + down * KEY_STEP)]);
-      say_where();
+      sayWhere();
     },
     toggle() {
       isDown = !isDown;
       go(place);
-      say_where();
+      sayWhere();
     },
   });
-  function say_where() {
+  function sayWhere() {
     const key = isDown ? "page_pen_down" : "page_pen_up";
     state.textContent = say(key, { row: Math.round(place[1] / KEY_STEP), column: Math.round(place[0] / KEY_STEP) });
   }
   clear();
   FIRST.slice(1).forEach((point, at) => line(FIRST[at], point));
+  if (picture.name === "" && !recognizer.has.thumbnails) tell();
   const emptied = () => {
     clear();
     tell();

@@ -37,7 +37,7 @@ export function button(text, onclick, attributes = {}) {
 export function numberField(text, { value, min, max }, onchange) {
   const input = element("input", { type: "number", value, min, max, step: 1 });
   input.addEventListener("input", () => {
-    const found = Number(input.value);
+    const found = input.valueAsNumber;
     if (Number.isInteger(found) && found >= Number(input.min) && found <= Number(input.max)) onchange(found);
   });
   return { element: element("label", { class: "field" }, element("span", {}, text), input), input };

@@ -2,10 +2,10 @@
 
 import * as api from "./api.js";
 import { ranked } from "./answers.js";
-import { arrow, cells, colorsOfPixels, reachOf } from "./canvas.js";
+import { arrow, cells, colorsOfPixels, colorsOfValues, reachOf } from "./canvas.js";
 import { chooser } from "./choice.js";
 import { button, element, radios } from "./elements.js";
-import { askMaps, mapBoard, showMap } from "./maps.js";
+import { askMaps } from "./maps.js";
 import { paced } from "./pace.js";
 import { modulo, shift } from "./pixels.js";
 
@@ -34,33 +34,24 @@ export function invariance(context) {
       const pixels = shift(picture.pixels, picture, down, right, border);
       board.paint(colorsOfPixels(pixels, picture.channels));
       where.textContent = say("page_moved_by", { down, right });
-      const name = found.layer().name;
+      const layer = found.layer();
       const [own, dense, maps] = await Promise.all([
         both(api.predict, picture.pixels, pixels),
         recognizer.has.dense_twin ? both(api.twin, picture.pixels, pixels) : null,
-        both((some) => askMaps(some, name, [choice.filter]), picture.pixels, pixels),
+        both((some) => askMaps(some, layer.name, [choice.filter]), picture.pixels, pixels),
       ]);
       answers.replaceChildren(
         column(texts, say("page_own_network"), own),
         dense ? column(texts, say("page_dense_twin"), dense) : element("p", { class: "about" }, say("page_no_twin")),
       );
       verdict.replaceChildren(...[own, ...(dense ? [dense] : [])].map((pair, at) => changeOf(texts, pair, at === 1)));
-      showMaps(maps[0][0], maps[1][0]);
+      const [[first], [second]] = maps;
+      const reach = Math.max(reachOf(first), reachOf(second));
+      still.replaceChildren(mapCanvas(layer, say("page_map_still"), first, reach));
+      moved.replaceChildren(mapCanvas(layer, say("page_map_moved"), second, reach));
     },
     trouble,
   );
-
-  function showMaps(/** @type {number[]} */ first, /** @type {number[]} */ second) {
-    const reach = Math.max(reachOf(first), reachOf(second));
-    for (const [box, map, key] of /** @type {[HTMLElement, number[], string][]} */ ([
-      [still, first, "page_map_still"],
-      [moved, second, "page_map_moved"],
-    ])) {
-      const made = mapBoard(found.layer(), say(key), 180);
-      showMap(made, map, reach);
-      box.replaceChildren(made.canvas);
-    }
-  }
 
   function move(/** @type {number} */ newDown, /** @type {number} */ newRight) {
     [down, right] = [kept(newDown, picture.side), kept(newRight, picture.side)];
@@ -117,6 +108,18 @@ export function invariance(context) {
 }
 
 /**
+ * @param {import("./choice.js").Layer} layer
+ * @param {string} label
+ * @param {number[]} values
+ * @param {number} reach The value of the strongest color.
+ */
+function mapCanvas({ rows, columns }, label, values, reach) {
+  const board = cells({ rows, columns, label, size: 180 });
+  board.paint(colorsOfValues(values, reach));
+  return board.canvas;
+}
+
+/**
  * @template Answer
  * @param {(pixels: Uint8Array, top: number) => Promise<Answer>} ask
  * @param {Uint8Array} first
@@ -125,7 +128,8 @@ export function invariance(context) {
  */
 const both = (ask, first, second) => Promise.all([ask(first, TOP), ask(second, TOP)]);
 
-/** A step between -side/2 and side/2: further is nearer around the ring.
+/**
+ * Steps between -side/2 and side/2: further is nearer, around the ring.
  * @param {number} steps
  * @param {number} side
  */
@@ -203,9 +207,9 @@ function dragging({ canvas, rows }, { now, ondrag }) {
   canvas.addEventListener("pointermove", (event) => {
     if (held === null) return;
     const cell = canvas.getBoundingClientRect().height / rows;
-    const [down, right] = held.from;
-    const next = [down + Math.round((event.clientY - held.y) / cell), right + Math.round((event.clientX - held.x) / cell)];
-    if (next[0] !== now()[0] || next[1] !== now()[1]) ondrag(next[0], next[1]);
+    const down = held.from[0] + Math.round((event.clientY - held.y) / cell);
+    const right = held.from[1] + Math.round((event.clientX - held.x) / cell);
+    if (down !== now()[0] || right !== now()[1]) ondrag(down, right);
   });
   for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (held = null));
   canvas.addEventListener("keydown", (event) => {

@@ -25,8 +25,10 @@ export function recognize(context) {
     "predict",
     async (/** @type {Uint8Array} */ pixels) => {
       const { labels, is_unsure } = await api.predict(pixels, TOP);
+      const badge = is_unsure ? element("span", { class: "badge" }, say("page_unsure")) : null;
       answer.replaceChildren(
-        element("p", { class: "first" }, element("bdi", {}, labels[0].label), unsureBadge(context, is_unsure)),
+        element("p", { class: "first" }, element("bdi", {}, labels[0].label), badge),
+        ...(is_unsure ? [element("p", {}, say("page_unsure_means"))] : []),
         ranked(texts, labels),
       );
     },
@@ -56,15 +58,6 @@ export function recognize(context) {
       else evidence.replaceChildren(element("p", { class: "about" }, say("page_no_evidence")));
     },
   };
-}
-
-/**
- * @param {import("./main.js").Context} context
- * @param {boolean | null | undefined} isUnsure
- */
-function unsureBadge({ texts }, isUnsure) {
-  if (!isUnsure) return null;
-  return element("span", { class: "badge", title: texts.say("page_unsure_means") }, texts.say("page_unsure"));
 }
 
 /** @param {unknown} error */

@@ -1,12 +1,13 @@
 /** Parameter sharing: one detector, its weights, its map over the whole picture, the same weights at every place. */
 
 import * as api from "./api.js";
-import { cells, colorsOfPixels, colorsOfValues, pointing, reachOf } from "./canvas.js";
+import { cells, colorsOfPixels, colorsOfValues, reachOf, silent } from "./canvas.js";
 import { chooser } from "./choice.js";
 import { button, element } from "./elements.js";
 import { frameOf, seenPixels } from "./field.js";
-import { askMaps, mapBoard, oneCell, showMap } from "./maps.js";
+import { askMaps } from "./maps.js";
 import { paced } from "./pace.js";
+import { placeMap } from "./place.js";
 
 const PAGE = 16;
 const MOST_CHANNELS = 12;
@@ -21,83 +22,52 @@ export function sharing(context) {
   const found = chooser(context, {
     accepts: ({ isConvolution }) => isConvolution,
     withPlace: true,
-    onchange: (isLayerNew) => (isLayerNew ? rebuild() : refresh()),
+    onchange: () => show(picture.pixels),
   });
   const input = cells({ rows: picture.side, columns: picture.side, label: say("page_window"), size: 200 });
-  const [weights, place, sum] = [element("div", { class: "weights" }), element("div"), element("p")];
+  const place = placeMap(context, found, 220, () => point(picture.pixels));
+  const [weights, sum] = [element("div", { class: "weights" }), element("p")];
   const at = element("p", { "aria-live": "polite" });
   const detectors = element("div", { class: "detectors" });
-  let board = mapBoard(found.layer(), "");
-
-  /** Another layer: another size of map. */
-  function rebuild() {
-    const layer = found.layer();
-    board = mapBoard(layer, say("page_map_keys"));
-    pointing(board, { start: [choice.y, choice.x], onpoint: (y, x) => go(y, x) });
-    place.replaceChildren(board.canvas);
-    refresh();
-  }
-
-  function go(/** @type {number} */ y, /** @type {number} */ x) {
-    Object.assign(choice, { y, x });
-    found.refresh();
-    point(picture.pixels);
-  }
 
   const point = paced(
     "sharing-place",
     async (/** @type {Uint8Array} */ pixels) => {
-      const told = await api.unit(pixels, choice);
-      board.frame([oneCell(choice.y, choice.x)]);
+      const [{ y, x }, told] = [{ ...choice }, await api.unit(pixels, choice)];
+      place.frame();
       input.paint(colorsOfPixels(pixels, picture.channels));
       input.frame(frameOf(seenPixels(told, picture.side), picture.side));
-      at.textContent = say("page_at_place", { row: choice.y, column: choice.x, value: texts.real(told.value) });
+      at.textContent = say("page_at_place", { row: y, column: x, value: texts.real(told.value) });
     },
     trouble,
   );
   const show = paced(
     "sharing",
     async (/** @type {Uint8Array} */ pixels) => {
-      const layer = found.layer();
-      const first = choice.filter - (choice.filter % PAGE);
+      const [layer, { filter }] = [found.layer(), choice];
+      const first = filter - (filter % PAGE);
       const filters = Array.from({ length: Math.min(PAGE, layer.filters - first) }, (_, index) => first + index);
-      const [maps, told] = await Promise.all([
-        askMaps(pixels, layer.name, filters),
-        api.weights(layer.name, choice.filter),
-      ]);
-      showMap(board, maps[choice.filter - first]);
+      const [maps, told] = await Promise.all([askMaps(pixels, layer.name, filters), api.weights(layer.name, filter)]);
+      place.show(maps[filter - first]);
       weights.replaceChildren(...weightBoards(context, told));
       sum.textContent = sumOf(context, layer);
-      detectors.replaceChildren(...maps.map((map, index) => oneOf(layer, first + index, map)));
+      const isThere = detectors.contains(document.activeElement);
+      detectors.replaceChildren(...maps.map((map, index) => detectorButton(context, layer, first + index, map, pick)));
+      if (isThere) detectors.children[choice.filter - first]?.focus();
       point(pixels);
     },
     trouble,
   );
 
-  function oneOf(
-    /** @type {import("./choice.js").Layer} */ layer,
-    /** @type {number} */ filter,
-    /** @type {number[]} */ map,
-  ) {
-    const small = quiet(mapBoard(layer, "", 52));
-    showMap(small, map);
-    const pick = () => {
-      choice.filter = filter;
-      refresh();
-      /** @type {HTMLElement | undefined} */ (detectors.children[filter % PAGE])?.focus();
-    };
-    const attributes = { "aria-label": say("page_detector_number", { number: filter }), class: "example" };
-    const made = button("", pick, { ...attributes, "aria-pressed": filter === choice.filter });
-    made.append(small.canvas);
-    return made;
+  function pick(/** @type {number} */ filter) {
+    choice.filter = filter;
+    refresh();
   }
 
   function refresh() {
     found.refresh();
     show(picture.pixels);
   }
-  found.refresh();
-  rebuild();
   return {
     element: element(
       "div",
@@ -110,7 +80,7 @@ export function sharing(context) {
         { class: "side-by-side" },
         element("figure", {}, weights, element("figcaption", {}, say("page_weights"))),
         element("figure", {}, input.canvas, element("figcaption", {}, say("page_window"))),
-        element("figure", {}, place, element("figcaption", {}, say("page_map"))),
+        element("figure", {}, place.element, element("figcaption", {}, say("page_map"))),
       ),
       at,
       sum,
@@ -120,6 +90,25 @@ export function sharing(context) {
     ),
     refresh,
   };
+}
+
+/**
+ * A detector's map as the button that chooses it.
+ * @param {import("./main.js").Context} context
+ * @param {import("./choice.js").Layer} layer
+ * @param {number} filter
+ * @param {number[]} map
+ * @param {(filter: number) => void} pick
+ */
+function detectorButton({ texts, choice }, layer, filter, map, pick) {
+  const board = cells({ rows: layer.rows, columns: layer.columns, label: "", size: 52 });
+  board.paint(colorsOfValues(map, reachOf(map)));
+  const label = texts.say("page_detector_number", { number: filter });
+  const pressed = String(filter === choice.filter);
+  const attributes = { "aria-label": label, "aria-pressed": pressed, class: "example" };
+  const made = button("", () => pick(filter), attributes);
+  made.append(silent(board.canvas));
+  return made;
 }
 
 /**
@@ -151,15 +140,4 @@ function weightBoards({ texts }, { shape, values }) {
   });
   const more = channels - boards.length;
   return more > 0 ? [...boards, element("small", {}, texts.say("page_more", { n: texts.number(more) }))] : boards;
-}
-
-/**
- * A board that only its button speaks of.
- * @param {import("./canvas.js").Cells} board
- */
-function quiet(board) {
-  board.canvas.removeAttribute("role");
-  board.canvas.removeAttribute("aria-label");
-  board.canvas.setAttribute("aria-hidden", "true");
-  return board;
 }

@@ -2,11 +2,11 @@
 
 import * as api from "./api.js";
 import { camera } from "./camera.js";
-import { cells, colorsOfPixels } from "./canvas.js";
+import { cells, colorsOfPixels, silent } from "./canvas.js";
 import { drawing } from "./drawing.js";
 import { button, element } from "./elements.js";
 import { note } from "./pace.js";
-import { decode } from "./pixels.js";
+import { decode, fromBase64 } from "./pixels.js";
 
 const EXAMPLES = 12;
 const TOP = 1;
@@ -97,7 +97,8 @@ async function bring(context, files, list) {
   list.replaceChildren();
   const show = async (/** @type {File} */ file) => {
     const { channels } = context.picture;
-    context.picture.set(await decode(await api.prepared(file), channels), file.name || context.texts.say("page_pasted"));
+    const pixels = await decode(await api.prepared(file), channels);
+    context.picture.set(pixels, file.name || context.texts.say("page_pasted"));
   };
   if (files.length > 1) {
     /** @type {import("./api.js").Prediction[]} */
@@ -175,12 +176,9 @@ function examples(context) {
 function exampleRow({ texts, picture }, pixels, at, use) {
   const { side, channels } = picture;
   const small = cells({ rows: side, columns: side, label: "", size: 40 });
-  small.canvas.setAttribute("aria-hidden", "true");
-  small.canvas.removeAttribute("role");
-  small.canvas.removeAttribute("aria-label");
   small.paint(colorsOfPixels(pixels, channels));
   const made = button("", use, { "aria-label": texts.say("page_example", { number: at + 1 }), class: "example" });
-  made.append(small.canvas);
+  made.append(silent(small.canvas));
   return element("li", {}, made);
 }
 
@@ -189,6 +187,5 @@ function exampleRow({ texts, picture }, pixels, at, use) {
  * @param {import("./picture.js").Picture} shape
  */
 async function fromPng(png, { channels }) {
-  const bytes = Uint8Array.from(atob(png), (letter) => letter.charCodeAt(0));
-  return decode(await api.prepared(new Blob([bytes], { type: "image/png" })), channels);
+  return decode(await api.prepared(new Blob([fromBase64(png)], { type: "image/png" })), channels);
 }

@@ -1,13 +1,15 @@
 /** Sparse connections: the pixels that one unit can depend on; whatever happens outside, its number stands still. */
 
 import * as api from "./api.js";
-import { cells, colorsOfPixels, pointing } from "./canvas.js";
+import { cells, colorsOfPixels } from "./canvas.js";
 import { chooser } from "./choice.js";
 import { button, element, radios } from "./elements.js";
 import { frameOf, seenPixels } from "./field.js";
-import { askMaps, mapBoard, oneCell, showMap } from "./maps.js";
+import { askMaps } from "./maps.js";
 import { paced } from "./pace.js";
+import { painting } from "./painting.js";
 import { scramble } from "./pixels.js";
+import { placeMap } from "./place.js";
 
 /**
  * @param {import("./main.js").Context} context
@@ -17,13 +19,12 @@ export function sparsity(context) {
   const { texts, picture, choice, trouble } = context;
   const { say } = texts;
   const { side, channels } = picture;
-  const found = chooser(context, { accepts: () => true, withPlace: true, onchange: (isNew) => again(isNew) });
+  const found = chooser(context, { accepts: () => true, withPlace: true, onchange: () => look() });
   const paper = cells({ rows: side, columns: side, label: say("page_scribble"), size: 280 });
-  const place = element("div");
+  const place = placeMap(context, found, 200, () => look());
   const numbers = element("dl", { class: "numbers" });
   const verdict = element("p", { "aria-live": "polite", class: "verdict" });
   const reach = element("p", {});
-  let board = mapBoard(found.layer(), "");
   let seen = new Uint8Array(side * side).fill(1);
   let scribbled = picture.pixels;
   let before = 0;
@@ -32,19 +33,16 @@ export function sparsity(context) {
   const look = paced(
     "unit",
     async () => {
+      const pixels = picture.pixels;
       const [told, [map]] = await Promise.all([
-        api.unit(picture.pixels, choice),
-        askMaps(picture.pixels, choice.layer, [choice.filter]),
+        api.unit(pixels, choice),
+        askMaps(pixels, choice.layer, [choice.filter]),
       ]);
-      [seen, before, scribbled] = [seenPixels(told, side), told.value, picture.pixels];
-      showMap(board, map);
-      board.frame([oneCell(choice.y, choice.x)]);
+      [seen, before, scribbled] = [seenPixels(told, side), told.value, pixels];
+      place.show(map);
       paper.shade(seen);
       paper.frame(frameOf(seen, side));
-      const n = seen.reduce((sum, is) => sum + is, 0);
-      const fields = { n: texts.number(n), all: texts.number(seen.length), share: texts.percent(n / seen.length) };
-      const key = told.is_bound ? "page_sees_at_most" : "page_sees";
-      reach.textContent = told.rows === null ? say("page_sees_unknown", { reason: told.reason }) : say(key, fields);
+      reach.textContent = reachSentence(texts, told, seen);
       tell(before);
     },
     trouble,
@@ -74,41 +72,23 @@ export function sparsity(context) {
     measure(scribbled);
   }
 
-  function touch(/** @type {number} */ y, /** @type {number} */ x) {
-    const marked = dab(y, x, side);
-    if (brush !== "anywhere") marked.forEach((_, at) => Boolean(seen[at]) === (brush === "outside") && (marked[at] = 0));
-    if (marked.some(Boolean)) scribble(marked);
-  }
-
-  function again(/** @type {boolean} */ isLayerNew) {
-    if (isLayerNew || board.rows !== found.layer().rows || board.columns !== found.layer().columns) {
-      board = mapBoard(found.layer(), say("page_map_keys"), 200);
-      place.replaceChildren(board.canvas);
-      pointing(board, { start: [choice.y, choice.x], onpoint });
-    }
-    look();
-  }
-
-  function onpoint(/** @type {number} */ y, /** @type {number} */ x) {
-    Object.assign(choice, { y, x });
-    found.refresh();
-    look();
-  }
-
-  let cursor = [0, 0];
-  pointing(paper, {
-    onpoint(y, x) {
-      cursor = [y, x];
-      paper.frame([...frameOf(seen, side), oneCell(y, x)]);
-      if (isPressed) touch(y, x);
+  painting(paper, {
+    onpaint(y, x) {
+      const marked = dab(y, x, side);
+      const kept = marked.map((is, at) => {
+        const isAllowed = brush === "anywhere" || Boolean(seen[at]) === (brush === "inside");
+        return is && isAllowed ? 1 : 0;
+      });
+      if (kept.some(Boolean)) scribble(kept);
     },
-    onpress: () => touch(cursor[0], cursor[1]),
+    onmove: (y, x) => paper.frame([...frameOf(seen, side), { top: y, left: x, height: 1, width: 1 }]),
   });
-  let isPressed = false;
-  paper.canvas.addEventListener("pointerdown", () => (isPressed = true), { capture: true });
-  paper.canvas.addEventListener("pointerup", () => (isPressed = false));
-  paper.canvas.addEventListener("pointercancel", () => (isPressed = false));
-
+  const brushes = radios(
+    say("page_brush"),
+    ["outside", "inside", "anywhere"].map((where) => [where, say(`page_brush_${where}`)]),
+    brush,
+    (value) => (brush = value),
+  );
   return {
     element: element(
       "div",
@@ -119,17 +99,12 @@ export function sparsity(context) {
       element(
         "div",
         { class: "side-by-side" },
-        element("figure", {}, place, element("figcaption", {}, say("page_point_at"))),
+        element("figure", {}, place.element, element("figcaption", {}, say("page_point_at"))),
         element("figure", {}, paper.canvas, element("figcaption", {}, say("page_scribble"))),
-        element("div", {}, numbers, verdict),
+        element("div", { class: "told" }, numbers, verdict),
       ),
       reach,
-      radios(
-        say("page_brush"),
-        ["outside", "inside", "anywhere"].map((where) => [where, say(`page_brush_${where}`)]),
-        brush,
-        (value) => (brush = value),
-      ),
+      brushes,
       element(
         "div",
         { class: "row" },
@@ -140,7 +115,7 @@ export function sparsity(context) {
     ),
     refresh() {
       found.refresh();
-      again(false);
+      look();
     },
   };
 }
@@ -150,6 +125,19 @@ export function sparsity(context) {
  * @param {string} value
  */
 const row = (name, value) => [element("dt", {}, name), element("dd", {}, value)];
+
+/**
+ * How many pixels the unit can depend on; a bound, or the reason why it is not known, is said to be one.
+ * @param {import("./texts.js").Texts} texts
+ * @param {any} told
+ * @param {Uint8Array} seen
+ */
+function reachSentence({ say, number, percent }, told, seen) {
+  if (told.rows === null) return say("page_sees_unknown", { reason: told.reason });
+  const n = seen.reduce((sum, is) => sum + is, 0);
+  const fields = { n: number(n), all: number(seen.length), share: percent(n / seen.length) };
+  return say(told.is_bound ? "page_sees_at_most" : "page_sees", fields);
+}
 
 /**
  * How many pixels differ, outside and inside of what the unit sees.

@@ -66,7 +66,8 @@ export function square(context) {
       const text = say(`page_control_${name}`, { multiplier: changes.multiplier });
       return button(text, press, { "aria-pressed": String(name === control) });
     };
-    return element("div", { class: "row", role: "group", "aria-label": say("page_controls") }, ...["none", ...CONTROLS].map(make));
+    const attributes = { class: "row", role: "group", "aria-label": say("page_controls") };
+    return element("div", attributes, ...["none", ...CONTROLS].map(make));
   }
 
   return {
@@ -114,7 +115,8 @@ function accuracies(texts, found, control, place) {
       (/** @type {any} */ one) => one.corner === corner && one.place === place && one.control === wanted,
     );
     const taken = loss ? (loss.is_unmoved ? say("page_unmoved_exactly") : points(texts, loss.points)) : "";
-    const cells = [say(`page_corner_${corner}`), texts.number(found.weights[corner]), score ? interval(texts, score.accuracy) : "–"];
+    const shown = score ? interval(texts, score.accuracy) : "–";
+    const cells = [say(`page_corner_${corner}`), texts.number(found.weights[corner]), shown];
     return wanted ? [...cells, taken] : cells;
   });
   const head = ["", say("page_hidden_weights"), say("page_accuracy")];

@@ -47,11 +47,11 @@ export function steps(context) {
     const products = productsOf(told, shown);
     at = Math.max(0, Math.min(products.length, at));
     grids.replaceChildren(
-      grid(context, say("page_patch"), told.inputs[shown], at),
+      grid(say("page_patch"), told.inputs[shown], at),
       element("span", { class: "sign", "aria-hidden": "true" }, "×"),
-      grid(context, say("page_weights"), told.weights[shown], at),
+      grid(say("page_weights"), told.weights[shown], at),
       element("span", { class: "sign", "aria-hidden": "true" }, "="),
-      grid(context, say("page_products"), chunk(products, told.inputs[shown][0].length), at),
+      grid(say("page_products"), chunk(products, told.inputs[shown][0].length), at),
     );
     running.textContent = runningSum(context, told, shown, at);
     sums.replaceChildren(sumTable(context, told));
@@ -114,12 +114,11 @@ const chunk = (values, length) =>
   Array.from({ length: values.length / length }, (_, row) => values.slice(row * length, (row + 1) * length));
 
 /**
- * @param {import("./main.js").Context} context
  * @param {string} caption
  * @param {number[][]} values
  * @param {number} at Taps already done; the next one stands out.
  */
-function grid({ texts }, caption, values, at) {
+function grid(caption, values, at) {
   const columns = values[0].length;
   const rows = values.map((line, row) =>
     element(
@@ -127,7 +126,7 @@ function grid({ texts }, caption, values, at) {
       {},
       ...line.map((value, column) => {
         const tap = row * columns + column;
-        return element("td", { class: tap < at ? "done" : tap === at ? "next" : null }, short(texts, value));
+        return element("td", { class: tap < at ? "done" : tap === at ? "next" : null }, short(value));
       }),
     ),
   );
@@ -138,11 +137,11 @@ function grid({ texts }, caption, values, at) {
   );
 }
 
-/**
- * @param {import("./texts.js").Texts} texts
- * @param {number} value
- */
-const short = (texts, value) => (value === 0 ? "0" : Math.abs(value) < 1e-3 ? value.toExponential(1) : value.toFixed(4));
+/** @param {number} value */
+function short(value) {
+  if (value === 0) return "0";
+  return Math.abs(value) < 1e-3 ? value.toExponential(1) : value.toFixed(4);
+}
 
 /**
  * @param {import("./main.js").Context} context
@@ -152,13 +151,13 @@ const short = (texts, value) => (value === 0 ? "0" : Math.abs(value) < 1e-3 ? va
  */
 function runningSum({ texts }, told, channel, at) {
   const products = productsOf(told, channel);
-  const so_far = texts.real(sum(products.slice(0, at)));
+  const sofar = texts.real(sum(products.slice(0, at)));
   if (at === 0) return texts.say("page_step_none", { n: texts.number(products.length) });
   const tap = at - 1;
   const value = told.inputs[channel].flat()[tap];
   const weight = told.weights[channel].flat()[tap];
   const fields = { tap: at, n: texts.number(products.length), value: texts.real(value), weight: texts.real(weight) };
-  return texts.say("page_step_one", { ...fields, product: texts.real(products[tap]), sum: so_far });
+  return texts.say("page_step_one", { ...fields, product: texts.real(products[tap]), sum: sofar });
 }
 
 /**
@@ -168,15 +167,16 @@ function runningSum({ texts }, told, channel, at) {
  */
 function sumTable({ texts }, told) {
   const { say } = texts;
-  const channels = told.inputs.map((/** @type {any} */ _, /** @type {number} */ channel) => sum(productsOf(told, channel)));
+  const channels = Array.from(told.inputs, (_, channel) => sum(productsOf(told, channel)));
   const bias = told.bias ?? 0;
   const whole = sum(channels) + bias;
   const n = channels.length * told.inputs[0].flat().length;
+  const products = say("page_all_products", { n: texts.number(n), channels: texts.number(channels.length) });
   return table(
     say("page_step_sum"),
     ["", say("page_value")],
     [
-      [say("page_all_products", { n: texts.number(n), channels: texts.number(channels.length) }), texts.real(sum(channels))],
+      [products, texts.real(sum(channels))],
       [say("page_bias"), texts.real(bias)],
       [say("page_whole"), texts.real(whole)],
       [say("page_network_says"), texts.real(told.value)],

@@ -56,7 +56,8 @@ function shown(texts, report) {
   const shapes = [report.input_shape, report.output_shape].map((shape) => shape.join(" × ")).join(" → ");
   const rows = CORNERS.map((corner) => {
     const { weights, biases, connections, multiply_adds } = report[corner];
-    return [say(`page_corner_${corner}`), ...[weights, biases, connections, multiply_adds].map((value) => number(value))];
+    const numbers = [weights, biases, connections, multiply_adds];
+    return [say(`page_corner_${corner}`), ...numbers.map((value) => number(value))];
   });
   const factors = [report.weight_ratio, report.locality_factor, report.sharing_factor];
   const [ratio, locality, sharing] = factors.map((value) => number(value, 2));

@@ -27,8 +27,10 @@ export function createTexts(language, sentences) {
     },
     number: (value, digits = 0) => value.toLocaleString(language, { maximumFractionDigits: digits }),
     real: (value) => (value === 0 ? "0" : Math.abs(value) < 1e-4 ? value.toExponential(3) : value.toPrecision(6)),
-    percent: (fraction, digits = 1) =>
-      `${(100 * fraction).toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits })} %`,
+    percent(fraction, digits = 1) {
+      const kept = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+      return `${(100 * fraction).toLocaleString(language, kept)} %`;
+    },
   };
 }
 
