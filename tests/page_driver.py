@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,33 +48,16 @@ def browsing() -> Iterator[Any]:
 @contextmanager
 def serving(model: Path) -> Iterator[str]:
     """Runs ``whyconv serve`` in a process of its own; gives its address."""
-    port = _free_port()
-    command = [sys.executable, "-m", "whyconv", "serve", str(model), "--port", str(port)]
-    environment = os.environ | {"LANG": "C.UTF-8"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
-    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "whyconv", "serve", str(model), "--port", "0", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"LANG": "C.UTF-8"})
+    assert process.stdout is not None
     try:
-        _wait_for(address, process)
-        yield address
+        told = process.stdout.readline()
+        assert told, "the server ended before it was ready"
+        yield json.loads(told)["url"].rstrip("/")
     finally:
         process.terminate()
         process.communicate(timeout=20)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])
-
-
-def _wait_for(address: str, process: subprocess.Popen[str]) -> None:
-    for _ in range(300):
-        assert process.poll() is None, process.communicate()[0]
-        try:
-            with urllib.request.urlopen(f"{address}/readyz", timeout=1):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("the server does not answer")
 
 
 @contextmanager

@@ -406,9 +406,10 @@ def test_the_controls_change_the_picture_as_the_square_did(open_page: Open, run:
             if (one["corner"], one["place"], one["control"], one["arm"], one["n_train"])
             == ("convolution", "moved", name, "plain", protocol["sizes"][-1])
         )
-        row = panel.locator("table").nth(1).locator("tbody tr").nth(3)
-        expect(row).to_contain_text(f"{100 * score['accuracy']['value']:.1f} %")
-    expect(panel.locator("table").nth(1).locator("tbody tr").nth(0)).to_contain_text("0 exactly")
+        corner = panel.locator("table").nth(1).locator("tbody tr").nth(1).locator("td").nth(1)
+        expect(corner).to_contain_text("convolution")
+        expect(corner).to_contain_text(f"{100 * score['accuracy']['value']:.1f} %")
+    expect(panel.locator("table").nth(1).locator("tbody td").first).to_contain_text("change: exactly 0 points")
 
 
 def test_the_choice_of_a_unit_goes_along_from_view_to_view(open_page: Open, expect: Any) -> None:

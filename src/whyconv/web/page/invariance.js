@@ -12,11 +12,19 @@ import { modulo, shift } from "./pixels.js";
 const TOP = 3;
 
 /**
+ * What is told of one picture.
+ * @typedef {object} Told
+ * @property {import("./api.js").Prediction} own
+ * @property {import("./api.js").Prediction | null} dense
+ * @property {number[]} map
+ */
+
+/**
  * @param {import("./main.js").Context} context
  * @returns {import("./tabs.js").View}
  */
 export function invariance(context) {
-  const { texts, picture, recognizer, choice, trouble } = context;
+  const { texts, picture, choice, trouble } = context;
   const { say } = texts;
   const found = chooser(context, { accepts: ({ rows }) => rows > 1, withPlace: false, onchange: () => again() });
   const board = cells({ rows: picture.side, columns: picture.side, label: say("page_drag_keys"), size: 240 });
@@ -35,23 +43,31 @@ export function invariance(context) {
       board.paint(colorsOfPixels(pixels, picture.channels));
       where.textContent = say("page_moved_by", { down, right });
       const layer = found.layer();
-      const [own, dense, maps] = await Promise.all([
-        both(api.predict, picture.pixels, pixels),
-        recognizer.has.dense_twin ? both(api.twin, picture.pixels, pixels) : null,
-        both((some) => askMaps(some, layer.name, [choice.filter]), picture.pixels, pixels),
-      ]);
+      const [first, now] = await Promise.all([whatStands(layer), askAll(context, pixels, layer)]);
+      const own = [first.own, now.own];
+      const dense = first.dense && now.dense ? [first.dense, now.dense] : null;
       answers.replaceChildren(
         column(texts, say("page_own_network"), own),
         dense ? column(texts, say("page_dense_twin"), dense) : element("p", { class: "about" }, say("page_no_twin")),
       );
       verdict.replaceChildren(...[own, ...(dense ? [dense] : [])].map((pair, at) => changeOf(texts, pair, at === 1)));
-      const [[first], [second]] = maps;
-      const reach = Math.max(reachOf(first), reachOf(second));
-      still.replaceChildren(mapCanvas(layer, say("page_map_still"), first, reach));
-      moved.replaceChildren(mapCanvas(layer, say("page_map_moved"), second, reach));
+      const reach = Math.max(reachOf(first.map), reachOf(now.map));
+      still.replaceChildren(mapCanvas(layer, say("page_map_still"), first.map, reach));
+      moved.replaceChildren(mapCanvas(layer, say("page_map_moved"), now.map, reach));
     },
     trouble,
   );
+
+  /** @type {{key: string, pixels: Uint8Array, told: Told} | null} */
+  let stands = null;
+  /** The picture as it is, asked about once. */
+  async function whatStands(/** @type {import("./choice.js").Layer} */ layer) {
+    const [key, pixels] = [`${layer.name} ${choice.filter}`, picture.pixels];
+    if (stands?.key !== key || stands.pixels !== pixels) {
+      stands = { key, pixels, told: await askAll(context, pixels, layer) };
+    }
+    return stands.told;
+  }
 
   function move(/** @type {number} */ newDown, /** @type {number} */ newRight) {
     [down, right] = [kept(newDown, picture.side), kept(newRight, picture.side)];
@@ -74,7 +90,7 @@ export function invariance(context) {
         { class: "side-by-side" },
         element(
           "div",
-          {},
+          { class: "narrow" },
           element("figure", {}, board.canvas, element("figcaption", {}, say("page_drag"))),
           radios(
             say("page_border"),
@@ -120,13 +136,19 @@ function mapCanvas({ rows, columns }, label, values, reach) {
 }
 
 /**
- * @template Answer
- * @param {(pixels: Uint8Array, top: number) => Promise<Answer>} ask
- * @param {Uint8Array} first
- * @param {Uint8Array} second
- * @returns {Promise<[Answer, Answer]>}
+ * @param {import("./main.js").Context} context
+ * @param {Uint8Array} pixels
+ * @param {import("./choice.js").Layer} layer
+ * @returns {Promise<Told>}
  */
-const both = (ask, first, second) => Promise.all([ask(first, TOP), ask(second, TOP)]);
+async function askAll({ recognizer, choice }, pixels, layer) {
+  const [own, dense, [map]] = await Promise.all([
+    api.predict(pixels, TOP),
+    recognizer.has.dense_twin ? api.twin(pixels, TOP) : null,
+    askMaps(pixels, layer.name, [choice.filter]),
+  ]);
+  return { own, dense, map };
+}
 
 /**
  * Steps between -side/2 and side/2: further is nearer, around the ring.

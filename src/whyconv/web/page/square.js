@@ -4,10 +4,9 @@ import * as api from "./api.js";
 import { cells, colorsOfPixels } from "./canvas.js";
 import { button, element, table } from "./elements.js";
 import { note, paced } from "./pace.js";
-import { rearrange, recolor, resize } from "./pixels.js";
+import { rearrange, resize } from "./pixels.js";
 
 const CONTROLS = ["permuted", "signs", "multiplied"];
-const CORNERS = ["dense", "local", "shared_global", "convolution"];
 const PLACES = ["still", "moved"];
 
 /**
@@ -20,6 +19,8 @@ export function square(context) {
   const box = element("div");
   /** @type {any} */
   let told = null;
+  /** @type {any} */
+  let changes = null;
   let control = "none";
 
   const refresh = paced(
@@ -29,41 +30,40 @@ export function square(context) {
         box.replaceChildren(element("p", {}, say("page_no_why")));
         return;
       }
-      const [{ square: found }, changes] = told ?? (await Promise.all([api.why(), api.controls()]));
-      told = [{ square: found }, changes];
-      if (!found) box.replaceChildren(element("p", {}, say("page_no_square")));
-      else draw(found, changes);
+      told ??= await api.why();
+      if (told.square) draw(told.square, (changes ??= await api.controls()));
+      else box.replaceChildren(element("p", {}, say("page_no_square")));
     },
     trouble,
   );
 
-  function draw(/** @type {any} */ found, /** @type {any} */ changes) {
+  function draw(/** @type {any} */ found, /** @type {any} */ done) {
     const start = performance.now();
     box.replaceChildren(
-      pressed(changes, (name) => {
+      pressed(done, (name) => {
         control = name;
-        draw(found, changes);
+        draw(found, done);
       }),
       element(
         "div",
         { class: "side-by-side" },
-        pictureOf(context, changes, "none"),
-        control === "none" ? "" : pictureOf(context, changes, control),
+        pictureOf(context, done, "none"),
+        control === "none" ? "" : pictureOf(context, done, control),
       ),
-      element("p", { "aria-live": "polite" }, say(`page_control_${control}_means`, { multiplier: changes.multiplier })),
+      element("p", { "aria-live": "polite" }, say(`page_control_${control}_means`, { multiplier: done.multiplier })),
       ...PLACES.map((place) => accuracies(texts, found, control, place)),
       element("p", { class: "about" }, basis(texts, found)),
     );
     note("control", start);
   }
 
-  function pressed(/** @type {any} */ changes, /** @type {(name: string) => void} */ onpress) {
+  function pressed(/** @type {any} */ done, /** @type {(name: string) => void} */ onpress) {
     const make = (/** @type {string} */ name) => {
       const press = () => {
         onpress(name);
         /** @type {HTMLElement | null} */ (box.querySelector('[aria-pressed="true"]'))?.focus();
       };
-      const text = say(`page_control_${name}`, { multiplier: changes.multiplier });
+      const text = say(`page_control_${name}`, { multiplier: done.multiplier });
       return button(text, press, { "aria-pressed": String(name === control) });
     };
     const attributes = { class: "row", role: "group", "aria-label": say("page_controls") };
@@ -91,7 +91,7 @@ function pictureOf({ texts, picture }, changes, control) {
   const changed = rearrange(small, shape, source, control === "signs" ? changes.signs : upright);
   const label = texts.say(`page_control_${control}`, { multiplier: changes.multiplier });
   const board = cells({ rows: shape.side, columns: shape.side, label, size: 200 });
-  board.paint(colorsOfPixels(recolor(changed, shape.channels, shape.channels), shape.channels));
+  board.paint(colorsOfPixels(changed, shape.channels));
   return element("figure", {}, board.canvas, element("figcaption", {}, label));
 }
 
@@ -104,23 +104,40 @@ function pictureOf({ texts, picture }, changes, control) {
  */
 function accuracies(texts, found, control, place) {
   const { say } = texts;
-  const wanted = control === "none" ? null : control;
+  const cell = (/** @type {string} */ corner) => cornerCell(texts, found, { corner, place, control });
+  return table(
+    say(`page_square_${place}`),
+    ["", say("page_own_weights"), say("page_shared_weights")],
+    [
+      [say("page_sees_all"), cell("dense"), cell("shared_global")],
+      [say("page_sees_near"), cell("local"), cell("convolution")],
+    ],
+  );
+}
+
+/**
+ * @param {import("./texts.js").Texts} texts
+ * @param {any} found
+ * @param {{corner: string, place: string, control: string}} wanted
+ */
+function cornerCell(texts, found, { corner, place, control }) {
+  const { say } = texts;
+  const name = control === "none" ? null : control;
   const largest = found.protocol.sizes.at(-1);
-  const rows = CORNERS.map((corner) => {
-    const score = found.scores.find((/** @type {any} */ one) => {
-      const isPlain = one.arm === "plain" && one.n_train === largest;
-      return isPlain && one.corner === corner && one.place === place && one.control === wanted;
-    });
-    const loss = found.losses.find(
-      (/** @type {any} */ one) => one.corner === corner && one.place === place && one.control === wanted,
-    );
-    const taken = loss ? (loss.is_unmoved ? say("page_unmoved_exactly") : points(texts, loss.points)) : "";
-    const shown = score ? interval(texts, score.accuracy) : "–";
-    const cells = [say(`page_corner_${corner}`), texts.number(found.weights[corner]), shown];
-    return wanted ? [...cells, taken] : cells;
-  });
-  const head = ["", say("page_hidden_weights"), say("page_accuracy")];
-  return table(say(`page_square_${place}`), wanted ? [...head, say("page_taken")] : head, rows);
+  const isWanted = (/** @type {any} */ one) => one.corner === corner && one.place === place && one.control === name;
+  const score = found.scores.find(
+    (/** @type {any} */ one) => isWanted(one) && one.arm === "plain" && one.n_train === largest,
+  );
+  const loss = name ? found.losses.find(isWanted) : null;
+  const taken = loss?.is_unmoved ? say("page_unmoved_exactly") : loss ? points(loss.points) : "";
+  return element(
+    "div",
+    { class: "corner" },
+    element("strong", {}, say(`page_corner_${corner}`)),
+    element("span", {}, score ? interval(texts, score.accuracy) : say("page_not_measured")),
+    taken ? element("span", { class: "taken" }, say("page_taken", { points: taken })) : null,
+    element("small", {}, say("page_hidden_weights", { n: texts.number(found.weights[corner]) })),
+  );
 }
 
 /**
@@ -128,14 +145,13 @@ function accuracies(texts, found, control, place) {
  * @param {{value: number, low: number, high: number}} estimate
  */
 const interval = (texts, { value, low, high }) =>
-  `${texts.percent(value)} (${texts.number(100 * low, 1)} – ${texts.number(100 * high, 1)})`;
+  `${texts.percent(value)} (${texts.fixed(100 * low, 1)} – ${texts.fixed(100 * high, 1)})`;
 
 /**
  * A difference in percentage points; t intervals reach equally far both ways.
- * @param {import("./texts.js").Texts} texts
  * @param {{value: number, low: number, high: number}} estimate
  */
-const points = (texts, { value, low, high }) =>
+const points = ({ value, low, high }) =>
   `${value > 0 ? "+" : ""}${(100 * value).toFixed(1)} ± ${(50 * (high - low)).toFixed(1)}`;
 
 /**

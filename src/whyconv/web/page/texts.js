@@ -5,6 +5,7 @@
  * @property {string} language
  * @property {(key: string, values?: Record<string, string | number>) => string} say
  * @property {(value: number, digits?: number) => string} number At most `digits` after the point.
+ * @property {(value: number, digits: number) => string} fixed Exactly `digits` after the point.
  * @property {(value: number) => string} real A measured number with six digits that count.
  * @property {(fraction: number, digits?: number) => string} percent
  */
@@ -15,6 +16,8 @@
  * @returns {Texts}
  */
 export function createTexts(language, sentences) {
+  const fixed = (/** @type {number} */ value, /** @type {number} */ digits) =>
+    value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
   return {
     language,
     say(key, values = {}) {
@@ -27,10 +30,8 @@ export function createTexts(language, sentences) {
     },
     number: (value, digits = 0) => value.toLocaleString(language, { maximumFractionDigits: digits }),
     real: (value) => (value === 0 ? "0" : Math.abs(value) < 1e-4 ? value.toExponential(3) : value.toPrecision(6)),
-    percent(fraction, digits = 1) {
-      const kept = { minimumFractionDigits: digits, maximumFractionDigits: digits };
-      return `${(100 * fraction).toLocaleString(language, kept)} %`;
-    },
+    fixed,
+    percent: (fraction, digits = 1) => `${fixed(100 * fraction, digits)} %`,
   };
 }
 
