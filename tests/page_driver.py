@@ -68,11 +68,20 @@ def quiet_pages(browser: Any, address: str, allowed: Mapping[str, int]) -> Itera
         browser: Of Playwright.
         address: Of the server.
         allowed: Part of a message -> how often it may come: for what a test provokes.
+
+    The function's ``routes`` are answers given in place of the server's, ``has`` what it is said to have beside.
     """
     noise: list[str] = []
     contexts = []
 
-    def load(tab: str = "recognize", language: str = "en", viewport: Mapping[str, int] = DESK, **options: Any) -> Any:
+    def load(  # noqa: PLR0913
+        tab: str = "recognize",
+        language: str = "en",
+        viewport: Mapping[str, int] = DESK,
+        routes: Mapping[str, str] | None = None,
+        has: Mapping[str, bool] | None = None,
+        **options: Any,
+    ) -> Any:
         context = browser.new_context(viewport=viewport, permissions=["camera"], **options)
         contexts.append(context)
         page = context.new_page()
@@ -81,6 +90,10 @@ def quiet_pages(browser: Any, address: str, allowed: Mapping[str, int]) -> Itera
         page.on("console", lambda message: noise.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: noise.append(f"error: {error}"))
         page.on("request", lambda one: None if one.url.startswith(f"{address}/") else noise.append(one.url))
+        for pattern, answer in (routes or {}).items():
+            page.route(pattern, lambda route, body=answer: route.fulfill(body=body, content_type="application/json"))
+        if has:
+            page.route("**/v1/recognizer", lambda route: _with_more(route, has))
         page.goto(f"{address}/?lang={language}#{tab}")
         page.wait_for_selector("html[data-ready]")
         page.wait_for_selector("figcaption:has-text('8 × 8')")
@@ -94,6 +107,12 @@ def quiet_pages(browser: Any, address: str, allowed: Mapping[str, int]) -> Itera
         assert len(heard) <= number, heard
         noise = [message for message in noise if part not in message]
     assert noise == []
+
+
+def _with_more(route: Any, has: Mapping[str, bool]) -> None:
+    """The server's own answer, and more that it is said to have."""
+    told = route.fetch().json()
+    route.fulfill(json=told | {"has": told["has"] | has})
 
 
 def cells_of(canvas: Any, rows: int, columns: int) -> Any:

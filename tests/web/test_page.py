@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -210,6 +211,37 @@ def test_a_digit_can_be_drawn_by_hand_and_by_keys(open_page: Open, run: Path, ex
     stroke = gray_of(page.locator("figure.seen canvas"))[:, :, 0]
     assert stroke[:, 5].max() > 100
     expect(page.locator("p.first bdi")).to_have_text(first_label(run, stroke[:, :, None]))
+
+
+def test_evidence_is_drawn_where_the_server_has_it(open_page: Open, expect: Any, tmp_path: Path) -> None:
+    """The server's part is made up here: the page must draw what an answer of that form says."""
+    values = np.zeros((4, 4))
+    values[1, 2], values[3, 0] = 2.0, -2.0
+    png = base64.b64encode(write_png(tmp_path, "near.png", example(2)).read_bytes()).decode()
+    told = {
+        **{"kind": "class activation", "label": "stands", "values": values.tolist(), "box": [0, 0, 8, 8]},
+        "field": {"bounds": [[1, 4], [3, 6]], "num_pixels": 16, "fraction": 0.25},
+        "nearest": [{"label": "stands", "distance": 0.125, "png": png}],
+    }
+    page = open_page(routes={"**/v1/explain": json.dumps(told)}, has={"evidence": True})
+    evidence = page.locator(".evidence")
+    expect(evidence).to_contain_text("Class activation map: orange where the last maps speak for “stands”")
+    expect(evidence).to_contain_text("16 pixels (25.0 %)")
+    expect(evidence.locator(".nearest li")).to_have_text("stands, cosine distance 0.125")
+    colors = np.array(cells_of(evidence.locator("canvas").first, SIDE, SIDE))
+    assert colors[3, 5].tolist() == [240, 110, 20]
+    assert colors[7, 1].tolist() == [40, 110, 225]
+    assert np.ptp(colors[0, 0]) == 0
+    near = np.array(cells_of(evidence.locator(".nearest canvas"), SIDE, SIDE), np.uint8)
+    assert np.array_equal(near[:, :, :1], example(2))
+
+
+def test_an_answer_that_is_unsure_says_so(open_page: Open, expect: Any) -> None:
+    labels = [{"label": "lies", "probability": 0.5}, {"label": "stands", "probability": 0.5}]
+    told = {"predictions": [{"name": "pixels", "labels": labels, "error": None, "is_unsure": True}]}
+    page = open_page(routes={"**/v1/predict*": json.dumps(told)})
+    expect(page.locator(".badge")).to_have_text("unsure")
+    expect(page.locator("#panel-recognize")).to_contain_text("do not rely on this answer")
 
 
 # Why convolutions.

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
+
+from whyconv.counting.controls import draw_permutation_and_signs, multiply_coordinates
+from whyconv.errors import ModelFileError
 from whyconv.images.png import write_png
 from whyconv.web.parameters import whole
 from whyconv.web.refusals import missing
 from whyconv.web.replies import json_reply
 from whyconv.web.service import Service
-
-from whyconv.counting.controls import draw_permutation_and_signs, multiply_coordinates
-from whyconv.errors import ModelFileError
 
 _MOST_THUMBNAILS = 64
 _LARGEST_SIDE = 32  # of a control square

@@ -2,12 +2,14 @@
 
 import * as api from "./api.js";
 import { ranked } from "./answers.js";
-import { cells, colorsOfPixels } from "./canvas.js";
+import { cells, colorsOfPixels, reachOf } from "./canvas.js";
 import { element } from "./elements.js";
 import { paced } from "./pace.js";
 import { decode, fromBase64 } from "./pixels.js";
 
 const TOP = 5;
+const FOR = [240, 110, 20];
+const AGAINST = [40, 110, 225];
 
 /**
  * @param {import("./main.js").Context} context
@@ -75,10 +77,14 @@ async function shownEvidence(context, found, pixels) {
   const kind = found.kind === "occlusion" ? "occlusion" : "activation";
   const label = say(`page_evidence_${kind}`, { label: found.label });
   const board = cells({ rows: side, columns: side, label, size: 200 });
-  board.paint(heated(pixels, channels, side, found));
+  board.paint(heated(colorsOfPixels(pixels, channels), side, found));
+  const seen = found.field?.bounds?.length ? found.field : null;
+  if (seen) board.frame([frameOfBounds(seen.bounds)]);
+  const field = seen && { n: texts.number(seen.num_pixels), share: texts.percent(seen.fraction) };
   const nearest = await Promise.all((found.nearest ?? []).map((/** @type {any} */ one) => neighbor(context, one)));
   return [
     element("figure", {}, board.canvas, element("figcaption", {}, label)),
+    ...(field ? [element("p", { class: "about" }, say("page_evidence_field", field))] : []),
     ...(nearest.length
       ? [element("h4", {}, say("page_nearest")), element("ul", { class: "nearest" }, ...nearest)]
       : [element("p", { class: "about" }, say("page_no_nearest"))]),
@@ -86,22 +92,35 @@ async function shownEvidence(context, found, pixels) {
 }
 
 /**
- * The picture in gray, red where the evidence lies.
- * @param {Uint8Array} pixels
- * @param {number} channels
- * @param {number} side
- * @param {{map: string, shape: number[]}} evidence
+ * The first and last row and column as a frame.
+ * @param {[[number, number], [number, number]]} bounds
+ * @returns {import("./canvas.js").Frame}
  */
-function heated(pixels, channels, side, { map, shape }) {
-  const levels = fromBase64(map);
-  const [rows, columns] = shape;
-  const rgba = colorsOfPixels(pixels, channels);
+const frameOfBounds = ([[top, bottom], [left, right]]) => ({
+  top,
+  left,
+  height: bottom - top + 1,
+  width: right - left + 1,
+});
+
+/**
+ * A picture in gray, orange where the map speaks for the answer, blue where it speaks against it.
+ * @param {Uint8ClampedArray} rgba Of the picture.
+ * @param {number} side
+ * @param {{values: number[][], box: number[]}} map The map, and where over the picture it lies: top, left, height, width.
+ */
+function heated(rgba, side, { values, box }) {
+  const [top, left, height, width] = box;
+  const reach = reachOf(values.flat()) || 1;
   for (let at = 0; at < side * side; at++) {
-    const y = Math.floor((Math.floor(at / side) * rows) / side);
-    const x = Math.floor(((at % side) * columns) / side);
-    const share = levels[y * columns + x] / 255;
+    const y = Math.floor(((Math.floor(at / side) + 0.5 - top) / height) * values.length);
+    const x = Math.floor((((at % side) + 0.5 - left) / width) * values[0].length);
+    const value = (values[y]?.[x] ?? 0) / reach;
     const gray = (rgba[4 * at] + rgba[4 * at + 1] + rgba[4 * at + 2]) / 3;
-    [225, 70, 20].forEach((end, color) => (rgba[4 * at + color] = 0.6 * gray * (1 - share) + share * end));
+    const end = value < 0 ? AGAINST : FOR;
+    end.forEach((level, color) => {
+      rgba[4 * at + color] = 0.7 * gray * (1 - Math.abs(value)) + Math.abs(value) * level;
+    });
   }
   return rgba;
 }
