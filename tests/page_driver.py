@@ -74,7 +74,7 @@ def quiet_pages(browser: Any, address: str, allowed: Mapping[str, int]) -> Itera
     noise: list[str] = []
     contexts = []
 
-    def load(  # noqa: PLR0913
+    def load(
         tab: str = "recognize",
         language: str = "en",
         viewport: Mapping[str, int] = DESK,

@@ -107,7 +107,7 @@ const frameOfBounds = ([[top, bottom], [left, right]]) => ({
  * A picture in gray, orange where the map speaks for the answer, blue where it speaks against it.
  * @param {Uint8ClampedArray} rgba Of the picture.
  * @param {number} side
- * @param {{values: number[][], box: number[]}} map The map, and where over the picture it lies: top, left, height, width.
+ * @param {{values: number[][], box: number[]}} map Its box over the picture: top, left, height, width.
  */
 function heated(rgba, side, { values, box }) {
   const [top, left, height, width] = box;
