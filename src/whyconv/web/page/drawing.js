@@ -49,8 +49,11 @@ export function drawing({ texts, picture, recognizer }) {
 
   function tell() {
     const { data } = context.getImageData(0, 0, SIDE, SIDE);
-    const rgb = data.filter((/** @type {number} */ _, /** @type {number} */ at) => at % 4 !== 3);
-    picture.set(resize(rgb, { side: SIDE, channels: 3 }, picture), say("page_drawn"));
+    const { channels } = picture; // gray ink has the same red, green and blue
+    const drawn = Uint8Array.from({ length: SIDE * SIDE * channels }, (_, at) => {
+      return data[Math.floor(at / channels) * 4 + (at % channels)];
+    });
+    picture.set(resize(drawn, { side: SIDE, channels }, picture), say("page_drawn"));
   }
 
   function clear() {

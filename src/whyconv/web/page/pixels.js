@@ -70,17 +70,21 @@ export function scramble(pixels, { channels }, marked) {
  * @returns {Uint8Array}
  */
 export function resize(pixels, from, to) {
-  const sums = new Float64Array(to.side * to.side * from.channels);
+  const { channels } = from;
   const parts = overlaps(from.side, to.side);
-  for (const [row, y, high] of parts) {
-    for (const [column, x, wide] of parts) {
-      for (let channel = 0; channel < from.channels; channel++) {
-        sums[(row * to.side + column) * from.channels + channel] +=
-          high * wide * pixels[(y * from.side + x) * from.channels + channel];
-      }
+  const length = from.side * channels;
+  const lines = new Float64Array(to.side * length);
+  for (const [row, y, share] of parts) {
+    for (let at = 0; at < length; at++) lines[row * length + at] += share * pixels[y * length + at];
+  }
+  const sums = new Float64Array(to.side * to.side * channels);
+  for (const [column, x, share] of parts) {
+    for (let row = 0; row < to.side; row++) {
+      const [into, out] = [(row * to.side + column) * channels, row * length + x * channels];
+      for (let channel = 0; channel < channels; channel++) sums[into + channel] += share * lines[out + channel];
     }
   }
-  return recolor(Uint8Array.from(sums, Math.round), from.channels, to.channels);
+  return recolor(Uint8Array.from(sums, Math.round), channels, to.channels);
 }
 
 /**
