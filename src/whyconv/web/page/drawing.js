@@ -2,7 +2,7 @@
 
 import { arrow } from "./canvas.js";
 import { button, element } from "./elements.js";
-import { resize } from "./pixels.js";
+import { fromRgba, resize } from "./pixels.js";
 
 const SIDE = 256;
 const PEN = 30;
@@ -48,11 +48,8 @@ export function drawing({ texts, picture, recognizer }) {
   }
 
   function tell() {
-    const { data } = context.getImageData(0, 0, SIDE, SIDE);
-    const { channels } = picture; // gray ink has the same red, green and blue
-    const drawn = Uint8Array.from({ length: SIDE * SIDE * channels }, (_, at) => {
-      return data[Math.floor(at / channels) * 4 + (at % channels)];
-    });
+    const { channels } = picture;
+    const drawn = fromRgba(context.getImageData(0, 0, SIDE, SIDE).data, channels);
     picture.set(resize(drawn, { side: SIDE, channels }, picture), say("page_drawn"));
   }
 

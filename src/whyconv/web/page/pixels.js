@@ -84,7 +84,9 @@ export function resize(pixels, from, to) {
       for (let channel = 0; channel < channels; channel++) sums[into + channel] += share * lines[out + channel];
     }
   }
-  return recolor(Uint8Array.from(sums, Math.round), channels, to.channels);
+  const rounded = new Uint8Array(sums.length);
+  for (let at = 0; at < sums.length; at++) rounded[at] = Math.round(sums[at]);
+  return recolor(rounded, channels, to.channels);
 }
 
 /**
@@ -131,9 +133,20 @@ export async function decode(picture, channels) {
   const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d"));
   context.drawImage(bitmap, 0, 0);
   const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
-  return Uint8Array.from({ length: (data.length / 4) * channels }, (_, at) => {
-    return data[Math.floor(at / channels) * 4 + (at % channels)];
-  });
+  return fromRgba(data, channels);
+}
+
+/**
+ * @param {Uint8ClampedArray} rgba
+ * @param {number} channels 1: the red alone, as gray has it thrice.
+ * @returns {Uint8Array}
+ */
+export function fromRgba(rgba, channels) {
+  const pixels = new Uint8Array((rgba.length / 4) * channels);
+  for (let at = 0; at < rgba.length / 4; at++) {
+    for (let channel = 0; channel < channels; channel++) pixels[at * channels + channel] = rgba[4 * at + channel];
+  }
+  return pixels;
 }
 
 /**
