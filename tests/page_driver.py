@@ -87,11 +87,11 @@ def quiet_pages(browser: Any, address: str, allowed: Mapping[str, int]) -> Itera
         page = context.new_page()
         page.set_default_timeout(10_000)
         page.add_init_script(_WATCH)
-        page.on("console", lambda message: noise.append(f"console: {message.text}"))
+        page.on("console", lambda one: noise.append(f"console: {one.text}") if one.type == "error" else None)
         page.on("pageerror", lambda error: noise.append(f"error: {error}"))
         page.on("request", lambda one: None if one.url.startswith(f"{address}/") else noise.append(one.url))
         for pattern, answer in (routes or {}).items():
-            page.route(pattern, lambda route, body=answer: route.fulfill(body=body, content_type="application/json"))
+            page.route(pattern, partial(_answer, answer))
         if has:
             page.route("**/v1/recognizer", lambda route: _with_more(route, has))
         page.goto(f"{address}/?lang={language}#{tab}")
@@ -107,6 +107,10 @@ def quiet_pages(browser: Any, address: str, allowed: Mapping[str, int]) -> Itera
         assert len(heard) <= number, heard
         noise = [message for message in noise if part not in message]
     assert noise == []
+
+
+def _answer(body: str, route: Any) -> None:
+    route.fulfill(body=body, content_type="application/json")
 
 
 def _with_more(route: Any, has: Mapping[str, bool]) -> None:
