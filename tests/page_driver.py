@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def quiet_pages(browser: Any, address: str, allowed: Mapping[str, int]) -> Itera
         for pattern, answer in (routes or {}).items():
             page.route(pattern, partial(_answer, answer))
         if has:
-            page.route("**/v1/recognizer", lambda route: _with_more(route, has))
+            page.route("**/v1/recognizer", partial(_with_more, has))
         page.goto(f"{address}/?lang={language}#{tab}")
         page.wait_for_selector("html[data-ready]")
         page.wait_for_selector("figcaption:has-text('8 × 8')")
@@ -104,16 +105,16 @@ def quiet_pages(browser: Any, address: str, allowed: Mapping[str, int]) -> Itera
         context.close()
     for part, number in allowed.items():
         heard = [message for message in noise if part in message]
-        assert len(heard) <= number, heard
+        assert len(heard) <= number, str(heard)
         noise = [message for message in noise if part not in message]
-    assert noise == []
+    assert noise == [], str(noise)
 
 
 def _answer(body: str, route: Any) -> None:
     route.fulfill(body=body, content_type="application/json")
 
 
-def _with_more(route: Any, has: Mapping[str, bool]) -> None:
+def _with_more(has: Mapping[str, bool], route: Any) -> None:
     """The server's own answer, and more that it is said to have."""
     told = route.fetch().json()
     route.fulfill(json=told | {"has": told["has"] | has})

@@ -423,15 +423,18 @@ def test_the_controls_change_the_picture_as_the_square_did(open_page: Open, run:
     page, pixels = open_page("square"), example(1)
     square = json.loads((run / "why.json").read_text())["square"]
     protocol = square["protocol"]
-    controls = make_controls(protocol["side"], protocol["multiplier"], protocol["seed"])
+    side = protocol["side"]
+    factor = side // SIDE
+    controls = make_controls(side, protocol["multiplier"], protocol["seed"])
     panel = page.locator("#panel-square")
     for button, name in (("Permute the pixels", "permuted"), ("Random signs", "signs"), ("Stretch", "multiplied")):
         took(page, "control", panel.get_by_role("button", name=button).click)
         expect(panel.locator("[aria-pressed=true]")).to_contain_text(button)
         control = controls[name]
-        changed = pixels.reshape(-1).astype(int)[control.source]
-        expected = np.where(control.signs < 0, 255 - changed, changed).reshape(SIDE, SIDE, 1)
-        assert np.array_equal(gray_of(panel.locator("canvas").nth(1)), expected)
+        changed = np.kron(pixels[:, :, 0], np.ones((factor, factor), int)).reshape(-1)[control.source]
+        expected = np.where(control.signs < 0, 255 - changed, changed).reshape(side, side)
+        seen = np.array(cells_of(panel.locator("canvas").nth(1), side, side))
+        assert np.array_equal(seen[:, :, 0], expected)
         score = next(
             one
             for one in square["scores"]
