@@ -82,11 +82,11 @@ def test_many_callers_at_once_each_get_their_own_answer(server: Server, colors: 
     assert [reply.json["predictions"][0]["labels"][0]["label"] for reply in replies] == names
 
 
-@pytest.mark.parametrize("name", ["../../x", "C:\\x", "%2e%2e%2f", "<img onerror=x>", "\u202ecod", "=1+1"])
+@pytest.mark.parametrize("name", ["../../x", "%2e%2e%2f", "<img onerror=x>", "\u202ecod", "=1+1"])
 def test_names_are_only_text(server: Server, colors: dict[str, bytes], name: str) -> None:
     body = form(colors["red"], name=name)
     reply = server.ask("/v1/predict", body, content_type=FORM)
-    assert reply.json["predictions"][0]["name"].replace("\\", "") == name.replace("\\", "")
+    assert reply.json["predictions"][0]["name"] == name
     assert reply.headers["content-type"] == "application/json"
 
 
