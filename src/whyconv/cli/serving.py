@@ -40,7 +40,7 @@ def serve(  # noqa: PLR0913, PLR0917
     Listens on this machine alone; any other address demands a token. Ctrl-C or SIGTERM ends it in good order.
     """
     with needing_extra("Serving", "serve"):
-        import multipart  # noqa: F401
+        import python_multipart  # noqa: F401
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
     from whyconv.web import Address, Limits

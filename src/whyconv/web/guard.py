@@ -73,6 +73,8 @@ class Access:
         hosts = headers.getlist("host")
         if len(hosts) != 1:
             raise refused(400, f"The request has {len(hosts)} Host headers. Expected one.", Connection="close")
+        if "content-length" in headers and "transfer-encoding" in headers:
+            raise refused(400, "The request says its length in two ways. Expected one.", Connection="close")
         if not self.is_ours(hosts[0]):
             raise refused(421, "This server does not go by that name. Ask for the address that it printed.")
         self._check_origin(scope, headers, hosts[0])

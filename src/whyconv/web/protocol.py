@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from whyconv.web.guard import HEADERS
 from whyconv.web.limits import Limits
@@ -93,7 +93,9 @@ class PatientProtocol(H11Protocol):
             self._phase, self._since = phase, now
             return
         limits = {
-            "silent": self.limits.idle_seconds if self.cycle or self._num_refused else self.limits.header_seconds,
+            "silent": self.limits.idle_seconds
+            if self._exchange is not None or self._num_refused
+            else self.limits.header_seconds,
             "head": self.limits.header_seconds,
             "body": self.limits.body_seconds,
             "reading": self.limits.write_seconds,
@@ -111,18 +113,25 @@ class PatientProtocol(H11Protocol):
 
     def _current(self) -> tuple[str, object]:
         """What is being waited for, and in which exchange."""
-        key = (self.cycle, self._num_refused)
+        exchange = self._exchange
+        key = (exchange, self._num_refused)
         if self._is_ending:
             return "ending", None
         if self.transport.get_write_buffer_size():
             return "reading", key
-        if self.cycle is not None and not self.cycle.response_complete:
-            return ("body" if self.cycle.more_body else "answer"), key
+        if exchange is not None and not exchange.response_complete:
+            return ("body" if exchange.more_body else "answer"), key
         return ("head" if self._has_begun or self._to_skip else "silent"), key
+
+    @property
+    def _exchange(self) -> RequestResponseCycle | None:
+        """The last request; None before the first."""
+        return self.cycle
 
     def _is_between(self) -> bool:
         """Whether the last request is answered and nothing of the next has come."""
-        is_answered = self.cycle is None or self.cycle.response_complete
+        exchange = self._exchange
+        is_answered = exchange is None or exchange.response_complete
         return is_answered and not self._has_begun and self.conn.states == {h11.CLIENT: h11.IDLE, h11.SERVER: h11.IDLE}
 
     def _refuse(self, data: bytes) -> bool:

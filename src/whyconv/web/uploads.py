@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from whyconv.recognizer import Content
 from whyconv.web.limits import Limits
 from whyconv.web.refusals import ClientGoneError, Refusal, refused, unreadable
 from whyconv.web.room import Room
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 PIXELS = "application/x-whyconv-pixels"
 FIELD = "image"
@@ -135,13 +139,17 @@ class _Form:
         self._field, self._value, self._disposition = b"", b"", b""
         self._data: list[bytes] = []
 
-    def callbacks(self) -> dict[str, object]:
+    def callbacks(self) -> MultipartCallbacks:
         """What the parser calls, by its names."""
-        names = (
-            *("on_part_begin", "on_part_data", "on_part_end", "on_header_field", "on_header_value"),
-            *("on_header_end", "on_end"),
-        )
-        return {name: getattr(self, name) for name in names}
+        return {
+            "on_part_begin": self.on_part_begin,
+            "on_part_data": self.on_part_data,
+            "on_part_end": self.on_part_end,
+            "on_header_field": self.on_header_field,
+            "on_header_value": self.on_header_value,
+            "on_header_end": self.on_header_end,
+            "on_end": self.on_end,
+        }
 
     def on_part_begin(self) -> None:
         """A part begins."""
