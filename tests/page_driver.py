@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from http_server import serving
 
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -47,18 +46,10 @@ def browsing() -> Iterator[Any]:
 
 
 @contextmanager
-def serving(model: Path) -> Iterator[str]:
-    """Runs ``whyconv serve`` in a process of its own; gives its address."""
-    command = [sys.executable, "-m", "whyconv", "serve", str(model), "--port", "0", "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"LANG": "C.UTF-8"})
-    assert process.stdout is not None
-    try:
-        told = process.stdout.readline()
-        assert told, "the server ended before it was ready"
-        yield json.loads(told)["url"].rstrip("/")
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
+def serving_page(model: Path) -> Iterator[str]:
+    """Runs ``whyconv serve`` in a process of its own; gives the page's address."""
+    with serving(model) as server:
+        yield server.ready["url"].rstrip("/")
 
 
 @contextmanager

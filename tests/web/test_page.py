@@ -14,7 +14,7 @@ import onnxruntime
 import pytest
 from PIL import Image
 
-from page_driver import Open, browsing, cells_of, quiet_pages, serving, took
+from page_driver import Open, browsing, cells_of, quiet_pages, serving_page, took
 from served_run import CLASSES, SIDE, write_served_run
 from tiny_training import bars
 from whyconv.counting.layer import count_layer
@@ -40,7 +40,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def address(browser: Any, run: Path) -> Iterator[str]:
-    with serving(run) as found:
+    with serving_page(run) as found:
         yield found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from page_driver import DESK, PHONE, TABS, Open, browsing, quiet_pages, serving
+from page_driver import DESK, PHONE, TABS, Open, browsing, quiet_pages, serving_page
 from served_run import write_served_run
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -32,7 +32,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def address(browser: Any, run: Path) -> Iterator[str]:
-    with serving(run) as found:
+    with serving_page(run) as found:
         yield found
 
 
@@ -169,7 +169,7 @@ def test_korean_is_spelled_as_in_the_lecture(open_page: Open) -> None:
 def test_a_lone_file_is_named_as_what_it_is(browser: Any, run: Path) -> None:
     from playwright.sync_api import expect
 
-    with serving(run / "model.onnx") as address, quiet_pages(browser, address, {}) as load:
+    with serving_page(run / "model.onnx") as address, quiet_pages(browser, address, {}) as load:
         page = load(viewport=DESK)
         expect(page.locator("#source")).to_contain_text("no thumbnails.npy")
         page.get_by_text("Draw one").click()

@@ -72,6 +72,7 @@ def _operations() -> dict[str, tuple[str, Schema]]:
         _query("format", {"enum": ["uint8", "float32"], "default": "uint8"}, "Of the numbers in the maps."),
     ]
     filter_path = {"name": "name", "in": "path", "required": True, "schema": _TEXT, "description": "Of the map."}
+    number = _query("count", _WHOLE, "How many, 1 to 64.")
     lang = _query("lang", {"enum": ["en", "ko"]}, "Language.")
     return {
         "/v1/recognizer": ("get", _operation("What the recognizer is.", "Recognizer")),
@@ -90,6 +91,11 @@ def _operations() -> dict[str, tuple[str, Schema]]:
         "/v1/count": ("get", _operation("What a layer of any size saves.", "LayerReport", _layer(), failing=(422,))),
         "/v1/why": ("get", _operation("What was measured of this run.", "Anything", failing=(404,))),
         "/v1/texts": ("get", _operation("Sentences of the page.", "Texts", [lang], failing=(422,))),
+        "/v1/thumbnails": (
+            "get",
+            _operation("Pictures that training saw.", "Thumbnails", [number], failing=(404, 422)),
+        ),
+        "/v1/controls": ("get", _operation("The changes of the control square.", "Controls", failing=(404,))),
         "/livez": ("get", _operation("Whether the process answers.", "Status")),
         "/readyz": ("get", _operation("Whether pictures are taken.", "Status")),
         "/metrics": ("get", _operation("Counters for Prometheus.", "text/plain")),
@@ -198,6 +204,10 @@ def _schemas() -> dict[str, Schema]:
         ),
         "Layers": _object(
             layers=_list(_object(map=_TEXT, kind=_TEXT, field=_or_null(_NUMBERS), jump=_ANY, start=_ANY))
+        ),
+        "Thumbnails": _object(pngs=_list(_TEXT)),
+        "Controls": _object(
+            side=_WHOLE, multiplier=_WHOLE, permuted=size, signs=_list({"enum": [1, -1]}), multiplied=size
         ),
         "Weights": _object(layer=_TEXT, filter=_WHOLE, filters=_WHOLE, shape=size, values=_ANY, bias=_or_null(_NUMBER)),
         "LayerReport": {"type": "object"},
