@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,4 +46,27 @@ def server(model: Path) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def run_server(run: Path) -> Iterator[Server]:
     with serving(run) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def page_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with everything that the page shows; read-only."""
+    from served_run import write_served_run
+
+    return write_served_run(tmp_path_factory.mktemp("served") / "bars-1")
+
+
+@pytest.fixture(scope="session")
+def page_address(page_run: Path) -> Iterator[str]:
+    with serving(page_run) as found:
+        yield found.ready["url"].rstrip("/")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    # Not for the session: while it is open, nothing else in this process can run an event loop.
+    from page_driver import browsing
+
+    with browsing() as found:
         yield found

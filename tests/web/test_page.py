@@ -14,8 +14,8 @@ import onnxruntime
 import pytest
 from PIL import Image
 
-from page_driver import Open, browsing, cells_of, quiet_pages, serving_page, took
-from served_run import CLASSES, SIDE, write_served_run
+from page_driver import Open, cells_of, quiet_pages, took
+from served_run import CLASSES, SIDE
 from tiny_training import bars
 from whyconv.counting.layer import count_layer
 from whyconv.counting.words import LayerWords
@@ -28,20 +28,8 @@ LAYERS = ("conv2d", "max_pool2d", "conv2d_1", "linear")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_served_run(tmp_path_factory.mktemp("served") / "bars-1")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with browsing() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def address(browser: Any, run: Path) -> Iterator[str]:
-    with serving_page(run) as found:
-        yield found
+def run(page_run: Path) -> Path:
+    return page_run
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +38,9 @@ def allowed() -> dict[str, int]:
 
 
 @pytest.fixture
-def open_page(browser: Any, address: str, allowed: dict[str, int]) -> Iterator[Open]:
+def open_page(browser: Any, page_address: str, allowed: dict[str, int]) -> Iterator[Open]:
     allowed.clear()
-    with quiet_pages(browser, address, allowed) as found:
+    with quiet_pages(browser, page_address, allowed) as found:
         yield found
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from page_driver import DESK, PHONE, TABS, Open, browsing, quiet_pages, serving_page
-from served_run import write_served_run
+from page_driver import DESK, PHONE, TABS, Open, quiet_pages, serving_page
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -19,26 +18,9 @@ OUTSIDE = """() => [...document.querySelectorAll('body *')]
     .map(e => e.tagName + '.' + e.className)"""
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_served_run(tmp_path_factory.mktemp("served") / "bars-1")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with browsing() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def address(browser: Any, run: Path) -> Iterator[str]:
-    with serving_page(run) as found:
-        yield found
-
-
 @pytest.fixture
-def open_page(browser: Any, address: str) -> Iterator[Open]:
-    with quiet_pages(browser, address, {}) as found:
+def open_page(browser: Any, page_address: str) -> Iterator[Open]:
+    with quiet_pages(browser, page_address, {}) as found:
         yield found
 
 
@@ -98,7 +80,7 @@ def test_axe_finds_a_planted_fault(open_page: Open) -> None:
     assert "color-contrast:" in found
 
 
-@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.slow), "ko"])
 def test_nothing_reaches_out_of_a_phone(open_page: Open, language: str) -> None:
     page = open_tab(open_page, TABS[0], language, viewport=PHONE, has_touch=True)
     for tab in TABS:
@@ -166,10 +148,10 @@ def test_korean_is_spelled_as_in_the_lecture(open_page: Open) -> None:
     assert {"변수 공유", "희소 연결", "이동 불변성"} <= set(tabs)
 
 
-def test_a_lone_file_is_named_as_what_it_is(browser: Any, run: Path) -> None:
+def test_a_lone_file_is_named_as_what_it_is(browser: Any, page_run: Path) -> None:
     from playwright.sync_api import expect
 
-    with serving_page(run / "model.onnx") as address, quiet_pages(browser, address, {}) as load:
+    with serving_page(page_run / "model.onnx") as address, quiet_pages(browser, address, {}) as load:
         page = load(viewport=DESK)
         expect(page.locator("#source")).to_contain_text("no thumbnails.npy")
         page.get_by_text("Draw one").click()
