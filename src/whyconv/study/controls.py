@@ -36,6 +36,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from whyconv.counting.controls import draw_permutation_and_signs, multiply_coordinates
 from whyconv.errors import UsageError
 from whyconv.results import CONTROLS, ControlName, Corner
 from whyconv.study.corners import OneHiddenLayer
@@ -79,12 +80,12 @@ class Control:
 
 def make_controls(side: int, multiplier: int, seed: int) -> dict[ControlName, Control]:
     """The three controls for pictures of ``side`` x ``side`` pixels; permutation and signs drawn once."""
-    random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, side])))
     still, upright = np.arange(side**2), np.ones(side**2)
+    permutation, signs = draw_permutation_and_signs(side, seed)
     made = (
-        Control("permuted", random.permutation(side**2), upright),
-        Control("signs", still, random.choice([-1.0, 1.0], side**2)),
-        Control("multiplied", _multiplied(side, multiplier), upright, multiplier),
+        Control("permuted", permutation, upright),
+        Control("signs", still, signs),
+        Control("multiplied", multiply_coordinates(side, multiplier), upright, multiplier),
     )
     return dict(zip(CONTROLS, made, strict=True))
 
@@ -135,13 +136,6 @@ def _around_own_place(kernel: Tensor, control: Control) -> Tensor:
     own = (kernel.shape[-1] - 1) // 2
     centered = kernel.roll((-own, -own), dims=(-2, -1))
     return control(centered).roll((own, own), dims=(-2, -1))
-
-
-def _multiplied(side: int, multiplier: int) -> NDArray[np.int64]:
-    """Pixel (i, j) goes to (multiplier i, multiplier j) modulo side: for each place, where its pixel comes from."""
-    inverse = pow(multiplier, -1, side)
-    places = inverse * np.arange(side) % side
-    return (places[:, None] * side + places[None, :]).reshape(-1)
 
 
 def _least_distance(multiplier: int, side: int, kernel: int) -> int:

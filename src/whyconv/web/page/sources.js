@@ -1,0 +1,191 @@
+/** How a picture comes in: dropped, pasted, chosen, from the camera, drawn, or one that training saw. */
+
+import * as api from "./api.js";
+import { camera } from "./camera.js";
+import { cells, colorsOfPixels, silent } from "./canvas.js";
+import { drawing } from "./drawing.js";
+import { button, element } from "./elements.js";
+import { note } from "./pace.js";
+import { decode, fromBase64 } from "./pixels.js";
+
+const EXAMPLES = 12;
+const TOP = 1;
+/** Bytes around each file of a form, at most. */
+const HEAD = 1000;
+
+/**
+ * @param {import("./main.js").Context} context
+ * @returns {{element: DocumentFragment, listen: (signal: AbortSignal) => void}}
+ */
+export function sources(context) {
+  const { texts, picture } = context;
+  const { say } = texts;
+  const seen = cells({ rows: picture.side, columns: picture.side, label: say("page_seen"), size: 240 });
+  const name = element("figcaption", {});
+  const answers = element("ul", { class: "files" });
+  const input = element("input", { type: "file", multiple: true, accept: "image/*", class: "unseen" });
+  const take = (/** @type {File[]} */ files) => void bring(context, files, answers).catch(context.trouble);
+
+  const show = () => {
+    seen.paint(colorsOfPixels(picture.pixels, picture.channels));
+    name.textContent = say("page_seen_caption", { name: picture.name, side: picture.side });
+  };
+  picture.onchange(show);
+  show();
+  input.addEventListener("change", () => {
+    take([...input.files]);
+    input.value = "";
+  });
+  const fragment = document.createDocumentFragment();
+  fragment.append(
+    element("h2", { id: "source-title" }, say("page_picture")),
+    element("figure", { class: "seen" }, seen.canvas, name),
+    element(
+      "div",
+      { class: "row" },
+      element("label", { class: "button" }, input, say("page_choose")),
+      camera(context, (file) => take([file])),
+    ),
+    element("p", { class: "about" }, say("page_drop")),
+    answers,
+    drawing(context),
+    examples(context),
+  );
+  return { element: fragment, listen: (signal) => listen(take, signal) };
+}
+
+/**
+ * The whole page takes what is dropped or pasted.
+ * @param {(files: File[]) => void} take
+ * @param {AbortSignal} signal Ends it.
+ */
+function listen(take, signal) {
+  const isPicture = (/** @type {File} */ file) => file.type === "" || file.type.startsWith("image/");
+  document.addEventListener(
+    "dragover",
+    (event) => {
+      event.preventDefault();
+      document.body.classList.add("dropping");
+    },
+    { signal },
+  );
+  document.addEventListener("dragleave", () => document.body.classList.remove("dropping"), { signal });
+  document.addEventListener(
+    "drop",
+    (event) => {
+      event.preventDefault();
+      document.body.classList.remove("dropping");
+      take([...(event.dataTransfer?.files ?? [])]);
+    },
+    { signal },
+  );
+  document.addEventListener("paste", (event) => take([...(event.clipboardData?.files ?? [])].filter(isPicture)), {
+    signal,
+  });
+}
+
+/**
+ * Shows the first of the files; several are answered together, and each can be shown.
+ * @param {import("./main.js").Context} context
+ * @param {File[]} files
+ * @param {HTMLElement} list
+ */
+async function bring(context, files, list) {
+  if (!files.length) return;
+  const start = performance.now();
+  context.calm();
+  list.replaceChildren();
+  const show = async (/** @type {File} */ file) => {
+    const { channels } = context.picture;
+    const pixels = await decode(await api.prepared(file), channels);
+    context.picture.set(pixels, file.name || context.texts.say("page_pasted"));
+  };
+  if (files.length > 1) {
+    /** @type {import("./api.js").Prediction[]} */
+    const found = [];
+    for (const group of groups(files, context.recognizer.limits)) found.push(...(await api.predictFiles(group, TOP)));
+    list.replaceChildren(...found.map((answer, at) => fileRow(context, files[at], answer, show)));
+    const good = found.findIndex(({ error }) => !error);
+    if (good >= 0) await show(files[good]);
+  } else {
+    await show(files[0]);
+  }
+  note("bring", start);
+}
+
+/**
+ * Files in their order, as many together as one request may hold.
+ * @param {File[]} files
+ * @param {{max_body: number, max_pictures: number}} limits
+ * @returns {File[][]}
+ */
+function groups(files, { max_body, max_pictures }) {
+  /** @type {File[][]} */
+  const made = [];
+  let size = Infinity;
+  for (const file of files) {
+    const cost = file.size + HEAD;
+    if (size + cost > max_body || made.at(-1)?.length === max_pictures) {
+      made.push([]);
+      size = 0;
+    }
+    made.at(-1)?.push(file);
+    size += cost;
+  }
+  return made;
+}
+
+/**
+ * @param {import("./main.js").Context} context
+ * @param {File} file
+ * @param {import("./api.js").Prediction} answer
+ * @param {(file: File) => Promise<void>} show
+ */
+function fileRow({ texts, trouble }, file, answer, show) {
+  if (answer.error) return element("li", { class: "bad" }, `${file.name}: ${answer.error}`);
+  const [{ label, probability }] = answer.labels;
+  const text = `${file.name}: ${label} (${texts.percent(probability)})`;
+  return element("li", {}, button(text, () => void show(file).catch(trouble), { class: "link" }));
+}
+
+/** @param {import("./main.js").Context} context */
+function examples(context) {
+  const { texts, picture, recognizer, trouble } = context;
+  const list = element("ul", { class: "examples" });
+  const made = element("details", { open: true }, element("summary", {}, texts.say("page_examples")), list);
+  if (!recognizer.has.thumbnails) return element("p", { class: "about" }, texts.say("page_no_examples"));
+  api
+    .thumbnails(EXAMPLES)
+    .then(async ({ pngs }) => {
+      const pictures = await Promise.all(pngs.map((/** @type {string} */ png) => fromPng(png, picture)));
+      const use = (/** @type {number} */ at) =>
+        picture.set(pictures[at], texts.say("page_example", { number: at + 1 }));
+      list.append(...pictures.map((pixels, at) => exampleRow(context, pixels, at, () => use(at))));
+      if (picture.name === "" && pictures.length) use(0);
+    })
+    .catch(trouble);
+  return made;
+}
+
+/**
+ * @param {import("./main.js").Context} context
+ * @param {Uint8Array} pixels
+ * @param {number} at
+ * @param {() => void} use
+ */
+function exampleRow({ texts, picture }, pixels, at, use) {
+  const { side, channels } = picture;
+  const small = cells({ rows: side, columns: side, label: "", size: 40 });
+  small.paint(colorsOfPixels(pixels, channels));
+  const made = button("", use, { "aria-label": texts.say("page_example", { number: at + 1 }), class: "example" });
+  made.append(silent(small.canvas));
+  return element("li", {}, made);
+}
+
+/**
+ * @param {string} png In base64.
+ * @param {import("./picture.js").Picture} shape
+ */
+async function fromPng(png, { channels }) {
+  return decode(await api.prepared(new Blob([fromBase64(png)], { type: "image/png" })), channels);
+}

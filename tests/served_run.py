@@ -1,0 +1,43 @@
+"""A run folder with all that the page shows, made in seconds: untrained networks, a made-up square."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from made_up_why import made_up_why
+from tiny_training import bars, tiny_plan
+from whyconv.export import describe_layers, export, export_maps, metadata_for
+from whyconv.images.prepare import PicturePolicy
+from whyconv.training.start import start_network
+
+SIDE = 8
+CLASSES = ("lies", "stands")
+
+
+def write_served_run(folder: Path) -> Path:
+    """Writes the run: gray pictures of 8 x 8 pixels, two classes; convolution, pooling, dense layers; a dense twin."""
+    folder.mkdir(parents=True)
+    plan = tiny_plan(SIDE, network="lesson")
+    _write_model(folder / "model.onnx", start_network(plan))
+    _write_model(folder / "twin_dense.onnx", _dense())
+    export_maps(folder / "why.onnx", folder / "model.onnx")
+    (folder / "layers.json").write_text(json.dumps(describe_layers(folder / "model.onnx")), encoding="utf-8")
+    (folder / "why.json").write_text(made_up_why().model_dump_json(), encoding="utf-8")
+    np.save(folder / "thumbnails.npy", bars(20, seed=4).pixels)
+    return folder
+
+
+def _dense() -> nn.Module:
+    torch.manual_seed(5)
+    return nn.Sequential(nn.Flatten(), nn.Linear(SIDE**2, 16), nn.ReLU(), nn.Linear(16, len(CLASSES)))
+
+
+def _write_model(path: Path, network: nn.Module) -> None:
+    plan = tiny_plan(SIDE).network
+    metadata = metadata_for(plan, PicturePolicy(side=SIDE, channels=1), 1.0, {"train": 64, "validation": 32})
+    export(path, network, metadata, plan)

@@ -1,0 +1,456 @@
+"""Everything the served page can do, done in a real browser, and compared with what numpy and onnxruntime say."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from PIL import Image
+
+from page_driver import Open, cells_of, quiet_pages, took
+from served_run import CLASSES, SIDE
+from tiny_training import bars
+from whyconv.counting.layer import count_layer
+from whyconv.counting.words import LayerWords
+from whyconv.recognizer import open_recognizer
+from whyconv.study.controls import make_controls
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+LAYERS = ("conv2d", "max_pool2d", "conv2d_1", "linear")
+
+
+@pytest.fixture(scope="module")
+def run(page_run: Path) -> Path:
+    return page_run
+
+
+@pytest.fixture(scope="module")
+def allowed() -> dict[str, int]:
+    return {}
+
+
+@pytest.fixture
+def open_page(browser: Any, page_address: str, allowed: dict[str, int]) -> Iterator[Open]:
+    allowed.clear()
+    with quiet_pages(browser, page_address, allowed) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def expect(browser: Any) -> Any:
+    from playwright.sync_api import expect
+
+    return expect
+
+
+def example(number: int) -> np.ndarray:
+    """The picture behind the button of an example, counted from 1: 12 of 20 are shown, evenly chosen."""
+    rows = np.unique(np.linspace(0, 19, 12).round().astype(int))
+    return bars(20, seed=4).pixels[rows[number - 1]]
+
+
+def write_png(folder: Path, name: str, pixels: np.ndarray) -> Path:
+    Image.fromarray(pixels[:, :, 0]).save(folder / name)
+    return folder / name
+
+
+def first_label(run: Path, pixels: np.ndarray) -> str:
+    return open_recognizer(run).predict(pixels, top=1).labels[0].label
+
+
+def shares(ranked: Any) -> dict[str, float]:
+    """The ranked answers: label -> percent."""
+    rows = ranked.locator("li")
+    pairs = [rows.nth(at).locator("bdi, .share").all_inner_texts() for at in range(rows.count())]
+    return {label: float(share.removesuffix(" %")) for label, share in pairs}
+
+
+def close_to(run: Path, pixels: np.ndarray, model: str = "model.onnx") -> Any:
+    found = open_recognizer(run / model).predict(pixels).labels
+    return pytest.approx({one.label: 100 * one.probability for one in found}, abs=0.06)
+
+
+def value_of(run: Path, pixels: np.ndarray, layer: str) -> np.ndarray:
+    session = onnxruntime.InferenceSession(run / "why.onnx")
+    return session.run([layer], {"pixels": pixels[None]})[0][0]
+
+
+def gray_of(canvas: Any) -> np.ndarray:
+    return np.array(cells_of(canvas, SIDE, SIDE), np.uint8)[:, :, :1]
+
+
+def map_colors(values: np.ndarray, reach: float | None = None) -> np.ndarray:
+    """White at zero, blue below, orange above."""
+    share = np.clip(np.abs(values) / (reach or np.abs(values).max() or 1), 0, 1)[..., None]
+    ends = np.where(values[..., None] < 0, [33, 102, 190], [200, 88, 8])
+    return 255 + share * (ends - 255)
+
+
+def sees(page: Any, pixels: np.ndarray) -> None:
+    """Waits until the picture on the page is this one."""
+    for _ in range(100):
+        if np.array_equal(gray_of(page.locator("#source figure.seen canvas")), pixels):
+            return
+        page.wait_for_timeout(20)
+    assert gray_of(page.locator("#source figure.seen canvas")).tolist() == pixels.tolist()
+
+
+# What is named.
+
+
+def test_a_chosen_file_is_shown_as_the_network_sees_it_and_named(
+    open_page: Open, run: Path, tmp_path: Path, expect: Any
+) -> None:
+    page, pixels = open_page(), bars(3, seed=9).pixels[2]
+    path = write_png(tmp_path, "stands <b>&.png", pixels)
+    took(page, "bring", lambda: page.set_input_files("input[type=file]", path))
+    sees(page, pixels)
+    expect(page.locator("figure.seen figcaption")).to_contain_text("stands <b>&.png")
+    expect(page.locator("p.first bdi")).to_have_text(first_label(run, pixels))
+    assert shares(page.locator("#panel-recognize .ranked")) == close_to(run, pixels)
+    bar = page.locator("#panel-recognize .bar").first
+    drawn = bar.evaluate("bar => parseFloat(getComputedStyle(bar).getPropertyValue('--share'))")
+    assert 100 * drawn == pytest.approx(max(shares(page.locator("#panel-recognize .ranked")).values()), abs=0.06)
+
+
+def test_a_picture_can_be_dropped_and_pasted(open_page: Open, run: Path, tmp_path: Path, expect: Any) -> None:
+    page = open_page()
+    give = """([bytes, kind]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(bytes)], kind + '.png', {type: 'image/png'}));
+        const event = kind === 'drop'
+            ? new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true})
+            : new ClipboardEvent('paste', {clipboardData: data, bubbles: true});
+        document.body.dispatchEvent(event);
+    }"""
+    for kind, number in (("drop", 4), ("paste", 5)):
+        pixels = bars(6, seed=9).pixels[number]
+        content = write_png(tmp_path, f"{kind}.png", pixels).read_bytes()
+        page.evaluate(give, [list(content), kind])
+        expect(page.locator("figure.seen figcaption")).to_contain_text(f"{kind}.png")
+        sees(page, pixels)
+        expect(page.locator("p.first bdi")).to_have_text(first_label(run, pixels))
+
+
+def test_several_files_are_named_together_and_each_can_be_shown(
+    open_page: Open, run: Path, tmp_path: Path, expect: Any
+) -> None:
+    page, pictures = open_page(), bars(40, seed=9).pixels
+    paths = [write_png(tmp_path, f"{at:02}.png", pixels) for at, pixels in enumerate(pictures)]
+    paths[1].write_bytes(b"no picture")
+    page.set_input_files("input[type=file]", paths)
+    rows = page.locator(".files li")
+    expect(rows).to_have_count(40)
+    expect(rows.nth(1)).to_contain_text("01.png: ")
+    expect(rows.nth(39)).to_contain_text(f"39.png: {first_label(run, pictures[39])} (")
+    rows.nth(39).locator("button").click()
+    sees(page, pictures[39])
+
+
+def test_a_file_that_is_no_picture_is_refused_in_words(
+    open_page: Open, allowed: dict[str, int], tmp_path: Path, expect: Any
+) -> None:
+    allowed["the server responded with a status of 422"] = 1
+    page = open_page()
+    (tmp_path / "notes.png").write_text("no picture")
+    page.set_input_files("input[type=file]", tmp_path / "notes.png")
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    page.locator(".examples button").first.click()
+    expect(page.get_by_role("alert")).to_be_empty()
+
+
+def test_the_camera_gives_a_picture(open_page: Open, expect: Any) -> None:
+    page = open_page()
+    page.get_by_role("button", name="Camera").click()
+    page.get_by_role("button", name="Take the picture").click()
+    expect(page.locator("figure.seen figcaption")).to_contain_text("Camera")
+    assert len(np.unique(gray_of(page.locator("figure.seen canvas")))) > 3
+    expect(page.locator(".camera")).to_be_hidden()
+
+
+def test_a_digit_can_be_drawn_by_hand_and_by_keys(open_page: Open, run: Path, expect: Any) -> None:
+    page = open_page()
+    page.get_by_text("Draw one").click()
+    page.get_by_role("button", name="Clear").click()
+    sees(page, np.zeros((SIDE, SIDE, 1), np.uint8))
+    board = page.get_by_label("Drawing board")
+    board.scroll_into_view_if_needed()
+    box = board.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 10, steps=5)
+    page.mouse.up()
+    expect(page.locator("figure.seen figcaption")).to_contain_text("your drawing")
+    stroke = gray_of(page.locator("figure.seen canvas"))[:, :, 0]
+    assert stroke[3:5, 3:5].min() > 100
+    assert stroke[:, :3].max() == stroke[:, 5:].max() == 0
+    page.get_by_role("button", name="Clear").click()
+    board.focus()
+    for key in ("Space", *["ArrowRight"] * 8, "Space"):
+        page.keyboard.press(key)
+    stroke = gray_of(page.locator("figure.seen canvas"))[:, :, 0]
+    assert stroke[:, 5].max() > 100
+    expect(page.locator("p.first bdi")).to_have_text(first_label(run, stroke[:, :, None]))
+
+
+def test_evidence_is_drawn_where_the_server_has_it(open_page: Open, expect: Any, tmp_path: Path) -> None:
+    """The server's part is made up here: the page must draw what an answer of that form says."""
+    values = np.zeros((4, 4))
+    values[1, 2], values[3, 0] = 2.0, -2.0
+    png = base64.b64encode(write_png(tmp_path, "near.png", example(2)).read_bytes()).decode()
+    told = {
+        **{"kind": "class activation", "label": "stands", "values": values.tolist(), "box": [0, 0, 8, 8]},
+        "field": {"bounds": [[1, 4], [3, 6]], "num_pixels": 16, "fraction": 0.25},
+        "nearest": [{"label": "stands", "distance": 0.125, "png": png}],
+    }
+    page = open_page(routes={"**/v1/explain": json.dumps(told)}, has={"evidence": True})
+    evidence = page.locator(".evidence")
+    expect(evidence).to_contain_text("Class activation map: orange where the last maps speak for “stands”")
+    expect(evidence).to_contain_text("16 pixels (25.0 %)")
+    expect(evidence.locator(".nearest li")).to_have_text("stands, cosine distance 0.125")
+    colors = np.array(cells_of(evidence.locator("canvas").first, SIDE, SIDE))
+    assert colors[3, 5].tolist() == [240, 110, 20]
+    assert colors[7, 1].tolist() == [40, 110, 225]
+    assert np.ptp(colors[0, 0]) == 0
+    near = np.array(cells_of(evidence.locator(".nearest canvas"), SIDE, SIDE), np.uint8)
+    assert np.array_equal(near[:, :, :1], example(2))
+
+
+def test_an_answer_that_is_unsure_says_so(open_page: Open, expect: Any) -> None:
+    labels = [{"label": "lies", "probability": 0.5}, {"label": "stands", "probability": 0.5}]
+    told = {"predictions": [{"name": "pixels", "labels": labels, "error": None, "is_unsure": True}]}
+    page = open_page(routes={"**/v1/predict*": json.dumps(told)})
+    expect(page.locator(".badge")).to_have_text("unsure")
+    expect(page.locator("#panel-recognize")).to_contain_text("do not rely on this answer")
+
+
+# Why convolutions.
+
+
+def test_one_detector_has_the_same_weights_at_every_place(open_page: Open, run: Path, expect: Any) -> None:
+    page, pixels = open_page("sharing"), example(1)
+    took(page, "sharing", lambda: page.get_by_label("Detector", exact=True).fill("3"))
+    panel = page.locator("#panel-sharing")
+    expect(panel.locator(".detectors [aria-pressed=true]")).to_have_attribute("aria-label", "detector 3")
+    found = value_of(run, pixels, "conv2d")[3]
+    board = panel.get_by_role("application")
+    seen = np.array(cells_of(board, 8, 8))
+    assert np.abs(seen - map_colors(found)).max() < 1.6
+    weights = panel.locator(".weights canvas")
+    before = cells_of(weights, 3, 3)
+    expect(panel).to_contain_text("9 weights make all 64 places of this map")
+    box = board.bounding_box()
+    for row, column in ((0, 0), (5, 2)):
+        took(
+            page,
+            "sharing-place",
+            lambda y=row, x=column: page.mouse.click(
+                box["x"] + (x + 0.5) * box["width"] / 8, box["y"] + (y + 0.5) * box["height"] / 8
+            ),
+        )
+        expect(panel).to_contain_text(f"Row {row}, column {column}: the same weights give {found[row, column]:#.6g}")
+        assert cells_of(weights, 3, 3) == before
+    board.focus()
+    page.keyboard.press("ArrowRight")
+    expect(panel).to_contain_text(f"Row 5, column 3: the same weights give {found[5, 3]:#.6g}")
+
+
+def test_a_layer_deeper_in_has_a_larger_window(open_page: Open, expect: Any) -> None:
+    page = open_page("sharing")
+    took(page, "sharing", lambda: page.get_by_label("Layer").select_option("conv2d_1"))
+    expect(page.locator("#panel-sharing")).to_contain_text("72 weights make all 16 places")
+    expect(page.locator("#panel-sharing .weights canvas")).to_have_count(8)
+    page.get_by_role("button", name="detector 7").click()
+    expect(page.get_by_label("Detector", exact=True)).to_have_value("7")
+
+
+def test_scribbles_outside_do_not_move_a_unit_and_those_inside_do(open_page: Open, run: Path, expect: Any) -> None:
+    page = open_page("sparsity")
+    panel = page.locator("#panel-sparsity")
+    took(page, "unit", lambda: panel.get_by_label("Layer").select_option("conv2d_1"))
+    for name in ("Row", "Column"):
+        panel.get_by_label(name, exact=True).fill("0")
+    # Worked out by hand: 3 x 3, padding 1, at the corner of a map pooled by 2: pixels 0 to 4 along each axis.
+    expect(panel).to_contain_text("can depend on 25 of 64 pixels (39.1 %)")
+    numbers = panel.locator("dl.numbers dd")
+    found = value_of(run, example(1), "conv2d_1")[0, 0, 0]
+    expect(numbers.nth(0)).to_have_text(f"{found:#.6g}")
+    took(page, "scribble", lambda: panel.get_by_role("button", name="Change every pixel outside").click())
+    expect(numbers.nth(2)).to_have_text("39")
+    expect(panel.locator(".verdict")).to_contain_text("did not move")
+    expect(numbers.nth(1)).to_have_text(f"{found:#.6g}")
+    panel.get_by_role("button", name="Change every pixel inside").click()
+    expect(panel.locator(".verdict")).to_have_text("The number moved.")
+    expect(numbers.nth(3)).to_have_text("25")
+    panel.get_by_role("button", name="Restore").click()
+    expect(panel.locator(".verdict")).to_contain_text("Nothing is scribbled")
+
+
+def test_the_brush_keeps_to_its_side(open_page: Open, expect: Any) -> None:
+    page = open_page("sparsity")
+    panel = page.locator("#panel-sparsity")
+    panel.get_by_label("Row", exact=True).fill("0")
+    expect(panel).to_contain_text("can depend on 6 of 64")
+    paper = panel.get_by_label("Scribble here")
+    box = paper.bounding_box()
+    numbers = panel.locator("dl.numbers dd")
+    page.mouse.move(box["x"] + 4, box["y"] + 4)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 4, box["y"] + 4, steps=20)
+    page.mouse.up()
+    expect(numbers.nth(2)).to_have_text("5")
+    expect(numbers.nth(3)).to_have_text("0")
+    expect(panel.locator(".verdict")).to_contain_text("did not move")
+    panel.get_by_label("inside only").check()
+    paper.focus()
+    for key in [*["ArrowLeft"] * 3, "Space"]:
+        page.keyboard.press(key)
+    expect(numbers.nth(3)).to_have_text("1")
+
+
+def test_a_moved_picture_is_answered_by_both_networks(open_page: Open, run: Path, expect: Any) -> None:
+    page, pixels = open_page("invariance"), example(1)
+    panel = page.locator("#panel-invariance")
+    board = panel.get_by_role("application")
+    box = board.bounding_box()
+    cell = box["width"] / SIDE
+    page.mouse.move(box["x"] + 2.5 * cell, box["y"] + 2.5 * cell)
+    page.mouse.down()
+    took(page, "move", lambda: page.mouse.move(box["x"] + 4.5 * cell, box["y"] + 3.5 * cell))
+    page.mouse.up()
+    expect(panel.locator("output")).to_have_text("moved by 1 down, 2 right")
+    moved = np.roll(pixels, (1, 2), (0, 1))
+    assert np.array_equal(gray_of(board), moved)
+    lists = panel.locator(".answers .ranked")
+    expect(lists).to_have_count(4)
+    for at, (model, picture) in enumerate(
+        [("model.onnx", pixels), ("model.onnx", moved), ("twin_dense.onnx", pixels), ("twin_dense.onnx", moved)]
+    ):
+        assert shares(lists.nth(at)) == close_to(run, picture, model)
+    took(page, "move", panel.get_by_label("real:").check)
+    expect(panel.locator(".verdict p")).to_have_count(2)
+    moved[:1], moved[:, :2] = 0, 0
+    assert np.array_equal(gray_of(board), moved)
+    maps = panel.locator("figure div canvas")
+    still, shifted = (value_of(run, picture, "conv2d")[0] for picture in (pixels, moved))
+    reach = max(np.abs(still).max(), np.abs(shifted).max())
+    assert np.abs(np.array(cells_of(maps.nth(1), 8, 8)) - map_colors(shifted, reach)).max() < 1.6
+
+
+def test_the_maps_move_along_with_the_picture(open_page: Open, run: Path, expect: Any) -> None:
+    page = open_page("invariance")
+    panel = page.locator("#panel-invariance")
+    panel.get_by_role("application").focus()
+    page.keyboard.press("ArrowDown")
+    expect(panel.locator("output")).to_have_text("moved by 1 down, 0 right")
+    panel.get_by_role("button", name="right", exact=True).click()
+    expect(panel.locator("output")).to_have_text("moved by 1 down, 1 right")
+    maps = panel.locator("figure div canvas")
+    still, moved = (np.array(cells_of(maps.nth(at), 8, 8)) for at in (0, 1))
+    # Away from the zero padding, which does not go around the ring.
+    assert np.abs(moved[3:-1, 3:-1] - still[2:-2, 2:-2]).max() <= 1
+    panel.get_by_role("button", name="Back").click()
+    expect(panel.locator("output")).to_have_text("moved by 0 down, 0 right")
+
+
+def test_one_output_is_the_sum_of_its_products(open_page: Open, run: Path, expect: Any) -> None:
+    page = open_page("steps")
+    panel = page.locator("#panel-steps")
+    took(page, "steps", lambda: panel.get_by_label("Layer").select_option("conv2d_1"))
+    panel.get_by_label("Row", exact=True).fill("0")
+    found = value_of(run, example(1), "conv2d_1")[0, 0, 2]
+    expect(panel.locator("tbody tr", has_text="what the network has there")).to_contain_text(f"{found:#.6g}")
+    rows = panel.locator(".scroll:not(:has(.taps)) tbody tr").all_inner_texts()
+    table = dict(row.split("\t") for row in rows)
+    assert float(table["together"]) == pytest.approx(found, rel=2e-5)
+    assert float(table["difference (rounding in single precision)"]) < 1e-6
+    for name, start in (("Next product", 1), ("Next product", 2), ("All of them", 9), ("Back one", 8)):
+        took(page, "step", panel.get_by_role("button", name=name).click)
+        expect(panel.locator(".verdict")).to_contain_text(f"Product {start} of 9")
+    said = panel.locator(".verdict").inner_text()
+    value, weight, product = (float(x) for x in re.search(r": (\S+) × (\S+) = (\S+)\.", said).groups())
+    assert value * weight == pytest.approx(product, rel=1e-4, abs=1e-9)
+    panel.get_by_label("Channel").fill("5")
+    expect(panel.locator(".verdict")).to_contain_text("0 of 9")
+
+
+def test_the_lectures_table_counts_any_layer(open_page: Open, expect: Any) -> None:
+    page = open_page("table")
+    panel = page.locator("#panel-table")
+    expect(panel.locator("p.first")).to_have_text("32 × 32 × 3 → 28 × 28 × 6")
+    # The lecture: 3,072 inputs, 4,704 outputs: about 14 million; the convolution with 3 channels has 450 + 6.
+    expect(panel).to_contain_text("dense: 14,450,688")
+    expect(panel).to_contain_text("convolution: 450")
+    took(page, "count", lambda: panel.get_by_label("Padding").fill("2"))
+    expect(panel.locator("p.first")).to_have_text("32 × 32 × 3 → 32 × 32 × 6")
+    panel.get_by_label("Stride").fill("2")
+    report = count_layer(LayerWords("32x32x3", "6", "5", "2", "2").convolution())
+    expect(panel).to_contain_text(f"dense: {report.dense.weights:,}")
+    expect(panel.locator(".identity")).to_contain_text(f"locality factor {report.locality_factor:,.2f}".rstrip("0"))
+
+
+def test_a_layer_that_cannot_be_is_refused_in_words(open_page: Open, allowed: dict[str, int], expect: Any) -> None:
+    allowed["the server responded with a status of 422"] = 1
+    page = open_page("table")
+    page.get_by_label("Side of a filter").fill("40")
+    expect(page.get_by_role("alert")).to_contain_text("40")
+    page.get_by_label("Side of a filter").fill("3")
+    expect(page.get_by_role("alert")).to_be_empty()
+    expect(page.locator("#panel-table p.first")).to_have_text("32 × 32 × 3 → 30 × 30 × 6")
+
+
+def test_the_controls_change_the_picture_as_the_square_did(open_page: Open, run: Path, expect: Any) -> None:
+    page, pixels = open_page("square"), example(1)
+    square = json.loads((run / "why.json").read_text())["square"]
+    protocol = square["protocol"]
+    side = protocol["side"]
+    factor = side // SIDE
+    controls = make_controls(side, protocol["multiplier"], protocol["seed"])
+    panel = page.locator("#panel-square")
+    for button, name in (("Permute the pixels", "permuted"), ("Random signs", "signs"), ("Stretch", "multiplied")):
+        took(page, "control", panel.get_by_role("button", name=button).click)
+        expect(panel.locator("[aria-pressed=true]")).to_contain_text(button)
+        control = controls[name]
+        changed = np.kron(pixels[:, :, 0], np.ones((factor, factor), int)).reshape(-1)[control.source]
+        expected = np.where(control.signs < 0, 255 - changed, changed).reshape(side, side)
+        seen = np.array(cells_of(panel.locator("canvas").nth(1), side, side))
+        assert np.array_equal(seen[:, :, 0], expected)
+        score = next(
+            one
+            for one in square["scores"]
+            if (one["corner"], one["place"], one["control"], one["arm"], one["n_train"])
+            == ("convolution", "moved", name, "plain", protocol["sizes"][-1])
+        )
+        corner = panel.locator("table").nth(1).locator("tbody tr").nth(1).locator("td").nth(1)
+        expect(corner).to_contain_text("convolution")
+        expect(corner).to_contain_text(f"{100 * score['accuracy']['value']:.1f} %")
+    expect(panel.locator("table").nth(1).locator("tbody td").first).to_contain_text("change: exactly 0 points")
+
+
+def test_the_choice_of_a_unit_goes_along_from_view_to_view(open_page: Open, expect: Any) -> None:
+    page = open_page("sharing")
+    page.get_by_label("Layer").select_option("conv2d_1")
+    page.get_by_label("Detector", exact=True).fill("4")
+    page.get_by_role("tab", name="Sparsity").click()
+    panel = page.locator("#panel-sparsity")
+    expect(panel.get_by_label("Layer")).to_have_value("conv2d_1")
+    expect(panel.get_by_label("Detector", exact=True)).to_have_value("4")
+    assert page.url.endswith("#sparsity")
+
+
+def test_an_example_is_there_without_any_upload(open_page: Open, run: Path, expect: Any) -> None:
+    page = open_page()
+    expect(page.locator(".examples button")).to_have_count(12)
+    sees(page, example(1))
+    took(page, "predict", page.get_by_role("button", name="training picture 7").click)
+    sees(page, example(7))
+    assert shares(page.locator("#panel-recognize .ranked")) == close_to(run, example(7))
+    assert set(shares(page.locator("#panel-recognize .ranked"))) == set(CLASSES)
