@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from whyconv.errors import PictureError, WhyconvError
+from whyconv.errors import PictureError
 from whyconv.images.decode import read_header
 from whyconv.images.prepare import prepare
 from whyconv.model_file import Metadata
@@ -94,7 +94,7 @@ class Batcher:
             return
         try:
             pixels = read_picture(content, self._metadata, self._limits)
-        except WhyconvError as error:
+        except PictureError as error:
             _deliver([future], [Answered(error=str(error))])
         except Exception as error:  # noqa: BLE001 - handed to the one who waits for it
             _fail([future], error)
