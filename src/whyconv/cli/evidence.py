@@ -14,7 +14,7 @@ from whyconv.cli.terminal import print_data, print_text
 from whyconv.errors import UsageError, needing_extra
 
 if TYPE_CHECKING:
-    from whyconv.results.evidence import Evidence
+    from whyconv.results.evidence import Evidence, MapKind
 
 _ENDINGS = (".html", ".png")
 
@@ -47,7 +47,7 @@ def explain(  # noqa: PLR0913, PLR0917
     language = texts.language(lang)
     if out is not None and out.suffix.lower() not in _ENDINGS:
         raise UsageError(f"Evidence cannot be written to {out.name}. Expected a name ending in .html or .png.")
-    kind = "occlusion" if occlusion else None
+    kind: MapKind | None = "occlusion" if occlusion else None
     evidence = find_evidence(model, picture, label=label, kind=kind, num_nearest=near)
     if as_json:
         print_data(json.dumps(as_message(evidence)))

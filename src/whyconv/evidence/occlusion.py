@@ -76,4 +76,4 @@ def occlusion_map(
     for picture, (top, left) in zip(hidden[1:], corners, strict=True):
         picture[top : top + patches.size, left : left + patches.size] = level
     found = ask(hidden)[:, label].astype(np.float64)
-    return (found[0] - found[1:]).reshape(len(places), len(places))
+    return np.asarray((found[0] - found[1:]).reshape(len(places), len(places)))

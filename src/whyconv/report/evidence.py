@@ -119,7 +119,7 @@ def _over(evidence: Evidence, description: str) -> Markup:
         _picture(evidence, "pixels faded"),
         # What lies over the borders is cut off.
         Markup('<svg x="0" y="0" width="{s}" height="{s}">{}</svg>').format(
-            _image(data_uri(_colors(found)), (left, top, width, height)), s=_SIDE
+            _image(data_uri(_colors(found)), (left, top, width, height), "pixels over"), s=_SIDE
         ),
         scale(_SIDE + 10, _SIDE - 16, _unit(found) * _greatest(found), has_both=found.low < 0),
     ]
