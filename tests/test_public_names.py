@@ -22,7 +22,7 @@ PUBLIC = {
     ),
     "ArrayError",
     *("StoppedError", "StorageError", "UsageError", "WhyconvError"),
-    *("PictureClassifier", "Recognizer", "__version__", "check", "inspect", "open", "train", "why"),
+    *("PictureClassifier", "Recognizer", "__version__", "check", "explain", "inspect", "open", "train", "why"),
 }
 
 
@@ -73,7 +73,7 @@ def test_importing_whyconv_loads_nothing_else() -> None:
     assert run_python(code).stdout == "[]\n"
 
 
-@pytest.mark.parametrize("name", ["open", "check", "inspect", "Recognizer", "WhyconvError"])
+@pytest.mark.parametrize("name", ["open", "check", "explain", "inspect", "Recognizer", "WhyconvError"])
 def test_the_half_that_uses_loads_no_torch(name: str) -> None:
     done = run_python(f"import sys, whyconv; whyconv.{name}; sys.exit('torch' in sys.modules)")
     assert done.returncode == 0, done.stderr

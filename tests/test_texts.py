@@ -13,6 +13,7 @@ import pytest
 import whyconv
 from whyconv.errors import UsageError
 from whyconv.results.claims import Holds
+from whyconv.results.evidence import Pooling
 from whyconv.study.protocol import ADDITIONS
 from whyconv.texts import fields, language, say, sentences, size
 
@@ -117,6 +118,10 @@ MADE = {
         *("name", "train", "test", "classes", "side", "channels", "chance", "steps", "seconds"),
         *("locality", "sharing", "gain"),
     ),
+    "evidence_activation_": get_args(Pooling),
+    "evidence_why_": ("dense", "several", "unlike", "unknown"),
+    "evidence_nearest_": ("no_run", "no_files", "unlike", "no_features"),
+    "evidence_views_": ("mirrored", "closer", "all"),
     "doctor_purpose_": ("train", "pretrained", "serve", "tables", "heic", "cluster"),
 }
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         WhyconvError,
     )
     from whyconv.estimator import PictureClassifier
+    from whyconv.evidence import explain
     from whyconv.inspection import check
     from whyconv.recognizer import Recognizer
     from whyconv.recognizer import open_recognizer as open
@@ -49,6 +50,7 @@ __all__ = [
     "WhyconvError",
     "__version__",
     "check",
+    "explain",
     "inspect",
     "open",
     "train",
@@ -59,6 +61,7 @@ _MODULES = {
     "PictureClassifier": "estimator",
     "Recognizer": "recognizer",
     "check": "inspection",
+    "explain": "evidence",
     "inspect": "anatomy",
     "open": "recognizer",
 }

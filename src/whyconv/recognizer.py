@@ -75,7 +75,7 @@ class Recognizer:
             self.where = "model in memory"
             self._content, self.metadata = model, read_metadata(model, self.where)
         self._num_threads = num_threads or num_cores()
-        self._session = _open_session(self.where, self._content, self._num_threads)
+        self._session = open_session(self.where, self._content, self._num_threads)
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._check_graph()
 
@@ -88,6 +88,16 @@ class Recognizer:
     def policy(self) -> PicturePolicy:
         """How a picture becomes the pixels that the network takes."""
         return self.metadata.policy
+
+    @property
+    def content(self) -> bytes:
+        """The ONNX file."""
+        return self._content
+
+    @property
+    def num_threads(self) -> int:
+        """Threads for decoding and for the network."""
+        return self._num_threads
 
     def __reduce__(self) -> tuple[Callable[[bytes], Recognizer], tuple[bytes]]:
         return partial(Recognizer, num_threads=self._num_threads), (self._content,)
@@ -255,7 +265,17 @@ def _as_item(index: int, picture: Picture) -> tuple[str, Loader]:
     raise UsageError(f"Picture {index} is of type {type(picture).__name__}. Expected a path, file content or an array.")
 
 
-def _open_session(where: str, content: bytes, num_threads: int) -> onnxruntime.InferenceSession:
+def open_session(where: str, content: bytes, num_threads: int) -> onnxruntime.InferenceSession:
+    """Makes an ONNX file ready to be asked.
+
+    Args:
+        where: What it is called in errors.
+        content: The whole file.
+        num_threads: For the network.
+
+    Raises:
+        ModelFileError: It cannot be run.
+    """
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
