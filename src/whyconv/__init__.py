@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         WhyconvError,
     )
     from whyconv.estimator import PictureClassifier
+    from whyconv.exporting import export_run, open_torch
     from whyconv.inspection import check
     from whyconv.recognizer import Recognizer
     from whyconv.recognizer import open_recognizer as open
@@ -49,8 +50,10 @@ __all__ = [
     "WhyconvError",
     "__version__",
     "check",
+    "export_run",
     "inspect",
     "open",
+    "open_torch",
     "train",
     "why",
 ]
@@ -63,7 +66,13 @@ _MODULES = {
     "open": "recognizer",
 }
 _OTHER_NAMES = {"inspect": "inspect_network", "open": "open_recognizer"}
-_NEED_TRAINING = {"PictureClassifier": "estimator", "train": "workflow", "why": "workflow"}
+_NEED_TRAINING = {
+    "PictureClassifier": "estimator",
+    "export_run": "exporting",
+    "open_torch": "exporting",
+    "train": "workflow",
+    "why": "workflow",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -75,7 +75,7 @@ class Recognizer:
             self.where = "model in memory"
             self._content, self.metadata = model, read_metadata(model, self.where)
         self._num_threads = num_threads or num_cores()
-        self._session = _open_session(self.where, self._content, self._num_threads)
+        self._session = open_session(self.where, self._content, self._num_threads)
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._check_graph()
 
@@ -175,7 +175,8 @@ class Recognizer:
         """Asks the network.
 
         Args:
-            pixels: uint8 (n, side, side, channels), prepared by ``policy``.
+            pixels: uint8 (n, side, side, channels), prepared by ``policy``. A file that takes any size takes pictures
+                (n, h, w, channels) too; its resize leaves prepared ones as they are.
 
         Raises:
             ModelFileError: The file's network gives something other than probabilities.
@@ -215,14 +216,13 @@ class Recognizer:
         """Refuses a graph whose doors are not those the metadata speaks of."""
         side, channels = self.policy.side, self.policy.channels
         inputs = self._session.get_inputs()
-        is_ours = [(i.name, i.type, i.shape[1:]) for i in inputs] == [
-            ("pixels", "tensor(uint8)", [side, side, channels])
-        ]
+        tail = ["h", "w", channels] if self.metadata.takes == "any_size" else [side, side, channels]
+        is_ours = [(i.name, i.type, i.shape[1:]) for i in inputs] == [("pixels", "tensor(uint8)", tail)]
         if not is_ours or "probabilities" not in self._outputs:
             found = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
             raise ModelFileError(
                 f"{self.where} takes {found} and gives {', '.join(self._outputs)}. "
-                f"Expected pixels tensor(uint8) [n, {side}, {side}, {channels}] and probabilities. Export it again."
+                f"Expected pixels tensor(uint8) [n, {', '.join(map(str, tail))}] and probabilities. Export it again."
             )
 
 
@@ -255,7 +255,12 @@ def _as_item(index: int, picture: Picture) -> tuple[str, Loader]:
     raise UsageError(f"Picture {index} is of type {type(picture).__name__}. Expected a path, file content or an array.")
 
 
-def _open_session(where: str, content: bytes, num_threads: int) -> onnxruntime.InferenceSession:
+def open_session(where: str, content: bytes, num_threads: int) -> onnxruntime.InferenceSession:
+    """Opens the content of an ONNX file for so many threads, which sleep while they wait.
+
+    Raises:
+        ModelFileError: onnxruntime cannot run it; ``where`` is what it is called there.
+    """
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
