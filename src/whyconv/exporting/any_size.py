@@ -37,7 +37,7 @@ def take_any_size(model: onnx.ModelProto, policy: PicturePolicy) -> None:
     if opset < LEAST_OPSET:
         raise UsageError(
             f"--any-size needs ONNX operator set {LEAST_OPSET} or newer, for its antialiased Resize; this recognizer "
-            f"has {opset}, that of the network it started from. Export it without --any-size, or train from a newer file."
+            f"has {opset}, that of the network it started from. Leave --any-size out, or train from a newer one."
         )
     nodes, tensors = _resize(policy)
     for node in model.graph.node:

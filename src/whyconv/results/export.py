@@ -22,7 +22,7 @@ class ResizeDifference(Record):
         largest_difference: Largest absolute difference of a probability from that after ``prepare``.
         mean_levels: Mean absolute difference of a pixel from ``prepare``, in gray levels, 0-255.
         largest_levels: The largest.
-        largest_rounding: Largest difference from the same pixels resized by Pillow, in gray levels; at most 1.
+        largest_rounding: Largest difference from the same pixels resized by Pillow, in gray levels; at most 2.
         differing_fraction: Fraction of numbers that differ from those, in [0, 1].
     """
 
