@@ -41,8 +41,7 @@ def export_run(
 ) -> ExportReport:
     """Writes a run's recognizer as one ONNX file or as a folder for torch, if it answers as the trained network does.
 
-    Asked are all test pictures of the run; without a test part the validation or training pictures; of a network that
-    started from published weights as many as the plan says.
+    Asked are all test pictures of the run; without a test part all validation pictures, else all training pictures.
 
     Args:
         run: A finished run folder.

@@ -76,9 +76,7 @@ def open_source(run: Path, plan: Plan, pictures: str | Path | None, notify: Noti
     metadata = read_metadata(model, str(run))
     found = _proof_pictures(plan, pictures, notify)
     has_torch = plan.frozen is None or plan.network.start == PRETRAINED
-    if plan.frozen is not None and has_torch:
-        found = found.some(plan.frozen.compared)
-    ask = _as_trained(run, plan, metadata.temperature) if has_torch else ask_file(model)
+    ask = _ask_trained(run, plan, metadata.temperature) if has_torch else ask_file(model)
     against: Literal["torch", "model.onnx"] = "torch" if has_torch else "model.onnx"
     return Source(run, plan, model, metadata, found, ask, against, _data_digest(run), notify)
 
@@ -95,7 +93,7 @@ def _proof_pictures(plan: Plan, pictures: str | Path | None, notify: Notify) -> 
         ) from error
 
 
-def _as_trained(run: Path, plan: Plan, temperature: float) -> Ask:
+def _ask_trained(run: Path, plan: Plan, temperature: float) -> Ask:
     """The network as it was trained: called as in training and scoring, not as in any export."""
     network = trained_network(run, plan)
 
