@@ -22,7 +22,19 @@ PUBLIC = {
     ),
     "ArrayError",
     *("StoppedError", "StorageError", "UsageError", "WhyconvError"),
-    *("PictureClassifier", "Recognizer", "__version__", "check", "explain", "inspect", "open", "train", "why"),
+    *(
+        "PictureClassifier",
+        "Recognizer",
+        "__version__",
+        "check",
+        "explain",
+        "export_run",
+        "inspect",
+        "open",
+        "open_torch",
+        "train",
+        "why",
+    ),
 }
 
 
@@ -79,7 +91,7 @@ def test_the_half_that_uses_loads_no_torch(name: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["train", "why", "PictureClassifier"])
+@pytest.mark.parametrize("name", ["train", "why", "PictureClassifier", "export_run", "open_torch"])
 def test_without_torch_the_line_that_installs_it_is_told(name: str) -> None:
     done = run_python(f"{WITHOUT_TORCH}import whyconv\nwhyconv.{name}")
     assert f"whyconv.{name} needs an optional package. Install it with:  pip install 'whyconv[train]'" in done.stderr

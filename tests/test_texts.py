@@ -20,6 +20,7 @@ from whyconv.texts import fields, language, say, sentences, size
 PACKAGE = Path(whyconv.__file__).parent
 # Keys made at run time: the part before the value -> the values it takes.
 MADE = {
+    "export_part_": ("test", "validation", "train", "pictures"),
     "part_": ("", "train", "validation", "test", "pictures"),
     "channels_": ("gray", "color"),
     "check_": tuple(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from whyconv.estimator import PictureClassifier
     from whyconv.evidence import explain
+    from whyconv.exporting import export_run, open_torch
     from whyconv.inspection import check
     from whyconv.recognizer import Recognizer
     from whyconv.recognizer import open_recognizer as open
@@ -51,8 +52,10 @@ __all__ = [
     "__version__",
     "check",
     "explain",
+    "export_run",
     "inspect",
     "open",
+    "open_torch",
     "train",
     "why",
 ]
@@ -66,7 +69,13 @@ _MODULES = {
     "open": "recognizer",
 }
 _OTHER_NAMES = {"inspect": "inspect_network", "open": "open_recognizer"}
-_NEED_TRAINING = {"PictureClassifier": "estimator", "train": "workflow", "why": "workflow"}
+_NEED_TRAINING = {
+    "PictureClassifier": "estimator",
+    "export_run": "exporting",
+    "open_torch": "exporting",
+    "train": "workflow",
+    "why": "workflow",
+}
 
 
 def __getattr__(name: str) -> object:

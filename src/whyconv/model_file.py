@@ -55,6 +55,11 @@ class Metadata(BaseModel):
         views: Which views of a picture the answer averages; the averaging is inside the graph.
         array_white: 1, 255 or 65535: the value that stands for white in arrays of other numbers than uint8 and
             bool, as it was in the training pictures; None where those were no arrays, or of several kinds.
+        takes: "prepared": pixels as the policy makes them; "any_size": of any height and width, the resize is inside
+            the graph.
+        versions: Of whyconv, torch, onnx and ONNX's operator set, where the file was made by ``whyconv export``.
+        data_digest: SHA-256 over the sorted lines of the run's ``digests.txt``; likewise.
+        proof: The comparison with the trained network that ended the export; likewise.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -68,6 +73,10 @@ class Metadata(BaseModel):
     parts: dict[str, Any] = Field(default_factory=dict)
     views: tuple[View, ...] = ("upright",)
     array_white: White | None = None
+    takes: Literal["prepared", "any_size"] = "prepared"
+    versions: dict[str, str] = Field(default_factory=dict)
+    data_digest: str = ""
+    proof: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _names_differ(self) -> Metadata:

@@ -185,7 +185,8 @@ class Recognizer:
         """Asks the network.
 
         Args:
-            pixels: uint8 (n, side, side, channels), prepared by ``policy``.
+            pixels: uint8 (n, side, side, channels), prepared by ``policy``. A file that takes any size takes pictures
+                (n, h, w, channels) too; its resize leaves prepared ones as they are.
 
         Raises:
             ModelFileError: The file's network gives something other than probabilities.
@@ -225,14 +226,13 @@ class Recognizer:
         """Refuses a graph whose doors are not those the metadata speaks of."""
         side, channels = self.policy.side, self.policy.channels
         inputs = self._session.get_inputs()
-        is_ours = [(i.name, i.type, i.shape[1:]) for i in inputs] == [
-            ("pixels", "tensor(uint8)", [side, side, channels])
-        ]
+        tail = ["h", "w", channels] if self.metadata.takes == "any_size" else [side, side, channels]
+        is_ours = [(i.name, i.type, i.shape[1:]) for i in inputs] == [("pixels", "tensor(uint8)", tail)]
         if not is_ours or "probabilities" not in self._outputs:
             found = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
             raise ModelFileError(
                 f"{self.where} takes {found} and gives {', '.join(self._outputs)}. "
-                f"Expected pixels tensor(uint8) [n, {side}, {side}, {channels}] and probabilities. Export it again."
+                f"Expected pixels tensor(uint8) [n, {', '.join(map(str, tail))}] and probabilities. Export it again."
             )
 
 
@@ -266,7 +266,7 @@ def _as_item(index: int, picture: Picture) -> tuple[str, Loader]:
 
 
 def open_session(where: str, content: bytes, num_threads: int) -> onnxruntime.InferenceSession:
-    """Makes an ONNX file ready to be asked.
+    """Makes an ONNX file ready to be asked; its threads sleep while they wait.
 
     Args:
         where: What it is called in errors.

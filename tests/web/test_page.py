@@ -57,7 +57,7 @@ def example(number: int) -> np.ndarray:
     return bars(20, seed=4).pixels[rows[number - 1]]
 
 
-def as_png(folder: Path, name: str, pixels: np.ndarray) -> Path:
+def write_png(folder: Path, name: str, pixels: np.ndarray) -> Path:
     Image.fromarray(pixels[:, :, 0]).save(folder / name)
     return folder / name
 
@@ -110,7 +110,7 @@ def test_a_chosen_file_is_shown_as_the_network_sees_it_and_named(
     open_page: Open, run: Path, tmp_path: Path, expect: Any
 ) -> None:
     page, pixels = open_page(), bars(3, seed=9).pixels[2]
-    path = as_png(tmp_path, "stands <b>&.png", pixels)
+    path = write_png(tmp_path, "stands <b>&.png", pixels)
     took(page, "bring", lambda: page.set_input_files("input[type=file]", path))
     sees(page, pixels)
     expect(page.locator("figure.seen figcaption")).to_contain_text("stands <b>&.png")
@@ -133,7 +133,7 @@ def test_a_picture_can_be_dropped_and_pasted(open_page: Open, run: Path, tmp_pat
     }"""
     for kind, number in (("drop", 4), ("paste", 5)):
         pixels = bars(6, seed=9).pixels[number]
-        content = as_png(tmp_path, f"{kind}.png", pixels).read_bytes()
+        content = write_png(tmp_path, f"{kind}.png", pixels).read_bytes()
         page.evaluate(give, [list(content), kind])
         expect(page.locator("figure.seen figcaption")).to_contain_text(f"{kind}.png")
         sees(page, pixels)
@@ -144,7 +144,7 @@ def test_several_files_are_named_together_and_each_can_be_shown(
     open_page: Open, run: Path, tmp_path: Path, expect: Any
 ) -> None:
     page, pictures = open_page(), bars(40, seed=9).pixels
-    paths = [as_png(tmp_path, f"{at:02}.png", pixels) for at, pixels in enumerate(pictures)]
+    paths = [write_png(tmp_path, f"{at:02}.png", pixels) for at, pixels in enumerate(pictures)]
     paths[1].write_bytes(b"no picture")
     page.set_input_files("input[type=file]", paths)
     rows = page.locator(".files li")
@@ -205,7 +205,7 @@ def test_evidence_is_drawn_where_the_server_has_it(open_page: Open, expect: Any,
     """The server's part is made up here: the page must draw what an answer of that form says."""
     values = np.zeros((4, 4))
     values[1, 2], values[3, 0] = 2.0, -2.0
-    png = base64.b64encode(as_png(tmp_path, "near.png", example(2)).read_bytes()).decode()
+    png = base64.b64encode(write_png(tmp_path, "near.png", example(2)).read_bytes()).decode()
     told = {
         **{"kind": "class activation", "label": "stands", "values": values.tolist(), "box": [0, 0, 8, 8]},
         "field": {"bounds": [[1, 4], [3, 6]], "num_pixels": 16, "fraction": 0.25},

@@ -21,6 +21,7 @@ from whyconv import __version__
 from whyconv.cli.answers import predict
 from whyconv.cli.atlas import atlas
 from whyconv.cli.evidence import explain
+from whyconv.cli.exports import export
 from whyconv.cli.inspections import cache, check, doctor
 from whyconv.cli.layers import layer
 from whyconv.cli.networks import inspect
@@ -105,6 +106,7 @@ for _verb in (
     evaluate,
     predict,
     explain,
+    export,
     serve,
     layer,
     inspect,
