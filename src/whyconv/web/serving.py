@@ -32,6 +32,7 @@ from whyconv.web.room import Room
 from whyconv.web.service import Service
 
 _BODIES = 26  # of the longest kind that may be held at once
+_BACKLOG = 2048
 _SWEEP_TICKS = 5  # of a tenth of a second
 
 
@@ -138,16 +139,13 @@ def _ready(host: str, port: int, token: str | None, choice: Choice) -> Ready:
 def _listen(address: Address) -> socket.socket:
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, place = found[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(place)
+        family, *_, place = found[0]
+        return socket.create_server(place[:2], family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(
             f"{address.host} port {address.port} cannot be listened on: {reason}. Name another with --host or --port."
         ) from error
-    return listener
 
 
 def _config(app: Guard, protocol: type[PatientProtocol], limits: Limits) -> uvicorn.Config:
@@ -162,7 +160,7 @@ def _config(app: Guard, protocol: type[PatientProtocol], limits: Limits) -> uvic
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        backlog=2048,
+        backlog=_BACKLOG,
         timeout_keep_alive=int(limits.idle_seconds),
         timeout_graceful_shutdown=int(limits.stop_seconds),
     )
