@@ -137,11 +137,19 @@ def _ready(host: str, port: int, token: str | None, choice: Choice) -> Ready:
 
 
 def _listen(address: Address) -> socket.socket:
+    listener = None
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, *_, place = found[0]
-        return socket.create_server(place[:2], family=family, backlog=_BACKLOG)
+        family, kind, _, _, place = found[0]
+        # Only where the protocol is named, asyncio lets short answers leave at once.
+        listener = socket.socket(family, kind, socket.IPPROTO_TCP)
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        return listener
     except (OSError, OverflowError) as error:
+        if listener is not None:
+            listener.close()
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(
             f"{address.host} port {address.port} cannot be listened on: {reason}. Name another with --host or --port."
