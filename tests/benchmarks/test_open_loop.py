@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from open_loop import load
+from open_loop import load, request
 
 ANSWER = b"HTTP/1.1 %d X\r\ncontent-length: 2\r\n\r\nok"
 
@@ -41,7 +41,7 @@ def answering(statuses: list[int], stall: float = 0.0) -> Iterator[int]:
 
 def test_answers_are_counted_by_status() -> None:
     with answering([200, 503, 429]) as port:
-        found = load(port, [b"picture"], 0.3, callers=1)
+        found = load(port, [request(port, b"picture")], 0.3, callers=1)
     assert set(found.seconds) == {200, 503, 429}
     assert found.rate() == pytest.approx(found.rate(503), rel=0.2)
     assert len(found.refused()) == len(found.seconds[503]) + len(found.seconds[429])
@@ -49,11 +49,11 @@ def test_answers_are_counted_by_status() -> None:
 
 def test_a_fixed_rate_is_kept_and_what_could_not_be_sent_is_told() -> None:
     with answering([200]) as port:
-        found = load(port, [b"picture"], 0.5, callers=1, rate=50)
+        found = load(port, [request(port, b"picture")], 0.5, callers=1, rate=50)
     assert found.rate() == pytest.approx(50, rel=0.2)
     assert found.unsent == 0
     with answering([200], stall=0.4) as port:
-        found = load(port, [b"picture"], 0.5, callers=1, rate=50)
+        found = load(port, [request(port, b"picture")], 0.5, callers=1, rate=50)
     assert 15 <= found.unsent <= 25
     assert found.quantile(1.0) >= 400
 
