@@ -27,7 +27,8 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORE
 _UNUSUAL = re.compile(rb"\r\n(?:transfer-encoding|expect|upgrade|connection:[ \t]*close)", re.IGNORECASE)
 _SMALL_BODY = 1 << 18
 _FAREWELL_SECONDS = 1.0
-_REST_SECONDS = 0.005
+_REST_SECONDS = 0.002
+_READ_BYTES = 1 << 16
 _REASONS = {400: "Bad Request", 408: "Request Timeout", 429: "Too Many Requests", 503: "Service Unavailable"}
 
 
@@ -87,6 +88,9 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Lets a caller in, or says at once that there are too many."""
         super().connection_made(transport)
+        if hasattr(transport, "max_size"):
+            # What asyncio asks for otherwise, 256 kB a read, is taken from the system and given back every time.
+            transport.max_size = _READ_BYTES
         if len(self.connections) > self.limits.max_connections:
             self.metrics.cut["too_many"] += 1
             self._end(busy(f"{self.limits.max_connections} connections are open. Come again in a moment."))
