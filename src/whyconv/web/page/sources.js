@@ -152,7 +152,7 @@ function fileRow({ texts, trouble }, file, answer, show) {
 function examples(context) {
   const { texts, picture, recognizer, trouble } = context;
   const list = element("ul", { class: "examples" });
-  const made = element("details", { open: true }, element("summary", {}, texts.say("page_examples")), list);
+  const made = element("details", { open: matchMedia("(min-width: 821px)").matches }, element("summary", {}, texts.say("page_examples")), list);
   if (!recognizer.has.thumbnails) return element("p", { class: "about" }, texts.say("page_no_examples"));
   api
     .thumbnails(EXAMPLES)
