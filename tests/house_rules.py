@@ -18,10 +18,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "predictions": (),
     "model_file": ("images",),
     "recognizer": ("images", "model_file", "predictions"),
+    "evidence": ("counting", "images", "model_file", "recognizer"),
     "report": (),
     "training": ("nets", "images", "inspection"),
     "measures": ("counting", "nets.layers", "nets.twins", "images", "training.intervals"),
     "export": ("nets", "training", "measures", "counting", "recognizer", "model_file", "images"),
+    "exporting": ("export", "images", "model_file", "nets", "pretrained", "recognizer", "training"),
     "study": ("training", "nets", "counting", "measures", "images"),
     "web": ("recognizer", "counting", "images", "model_file"),
     "cluster": ("recognizer", "images"),
@@ -66,12 +68,13 @@ TORCH_FREE = (
     "predictions",
     "model_file",
     "recognizer",
+    "evidence",
     "inspection",
     "web",
 )
 
 _TORCH_HALF = (
-    *("nets", "training", "measures", "study", "export"),
+    *("nets", "training", "measures", "study", "export", "exporting"),
     *(
         "planning",
         "pretrained",
@@ -89,14 +92,14 @@ _TORCH_HALF = (
 # Package of others -> the parts that may import it.
 USED_BY: dict[str, tuple[str, ...]] = {
     "torch": (*_TORCH_HALF, "cli", "anatomy"),
-    "onnx": ("export", "counting", "pretrained"),
+    "onnx": ("export", "exporting", "counting", "pretrained"),
     "onnxscript": ("export",),
     "safetensors": ("training", "export"),
     "sklearn": ("estimator", "demo", "study"),
     "scipy": ("training", "measures", "study"),
     "matplotlib": ("report",),
     "jinja2": ("report",),
-    "onnxruntime": ("recognizer", "model_file", "export", "pretrained", "web", "cli"),
+    "onnxruntime": ("recognizer", "evidence", "model_file", "export", "exporting", "pretrained", "web", "cli"),
     "PIL": ("images", "demo", "report", "workflow"),
     "simplejpeg": ("images",),
     "pillow_heif": ("images",),

@@ -18,7 +18,7 @@ from whyconv.report.page import WHY_BEGINS, WHY_ENDS
 from whyconv.results import SquareProtocol, ignore
 from whyconv.results.why import Question, Why
 from whyconv.study.protocol import Extent
-from whyconv.training.pictures import parts_of
+from whyconv.training.pictures import divide_again, parts_of
 from whyconv.training.run_folder import read_plan
 
 LEAST = Extent(1, (0.05, 0.3), steps=3)
@@ -72,7 +72,7 @@ def test_real_pixels_come_in_where_originals_have_them(tmp_path: Path, least: No
     # A second way: the exported file, asked about the middle of the pictures at the larger side, and about one shift.
     reach = int(max(down for down, _ in crop.protocol.shifts))
     plan = read_plan(run)
-    _, parts = parts_of(plan, workflow._divide_again(plan, ignore), ignore, side=12 + 2 * reach)
+    _, parts = parts_of(plan, divide_again(plan, ignore), ignore, side=12 + 2 * reach)
     test = parts[2].data
     assert crop.protocol.n == len(test)
     recognizer = open_recognizer(run)

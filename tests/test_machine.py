@@ -32,7 +32,36 @@ def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("eight_cores")
 def test_cores(files: dict[str, str], expected: int, tmp_path: Path) -> None:
     write(tmp_path, files)
-    assert machine.num_cores(tmp_path) == expected
+    assert machine.num_cores(tmp_path, tmp_path / "none") == expected
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "expected"),
+    [
+        ("0::/box/run\n", {"box/run/cpu.max": "300000 100000\n"}, 3),
+        ("0::/box/run\n", {"box/run/cpu.max": "max 100000\n", "box/cpu.max": "200000 100000\n"}, 2),
+        ("0::/box/run\n", {"box/run/cpu.max": "300000 100000\n", "box/cpu.max": "200000 100000\n"}, 2),
+        ("0::/box/run\n", {"cpu.max": "400000 100000\n"}, 4),
+        ("0::/../../box\n", {"cpu.max": "400000 100000\n"}, 4),
+        ("0::/\n", {"cpu.max": "500000 100000\n", "other/cpu.max": "100000 100000\n"}, 5),
+        (
+            "4:cpu,cpuacct:/docker/1f\n0::/\n",
+            {"cpu,cpuacct/docker/1f/cpu.cfs_quota_us": "300000", "cpu,cpuacct/docker/1f/cpu.cfs_period_us": "100000"},
+            3,
+        ),
+        # As a container without a namespace of its own sees it: the path of the host, its own group at the root.
+        ("4:cpu:/docker/1f\n", {"cpu/cpu.cfs_quota_us": "250000", "cpu/cpu.cfs_period_us": "100000"}, 2),
+        ("4:memory:/small\n", {"cpu/small/cpu.cfs_quota_us": "1", "cpu/small/cpu.cfs_period_us": "1"}, 8),
+        ("nonsense\n::\n", {"cpu.max": "600000 100000\n"}, 6),
+    ],
+)
+@pytest.mark.usefixtures("eight_cores")
+def test_cores_of_the_group_of_this_process_and_of_those_around_it(
+    groups: str, files: dict[str, str], expected: int, tmp_path: Path
+) -> None:
+    write(tmp_path / "mount", files)
+    (tmp_path / "groups").write_text(groups)
+    assert machine.num_cores(tmp_path / "mount", tmp_path / "groups") == expected
 
 
 @pytest.mark.parametrize("name", ["memory.max", "memory/memory.limit_in_bytes"])
@@ -50,5 +79,5 @@ def test_the_disk_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
 
 def write(folder: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
         (folder / name).write_text(text)

@@ -22,7 +22,19 @@ PUBLIC = {
     ),
     "ArrayError",
     *("StoppedError", "StorageError", "UsageError", "WhyconvError"),
-    *("PictureClassifier", "Recognizer", "__version__", "check", "inspect", "open", "train", "why"),
+    *(
+        "PictureClassifier",
+        "Recognizer",
+        "__version__",
+        "check",
+        "explain",
+        "export_run",
+        "inspect",
+        "open",
+        "open_torch",
+        "train",
+        "why",
+    ),
 }
 
 
@@ -73,13 +85,13 @@ def test_importing_whyconv_loads_nothing_else() -> None:
     assert run_python(code).stdout == "[]\n"
 
 
-@pytest.mark.parametrize("name", ["open", "check", "inspect", "Recognizer", "WhyconvError"])
+@pytest.mark.parametrize("name", ["open", "check", "explain", "inspect", "Recognizer", "WhyconvError"])
 def test_the_half_that_uses_loads_no_torch(name: str) -> None:
     done = run_python(f"import sys, whyconv; whyconv.{name}; sys.exit('torch' in sys.modules)")
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["train", "why", "PictureClassifier"])
+@pytest.mark.parametrize("name", ["train", "why", "PictureClassifier", "export_run", "open_torch"])
 def test_without_torch_the_line_that_installs_it_is_told(name: str) -> None:
     done = run_python(f"{WITHOUT_TORCH}import whyconv\nwhyconv.{name}")
     assert f"whyconv.{name} needs an optional package. Install it with:  pip install 'whyconv[train]'" in done.stderr

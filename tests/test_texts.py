@@ -13,12 +13,14 @@ import pytest
 import whyconv
 from whyconv.errors import UsageError
 from whyconv.results.claims import Holds
+from whyconv.results.evidence import Pooling
 from whyconv.study.protocol import ADDITIONS
 from whyconv.texts import fields, language, say, sentences, size
 
 PACKAGE = Path(whyconv.__file__).parent
 # Keys made at run time: the part before the value -> the values it takes.
 MADE = {
+    "export_part_": ("test", "validation", "train", "pictures"),
     "part_": ("", "train", "validation", "test", "pictures"),
     "channels_": ("gray", "color"),
     "check_": tuple(
@@ -117,6 +119,10 @@ MADE = {
         *("name", "train", "test", "classes", "side", "channels", "chance", "steps", "seconds"),
         *("locality", "sharing", "gain"),
     ),
+    "evidence_activation_": get_args(Pooling),
+    "evidence_why_": ("dense", "several", "unlike", "unknown"),
+    "evidence_nearest_": ("no_run", "no_files", "unlike", "no_features"),
+    "evidence_views_": ("mirrored", "closer", "all"),
     "doctor_purpose_": ("train", "pretrained", "serve", "tables", "heic", "cluster"),
 }
 

@@ -31,7 +31,7 @@ from whyconv.training.start import start_network
 FILES = {
     *("model.safetensors", "network.json", "model.onnx", "why.onnx", "layers.json", "run.toml", "metrics.jsonl"),
     *("predictions.csv", "report.html", "features.npy", "thumbnails.npy", "MODEL_CARD.md", "environment.json"),
-    *("summary.json", "digests.txt"),
+    *("summary.json", "digests.txt", "examples.jsonl"),
 }
 SMALL = {"network": "lesson", "epochs": 3, "flips": "off", "threads": 1}
 
@@ -62,6 +62,12 @@ def test_a_run_folder_holds_all_that_a_run_is(finished) -> None:
     features, thumbnails = np.load(run / "features.npy"), np.load(run / "thumbnails.npy")
     assert len(features) == len(thumbnails) == Plan.read(run / "run.toml").pictures.num_train
     assert thumbnails.shape[1:] == (8, 8, 1)
+    examples = [json.loads(line) for line in (run / "examples.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(examples) == len(features)
+    for example, thumbnail in zip(examples, thumbnails, strict=True):
+        assert (example["part"], Path(example["path"]).parent.name) == ("train", example["label"])
+        with Image.open(run.parents[1] / "bars" / example["path"]) as picture:
+            np.testing.assert_array_equal(np.asarray(picture), thumbnail[:, :, 0])
 
 
 def test_the_weights_and_the_exported_file_are_the_same_network(finished) -> None:

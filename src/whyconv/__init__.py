@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         WhyconvError,
     )
     from whyconv.estimator import PictureClassifier
+    from whyconv.evidence import explain
+    from whyconv.exporting import export_run, open_torch
     from whyconv.inspection import check
     from whyconv.recognizer import Recognizer
     from whyconv.recognizer import open_recognizer as open
@@ -49,8 +51,11 @@ __all__ = [
     "WhyconvError",
     "__version__",
     "check",
+    "explain",
+    "export_run",
     "inspect",
     "open",
+    "open_torch",
     "train",
     "why",
 ]
@@ -59,11 +64,18 @@ _MODULES = {
     "PictureClassifier": "estimator",
     "Recognizer": "recognizer",
     "check": "inspection",
+    "explain": "evidence",
     "inspect": "anatomy",
     "open": "recognizer",
 }
 _OTHER_NAMES = {"inspect": "inspect_network", "open": "open_recognizer"}
-_NEED_TRAINING = {"PictureClassifier": "estimator", "train": "workflow", "why": "workflow"}
+_NEED_TRAINING = {
+    "PictureClassifier": "estimator",
+    "export_run": "exporting",
+    "open_torch": "exporting",
+    "train": "workflow",
+    "why": "workflow",
+}
 
 
 def __getattr__(name: str) -> object:

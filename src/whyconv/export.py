@@ -47,10 +47,14 @@ class Answering(nn.Module):
         network: Maps normalized pictures (n, c, side, side) to logits (n, classes).
         plan: Statistics for normalization, and the views that are averaged.
         temperature: What logits are divided by, > 0.
+
+    Attributes:
+        metadata: Class names and picture policy, where it was opened from a folder; else None.
     """
 
     mean: Tensor
     std: Tensor
+    metadata: Metadata | None = None
 
     def __init__(self, network: nn.Module, plan: NetworkPlan, temperature: float) -> None:
         super().__init__()

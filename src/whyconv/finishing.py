@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -273,9 +274,11 @@ def _write_predictions(
 
 
 def _write_examples(folder: Path, recognizer: Recognizer, train: Part, plan: Plan, learned: Learned | None) -> None:
-    """Features and thumbnails of training pictures, at most 2,000 evenly chosen: what answers can be likened to."""
-    data = train.data if plan.frozen is None else some(train.data, evenly_chosen(len(train), plan.frozen.looked_at))
-    pixels = data.pixels[evenly_chosen(len(data), MOST_EXAMPLES)]
+    """Features and thumbnails of training pictures, at most 1,000 evenly chosen: what answers can be likened to."""
+    rows = evenly_chosen(len(train), plan.frozen.looked_at if plan.frozen is not None else 0)
+    rows = rows[evenly_chosen(len(rows), MOST_EXAMPLES)]
+    pixels = train.data.pixels[rows]
+    _write_example_names(folder / "examples.jsonl", train, rows, plan.network.classes)
     if learned is not None:
         features = learned.features
     else:
@@ -288,3 +291,9 @@ def _write_examples(folder: Path, recognizer: Recognizer, train: Part, plan: Pla
     for name, array in (("features.npy", features), ("thumbnails.npy", thumbnails)):
         with files.writing(folder / name) as file:
             np.save(file, array, allow_pickle=False)
+
+
+def _write_example_names(path: Path, train: Part, rows: NDArray[np.int64], classes: Sequence[str]) -> None:
+    """One line for each example, in the order of the arrays: where it came from, its part and its label."""
+    named = ({"path": train.names[row], "part": train.name, "label": classes[train.data.labels[row]]} for row in rows)
+    files.write_text(path, "".join(json.dumps(each) + "\n" for each in named))

@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 _CGROUP = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
 
 
-def num_cores(cgroup: Path = _CGROUP) -> int:
+def num_cores(cgroup: Path = _CGROUP, own_groups: Path = _OWN_GROUPS) -> int:
     """Returns how many processor cores this process may use, at least 1.
 
     A container's quota and the process' affinity count, not the cores of the host: a thread pool as
     large as the host inside a small container is slower than one thread.
+
+    Args:
+        cgroup: Where control groups are mounted.
+        own_groups: The file that names the groups of this process.
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cpu_quota(cgroup)
+    quota = _cpu_quota(cgroup, own_groups)
     return max(1, affinity if quota is None else min(affinity, round(quota)))
 
 
@@ -58,15 +63,54 @@ def graphics_card() -> str | None:
     return None
 
 
-def _cpu_quota(cgroup: Path) -> float | None:
-    """Returns the cores a control group grants, version 2 (``cpu.max``) or 1; None without a limit."""
+def _cpu_quota(cgroup: Path, own_groups: Path) -> float | None:
+    """Returns the cores that control groups grant, version 2 (``cpu.max``) or 1; None without a limit.
+
+    The limit of every group that the process' own lies in holds, so the least of them counts.
+
+    References:
+        Linux kernel, *Control Group v2*, section "CPU interface files", and *CFS Bandwidth Control*.
+    """
+    quotas = []
+    for version, path in _own_paths(own_groups):
+        mounts = [cgroup] if version == 2 else [cgroup / name for name in ("cpu", "cpu,cpuacct", "cpuacct,cpu")]
+        for mount in mounts:
+            quotas += [_quota_of(mount / place, version) for place in (path, *path.parents)]
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def _own_paths(own_groups: Path) -> list[tuple[int, PurePosixPath]]:
+    """Returns version and path below the mount of the groups that limit this process' cores; the roots by default."""
+    paths = {1: PurePosixPath(), 2: PurePosixPath()}
     try:
-        quota, period = (cgroup / "cpu.max").read_text().split()
-    except (OSError, ValueError):
-        quota, period = (str(_number(cgroup / "cpu" / f"cpu.cfs_{name}_us")) for name in ("quota", "period"))
-    if not (quota.isdigit() and period.isdigit() and int(period)):
+        lines = own_groups.read_text().splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        # Where the path leads out of what is mounted, its root is all that can be seen.
+        if ".." not in path and (number == "0" or "cpu" in controllers.split(",")):
+            paths[2 if number == "0" else 1] = PurePosixPath(path.lstrip("/"))
+    return list(paths.items())
+
+
+def _quota_of(group: Path, version: int) -> float | None:
+    """Returns the cores that one group grants; None without a limit, or without such a group."""
+    if version == 2:
+        words = _text(group / "cpu.max").split()
+    else:
+        words = [_text(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+    if len(words) != 2 or not all(word.isdigit() for word in words) or not int(words[1]):
         return None
-    return int(quota) / int(period)
+    return int(words[0]) / int(words[1])
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 def _number(path: Path) -> int | None:

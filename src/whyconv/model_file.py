@@ -55,6 +55,11 @@ class Metadata(BaseModel):
         views: Which views of a picture the answer averages; the averaging is inside the graph.
         array_white: 1, 255 or 65535: the value that stands for white in arrays of other numbers than uint8 and
             bool, as it was in the training pictures; None where those were no arrays, or of several kinds.
+        takes: "prepared": pixels as the policy makes them; "any_size": of any height and width, the resize is inside
+            the graph.
+        versions: Of whyconv, torch, onnx and ONNX's operator set, where the file was made by ``whyconv export``.
+        data_digest: SHA-256 over the sorted lines of the run's ``digests.txt``; likewise.
+        proof: The comparison with the trained network that ended the export; likewise.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -68,6 +73,10 @@ class Metadata(BaseModel):
     parts: dict[str, Any] = Field(default_factory=dict)
     views: tuple[View, ...] = ("upright",)
     array_white: White | None = None
+    takes: Literal["prepared", "any_size"] = "prepared"
+    versions: dict[str, str] = Field(default_factory=dict)
+    data_digest: str = ""
+    proof: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _names_differ(self) -> Metadata:
@@ -175,23 +184,33 @@ def _walk(model: memoryview) -> tuple[dict[str, str], bool]:
             if kind == "tensor":
                 is_external |= number in _EXTERNAL_FIELDS and value != 0
             elif kind == "model" and number == _METADATA_FIELD:
-                pair = {key: bytes(_as_bytes(text)).decode() for key, text in message_fields(_as_bytes(value))}
+                pair = {key: bytes(as_message(text)).decode() for key, text in message_fields(as_message(value))}
                 metadata[pair.get(1, "")] = pair.get(2, "")
             elif number in _CHILDREN[kind]:
-                stack.append((_CHILDREN[kind][number], _as_bytes(value), depth + 1))
+                stack.append((_CHILDREN[kind][number], as_message(value), depth + 1))
     if num_graphs == 0:
         raise ValueError("no graph")
     return metadata, is_external
 
 
-def _as_bytes(value: int | memoryview) -> memoryview:
+def as_message(value: int | memoryview) -> memoryview:
+    """Returns the value of a field that has to hold a message, bytes or text.
+
+    Raises:
+        ValueError: It is a number.
+    """
     if isinstance(value, int):
         raise ValueError("a number where a message was expected")
     return value
 
 
 def message_fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yields (field number, value) of one protobuf message; fixed-size numbers come as their bytes."""
+    """Yields (field number, value) of one protobuf message; fixed-size numbers come as their bytes.
+
+    Raises:
+        ValueError: The message is damaged.
+        IndexError: It ends too early.
+    """
     place = 0
     while place < len(message):
         tag, place = _varint(message, place)

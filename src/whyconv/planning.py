@@ -256,7 +256,7 @@ def _timed_anew(material: Material, draft: Plan, trial: MirrorTrial) -> MirrorTr
         material.validation.data.pixels[:_RETIMED_PICTURES], material.validation.data.labels[:_RETIMED_PICTURES]
     )
     with torch_habits(draft.threads):
-        network = start_network(plan, pixels=material.train.data.pixels)
+        network = start_network(plan)  # the first layer's weights do not change the pace
         timed = try_mirror(network, material.train.data, few, plan, deadline=math.inf, notify=ignore)
     return replace(trial, seconds_per_step=timed.seconds_per_step, seconds_per_picture=timed.seconds_per_picture)
 

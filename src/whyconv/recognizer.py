@@ -75,7 +75,7 @@ class Recognizer:
             self.where = "model in memory"
             self._content, self.metadata = model, read_metadata(model, self.where)
         self._num_threads = num_threads or num_cores()
-        self._session = _open_session(self.where, self._content, self._num_threads)
+        self._session = open_session(self.where, self._content, self._num_threads)
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._check_graph()
 
@@ -88,6 +88,16 @@ class Recognizer:
     def policy(self) -> PicturePolicy:
         """How a picture becomes the pixels that the network takes."""
         return self.metadata.policy
+
+    @property
+    def content(self) -> bytes:
+        """The ONNX file."""
+        return self._content
+
+    @property
+    def num_threads(self) -> int:
+        """Threads for decoding and for the network."""
+        return self._num_threads
 
     def __reduce__(self) -> tuple[Callable[[bytes], Recognizer], tuple[bytes]]:
         return partial(Recognizer, num_threads=self._num_threads), (self._content,)
@@ -175,7 +185,8 @@ class Recognizer:
         """Asks the network.
 
         Args:
-            pixels: uint8 (n, side, side, channels), prepared by ``policy``.
+            pixels: uint8 (n, side, side, channels), prepared by ``policy``. A file that takes any size takes pictures
+                (n, h, w, channels) too; its resize leaves prepared ones as they are.
 
         Raises:
             ModelFileError: The file's network gives something other than probabilities.
@@ -215,14 +226,13 @@ class Recognizer:
         """Refuses a graph whose doors are not those the metadata speaks of."""
         side, channels = self.policy.side, self.policy.channels
         inputs = self._session.get_inputs()
-        is_ours = [(i.name, i.type, i.shape[1:]) for i in inputs] == [
-            ("pixels", "tensor(uint8)", [side, side, channels])
-        ]
+        tail = ["h", "w", channels] if self.metadata.takes == "any_size" else [side, side, channels]
+        is_ours = [(i.name, i.type, i.shape[1:]) for i in inputs] == [("pixels", "tensor(uint8)", tail)]
         if not is_ours or "probabilities" not in self._outputs:
             found = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
             raise ModelFileError(
                 f"{self.where} takes {found} and gives {', '.join(self._outputs)}. "
-                f"Expected pixels tensor(uint8) [n, {side}, {side}, {channels}] and probabilities. Export it again."
+                f"Expected pixels tensor(uint8) [n, {', '.join(map(str, tail))}] and probabilities. Export it again."
             )
 
 
@@ -255,7 +265,17 @@ def _as_item(index: int, picture: Picture) -> tuple[str, Loader]:
     raise UsageError(f"Picture {index} is of type {type(picture).__name__}. Expected a path, file content or an array.")
 
 
-def _open_session(where: str, content: bytes, num_threads: int) -> onnxruntime.InferenceSession:
+def open_session(where: str, content: bytes, num_threads: int) -> onnxruntime.InferenceSession:
+    """Makes an ONNX file ready to be asked; its threads sleep while they wait.
+
+    Args:
+        where: What it is called in errors.
+        content: The whole file.
+        num_threads: For the network.
+
+    Raises:
+        ModelFileError: It cannot be run.
+    """
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads

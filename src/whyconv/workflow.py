@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import nn
 
-from whyconv.errors import DataError, ModelFileError, ParityError, StoppedError, UsageError
+from whyconv.errors import ModelFileError, ParityError, StoppedError, UsageError
 from whyconv.explaining import RECORD, explain, refill_report, saved_why, settle_question
 from whyconv.finishing import finish, read_summary
 from whyconv.images.prepare import PicturePolicy
@@ -29,7 +29,7 @@ from whyconv.telling import profiled, tell_outcome, tell_plan
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.lock import sole_writer
 from whyconv.training.loop import Outcome, train_network
-from whyconv.training.pictures import Division, channels_for, divide, load_parts, parts_of, side_for
+from whyconv.training.pictures import channels_for, divide, divide_again, load_parts, parts_of, side_for
 from whyconv.training.run_folder import CHECKPOINT, CHECKPOINTS, SUMMARY, WEIGHTS, new_run_folder, read_plan, write_plan
 from whyconv.training.start import start_network
 from whyconv.training.stopping import stop_requests, stops_say_how_to_go_on
@@ -161,7 +161,7 @@ def evaluate(
         notify(Note(key="evaluate_own_pictures"))
         pictures = None
     if pictures is None:
-        evaluation, pictures = score_own_test(run, plan, _divide_again(plan, notify), summary), plan.pictures.path
+        evaluation, pictures = score_own_test(run, plan, divide_again(plan, notify), summary), plan.pictures.path
     else:
         evaluation = score_pictures(run, pictures, layout=layout, label_from=label_from, notify=notify)
     return summary.model_copy(update={"run": str(run), "test": evaluation, "parity": None, "evaluated": pictures})
@@ -204,7 +204,7 @@ def why(
         notify(Note(key="square_saved", values={"path": str(run / RECORD)}))
         refill_report(run, saved, notify)
         return saved
-    return explain(run, plan, _divide_again(plan, notify), question, notify)
+    return explain(run, plan, divide_again(plan, notify), question, notify)
 
 
 @contextmanager
@@ -353,33 +353,8 @@ def _summary_of(folder: Path, plan: Plan) -> RunSummary:
     return summary
 
 
-def _divide_again(plan: Plan, notify: Notify) -> Division:
-    """Reads and divides the pictures of a plan, and makes sure that they are the same.
-
-    Raises:
-        DataError: A picture was added, removed, changed or relabelled.
-    """
-    asked = plan.pictures
-    inspection = inspect(
-        asked.path,
-        layout=asked.layout,
-        label_from=asked.label_from or None,
-        group_by=asked.group_by or None,
-        store=Path(asked.store) if asked.store else None,
-        notify=notify,
-        num_threads=plan.threads,
-    )
-    division = divide(inspection, asked, seed=plan.seed, notify=lambda event: None)
-    if division.digest != asked.digest:
-        raise DataError(
-            f"The pictures in {asked.path} are not those of the plan: some were added, removed, changed or "
-            "relabelled. Put them back, or train anew with:  whyconv train " + asked.path
-        )
-    return division
-
-
 def _material_of(plan: Plan, notify: Notify) -> Material:
     """The pictures of a plan, at the side that its network sees."""
-    division = _divide_again(plan, notify)
+    division = divide_again(plan, notify)
     policy, parts = parts_of(plan, division, notify, read_once=plan.frozen is not None)
     return Material(division, policy, *parts)

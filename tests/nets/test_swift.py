@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from whyconv.nets.swift import Swift, stride_for, widths_for
+from whyconv.settings import NetworkPlan
+from whyconv.training.start import _whiten
 
 
 def random_pictures(n: int, channels: int, side: int) -> torch.Tensor:
@@ -46,25 +48,27 @@ def test_the_strongest_direction_comes_first() -> None:
     assert abs(first @ directions[:, -1]) == pytest.approx(1, abs=1e-5)
 
 
-def test_whitening_looks_at_as_many_patches_as_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = random_pictures(400, 3, 64)
-    few = Swift(3, 2, 64)
-    seen: list[int] = []
-    unfold = torch.Tensor.unfold
-
-    def counting(x: torch.Tensor, axis: int, size: int, step: int) -> torch.Tensor:
-        seen.append(len(x) if axis == 2 else 0)
-        return unfold(x, axis, size, step)
-
-    monkeypatch.setattr(torch.Tensor, "unfold", counting)
+def test_whitening_needs_as_many_pictures_as_have_enough_patches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("whyconv.nets.swift._ENOUGH_PATCHES", 100 * 31**2)
-    few.whiten(pictures)
-    assert sum(seen) == 100  # of the 400 pictures, each with 31 x 31 patches
+    pictures, few = random_pictures(400, 3, 64), Swift(3, 2, 64)
+    assert few.enough_to_whiten(64) == 100  # each has 31 x 31 patches
+    few.whiten(pictures[::4])
     # What the few give whitens all the others too.
     with torch.no_grad():
         dense = torch.nn.functional.conv2d(pictures, few.stem.weight, stride=2).permute(0, 2, 3, 1).flatten(0, 2)
     half = dense[:, : dense.shape[1] // 2]
     np.testing.assert_allclose((half.T @ half / len(half)).numpy(), np.eye(half.shape[1]), atol=0.1)
+
+
+def test_a_network_starts_from_no_more_pictures_than_whitening_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(Swift, "whiten", lambda _, x: seen.append(len(x)))
+    monkeypatch.setattr(Swift, "enough_to_whiten", lambda *_: 30)
+    plan = NetworkPlan(
+        name="swift", in_channels=1, side=16, classes=["a", "b"], mean=[0.0], std=[1.0], views=["upright"]
+    )
+    _whiten(Swift(1, 2, 16), np.zeros((100, 16, 16, 1), np.uint8), plan)
+    assert seen == [30]
 
 
 @pytest.mark.parametrize("filter_size", [3, 5])

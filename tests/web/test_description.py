@@ -38,7 +38,7 @@ def test_requests_made_from_the_description_get_the_answers_it_promises(run_serv
         operation = result.ok()
 
         @hypothesis.given(case=operation.as_strategy())
-        @hypothesis.settings(max_examples=8, deadline=None, derandomize=True, database=None)
+        @hypothesis.settings(max_examples=5, deadline=None, derandomize=True, database=None)
         def ask(case: schemathesis.Case) -> None:
             nonlocal num_asked
             num_asked += 1

@@ -155,6 +155,19 @@ def test_the_twin_answers_where_there_is_one(run: Path, tmp_path: Path) -> None:
     assert [one["label"] for one in twin] == [one["label"] for one in own]
 
 
+def test_a_damaged_file_of_the_run_is_500_and_tells_no_path(run: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = shutil.copytree(run, tmp_path / "damaged-1")
+    (folder / "why.onnx").write_bytes(b"\x08\x08")
+    (folder / "why.json").write_text("{")
+    with serving(folder) as server:
+        for reply in (server.ask("/v1/layers"), server.ask("/v1/why")):
+            assert (reply.status, reply.error["kind"]) == (500, "ModelFileError")
+            assert b"damaged-1" not in reply.body
+        assert server.ask("/v1/predict", PIXELS.tobytes(), content_type=TYPE).status == 200
+
+
 BLOCKED = """
 import sys
 class Refuse:

@@ -19,6 +19,7 @@ from http_server import Server, head, read_all, serving
 from whyconv.web.limits import Limits
 from whyconv.web.metrics import Metrics
 from whyconv.web.protocol import PatientProtocol, protocol_for
+from whyconv.web.refusals import Refusal
 from whyconv.web.room import Room
 
 SECONDS = 0.5
@@ -230,6 +231,16 @@ def test_one_connection_too_many_is_told_so() -> None:
     written, is_closed = asyncio.run(scene())
     assert written.startswith(b"HTTP/1.1 503 ")
     assert is_closed
+
+
+def test_bytes_of_all_bodies_together_are_bounded() -> None:
+    room = Room(4, 1000)
+    room.hold(600)
+    with pytest.raises(Refusal) as refusal:
+        room.hold(401)
+    assert refusal.value.status == 503
+    room.hold(-600)
+    room.hold(1000)
 
 
 def test_who_takes_most_of_the_room_is_told_that_it_is_them() -> None:

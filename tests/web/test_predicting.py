@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,11 +17,12 @@ from tiny_model import COLORS
 from whyconv.images.prepare import prepare
 from whyconv.recognizer import Recognizer, open_recognizer
 from whyconv.results import Prediction
+from whyconv.web.batching import are_unsure
 
 
 def as_json(prediction: Prediction, name: str) -> dict[str, object]:
     labels = [{"label": one.label, "probability": one.probability} for one in prediction.labels]
-    return {"name": name, "labels": labels, "error": prediction.error}
+    return {"name": name, "labels": labels, "error": prediction.error, "is_unsure": None}
 
 
 def assert_same(server: Server, recognizer: Recognizer, contents: list[bytes]) -> None:
@@ -128,3 +130,11 @@ def test_the_whole_zoo_is_answered_as_on_the_command_line(
     assert len(small) > 500
     for start in range(0, len(small), 9):
         assert_same(server, recognizer, small[start : start + 9])
+
+
+def test_unsure_is_what_lies_above_the_threshold() -> None:
+    recognizer = SimpleNamespace(metadata=SimpleNamespace(unsure=SimpleNamespace(threshold=0.5)))
+    answers = SimpleNamespace(probabilities=np.zeros((3, 2)), novelty=np.array([0.2, 0.5, 0.7], np.float32))
+    assert are_unsure(recognizer, answers) == [False, False, True]
+    recognizer.metadata.unsure = None
+    assert are_unsure(recognizer, answers) == [None] * 3

@@ -20,6 +20,8 @@ import typer
 from whyconv import __version__
 from whyconv.cli.answers import predict
 from whyconv.cli.atlas import atlas
+from whyconv.cli.evidence import explain
+from whyconv.cli.exports import export
 from whyconv.cli.inspections import cache, check, doctor
 from whyconv.cli.layers import layer
 from whyconv.cli.networks import inspect
@@ -96,7 +98,23 @@ def _stoppable(verb: Callable[P, None]) -> Callable[P, None]:
     return call
 
 
-for _verb in (doctor, demo, check, train, evaluate, predict, serve, layer, inspect, why, atlas, selftest, cache):
+for _verb in (
+    doctor,
+    demo,
+    check,
+    train,
+    evaluate,
+    predict,
+    explain,
+    export,
+    serve,
+    layer,
+    inspect,
+    why,
+    atlas,
+    selftest,
+    cache,
+):
     app.command()(_stoppable(_verb))
 
 

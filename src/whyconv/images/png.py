@@ -1,21 +1,20 @@
-"""Pixels as a PNG file, so that every one of them is shown as it is."""
+"""Pixels as a PNG file in memory."""
 
 from __future__ import annotations
 
 import io
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 
-def write_png(pixels: NDArray[np.uint8]) -> bytes:
-    """Returns a PNG file.
+def as_png(pixels: np.ndarray) -> bytes:
+    """Returns a picture as the content of a PNG file, every pixel as it is.
 
     Args:
-        pixels: uint8 (h, w, 1) or (h, w, 3), 0-255.
+        pixels: uint8 (h, w), (h, w, 1) or (h, w, 3), 0-255.
     """
-    plain = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(plain)).save(buffer, "PNG")
-    return buffer.getvalue()
+    plain = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
+    content = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(plain)).save(content, "PNG")
+    return content.getvalue()

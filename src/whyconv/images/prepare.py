@@ -75,6 +75,34 @@ def prepare(
     return fit(decoded.pixels, policy, box=decoded.box)
 
 
+def full_pixels(content: bytes | np.ndarray, policy: PicturePolicy, *, white: int | None = None) -> np.ndarray:
+    """Decodes one picture at its own size: what an exported file that takes any size is given.
+
+    Upright, transparency over the background, 8 bits, gray where the policy has one channel: all that ``prepare`` does
+    but for the resize. ``prepare`` may decode a large JPEG at a fraction of its size; here every pixel is read.
+
+    Args:
+        content: A whole picture file, or an array as ``decode_array`` reads it.
+        policy: The rules.
+        white: As for ``prepare``.
+
+    Returns:
+        uint8 (h, w, channels), 0-255, C-contiguous.
+
+    Raises:
+        PictureError: The picture cannot be read.
+    """
+    background = policy.alpha_background
+    if isinstance(content, np.ndarray):
+        values = content if white is None else to_levels(content, white)
+        pixels = decode_array(values, alpha_background=background).pixels
+    else:
+        pixels = decode(content, to_gray=policy.channels == 1, alpha_background=background).pixels
+    if policy.channels == 1 and pixels.shape[2] != 1:
+        pixels = np.asarray(Image.fromarray(pixels).convert("L"))[:, :, None]
+    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], policy.channels)))
+
+
 def fit(pixels: np.ndarray, policy: PicturePolicy, *, box: Box | None = None) -> np.ndarray:
     """Resizes pixels to the network's square, small pictures up and large ones down.
 

@@ -80,7 +80,7 @@ class Swift(nn.Module):
         strongest come first, then their negatives.
 
         Args:
-            x: Training pictures (n, c, side, side), normalized; a few thousand are enough.
+            x: Training pictures (n, c, side, side), normalized; ``enough_to_whiten`` says how many.
         """
         kernel, stride = self.stem.kernel_size[0], self.stem.stride[0]
         num_directions = self.stem.out_channels // 2
@@ -90,6 +90,11 @@ class Swift(nn.Module):
         filters = (directions[:, strongest] / (variances[strongest] + _LEAST_VARIANCE).sqrt()).T.flip(0)
         shape = (num_directions, x.shape[1], kernel, kernel)
         self.stem.weight.copy_(torch.cat([filters, -filters]).reshape(2 * num_directions, *shape[1:]))
+
+    def enough_to_whiten(self, side: int) -> int:
+        """The number of pictures of ``side`` pixels whose patches are enough for ``whiten``."""
+        places = (side - self.stem.kernel_size[0]) // self.stem.stride[0] + 1
+        return math.ceil(_ENOUGH_PATCHES / places**2)
 
 
 def stride_for(side: int) -> int:
@@ -139,11 +144,10 @@ def _shifting_norm(channels: int) -> nn.BatchNorm2d:
 def _second_moments(x: Tensor, kernel: int, stride: int) -> Tensor:
     """Mean products of the numbers of the patches that the first layer sees, (c k k, c k k), in double precision.
 
-    Of the pictures as many, evenly chosen, as have enough patches; a few at a time.
+    A few pictures at a time.
     """
     size = x.shape[1] * kernel**2
     places = ((x.shape[2] - kernel) // stride + 1) * ((x.shape[3] - kernel) // stride + 1)
-    x = x[:: max(1, len(x) * places // _ENOUGH_PATCHES)]
     total, count = torch.zeros(size, size, dtype=torch.float64), 0
     for some in torch.split(x, max(1, _MAX_PATCHES // places // kernel**2)):
         patches = some.unfold(2, kernel, stride).unfold(3, kernel, stride).permute(0, 2, 3, 1, 4, 5).reshape(-1, size)

@@ -15,11 +15,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper, numpy_helper
 
+from whyconv.images.closer import margin
 from whyconv.model_file import METADATA_KEY, Metadata
 from whyconv.pretrained.backbone import Backbone
 from whyconv.pretrained.foreign import operator_set
 from whyconv.settings import NetworkPlan
-from whyconv.training.views import margin
 
 _PREFIX = "frozen/"
 _AXES_ARE_INPUTS = 18  # the operator set from which ReduceMean takes its axes as an input

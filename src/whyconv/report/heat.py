@@ -31,7 +31,7 @@ def heat_map(values: Sequence[Sequence[float]], description: str, greatest: floa
     opening = Markup('<svg class="matrix" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" aria-label="{}">')
     parts = [opening.format(description, w=width, h=height), Markup("<title>{}</title>").format(description)]
     parts.append(placed_picture(colors(numbers, top), 0, 8, wide, high))
-    return Markup("").join([*parts, _scale(wide + 10, height - 16, top, has_both=bool((numbers < 0).any()))]) + Markup(
+    return Markup("").join([*parts, scale(wide + 10, height - 16, top, has_both=bool((numbers < 0).any()))]) + Markup(
         "</svg>"
     )
 
@@ -58,8 +58,15 @@ def placed_picture(pixels: NDArray[np.uint8], left: float, top: float, wide: flo
     ).format(data_uri(pixels), x=left, y=top, w=wide, h=high)
 
 
-def _scale(left: float, height: float, greatest: float, *, has_both: bool) -> Markup:
-    """The scale from 0 or -greatest at the bottom to greatest at the top."""
+def scale(left: float, height: float, greatest: float, *, has_both: bool) -> Markup:
+    """Draws the scale of a map's colors, from 0 or -greatest at the bottom to greatest at the top.
+
+    Args:
+        left: Of the scale in the drawing; it begins 8 pixels from the top.
+        height: In pixels.
+        greatest: Value of the full color.
+        has_both: Whether there are values below 0.
+    """
     lowest = -greatest if has_both else 0.0
     steps = np.linspace(greatest, lowest, 64)[:, None]
     parts = [placed_picture(colors(steps, greatest), left, 8, _SCALE_WIDTH, height)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from whyconv.results import Estimate
 from whyconv.results.hyperparameters import FACTORS, FactorName, LayerSetting, MainEffect
@@ -48,7 +48,7 @@ def main_effects(
     inverse = np.linalg.pinv(matrix.T @ matrix)
     found = inverse @ matrix.T @ values
     residual = math.sqrt(float(((values - matrix @ found) ** 2).sum()) / left)
-    reach = float(stats.t.ppf(0.975, left)) * residual * np.sqrt(np.diag(inverse))
+    reach = float(stdtrit(left, 0.975)) * residual * np.sqrt(np.diag(inverse))
     known = _estimable(matrix)
     return [
         MainEffect(

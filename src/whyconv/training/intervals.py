@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Literal
 
-from scipy import stats
+from scipy.special import stdtrit  # scipy.stats takes a second and a half to load
 
 from whyconv.results import Estimate
 
@@ -63,5 +63,5 @@ def mean(values: Sequence[float], over: Literal["seeds", "draws"] = "draws") -> 
         Student, *The probable error of a mean* (1908), Biometrika 6, 1-25.
     """
     n, middle = len(values), fmean(values)
-    half = float(stats.t.ppf(0.975, n - 1)) * stdev(values) / math.sqrt(n)
+    half = float(stdtrit(n - 1, 0.975)) * stdev(values) / math.sqrt(n)
     return Estimate(value=middle, low=middle - half, high=middle + half, n=n, over=over)

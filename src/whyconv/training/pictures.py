@@ -16,7 +16,7 @@ from whyconv.images.prepare import PicturePolicy
 from whyconv.images.sources import Pictures
 from whyconv.images.split import LEFT_OUT, TEST, TRAIN, VALIDATION, Material, assign_parts
 from whyconv.images.store import open_store
-from whyconv.inspection import Inspection
+from whyconv.inspection import Inspection, inspect
 from whyconv.machine import memory_bytes
 from whyconv.results import Note, Notify, Unreadable
 from whyconv.settings import PicturesPlan, Plan, TrainSettings
@@ -169,6 +169,31 @@ def _torn_groups(pictures: Pictures, parts: NDArray[np.int8]) -> list[Note]:
     firsts = [pictures.names[int(np.flatnonzero(pictures.groups == number)[0])] for number in torn[:_MOST_NAMED]]
     values = {"n": len(torn), "names": ", ".join(firsts) + ", ..." * (len(torn) > _MOST_NAMED)}
     return [Note(key="train_groups_torn", values=values, level="warning")]
+
+
+def divide_again(plan: Plan, notify: Notify) -> Division:
+    """Reads and divides the pictures of a plan, and makes sure that they are the same.
+
+    Raises:
+        DataError: A picture was added, removed, changed or relabelled.
+    """
+    asked = plan.pictures
+    inspection = inspect(
+        asked.path,
+        layout=asked.layout,
+        label_from=asked.label_from or None,
+        group_by=asked.group_by or None,
+        store=Path(asked.store) if asked.store else None,
+        notify=notify,
+        num_threads=plan.threads,
+    )
+    division = divide(inspection, asked, seed=plan.seed, notify=lambda event: None)
+    if division.digest != asked.digest:
+        raise DataError(
+            f"The pictures in {asked.path} are not those of the plan: some were added, removed, changed or "
+            "relabelled. Put them back, or train anew with:  whyconv train " + asked.path
+        )
+    return division
 
 
 def not_scored(name: str, key: str, **values: str) -> Unreadable:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
+from scipy.special import bdtrc
 from torch import nn
 
 from whyconv.results import Notify, Progress
@@ -102,7 +102,7 @@ class MirrorTrial:
         if self.num_right <= truths.max():
             return False
         by_chance = float((truths / n * (answers / n)).sum())
-        return float(binom.sf(self.num_right - 1, n, by_chance)) < _SIGNIFICANCE
+        return float(bdtrc(self.num_right - 1, n, by_chance)) < _SIGNIFICANCE
 
 
 def try_mirror(

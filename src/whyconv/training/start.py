@@ -56,7 +56,7 @@ def start_network(
 def _whiten(network: nn.Module, pixels: Pixels, plan: NetworkPlan) -> None:
     """Lets the first layers that want to see training pictures see some, evenly chosen."""
     for member in (each for each in network.modules() if isinstance(each, Swift)):
-        rows = evenly_chosen(len(pixels), _MOST_SEEN)
+        rows = evenly_chosen(len(pixels), min(_MOST_SEEN, member.enough_to_whiten(plan.side)))
         member.whiten(normalize(torch.from_numpy(pixels[rows].transpose(0, 3, 1, 2)).float(), plan))
 
 

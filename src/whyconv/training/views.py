@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional
 
+from whyconv.images.closer import CLOSER_FRACTION, margin
 from whyconv.settings import AugmentPlan, View
-
-# Of the side: what is seen from closer.
-CLOSER_FRACTION = 0.85
 
 
 def views_for(augment: AugmentPlan) -> list[View]:
@@ -38,11 +36,6 @@ def seen(x: Tensor, view: View) -> Tensor:
     if view.startswith("closer"):
         x = _from_closer(x)
     return x.flip(3) if view.endswith("mirrored") else x
-
-
-def margin(side: int) -> int:
-    """Pixels that a view from closer leaves out on each of the four sides of a picture."""
-    return round(side * (1 - CLOSER_FRACTION) / 2)
 
 
 def _from_closer(x: Tensor) -> Tensor:

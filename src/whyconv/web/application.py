@@ -79,7 +79,9 @@ def _endpoint(path: str, handler: Handler, service: Service) -> Callable[[Reques
         except ClientGoneError:
             return Response(status_code=400)  # nobody reads it
         except WhyconvError as error:
+            # Whose text may name places on this machine, which are not the caller's business.
             _log.error("%s: %s", path, error)
+            error.args = ("The server cannot use its own files; its log says which.",)
             return Refusal(500, error).response()
         except Exception:  # noqa: BLE001 - whatever it is, the caller gets an answer
             _log.exception("%s: a mistake of the program", path)

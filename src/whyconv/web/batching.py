@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from whyconv.errors import PictureError, WhyconvError
+from whyconv.errors import PictureError
 from whyconv.images.decode import read_header
 from whyconv.images.prepare import prepare
 from whyconv.model_file import Metadata
-from whyconv.recognizer import Content, Recognizer
+from whyconv.recognizer import Answers, Content, Recognizer
 from whyconv.web.limits import Limits
 
 
@@ -29,12 +29,12 @@ class Answered:
 
     Attributes:
         probabilities: float32 (classes,); None where it could not be read.
-        features: float32 (d,); None where there are none.
+        is_unsure: Whether the picture is unlike those that the recognizer knows; None where the file cannot tell.
         error: Why it could not be read, else None.
     """
 
     probabilities: NDArray[np.float32] | None = None
-    features: NDArray[np.float32] | None = None
+    is_unsure: bool | None = None
     error: str | None = None
 
 
@@ -94,7 +94,7 @@ class Batcher:
             return
         try:
             pixels = read_picture(content, self._metadata, self._limits)
-        except WhyconvError as error:
+        except PictureError as error:
             _deliver([future], [Answered(error=str(error))])
         except Exception as error:  # noqa: BLE001 - handed to the one who waits for it
             _fail([future], error)
@@ -114,8 +114,8 @@ class Batcher:
             except Exception as error:  # noqa: BLE001 - handed to those who wait for it
                 _fail(futures, error)
                 continue
-            features = [None] * len(batch) if answers.features is None else list(answers.features)
-            pairs = zip(answers.probabilities, features, strict=True)
+            unsure = are_unsure(recognizer, answers)
+            pairs = zip(answers.probabilities, unsure, strict=True)
             _deliver(futures, [Answered(probabilities, found) for probabilities, found in pairs])
 
     def _take(self) -> list[_Waiting]:
@@ -129,6 +129,14 @@ class Batcher:
                     return batch
                 if not self._waiting:
                     self._has_changed.wait()
+
+
+def are_unsure(recognizer: Recognizer, answers: Answers) -> list[bool | None]:
+    """Whether each picture is unlike those that the recognizer knows; None where its file does not tell."""
+    limits, novelty = getattr(recognizer.metadata, "unsure", None), getattr(answers, "novelty", None)
+    if limits is None or novelty is None:
+        return [None] * len(answers.probabilities)
+    return [bool(one > limits.threshold) for one in novelty]
 
 
 def read_picture(content: bytes, metadata: Metadata, limits: Limits) -> NDArray[np.uint8]:

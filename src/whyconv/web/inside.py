@@ -24,7 +24,7 @@ from whyconv.counting.receptive_field import receptive_fields
 from whyconv.errors import ModelFileError, UsageError, nearest
 from whyconv.model_file import Metadata, read_model
 from whyconv.results.fields import ReceptiveField
-from whyconv.web.onnx_file import File, Node, Tensor, ValueInfo, read_file, with_outputs
+from whyconv.web.onnx_file import File, Node, Tensor, read_file, with_outputs
 
 _STARTS = frozenset({"Conv", "MaxPool", "AveragePool", "Flatten", "Reshape", "Gemm", "MatMul", "Pad"})
 _WITH_WEIGHTS = frozenset({"Conv", "Gemm", "MatMul", "BatchNormalization", "ConvTranspose"})
@@ -86,8 +86,9 @@ class Inside:
             raise ModelFileError(f"{self._path.name} is damaged. Export the run again.") from error
 
     @cached_property
-    def _infos(self) -> list[ValueInfo]:
-        return [*self._file.value_info, *self._file.output, *self._file.input]
+    def _dims(self) -> dict[str, list[int | str]]:
+        infos = (*self._file.input, *self._file.output, *self._file.value_info)
+        return {info.name: info.dims for info in infos if info.dims}
 
     @cached_property
     def _nodes(self) -> dict[str, Node]:
@@ -108,8 +109,7 @@ class Inside:
     @cached_property
     def graph(self) -> Graph:
         """The network from the first view on, for one picture."""
-        shapes = {info.name: self._shape(info.name) for info in self._infos}
-        known = {name: shape for name, shape in shapes.items() if shape and 0 not in shape}
+        known = {name: shape for name in self._dims if 0 not in (shape := self._shape(name))}
         return read_graph(self._after_start(), self.start, self._shape(self.start), known)  # type: ignore[arg-type]
 
     @cached_property
@@ -213,15 +213,12 @@ class Inside:
 
     def _shape(self, name: str) -> tuple[int, ...]:
         """Of a value, for one picture; 0 for what is open, but for the number of pictures."""
-        for info in self._infos:
-            if info.name == name:
-                rest = tuple(size if isinstance(size, int) else 0 for size in info.dims[1:])
-                return (1, *rest) if info.dims else ()
-        return ()
+        dims = self._dims.get(name)
+        return () if dims is None else (1, *(size if isinstance(size, int) else 0 for size in dims[1:]))
 
     def _after_start(self) -> File:
         """The nodes between the first view and the mean of all of them, and those that follow from the file alone."""
-        rows = {info.name: info.dims[0] for info in self._infos if info.dims}
+        rows = {name: dims[0] for name, dims in self._dims.items()}
         made = {self.start}
         fixed = {tensor.name for tensor in self._file.initializer} | {""}
         kept = []

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from whyconv.errors import UsageError
-from whyconv.images.png import write_png
+from whyconv.images.png import as_png
 from whyconv.web.inside import Inside
 from whyconv.web.parameters import one_of, whole, wholes
 from whyconv.web.refusals import missing, refused
@@ -26,7 +26,7 @@ async def prepared(request: Request, service: Service) -> Response:
     """One picture as the network sees it, as PNG."""
     pixels = await service.one_picture(request)
     with service.room.place(caller(request)):
-        return Response(await asyncio.to_thread(write_png, pixels), media_type="image/png")
+        return Response(await asyncio.to_thread(as_png, pixels), media_type="image/png")
 
 
 async def maps(request: Request, service: Service) -> Response:

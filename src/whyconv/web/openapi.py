@@ -176,7 +176,8 @@ def _or_null(schema: Schema) -> Schema:
 
 def _schemas() -> dict[str, Schema]:
     label = _object(label=_TEXT, probability={"type": "number", "minimum": 0, "maximum": 1})
-    prediction = _object(name=_TEXT, labels=_list(label), error=_or_null(_TEXT))
+    unsure = _or_null({"type": "boolean"})
+    prediction = _object(name=_TEXT, labels=_list(label), is_unsure=unsure, error=_or_null(_TEXT))
     error = _object(code=_WHOLE, kind=_TEXT, message=_TEXT)
     flags: Schema = {"type": "object", "additionalProperties": {"type": "boolean"}}
     size = _list(_WHOLE)

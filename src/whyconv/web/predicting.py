@@ -60,7 +60,12 @@ def as_predictions(
 ) -> list[dict[str, Any]]:
     """The answers as JSON has them, in the order of the pictures."""
     return [
-        {"name": upload.name, "labels": _ranked(answer, classes, top), "error": answer.error}
+        {
+            "name": upload.name,
+            "labels": _ranked(answer, classes, top),
+            "is_unsure": answer.is_unsure,
+            "error": answer.error,
+        }
         for upload, answer in zip(uploads, answers, strict=True)
     ]
 

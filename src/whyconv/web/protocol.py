@@ -50,6 +50,7 @@ class PatientProtocol(H11Protocol):
     room: Room
     limits: Limits
     metrics: Metrics
+    ready: dict[int, bytes]  # by status: quick refusals as they go over the wire
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*args, **kwargs)
@@ -132,7 +133,8 @@ class PatientProtocol(H11Protocol):
         """Whether the last request is answered and nothing of the next has come."""
         exchange = self._exchange
         is_answered = exchange is None or exchange.response_complete
-        return is_answered and not self._has_begun and self.conn.states == {h11.CLIENT: h11.IDLE, h11.SERVER: h11.IDLE}
+        is_idle = self.conn.our_state is h11.IDLE and self.conn.their_state is h11.IDLE
+        return is_answered and is_idle and not self._has_begun
 
     def _refuse(self, data: bytes) -> bool:
         """Refuses a request for want of room, from the bytes of its head; whether that was possible."""
@@ -147,9 +149,9 @@ class PatientProtocol(H11Protocol):
         self._unset_keepalive_if_required()
         self._to_skip = rest
         self._num_refused += 1
-        refusal = self.room.refusal(self.client[0] if self.client else "")
-        self.metrics.request(path[1].decode(), refusal.status, 0.0)
-        self.transport.write(written(refusal, ends=False))
+        status = 429 if self.room.takes_most(self.client[0] if self.client else "") else 503
+        self.metrics.request(path[1].decode(), status, 0.0)
+        self.transport.write(self.ready[status])
         return True
 
     def _end(self, refusal: Refusal) -> None:
@@ -163,4 +165,11 @@ class PatientProtocol(H11Protocol):
 
 def protocol_for(room: Room, limits: Limits, metrics: Metrics) -> type[PatientProtocol]:
     """Returns the class of the connections of one server."""
-    return type("Protocol", (PatientProtocol,), {"room": room, "limits": limits, "metrics": metrics})
+    ready = {
+        429: written(
+            busy("More than half of what the server can do is yours. Wait for your answers.", 429), ends=False
+        ),
+        503: written(busy(f"{room.size} pictures are in work. Come again in a moment."), ends=False),
+    }
+    shared = {"room": room, "limits": limits, "metrics": metrics, "ready": ready}
+    return type("Protocol", (PatientProtocol,), shared)

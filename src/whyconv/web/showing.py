@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from whyconv.counting.controls import draw_permutation_and_signs, multiply_coordinates
 from whyconv.errors import ModelFileError
-from whyconv.images.png import write_png
+from whyconv.images.png import as_png
 from whyconv.web.parameters import whole
 from whyconv.web.refusals import missing
 from whyconv.web.replies import json_reply
@@ -56,7 +56,7 @@ def _thumbnails(path: Path, number: int) -> list[str]:
     except ValueError as error:
         raise ModelFileError("thumbnails.npy of this run is damaged.") from error
     rows = np.unique(np.linspace(0, len(pictures) - 1, min(number, len(pictures))).round().astype(np.int64))
-    return [base64.b64encode(write_png(np.array(pictures[row]))).decode("ascii") for row in rows]
+    return [base64.b64encode(as_png(np.array(pictures[row]))).decode("ascii") for row in rows]
 
 
 def _controls(protocol: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,168 @@
+"""One answer and what it rests on."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyconv.errors import PictureError, UsageError, nearest
+from whyconv.evidence.field import box_of, map_field, place_field
+from whyconv.evidence.nearest import nearest as nearest_pictures
+from whyconv.evidence.occlusion import occlusion_map, patches_for
+from whyconv.evidence.opening import Explainer, LogitParts, open_explainer
+from whyconv.evidence.views import on_the_picture
+from whyconv.images.png import as_png
+from whyconv.images.prepare import prepare
+from whyconv.images.sources.listing import read_file
+from whyconv.recognizer import Picture, Recognizer
+from whyconv.results.evidence import Evidence, EvidenceMap, MapKind, NearPicture, PlaceField, WhyNoNearest, WhyOcclusion
+
+NEAREST = 6
+
+
+def explain(
+    model: Explainer | Recognizer | str | Path,
+    picture: Picture,
+    *,
+    run: str | Path | None = None,
+    label: str | None = None,
+    kind: MapKind | None = None,
+    num_nearest: int = NEAREST,
+) -> Evidence:
+    """Says what the answer for one picture rests on.
+
+    A class activation map where the network ends in pooling and a linear layer: exact parts of the logit. Elsewhere an
+    occlusion map: what the probability loses when a patch is hidden. Both are maps of the answer that is given: where
+    it is the mean over views, so is the map.
+
+    Args:
+        model: A run folder, an ONNX file, an open recognizer, or an ``Explainer``, which is quicker for many pictures.
+        picture: A path, file content, or an array (h, w) or (h, w, c).
+        run: The run folder, where ``model`` is not one: for the nearest training pictures.
+        label: The class that is asked about; by default the answer.
+        kind: Of the map; by default a class activation map where there can be one.
+        num_nearest: How many of the nearest training pictures to give, at most.
+
+    Raises:
+        PictureError: The picture cannot be read.
+        UsageError: There is no such class; or a class activation map is asked for, and the network has none.
+        ModelFileError: The file is missing, damaged or not written by whyconv.
+    """
+    explainer = model if isinstance(model, Explainer) else open_explainer(model, run)
+    recognizer = explainer.recognizer
+    pixels = read_pixels(recognizer, picture)
+    answers = recognizer.run(pixels[None])
+    probabilities = answers.probabilities[0]
+    answer = int(probabilities.argmax())
+    asked = answer if label is None else _number_of(label, recognizer.classes)
+    found = evidence_map(explainer, pixels, asked, kind)
+    near = _nearest(explainer, None if answers.features is None else answers.features[0], num_nearest)
+    return Evidence(
+        picture=str(picture) if isinstance(picture, str | Path) else "",
+        label=recognizer.classes[asked],
+        probability=float(probabilities[asked]),
+        answer=recognizer.classes[answer],
+        answer_probability=float(probabilities[answer]),
+        side=recognizer.policy.side,
+        png=base64.b64encode(as_png(pixels)).decode("ascii"),
+        map=found,
+        field=_strongest_field(explainer, found),
+        nearest=[] if isinstance(near, str) else near,
+        num_known=0 if isinstance(explainer.examples, str) else len(explainer.examples),
+        why_no_nearest=near if isinstance(near, str) else "",
+    )
+
+
+def read_pixels(recognizer: Recognizer, picture: Picture) -> NDArray[np.uint8]:
+    """Returns a picture as the network sees it, uint8 (side, side, channels).
+
+    Raises:
+        PictureError: It cannot be read.
+    """
+    content = read_file(Path(picture)) if isinstance(picture, str | Path) else picture
+    try:
+        return prepare(content, recognizer.policy, white=recognizer.metadata.array_white)
+    except PictureError as error:
+        raise PictureError(f"{picture}: {error}" if isinstance(picture, str | Path) else str(error)) from error
+
+
+def evidence_map(
+    explainer: Explainer, pixels: NDArray[np.uint8], label: int, kind: MapKind | None = None
+) -> EvidenceMap:
+    """Returns the map of one class over one picture.
+
+    Args:
+        explainer: Of the recognizer.
+        pixels: uint8 (side, side, channels), as the network sees them.
+        label: Number of the class.
+        kind: Of the map; by default a class activation map where there can be one.
+
+    Raises:
+        UsageError: A class activation map is asked for, and the network has none.
+    """
+    parts: LogitParts | WhyOcclusion = "" if kind == "occlusion" else explainer.logit_parts(pixels, label)
+    if isinstance(parts, LogitParts):
+        return _class_activation(explainer, parts)
+    if kind == "class activation":
+        raise UsageError(
+            f"{explainer.recognizer.where} has no class activation map: its network does not end in pooling over all "
+            "places and one linear layer. Ask for an occlusion map."
+        )
+    return _occlusion(explainer, pixels, label, parts)
+
+
+def _class_activation(explainer: Explainer, parts: LogitParts) -> EvidenceMap:
+    recognizer, graph, head = explainer.recognizer, explainer.field_graph, explainer.head
+    assert graph is not None
+    assert not isinstance(head, str)
+    side, views = recognizer.policy.side, recognizer.metadata.views
+    box = box_of(map_field(graph), (parts.parts.shape[1], parts.parts.shape[2]), side)
+    values = on_the_picture(parts.parts, views, box, side)
+    return EvidenceMap(
+        kind="class activation",
+        values=values.tolist(),
+        box=box,
+        views=list(views),
+        pooling=head.pooling,
+        logit=parts.logit,
+        bias=parts.bias,
+        difference=abs(float(values.sum()) + parts.bias - parts.logit),
+    )
+
+
+def _occlusion(explainer: Explainer, pixels: NDArray[np.uint8], label: int, why: WhyOcclusion) -> EvidenceMap:
+    recognizer, patches = explainer.recognizer, patches_for(explainer.recognizer.policy.side)
+    values = occlusion_map(pixels, lambda hidden: recognizer.run(hidden).probabilities, label, patches, explainer.level)
+    return EvidenceMap(
+        kind="occlusion",
+        values=values.tolist(),
+        box=patches.box,
+        views=list(recognizer.metadata.views),
+        why_occlusion=why,
+        patch=patches.size,
+        step=patches.step,
+        level=explainer.level.tolist(),
+    )
+
+
+def _strongest_field(explainer: Explainer, found: EvidenceMap) -> PlaceField | None:
+    if found.kind == "occlusion" or explainer.field_graph is None:
+        return None
+    is_closer = any(view.startswith("closer") for view in found.views)
+    return place_field(explainer.field_graph, found.strongest, is_closer=is_closer)
+
+
+def _nearest(
+    explainer: Explainer, features: NDArray[np.float32] | None, count: int
+) -> list[NearPicture] | WhyNoNearest:
+    examples = explainer.examples
+    return examples if isinstance(examples, str) else nearest_pictures(examples, features, count)
+
+
+def _number_of(label: str, classes: tuple[str, ...]) -> int:
+    if label not in classes:
+        raise UsageError(f"There is no class '{label}'.{nearest(label, classes)} Classes: {', '.join(classes)}.")
+    return classes.index(label)
