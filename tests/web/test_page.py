@@ -181,6 +181,7 @@ def test_a_digit_can_be_drawn_by_hand_and_by_keys(open_page: Open, run: Path, ex
     page.get_by_text("Draw one").click()
     page.get_by_role("button", name="Clear").click()
     sees(page, np.zeros((SIDE, SIDE, 1), np.uint8))
+    page.get_by_label("Let the ink fill the picture").uncheck()
     board = page.get_by_label("Drawing board")
     board.scroll_into_view_if_needed()
     box = board.bounding_box()
@@ -198,6 +199,12 @@ def test_a_digit_can_be_drawn_by_hand_and_by_keys(open_page: Open, run: Path, ex
         page.keyboard.press(key)
     stroke = gray_of(page.locator("figure.seen canvas"))[:, :, 0]
     assert stroke[:, 5].max() > 100
+    assert stroke[:5].max() == 0
+    page.get_by_label("Let the ink fill the picture").check()
+    filled = gray_of(page.locator("figure.seen canvas"))[:, :, 0]
+    assert filled[:, [0, 7]].max(axis=0).min() > 100
+    assert filled[[0, 1, 6, 7]].max() == 0
+    page.get_by_label("Let the ink fill the picture").uncheck()
     expect(page.locator("p.first bdi")).to_have_text(first_label(run, stroke[:, :, None]))
 
 

@@ -133,7 +133,8 @@ async function neighbor({ texts, picture }, { label, distance, png }) {
   const bytes = fromBase64(png);
   const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
   const pixels = await decode(new Blob([bytes], { type: "image/png" }), picture.channels);
-  const text = texts.say("page_neighbor", { label: label ?? "?", distance: texts.number(distance, 3) });
+  const fields = { label: label ?? "", distance: texts.number(distance, 3) };
+  const text = texts.say(label === null ? "page_neighbor_unnamed" : "page_neighbor", fields);
   const board = cells({ rows: bitmap.height, columns: bitmap.width, label: text, size: 72 });
   board.paint(colorsOfPixels(pixels, picture.channels));
   return element("li", {}, board.canvas, element("small", {}, text));
