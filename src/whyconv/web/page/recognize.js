@@ -130,12 +130,11 @@ function heated(rgba, side, { values, box }) {
  * @param {{label: string | null, distance: number, png: string}} one
  */
 async function neighbor({ texts, picture }, { label, distance, png }) {
-  const bytes = fromBase64(png);
-  const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
-  const pixels = await decode(new Blob([bytes], { type: "image/png" }), picture.channels);
+  const pixels = await decode(new Blob([fromBase64(png)], { type: "image/png" }), picture.channels);
+  const side = Math.sqrt(pixels.length / picture.channels);
   const fields = { label: label ?? "", distance: texts.number(distance, 3) };
   const text = texts.say(label === null ? "page_neighbor_unnamed" : "page_neighbor", fields);
-  const board = cells({ rows: bitmap.height, columns: bitmap.width, label: text, size: 72 });
+  const board = cells({ rows: side, columns: side, label: text, size: 72 });
   board.paint(colorsOfPixels(pixels, picture.channels));
   return element("li", {}, board.canvas, element("small", {}, text));
 }
