@@ -14,6 +14,7 @@ of the peak still answered, and refusals within 50 ms.
 from __future__ import annotations
 
 import argparse
+import base64
 import io
 import json
 import os
@@ -25,7 +26,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from open_loop import Outcome, load
+from open_loop import Outcome, load, request
 from PIL import Image
 from racing.machine import machine, now, versions
 
@@ -141,12 +142,14 @@ def wait_for(port: int) -> None:
     raise SystemExit("LitServe does not start")
 
 
-def measure(port: int, contents: Sequence[bytes], seconds: float) -> dict[str, float]:
-    load(port, contents, min(2.0, seconds), callers=CALLERS)
-    full = load(port, contents, seconds, callers=CALLERS)
+def measure(port: int, requests: Sequence[bytes], seconds: float) -> dict[str, float]:
+    load(port, requests, min(2.0, seconds), callers=CALLERS)
+    full = load(port, requests, seconds, callers=CALLERS)
     peak = full.rate()
-    half = load(port, contents, seconds, callers=64, rate=peak / 2)
-    flood = load(port, contents, seconds, callers=OVERLOAD_CALLERS, rate=10 * peak)
+    if peak == 0:
+        raise SystemExit(f"No answers: { ({status: len(found) for status, found in full.seconds.items()}) }")
+    half = load(port, requests, seconds, callers=64, rate=peak / 2)
+    flood = load(port, requests, seconds, callers=OVERLOAD_CALLERS, rate=10 * peak)
     return {"peak": peak, **told("full", full), **told("half", half), **told("flood", flood)}
 
 
@@ -189,10 +192,13 @@ def main() -> None:
         os.sched_setaffinity(0, {cores[-1]})
     found = {}
     with whyconv_server(words.model, server_cores) as port:
-        found["whyconv"] = measure(port, contents, words.seconds)
+        requests = [request(port, content) for content in contents]
+        found["whyconv"] = measure(port, requests, words.seconds)
     if words.litserve:
         with litserve_server(model, words.litserve, server_cores) as port:
-            found["LitServe"] = measure(port, contents, words.seconds)
+            as_json = [json.dumps({"image": base64.b64encode(one).decode()}).encode() for one in contents]
+            requests = [request(port, body, "application/json") for body in as_json]
+            found["LitServe"] = measure(port, requests, words.seconds)
     os.sched_setaffinity(0, set(cores))
     after = limit_apart(words, server_cores)
     each = [1000 / (one["decode"] + one["network"]) for one in (before, after)]
