@@ -458,6 +458,7 @@ def test_an_example_is_there_without_any_upload(open_page: Open, run: Path, expe
     expect(page.locator(".examples button")).to_have_count(12)
     sees(page, example(1))
     took(page, "predict", page.get_by_role("button", name="training picture 7").click)
+    took(page, "explain", page.get_by_role("button", name="training picture 7").click)
     sees(page, example(7))
     assert shares(page.locator("#panel-recognize .ranked")) == close_to(run, example(7))
     assert set(shares(page.locator("#panel-recognize .ranked"))) == set(CLASSES)

@@ -33,6 +33,9 @@ export function recognize(context) {
         ...(is_unsure ? [element("p", {}, say("page_unsure_means"))] : []),
         ranked(texts, labels),
       );
+      // Only now: what takes longer does not hold up the answer.
+      if (recognizer.has.evidence) explain(pixels);
+      else evidence.replaceChildren(element("p", { class: "about" }, say("page_no_evidence")));
     },
     trouble,
   );
@@ -54,11 +57,7 @@ export function recognize(context) {
       element("h3", {}, say("page_evidence")),
       evidence,
     ),
-    refresh() {
-      ask(picture.pixels);
-      if (recognizer.has.evidence) explain(picture.pixels);
-      else evidence.replaceChildren(element("p", { class: "about" }, say("page_no_evidence")));
-    },
+    refresh: () => ask(picture.pixels),
   };
 }
 
