@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "export": ("nets", "training", "measures", "counting", "recognizer", "model_file", "images"),
     "exporting": ("export", "images", "model_file", "nets", "pretrained", "recognizer", "training"),
     "study": ("training", "nets", "counting", "measures", "images"),
-    "web": ("recognizer", "counting", "images", "model_file"),
+    "web": ("recognizer", "evidence", "counting", "images", "model_file"),
     "cluster": ("recognizer", "images"),
     "demo": (),
     "doctor": ("show",),

@@ -181,6 +181,7 @@ def test_a_digit_can_be_drawn_by_hand_and_by_keys(open_page: Open, run: Path, ex
     page.get_by_text("Draw one").click()
     page.get_by_role("button", name="Clear").click()
     sees(page, np.zeros((SIDE, SIDE, 1), np.uint8))
+    page.get_by_label("Let the ink fill the picture").uncheck()
     board = page.get_by_label("Drawing board")
     board.scroll_into_view_if_needed()
     box = board.bounding_box()
@@ -198,6 +199,12 @@ def test_a_digit_can_be_drawn_by_hand_and_by_keys(open_page: Open, run: Path, ex
         page.keyboard.press(key)
     stroke = gray_of(page.locator("figure.seen canvas"))[:, :, 0]
     assert stroke[:, 5].max() > 100
+    assert stroke[:5].max() == 0
+    page.get_by_label("Let the ink fill the picture").check()
+    filled = gray_of(page.locator("figure.seen canvas"))[:, :, 0]
+    assert filled[:, [0, 7]].max(axis=0).min() > 100
+    assert filled[[0, 1, 6, 7]].max() == 0
+    page.get_by_label("Let the ink fill the picture").uncheck()
     expect(page.locator("p.first bdi")).to_have_text(first_label(run, stroke[:, :, None]))
 
 
@@ -451,6 +458,7 @@ def test_an_example_is_there_without_any_upload(open_page: Open, run: Path, expe
     expect(page.locator(".examples button")).to_have_count(12)
     sees(page, example(1))
     took(page, "predict", page.get_by_role("button", name="training picture 7").click)
+    took(page, "explain", page.get_by_role("button", name="training picture 7").click)
     sees(page, example(7))
     assert shares(page.locator("#panel-recognize .ranked")) == close_to(run, example(7))
     assert set(shares(page.locator("#panel-recognize .ranked"))) == set(CLASSES)

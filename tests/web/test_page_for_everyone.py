@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 # What reaches out of the window, but for what lies in a box that scrolls.
 OUTSIDE = """() => [...document.querySelectorAll('body *')]
-    .filter(e => !e.closest('.scroll, [role=tablist], .skip') && e.getBoundingClientRect().right > innerWidth + 0.5)
+    .filter(e => !e.closest('.scroll, .skip') && e.getBoundingClientRect().right > innerWidth + 0.5)
     .map(e => e.tagName + '.' + e.className)"""
 
 

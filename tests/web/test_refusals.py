@@ -132,7 +132,7 @@ def test_whatever_is_asked_the_answer_is_json(server: Server, method: str, path:
 
 
 def test_what_is_not_there_for_a_lone_file_says_what_to_do(server: Server, colors: dict[str, bytes]) -> None:
-    for route in ("maps?layer=x", "units?layer=x", "steps?layer=x", "twin", "explain"):
+    for route in ("maps?layer=x", "units?layer=x", "steps?layer=x", "twin"):
         reply = server.ask(f"/v1/{route}", colors["red"], content_type="image/png")
         assert reply.status == 404, route
 

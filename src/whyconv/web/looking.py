@@ -12,10 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from whyconv.errors import UsageError
+from whyconv.evidence import as_message
+from whyconv.evidence import explain as find_evidence
 from whyconv.images.png import as_png
 from whyconv.web.inside import Inside
 from whyconv.web.parameters import one_of, whole, wholes
-from whyconv.web.refusals import missing, refused
+from whyconv.web.refusals import refused
 from whyconv.web.replies import json_reply
 from whyconv.web.service import Service, caller
 
@@ -63,13 +65,14 @@ async def steps(request: Request, service: Service) -> Response:
 
 
 async def explain(request: Request, service: Service) -> Response:
-    """The evidence for one answer.
+    """What an answer rests on: a map over the picture, what its strongest place sees, near training pictures."""
+    with service.room.place(caller(request)):
+        pixels = await service.one_picture(request)
+        return json_reply(await asyncio.to_thread(_evidence, service, pixels))
 
-    Raises:
-        Refusal: 404; this version has none.
-    """
-    del request, service
-    raise missing("Evidence for single answers is not available here.")
+
+def _evidence(service: Service, pixels: NDArray[np.uint8]) -> dict[str, Any]:
+    return as_message(find_evidence(service.explainer, pixels))
 
 
 def _place(request: Request, inside: Inside) -> tuple[str, int, int, int]:

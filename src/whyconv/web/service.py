@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 
 from whyconv.errors import ModelFileError, PictureError
+from whyconv.evidence import Explainer, open_explainer
 from whyconv.recognizer import Content, Recognizer
 from whyconv.web.batching import Answered, Batcher, read_picture
 from whyconv.web.inside import Inside
@@ -58,6 +59,11 @@ class Service:
         """What ``layers.json`` says; nothing where it is not there."""
         found = self.json("layers.json")
         return found if isinstance(found, list) else []
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Says what answers rest on."""
+        return open_explainer(self.recognizer, self.run)
 
     @cached_property
     def twin(self) -> Recognizer | None:

@@ -66,7 +66,7 @@ def _parts_there(service: Service) -> dict[str, bool]:
         "dense_twin": service.file("twin_dense.onnx") is not None,
         "nearest": has_neighbors,
         "thumbnails": service.file("thumbnails.npy") is not None,
-        "evidence": False,
+        "evidence": True,
         "unsure": getattr(service.recognizer.metadata, "unsure", None) is not None,
     }
 

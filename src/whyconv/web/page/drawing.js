@@ -7,6 +7,9 @@ import { fromRgba, resize } from "./pixels.js";
 const SIDE = 256;
 const PEN = 30;
 const KEY_STEP = 8;
+/** The faintest level that counts as ink. */
+const INK = 64;
+const WHOLE = { left: 0, top: 0, side: SIDE };
 /** A seven, so that there is something to look at. */
 const FIRST = [
   [72, 52],
@@ -47,10 +50,18 @@ export function drawing({ texts, picture, recognizer }) {
     context.stroke();
   }
 
+  const fills = element("input", { type: "checkbox", checked: true, onchange: () => tell() });
+
   function tell() {
     const { channels } = picture;
     const drawn = fromRgba(context.getImageData(0, 0, SIDE, SIDE).data, channels);
-    picture.set(resize(drawn, { side: SIDE, channels }, picture), say("page_drawn"));
+    const { left, top, side } = fills.checked ? boxOfInk(drawn, channels) : WHOLE;
+    const fitted = new OffscreenCanvas(SIDE, SIDE);
+    const inner = /** @type {OffscreenCanvasRenderingContext2D} */ (fitted.getContext("2d"));
+    inner.fillRect(0, 0, SIDE, SIDE);
+    inner.drawImage(canvas, left, top, side, side, 0, 0, SIDE, SIDE);
+    const pixels = fromRgba(inner.getImageData(0, 0, SIDE, SIDE).data, channels);
+    picture.set(resize(pixels, { side: SIDE, channels }, picture), say("page_drawn"));
   }
 
   function clear() {
@@ -107,8 +118,28 @@ export function drawing({ texts, picture, recognizer }) {
       button(say("page_clear"), emptied),
       ink && element("label", { class: "field" }, element("span", {}, say("page_ink")), ink),
     ),
+    element("label", { class: "check" }, fills, say("page_fill")),
     state,
   );
+}
+
+/**
+ * The smallest square around all ink, in the middle of it; the whole board where there is none.
+ * @param {Uint8Array} drawn
+ * @param {number} channels
+ * @returns {{left: number, top: number, side: number}}
+ */
+function boxOfInk(drawn, channels) {
+  let [top, left, bottom, right] = [SIDE, SIDE, -1, -1];
+  drawn.forEach((level, at) => {
+    if (level < INK) return;
+    const place = Math.floor(at / channels);
+    const [y, x] = [Math.floor(place / SIDE), place % SIDE];
+    [top, left, bottom, right] = [Math.min(top, y), Math.min(left, x), Math.max(bottom, y), Math.max(right, x)];
+  });
+  if (bottom < 0) return WHOLE;
+  const side = Math.max(bottom - top, right - left) + 1;
+  return { left: (left + right + 1 - side) / 2, top: (top + bottom + 1 - side) / 2, side };
 }
 
 /**

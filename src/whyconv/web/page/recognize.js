@@ -33,6 +33,9 @@ export function recognize(context) {
         ...(is_unsure ? [element("p", {}, say("page_unsure_means"))] : []),
         ranked(texts, labels),
       );
+      // Only now: what takes longer does not hold up the answer.
+      if (recognizer.has.evidence) explain(pixels);
+      else evidence.replaceChildren(element("p", { class: "about" }, say("page_no_evidence")));
     },
     trouble,
   );
@@ -54,11 +57,7 @@ export function recognize(context) {
       element("h3", {}, say("page_evidence")),
       evidence,
     ),
-    refresh() {
-      ask(picture.pixels);
-      if (recognizer.has.evidence) explain(picture.pixels);
-      else evidence.replaceChildren(element("p", { class: "about" }, say("page_no_evidence")));
-    },
+    refresh: () => ask(picture.pixels),
   };
 }
 
@@ -130,11 +129,11 @@ function heated(rgba, side, { values, box }) {
  * @param {{label: string | null, distance: number, png: string}} one
  */
 async function neighbor({ texts, picture }, { label, distance, png }) {
-  const bytes = fromBase64(png);
-  const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
-  const pixels = await decode(new Blob([bytes], { type: "image/png" }), picture.channels);
-  const text = texts.say("page_neighbor", { label: label ?? "?", distance: texts.number(distance, 3) });
-  const board = cells({ rows: bitmap.height, columns: bitmap.width, label: text, size: 72 });
+  const pixels = await decode(new Blob([fromBase64(png)], { type: "image/png" }), picture.channels);
+  const side = Math.sqrt(pixels.length / picture.channels);
+  const fields = { label: label ?? "", distance: texts.number(distance, 3) };
+  const text = texts.say(label === null ? "page_neighbor_unnamed" : "page_neighbor", fields);
+  const board = cells({ rows: side, columns: side, label: text, size: 72 });
   board.paint(colorsOfPixels(pixels, picture.channels));
   return element("li", {}, board.canvas, element("small", {}, text));
 }

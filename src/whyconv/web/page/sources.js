@@ -152,7 +152,8 @@ function fileRow({ texts, trouble }, file, answer, show) {
 function examples(context) {
   const { texts, picture, recognizer, trouble } = context;
   const list = element("ul", { class: "examples" });
-  const made = element("details", { open: true }, element("summary", {}, texts.say("page_examples")), list);
+  const isWide = matchMedia("(min-width: 821px)").matches;
+  const made = element("details", { open: isWide }, element("summary", {}, texts.say("page_examples")), list);
   if (!recognizer.has.thumbnails) return element("p", { class: "about" }, texts.say("page_no_examples"));
   api
     .thumbnails(EXAMPLES)
