@@ -21,7 +21,7 @@ from whyconv.recognizer import Recognizer, open_session
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 
-@pytest.fixture(scope="module", params=[("plain", 20), ("swift", 24)], ids=str)
+@pytest.fixture(scope="module", params=[("plain", 12), ("swift", 16)], ids=str)
 def explainer(request, tmp_path_factory) -> Explainer:
     name, side = request.param
     return export_random(tmp_path_factory.mktemp("field") / "model.onnx", name, side, 1)

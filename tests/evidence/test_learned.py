@@ -61,7 +61,6 @@ def test_the_mass_of_the_map_lies_in_the_quadrant_of_the_digit(
     for pixels, label, down, right in zip(*known, strict=True):
         found = evidence_map(learned, pixels, int(label), kind)
         shares.append(mass_in_quadrant(found, down, right))
-    print(kind, np.mean(shares), np.min(shares))
     # A map that knows nothing of the digit has a quarter there.
     assert np.mean(shares) > 0.6
     # The check itself fails where the map is of another picture.
@@ -76,7 +75,6 @@ def test_the_mass_of_the_map_lies_in_the_quadrant_of_the_digit(
 @pytest.mark.parametrize("layers", ["head", "all"])
 def test_with_random_weights_the_map_is_another(learned: Explainer, known: Placed, kind: MapKind, layers: str) -> None:
     found = randomization_test(learned.recognizer, known.pixels[:8], kind=kind, layers=layers, num_draws=8)
-    print(kind, layers, found.correlation)
     assert (found.kind, found.weights, found.n, found.num_draws) == (kind, layers, 8, 8)
     assert found.correlation.low < 0.3
     assert abs(found.correlation.value) < 0.5

@@ -152,7 +152,7 @@ def test_the_answer_is_that_of_the_recognizer_and_another_class_can_be_asked_abo
     assert (found.label, found.probability) == (answer.labels[0].label, answer.labels[0].probability)
     other = explain(tiny, pixels, label=answer.labels[2].label)
     assert (other.label, other.answer) == (answer.labels[2].label, answer.labels[0].label)
-    with pytest.raises(UsageError, match="no class 'grene'. Did you mean 'green'"):
+    with pytest.raises(UsageError, match=r"no class 'grene'\. Did you mean 'green'"):
         explain(tiny, pixels, label="grene")
 
 

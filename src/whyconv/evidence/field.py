@@ -111,6 +111,10 @@ class _Entering:
 
     def graph(self, map_name: str) -> Graph:
         """Enters what leads to the map."""
+        if map_name in self.prepared:  # the picture itself is pooled
+            self.shapes[map_name] = self.shapes["picture"]
+            picture = Node(map_name, "pointwise", "Identity", "same", ("picture",), (map_name,))
+            return Graph(("picture",), (map_name,), (picture,), self.shapes)
         nodes = [self._entered(node) for node in self._needed(map_name)]
         return Graph(("picture",), (map_name,), tuple(nodes), self.shapes)
 
