@@ -36,7 +36,7 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) -e '.[train,pretrained,tables,heic,dev]'
+	$(INSTALL) -e '.[train,pretrained,serve,tables,heic,dev]'
 	@touch $@ $(VENV)/demo.stamp
 
 # What can be made again; the runs stay.

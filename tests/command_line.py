@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 # Every verb, in the order of `whyconv --help`.
 VERBS = (
-    *("doctor", "demo", "check", "train", "evaluate", "predict", "export", "layer", "inspect"),
+    *("doctor", "demo", "check", "train", "evaluate", "predict", "export", "serve", "layer", "inspect"),
     *("why", "atlas", "selftest", "cache"),
 )
 

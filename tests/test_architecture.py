@@ -119,14 +119,24 @@ def plant(folder: Path, files: dict[str, str]) -> Path:
     return package
 
 
+IMPORT_ALL = "for name in sys.argv[1:]:\n    importlib.import_module(name)"
+
+
+def modules_of(*parts: str) -> list[str]:
+    found = [module for module in house_rules.modules(PACKAGE) if module.part in parts]
+    return [f"whyconv.{module.name}" if module.name else "whyconv" for module in found]
+
+
 def test_the_torch_free_half_imports_with_core_packages_only() -> None:
-    names = [
-        f"whyconv.{module.name}" if module.name else "whyconv"
-        for module in house_rules.modules(PACKAGE)
-        if module.part in (*house_rules.TORCH_FREE, "", "cli")
-    ]
+    names = modules_of(*(part for part in house_rules.TORCH_FREE if part != "web"), "", "cli")
     assert len(names) > 10
-    done = python_without(NOT_IN_CORE, "for name in sys.argv[1:]:\n    importlib.import_module(name)", *names)
+    done = python_without(NOT_IN_CORE, IMPORT_ALL, *names)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_server_imports_with_its_own_extra_only() -> None:
+    refused = tuple(name for name in NOT_IN_CORE if name not in ("starlette", "uvicorn"))
+    done = python_without(refused, IMPORT_ALL, *modules_of("web"))
     assert done.returncode == 0, done.stderr
 
 

@@ -180,11 +180,11 @@ def _walk(model: memoryview) -> tuple[dict[str, str], bool]:
         if depth > _MAX_DEPTH:
             raise ValueError("nested too deeply")
         num_graphs += kind == "graph"
-        for number, value in _fields(message):
+        for number, value in message_fields(message):
             if kind == "tensor":
                 is_external |= number in _EXTERNAL_FIELDS and value != 0
             elif kind == "model" and number == _METADATA_FIELD:
-                pair = {key: bytes(_as_bytes(text)).decode() for key, text in _fields(_as_bytes(value))}
+                pair = {key: bytes(_as_bytes(text)).decode() for key, text in message_fields(_as_bytes(value))}
                 metadata[pair.get(1, "")] = pair.get(2, "")
             elif number in _CHILDREN[kind]:
                 stack.append((_CHILDREN[kind][number], _as_bytes(value), depth + 1))
@@ -199,7 +199,7 @@ def _as_bytes(value: int | memoryview) -> memoryview:
     return value
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+def message_fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """Yields (field number, value) of one protobuf message; fixed-size numbers come as their bytes."""
     place = 0
     while place < len(message):

@@ -26,6 +26,7 @@ from whyconv.cli.layers import layer
 from whyconv.cli.networks import inspect
 from whyconv.cli.runs import demo, evaluate, train, why
 from whyconv.cli.selftests import selftest
+from whyconv.cli.serving import serve
 from whyconv.cli.terminal import print_data, print_error
 from whyconv.errors import StoppedError, WhyconvError
 
@@ -96,7 +97,22 @@ def _stoppable(verb: Callable[P, None]) -> Callable[P, None]:
     return call
 
 
-for _verb in (doctor, demo, check, train, evaluate, predict, export, layer, inspect, why, atlas, selftest, cache):
+for _verb in (
+    doctor,
+    demo,
+    check,
+    train,
+    evaluate,
+    predict,
+    export,
+    serve,
+    layer,
+    inspect,
+    why,
+    atlas,
+    selftest,
+    cache,
+):
     app.command()(_stoppable(_verb))
 
 

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from whyconv.progress import Listener
 
 
-def print_data(line: str) -> None:
-    """Prints a line of data."""
-    print(line)
+def print_data(line: str, *, flush: bool = False) -> None:
+    """Prints a line of data; ``flush`` for a reader that waits for it."""
+    print(line, flush=flush)
 
 
 def print_text(lines: Iterable[str]) -> None:

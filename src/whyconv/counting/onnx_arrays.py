@@ -11,6 +11,9 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from whyconv.counting.building import Constant, Weight
 from whyconv.counting.graph import Parameter
 
@@ -36,29 +39,30 @@ _FLOATS = frozenset({1, 10, 11, 16})  # float32, float16, float64, bfloat16
 _MOST_NUMBERS = 1 << 12
 
 
+_EXTERNAL = 1  # data_location of a tensor whose numbers lie in another file
+
+
 class FixedArrays:
     """Initializers, and what nodes compute from nothing but them.
 
     Args:
-        model: Whose initializers these are.
+        graph: Whose initializers these are.
     """
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, graph: onnx.GraphProto) -> None:
         self.parameters: dict[str, Parameter] = {}
         self.numbers: dict[str, list[Any]] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._origins: dict[str, tuple[str, ...]] = {}
-        for tensor in model.graph.initializer:
+        for tensor in graph.initializer:
             self._enter(tensor.name, tensor)
 
     def _enter(self, name: str, tensor: onnx.TensorProto) -> None:
-        import onnx
-
         self._shapes[name] = tuple(tensor.dims)
         self._origins[name] = (name,) if tensor.data_type in _FLOATS else ()
-        is_here = tensor.data_location != onnx.TensorProto.EXTERNAL
+        is_here = tensor.data_location != _EXTERNAL
         if is_here and math.prod(tensor.dims) <= _MOST_NUMBERS and tensor.data_type not in (8, *range(17, 30)):
-            self.numbers[name] = onnx.numpy_helper.to_array(tensor).ravel().tolist()
+            self.numbers[name] = _array(tensor).ravel().tolist()
 
     def derive(self, node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> None:
         """Enters what a node makes that does not depend on the picture's numbers."""
@@ -106,3 +110,12 @@ class FixedArrays:
             self.parameters.setdefault(origin, Parameter(origin, self._shapes[origin], names=(origin,)))
         size = sum(math.prod(self._shapes[origin]) for origin in origins)
         return Weight(origins, self._shapes[name], size)
+
+
+def _array(tensor: onnx.TensorProto) -> NDArray[Any]:
+    """The numbers of a tensor; one that was read without ``onnx`` knows its own."""
+    if hasattr(tensor, "array"):
+        return np.asarray(tensor.array)
+    import onnx
+
+    return np.asarray(onnx.numpy_helper.to_array(tensor))

@@ -51,7 +51,20 @@ def read_onnx(path: Path, input_shape: Sequence[int] | None = None) -> Graph:
         raise ModelFileError(f"{path} takes {len(pictures)} inputs ({names}); expected one: the picture.")
     shape = _picture_shape(path, pictures[0], input_shape)
     said = _said_shapes(model, pictures[0], shape)
-    return _Reading(_infer(model, pictures[0].name, shape), said).graph(pictures[0].name, shape)
+    inferred = _infer(model, pictures[0].name, shape)
+    return read_graph(inferred.graph, pictures[0].name, shape, said | _inferred_shapes(inferred))
+
+
+def read_graph(graph: onnx.GraphProto, picture: str, shape: Sequence[int], shapes: dict[str, tuple[int, ...]]) -> Graph:
+    """Enters the nodes of an ONNX graph, from one of its values on.
+
+    Args:
+        graph: Of ``onnx``, or read by other means with the same attributes.
+        picture: Name of the value that counts as the picture: the graph's input, or a later one.
+        shape: Of that value, with one picture.
+        shapes: Of the other values; what is missing is listed as not analyzed.
+    """
+    return _Reading(graph, shapes).graph(picture, tuple(shape))
 
 
 def _load(path: Path) -> onnx.ModelProto:
@@ -126,39 +139,44 @@ def _empty(model: onnx.ModelProto) -> None:
             tensor.ClearField("raw_data")
 
 
+def _inferred_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """The shapes that are known in full."""
+    inferred = {
+        info.name: tuple(dim.dim_value for dim in info.type.tensor_type.shape.dim)
+        for info in (*model.graph.value_info, *model.graph.output)
+        if info.type.tensor_type.HasField("shape")
+    }
+    return {name: shape for name, shape in inferred.items() if 0 not in shape}
+
+
 class _Reading:
-    """One pass over the nodes of a model.
+    """One pass over the nodes of a graph.
 
     Args:
-        model: With inferred shapes.
-        said: Shapes that the file gave itself, for where they cannot be inferred.
+        graph: Of the file.
+        shapes: Of its values, where they are known.
     """
 
-    def __init__(self, model: onnx.ModelProto, said: dict[str, tuple[int, ...]]) -> None:
-        self.model = model
+    def __init__(self, graph: onnx.GraphProto, shapes: dict[str, tuple[int, ...]]) -> None:
+        self.file = graph
         self.builder = Builder()
         self.values: dict[str, Value] = {}
-        self.fixed = FixedArrays(model)
-        inferred = {
-            info.name: tuple(dim.dim_value for dim in info.type.tensor_type.shape.dim)
-            for info in (*model.graph.value_info, *model.graph.output)
-            if info.type.tensor_type.HasField("shape")
-        }
-        self.shapes = said | {name: shape for name, shape in inferred.items() if 0 not in shape}
+        self.fixed = FixedArrays(graph)
+        self.shapes = shapes
         self.uses: Counter[str] = Counter()
 
     def graph(self, picture: str, shape: tuple[int, ...]) -> Graph:
         """Enters every node, and returns the graph."""
         self.values[picture] = self.builder.picture(shape, self._layout(picture, shape))
-        for node in self.model.graph.node:
+        for node in self.file.node:
             self._enter(node)
-        answers = [self.values[output.name] for output in self.model.graph.output if output.name in self.values]
+        answers = [self.values[output.name] for output in self.file.output if output.name in self.values]
         graph = self.builder.finish(answers, self.fixed.parameters)
         return finished(replace(_shortened(graph), notes=(Note(key="network_read_from_onnx"),)))
 
     def _layout(self, picture: str, shape: tuple[int, ...]) -> Layout:
         """The layout of the input: channels last where they are turned to the front before anything else."""
-        users = [node for node in self.model.graph.node if picture in node.input]
+        users = [node for node in self.file.node if picture in node.input]
         orders = [list(each.ints) for node in users if node.op_type == "Transpose" for each in node.attribute]
         depth = len(shape)
         if users and orders == [[0, depth - 1, *range(1, depth - 1)]] * len(users):
@@ -196,10 +214,17 @@ class _Reading:
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    found = {each.name: _attribute(each) for each in node.attribute}
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in found.items()}
+
+
+def _attribute(attribute: onnx.AttributeProto) -> Any:  # noqa: ANN401 - as ONNX has it
+    """The value of an attribute; one that was read without ``onnx`` knows its own."""
+    if hasattr(attribute, "value"):
+        return attribute.value
     import onnx
 
-    found = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
-    return {name: value.decode() if isinstance(value, bytes) else value for name, value in found.items()}
+    return onnx.helper.get_attribute_value(attribute)
 
 
 def _shortened(graph: Graph) -> Graph:

@@ -1,0 +1,213 @@
+"""What stands before every route: who may ask at all, which headers go with every answer, and the counting.
+
+A web page that a person visits could ask a server on the same machine, directly or under a name of its own that it
+makes point here. Neither is answered: the request must be for a name of this server, and if a page sent it, for the
+page's own server. Anything but the loopback address demands a token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from whyconv.web.metrics import Metrics
+from whyconv.web.refusals import Refusal, refused
+from whyconv.web.room import Room
+from whyconv.web.uploads import HELD
+
+ROUTE = "whyconv.route"  # in the scope of a request: the route as the table has it
+COOKIE = "whyconv_token"
+OPEN = frozenset({"/livez", "/readyz"})  # for those who watch over the process; they tell nothing else
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+        "media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+}
+_RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+_SMALL_BODY = 1 << 18
+_DRAIN_BYTES = 1 << 20
+_DRAIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may ask.
+
+    Attributes:
+        port: Of this server.
+        names: By which it may be called, beside its own addresses; with any port, for they may lead here through
+            another server.
+        is_local: Whether it listens on the loopback address alone; else every address of a machine is its own.
+        token: That a request must bring; None: none is needed.
+    """
+
+    port: int
+    names: Collection[str] = ()
+    is_local: bool = True
+    token: str | None = None
+
+    def check(self, scope: Scope, headers: Headers) -> None:
+        """Turns away who may not ask.
+
+        Raises:
+            Refusal: 400, 421, 403 or 401.
+        """
+        hosts = headers.getlist("host")
+        if len(hosts) != 1:
+            raise refused(400, f"The request has {len(hosts)} Host headers. Expected one.", Connection="close")
+        if "content-length" in headers and "transfer-encoding" in headers:
+            raise refused(400, "The request says its length in two ways. Expected one.", Connection="close")
+        if not self.is_ours(hosts[0]):
+            raise refused(421, "This server does not go by that name. Ask for the address that it printed.")
+        self._check_origin(scope, headers, hosts[0])
+        if self.token is not None and scope["path"] not in OPEN and not _has_token(scope, headers, self.token):
+            raise refused(401, "A token is needed: Authorization: Bearer TOKEN.", WWW_Authenticate="Bearer")
+
+    def is_ours(self, host: str) -> bool:
+        """Whether a Host header names this server."""
+        name, colon, port = host.rpartition(":")
+        if not colon or port.endswith("]"):
+            name, port = host, "80"
+        if not (port.isascii() and port.isdecimal()):
+            return False
+        name = name.lower().removesuffix(".")
+        if name in self.names:
+            return True
+        if int(port) != self.port:
+            return False
+        return name == "localhost" or self._is_address(name)
+
+    def _is_address(self, name: str) -> bool:
+        is_six = name.startswith("[") and name.endswith("]")
+        try:
+            address = ipaddress.ip_address(name[1:-1] if is_six else name)
+        except ValueError:
+            return False
+        return (address.version == 6) == is_six and (address.is_loopback or not self.is_local)
+
+    def _check_origin(self, scope: Scope, headers: Headers, host: str) -> None:
+        origins = headers.getlist("origin")
+        own = {f"{scheme}://{host.lower()}" for scheme in ("http", "https")}
+        if any(origin.lower() not in own for origin in origins):
+            raise refused(403, "A page of another site sent this request. Open the page of this server instead.")
+        is_visit = scope["method"] in ("GET", "HEAD") and scope["path"] == "/"
+        if headers.get("sec-fetch-site", "none").lower() in ("cross-site", "same-site") and not is_visit:
+            raise refused(403, "A page of another site sent this request. Open the page of this server instead.")
+
+
+def _has_token(scope: Scope, headers: Headers, token: str) -> bool:
+    given = [value[7:] for value in headers.getlist("authorization") if value[:7].lower() == "bearer "]
+    with suppress(CookieError):
+        given += [value.value for value in [SimpleCookie(headers.get("cookie", "")).get(COOKIE)] if value is not None]
+    if scope["path"] == "/":
+        given += _asked(scope)
+    return any(hmac.compare_digest(one.encode("utf-8", "replace"), token.encode()) for one in given)
+
+
+def _asked(scope: Scope) -> list[str]:
+    return parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=None).get("token", [])[:1]
+
+
+class Guard:
+    """Lets requests through to the routes.
+
+    Args:
+        app: The routes.
+        access: Who may ask.
+        room: Where bodies are counted.
+        metrics: Where requests are counted.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access, room: Room, metrics: Metrics) -> None:
+        self.app, self.access, self.room, self.metrics = app, access, room, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begun = time.perf_counter()
+        exchange = _Exchange(scope, receive, send)
+        try:
+            refusal = self._refusal(scope)
+            if refusal is None:
+                await self.app(scope, exchange.receive, exchange.send)
+            else:
+                await refusal(scope, exchange.receive, exchange.send)
+        finally:
+            self.room.hold(-scope.get(HELD, 0))
+            self.metrics.request(scope.get(ROUTE, "other"), exchange.status, time.perf_counter() - begun)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        """Why the request does not get through, or what it gets instead; None where it does."""
+        headers = Headers(scope=scope)
+        try:
+            self.access.check(scope, headers)
+        except Refusal as refusal:
+            return refusal.response()
+        if self.access.token is not None and scope["path"] == "/" and _asked(scope):
+            cookie = f"{COOKIE}={self.access.token}; Path=/; HttpOnly; SameSite=Strict"
+            return Response(status_code=303, headers={"Location": "/", "Set-Cookie": cookie})
+        return None
+
+
+class _Exchange:
+    """One request and its answer on their way through.
+
+    An answer that does not wait for the body takes the rest of it, so that the caller, who may still be sending,
+    gets to read the answer; of a long one, some of it, and the connection ends.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.status = 0
+        self._receive, self._send = receive, send
+        headers = Headers(scope=scope)
+        length = headers.get("content-length", "0")
+        self._is_whole = length == "0" and "transfer-encoding" not in headers
+        is_small = length.isdecimal() and int(length) <= _SMALL_BODY and "transfer-encoding" not in headers
+        self._ends = not is_small
+
+    async def receive(self) -> Message:
+        """Some of the body."""
+        message = await self._receive()
+        self._is_whole = self._is_whole or not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Some of the answer."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            closing = [(b"connection", b"close")] if self._ends and not self._is_whole else []
+            headers = [*message.get("headers", []), *_RAW_HEADERS, *closing]
+            await self._send({**message, "headers": headers})
+        elif message.get("more_body", False) or self._is_whole:
+            await self._send(message)
+        else:
+            await self._send({**message, "more_body": True})
+            await self._drain()
+            await self._send({"type": "http.response.body", "body": b""})
+
+    async def _drain(self) -> None:
+        taken = 0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while not self._is_whole and taken < _DRAIN_BYTES:
+                    taken += len((await self.receive()).get("body", b""))

@@ -1,0 +1,245 @@
+"""The inside of a network: the maps of its layers for a picture, weights, and what each unit depends on.
+
+Everything is computed from ``why.onnx``. Where the answer averages several views of a picture, the inside is that of
+the first view, the upright one: its pixels are those of the prepared picture.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from whyconv.counting.dependency import Mask, dependency_set
+from whyconv.counting.graph import Graph
+from whyconv.counting.onnx_graph import read_graph
+from whyconv.counting.receptive_field import receptive_fields
+from whyconv.errors import ModelFileError, UsageError, nearest
+from whyconv.model_file import Metadata, read_model
+from whyconv.results.fields import ReceptiveField
+from whyconv.web.onnx_file import File, Node, Tensor, read_file, with_outputs
+
+_STARTS = frozenset({"Conv", "MaxPool", "AveragePool", "Flatten", "Reshape", "Gemm", "MatMul", "Pad"})
+_WITH_WEIGHTS = frozenset({"Conv", "Gemm", "MatMul", "BatchNormalization", "ConvTranspose"})
+
+
+@dataclass(frozen=True)
+class Step:
+    """One output of a convolution, taken apart; the sum of ``inputs * weights``, plus ``bias``, is ``value``.
+
+    Attributes:
+        inputs: float32 (c, kh, kw) under the window; 0 in the padding.
+        weights: float32 (c, kh, kw).
+        bias: 0 where there is none.
+        value: What the network computed.
+        top: Row of the layer's input that the window begins in; negative in the padding.
+        left: Column.
+        dilation: Between the window's rows and columns.
+        source: The layer's input, as ``why.onnx`` calls it.
+    """
+
+    inputs: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    bias: float
+    value: float
+    top: int
+    left: int
+    dilation: tuple[int, int]
+    source: str
+
+
+class Inside:
+    """Opens ``why.onnx``; what takes time is done when it is first asked for, once.
+
+    Args:
+        path: Of the file.
+        metadata: Of the recognizer.
+        layers: What ``layers.json`` says.
+
+    Raises:
+        ModelFileError: The file cannot be used.
+    """
+
+    def __init__(self, path: Path, metadata: Metadata, layers: Sequence[dict[str, Any]]) -> None:
+        self._path, self._metadata = path, metadata
+        self._content, _ = read_model(path)
+        self._lock = threading.Lock()
+        self.layers = [row for row in layers if row.get("map") in {node.output[0] for node in self._file.node}]
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The layers' maps, in their order."""
+        return [row["map"] for row in self.layers]
+
+    @cached_property
+    def _file(self) -> File:
+        try:
+            return read_file(self._content)
+        except (ValueError, IndexError, UnicodeDecodeError) as error:
+            raise ModelFileError(f"{self._path.name} is damaged. Export the run again.") from error
+
+    @cached_property
+    def _dims(self) -> dict[str, list[int | str]]:
+        infos = (*self._file.input, *self._file.output, *self._file.value_info)
+        return {info.name: info.dims for info in infos if info.dims}
+
+    @cached_property
+    def _nodes(self) -> dict[str, Node]:
+        return {node.output[0]: node for node in self._file.node if node.output}
+
+    @cached_property
+    def _tensors(self) -> dict[str, Tensor]:
+        return {tensor.name: tensor for tensor in self._file.initializer}
+
+    @cached_property
+    def start(self) -> str:
+        """The value in which the views lie one behind the other, before the first layer."""
+        for node in self._file.node:
+            if node.op_type in _STARTS and len(self._shape(node.input[0])) == 4:
+                return node.input[0]
+        raise ModelFileError(f"{self._path.name} has no layer that takes pictures.")
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The network from the first view on, for one picture."""
+        known = {name: shape for name in self._dims if 0 not in (shape := self._shape(name))}
+        return read_graph(self._after_start(), self.start, self._shape(self.start), known)  # type: ignore[arg-type]
+
+    @cached_property
+    def fields(self) -> dict[str, ReceptiveField]:
+        """Of each layer's map: what its outputs can depend on."""
+        made = [node for node in self.graph.nodes for _ in node.outputs]
+        found = zip(made, receptive_fields(self.graph), strict=True)
+        return {node.label: field for node, field in found if node.label}
+
+    def maps(self, pixels: NDArray[np.uint8], names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """The values of layers for a prepared picture, of its first view: (c, h, w), or (d,) of a dense layer."""
+        with self._lock:
+            found = self._session.run(list(names), {"pixels": pixels[None]})
+        return {name: np.asarray(values[0], np.float32) for name, values in zip(names, found, strict=True)}
+
+    def weights(self, name: str) -> NDArray[np.float32]:
+        """The weights of a layer, outputs first.
+
+        Raises:
+            UsageError: It has none.
+        """
+        node = self._nodes[name]
+        tensor = self._tensors.get(node.input[1]) if len(node.input) > 1 and node.op_type in _WITH_WEIGHTS else None
+        if tensor is None:
+            raise UsageError(f"Layer '{name}' ({node.op_type}) has no weights.")
+        array = tensor.array.astype(np.float32)
+        is_inputs_first = node.op_type == "MatMul" or (node.op_type == "Gemm" and not _settings(node).get("transB"))
+        return array.T if is_inputs_first and array.ndim == 2 else array
+
+    def bias(self, name: str) -> NDArray[np.float32] | None:
+        """The biases of a layer, one for each output; None where it has none."""
+        node = self._nodes[name]
+        tensor = self._tensors.get(node.input[2]) if len(node.input) > 2 else None
+        return None if tensor is None else tensor.array.astype(np.float32)
+
+    def seen(self, name: str, y: int, x: int) -> tuple[Mask, bool]:
+        """The pixels that a place of a layer can depend on, and whether some of them may not matter.
+
+        Raises:
+            UsageError: There is no such place, or it is not known.
+        """
+        layers = {node.label: node for node in self.graph.nodes}
+        if name not in layers:
+            raise UsageError(f"Layer '{name}' is not analyzed.")
+        value = layers[name].outputs[0]
+        is_flat = len(self.graph.shapes[value]) != 4
+        found = dependency_set(self.graph, value, None if is_flat else [(y, x)])
+        return found.mask, found.is_bound
+
+    def step(self, pixels: NDArray[np.uint8], name: str, filter_number: int, y: int, x: int) -> Step:
+        """One output of a convolution, taken apart.
+
+        Raises:
+            UsageError: The layer is no convolution over two axes.
+        """
+        node = self._nodes[name]
+        if node.op_type != "Conv" or len(self._shape(name)) != 4:
+            raise UsageError(f"Layer '{name}' is of kind {node.op_type}. Expected a convolution.")
+        source = node.input[0]
+        found = self.maps(pixels, [name, source])
+        weights = self.weights(name)[filter_number]
+        settings = _settings(node)
+        stride, dilation = settings.get("strides") or [1, 1], settings.get("dilations") or [1, 1]
+        before = settings.get("pads") or [0, 0, 0, 0]
+        top, left = y * stride[0] - before[0], x * stride[1] - before[1]
+        size = self.weights(name).shape[0] // settings.get("group", 1)
+        channels = slice(filter_number // size * weights.shape[0], (filter_number // size + 1) * weights.shape[0])
+        rows = top + dilation[0] * np.arange(weights.shape[1])
+        columns = left + dilation[1] * np.arange(weights.shape[2])
+        bias = self.bias(name)
+        return Step(
+            inputs=_window(found[source][channels], rows, columns),
+            weights=weights,
+            bias=0.0 if bias is None else float(bias[filter_number]),
+            value=float(found[name][filter_number, y, x]),
+            top=int(top),
+            left=int(left),
+            dilation=(dilation[0], dilation[1]),
+            source=source,
+        )
+
+    def require_layer(self, name: str) -> dict[str, Any]:
+        """The row of a layer in ``layers.json``.
+
+        Raises:
+            UsageError: There is none.
+        """
+        if name not in self.names:
+            raise UsageError(f"There is no layer '{name[:80]}'.{nearest(name, self.names)}")
+        return self.layers[self.names.index(name)]
+
+    @cached_property
+    def _session(self) -> onnxruntime.InferenceSession:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        given = {output.name for output in self._file.output}
+        inputs = {node.input[0] for name, node in self._nodes.items() if name in self.names and node.op_type == "Conv"}
+        content = with_outputs(self._content, sorted((inputs | set(self.names)) - given))
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        """Of a value, for one picture; 0 for what is open, but for the number of pictures."""
+        dims = self._dims.get(name)
+        return () if dims is None else (1, *(size if isinstance(size, int) else 0 for size in dims[1:]))
+
+    def _after_start(self) -> File:
+        """The nodes between the first view and the mean of all of them, and those that follow from the file alone."""
+        rows = {name: dims[0] for name, dims in self._dims.items()}
+        made = {self.start}
+        fixed = {tensor.name for tensor in self._file.initializer} | {""}
+        kept = []
+        for node in self._file.node:
+            if fixed.issuperset(node.input):
+                fixed.update(node.output)
+            elif made.intersection(node.input) and rows.get(node.output[0]) == rows[self.start]:
+                made.update(node.output)
+            else:
+                continue
+            kept.append(node)
+        return File(kept, self._file.initializer, [], self._file.output, self._file.value_info)
+
+
+def _settings(node: Node) -> dict[str, Any]:
+    return {each.name: each.value for each in node.attribute}
+
+
+def _window(values: NDArray[np.float32], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The values (c, h, w) at rows and columns; 0 outside."""
+    _, height, width = values.shape
+    is_in = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))[None]
+    taken = values[:, rows.clip(0, height - 1)][:, :, columns.clip(0, width - 1)]
+    return np.where(is_in, taken, np.float32(0))

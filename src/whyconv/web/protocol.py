@@ -1,0 +1,175 @@
+"""HTTP/1.1 over one connection, with what uvicorn leaves out: time-outs for slow callers, and quick refusals.
+
+A caller who takes too long over the head or the body of a request, or over reading the answer, is cut off. Where
+there is no room, a request for pictures is refused from its first bytes, before anything is parsed: that costs
+so little that many refusals do not take the machine from those who are being answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from whyconv.web.guard import HEADERS
+from whyconv.web.limits import Limits
+from whyconv.web.metrics import Metrics
+from whyconv.web.refusals import Refusal, busy, refused
+from whyconv.web.room import Room
+
+_START = b"POST /v1/"
+_PATH = re.compile(rb"POST (/v1/[a-z]+)[ ?]")
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
+_UNUSUAL = re.compile(rb"\r\n(?:transfer-encoding|expect|upgrade|connection:[ \t]*close)", re.IGNORECASE)
+_SMALL_BODY = 1 << 18
+_FAREWELL_SECONDS = 1.0
+_REASONS = {400: "Bad Request", 408: "Request Timeout", 429: "Too Many Requests", 503: "Service Unavailable"}
+
+
+def written(refusal: Refusal, *, ends: bool) -> bytes:
+    """A refusal as it goes over the wire.
+
+    Args:
+        refusal: What to say.
+        ends: Whether the connection ends with it.
+    """
+    response = refusal.response()
+    headers = {**HEADERS, **dict(response.headers), **({"Connection": "close"} if ends else {})}
+    lines = [f"HTTP/1.1 {refusal.status} {_REASONS[refusal.status]}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + bytes(response.body)
+
+
+class PatientProtocol(H11Protocol):
+    """One connection; made by ``protocol_for``, which sets what all connections share."""
+
+    room: Room
+    limits: Limits
+    metrics: Metrics
+    ready: dict[int, bytes]  # by status: quick refusals as they go over the wire
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        super().__init__(*args, **kwargs)
+        self._phase: tuple[str, object] = ("silent", None)
+        self._since = time.monotonic()
+        self._to_skip = 0
+        self._num_refused = 0
+        self._has_begun = False
+        self._is_ending = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Lets a caller in, or says at once that there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.max_connections:
+            self.metrics.cut["too_many"] += 1
+            self._end(busy(f"{self.limits.max_connections} connections are open. Come again in a moment."))
+
+    def data_received(self, data: bytes) -> None:
+        """Takes bytes of a request, or of one that was refused already."""
+        if self._is_ending:
+            return
+        if self._to_skip:
+            skipped = min(self._to_skip, len(data))
+            self._to_skip -= skipped
+            data = data[skipped:]
+            if not data:
+                return
+        if self.room.is_full and data.startswith(_START) and self._is_between() and self._refuse(data):
+            return
+        super().data_received(data)
+        self._has_begun = self.conn.their_state is h11.IDLE
+
+    def send_400_response(self, msg: str) -> None:
+        """Says that this is no HTTP."""
+        self._end(refused(400, msg))
+
+    def cut_if_slow(self, now: float) -> None:
+        """Ends the connection where the caller has been in one phase for too long; called now and then."""
+        phase = self._current()
+        if phase != self._phase:
+            self._phase, self._since = phase, now
+            return
+        limits = {
+            "silent": self.limits.idle_seconds
+            if self._exchange is not None or self._num_refused
+            else self.limits.header_seconds,
+            "head": self.limits.header_seconds,
+            "body": self.limits.body_seconds,
+            "reading": self.limits.write_seconds,
+            "ending": _FAREWELL_SECONDS,
+        }
+        name = phase[0]
+        if name not in limits or now - self._since < limits[name]:
+            return
+        if name in ("head", "body", "reading"):
+            self.metrics.cut[f"slow_{name}"] += 1
+        if name in ("head", "body") and not (name == "body" and self.cycle.response_started):
+            self._end(refused(408, f"The {name} of the request did not come in {limits[name]:g} seconds."))
+        else:
+            self.transport.abort()
+
+    def _current(self) -> tuple[str, object]:
+        """What is being waited for, and in which exchange."""
+        exchange = self._exchange
+        key = (exchange, self._num_refused)
+        if self._is_ending:
+            return "ending", None
+        if self.transport.get_write_buffer_size():
+            return "reading", key
+        if exchange is not None and not exchange.response_complete:
+            return ("body" if exchange.more_body else "answer"), key
+        return ("head" if self._has_begun or self._to_skip else "silent"), key
+
+    @property
+    def _exchange(self) -> RequestResponseCycle | None:
+        """The last request; None before the first."""
+        return self.cycle
+
+    def _is_between(self) -> bool:
+        """Whether the last request is answered and nothing of the next has come."""
+        exchange = self._exchange
+        is_answered = exchange is None or exchange.response_complete
+        is_idle = self.conn.our_state is h11.IDLE and self.conn.their_state is h11.IDLE
+        return is_answered and is_idle and not self._has_begun
+
+    def _refuse(self, data: bytes) -> bool:
+        """Refuses a request for want of room, from the bytes of its head; whether that was possible."""
+        end = data.find(b"\r\n\r\n") + 4
+        head = data[:end]
+        length, path = _LENGTH.search(head), _PATH.match(head)
+        if end < 4 or length is None or path is None or _UNUSUAL.search(head):
+            return False
+        rest = int(length[1]) - (len(data) - end)
+        if not 0 <= rest <= _SMALL_BODY:
+            return False
+        self._unset_keepalive_if_required()
+        self._to_skip = rest
+        self._num_refused += 1
+        status = 429 if self.room.takes_most(self.client[0] if self.client else "") else 503
+        self.metrics.request(path[1].decode(), status, 0.0)
+        self.transport.write(self.ready[status])
+        return True
+
+    def _end(self, refusal: Refusal) -> None:
+        """Says why and ends; what still comes is thrown away, so that the caller gets to read it."""
+        self._is_ending = True
+        self._phase, self._since = ("ending", None), time.monotonic()
+        self.transport.write(written(refusal, ends=True))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+
+def protocol_for(room: Room, limits: Limits, metrics: Metrics) -> type[PatientProtocol]:
+    """Returns the class of the connections of one server."""
+    ready = {
+        429: written(
+            busy("More than half of what the server can do is yours. Wait for your answers.", 429), ends=False
+        ),
+        503: written(busy(f"{room.size} pictures are in work. Come again in a moment."), ends=False),
+    }
+    shared = {"room": room, "limits": limits, "metrics": metrics, "ready": ready}
+    return type("Protocol", (PatientProtocol,), shared)

@@ -1,0 +1,221 @@
+"""The server: a socket, the routes behind it, and an end in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from whyconv.errors import UsageError
+from whyconv.machine import num_cores
+from whyconv.model_file import find_model
+from whyconv.web.application import application
+from whyconv.web.batching import Batcher
+from whyconv.web.choosing import Choice, choose
+from whyconv.web.guard import Access, Guard
+from whyconv.web.limits import Limits
+from whyconv.web.metrics import Metrics
+from whyconv.web.protocol import PatientProtocol, protocol_for
+from whyconv.web.room import Room
+from whyconv.web.service import Service
+
+_BODIES = 26  # of the longest kind that may be held at once
+_SWEEP_TICKS = 5  # of a tenth of a second
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What there is to say when the server takes requests.
+
+    Attributes:
+        url: Where to open it; with the token where one is needed.
+        host: Address that it listens on.
+        port: Likewise.
+        token: That requests must bring; None: none is needed.
+        sessions: Networks at work beside each other.
+        threads: Of each.
+        batch: Pictures answered together, at most.
+        rate: Pictures a second that the network alone answers here.
+        pid: Of the process.
+    """
+
+    url: str
+    host: str
+    port: int
+    token: str | None
+    sessions: int
+    threads: int
+    batch: int
+    rate: float
+    pid: int
+
+    def told(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen, and who may ask.
+
+    Attributes:
+        host: Address or name of this machine.
+        port: 0 takes any that is free.
+        token: For other addresses than the loopback one; None makes one there.
+        names: By which the server may be called, beside its own addresses.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    token: str | None = None
+    names: Collection[str] = ()
+
+
+def serve(model: Path, address: Address, limits: Limits, on_ready: Callable[[Ready], None]) -> None:
+    """Serves a recognizer until the process is told to stop.
+
+    Args:
+        model: A run folder or an ONNX file.
+        address: Where to listen.
+        limits: Of callers.
+        on_ready: Called once, when requests are taken.
+
+    Raises:
+        ModelFileError: The model cannot be used.
+        UsageError: The address cannot be listened on.
+    """
+    path = find_model(model)
+    listener = _listen(address)
+    with listener:
+        choice = choose(path)
+        host, port = listener.getsockname()[:2]
+        is_local = ipaddress.ip_address(host).is_loopback
+        token = address.token if is_local else address.token or secrets.token_urlsafe(24)
+        names = {name.lower() for name in address.names} | (set() if is_local else {socket.gethostname().lower()})
+        room, metrics = Room(limits.max_waiting, _BODIES * limits.max_body), Metrics()
+        batcher = Batcher(choice.recognizers, num_readers=num_cores(), most_at_once=choice.most_at_once, limits=limits)
+        run = model if model.is_dir() else None
+        name = model.resolve().name if model.is_dir() else model.stem
+        service = Service(name, choice.recognizers[0], batcher, run, limits, room, metrics)
+        app = application(service)
+        guard = Guard(app, Access(port, names, is_local, token), room, metrics)
+        server = _Server(_config(guard, protocol_for(room, limits, metrics), limits), room)
+        app.state.connections = lambda: server.server_state.connections
+        server.on_ready = lambda: on_ready(_ready(host, port, token, choice))
+        try:
+            server.run([listener])
+        finally:
+            batcher.close()
+
+
+def _ready(host: str, port: int, token: str | None, choice: Choice) -> Ready:
+    shown = f"[{host}]" if ":" in host else host
+    return Ready(
+        url=f"http://{shown}:{port}/" + (f"?token={token}" if token else ""),
+        host=host,
+        port=port,
+        token=token,
+        sessions=len(choice.recognizers),
+        threads=choice.num_threads,
+        batch=choice.most_at_once,
+        rate=max(choice.rates.values()),
+        pid=os.getpid(),
+    )
+
+
+def _listen(address: Address) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, place = found[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(
+            f"{address.host} port {address.port} cannot be listened on: {reason}. Name another with --host or --port."
+        ) from error
+    return listener
+
+
+def _config(app: Guard, protocol: type[PatientProtocol], limits: Limits) -> uvicorn.Config:
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    return uvicorn.Config(
+        app,
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=2048,
+        timeout_keep_alive=int(limits.idle_seconds),
+        timeout_graceful_shutdown=int(limits.stop_seconds),
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which also says when it is ready, cuts slow callers, and leaves signals to us."""
+
+    def __init__(self, config: uvicorn.Config, room: Room) -> None:
+        super().__init__(config)
+        self.room = room
+        self.on_ready: Callable[[], None] = lambda: None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.on_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _SWEEP_TICKS == 0:
+            self._sweep()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.room.is_closing = True
+        sweeping = asyncio.create_task(self._sweep_on())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            sweeping.cancel()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The first signal to stop lets what is on its way be answered; the second does not wait."""
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, self.handle_exit) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        del sig, frame
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def _sweep_on(self) -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            self._sweep()
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, PatientProtocol):
+                connection.cut_if_slow(now)

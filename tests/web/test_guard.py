@@ -1,0 +1,139 @@
+"""Who may ask: the page of this server and programs on this machine; others with a token; pages of others never."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from starlette.datastructures import Headers
+
+from http_server import Server, serving
+from whyconv.web.guard import Access
+from whyconv.web.refusals import Refusal
+
+PORT = 8000
+
+
+def status(access: Access, method: str = "POST", path: str = "/v1/predict", **headers: str) -> int:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    scope = {"method": method, "path": path, "query_string": b""}
+    try:
+        access.check(scope, Headers(named))
+    except Refusal as refusal:
+        return refusal.status
+    return 200
+
+
+@pytest.mark.parametrize(
+    ("host", "is_ours"),
+    [
+        ("127.0.0.1:8000", True),
+        ("localhost:8000", True),
+        ("LOCALHOST:8000", True),
+        ("localhost.:8000", True),
+        ("[::1]:8000", True),
+        ("127.0.0.2:8000", True),
+        ("localhost", False),
+        ("localhost:80", False),
+        ("localhost:8001", False),
+        ("localhost:", False),
+        ("evil.example:8000", False),
+        ("localhost.evil.example:8000", False),
+        ("127.0.0.1.nip.io:8000", False),
+        ("192.168.0.7:8000", False),
+        ("0.0.0.0:8000", False),
+        ("[::2]:8000", False),
+        ("::1:8000", False),
+        ("2130706433:8000", False),
+        ("0x7f.1:8000", False),
+        ("localhost:8000:8000", False),
+        ("localhost@evil:8000", False),
+        ("", False),
+        (":8000", False),
+    ],
+)
+def test_a_local_server_answers_to_local_names_alone(host: str, is_ours: bool) -> None:
+    assert Access(PORT).is_ours(host) == is_ours
+
+
+def test_an_open_server_answers_to_addresses_and_to_the_names_it_was_given() -> None:
+    access = Access(PORT, {"box.lan"}, is_local=False)
+    assert all(access.is_ours(host) for host in ("192.168.0.7:8000", "[fe80::1]:8000", "box.lan", "Box.lan:443"))
+    assert not any(access.is_ours(host) for host in ("evil.example:8000", "192.168.0.7:81", "lan:8000"))
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"origin": "http://localhost:8000"}, 200),
+        ({"origin": "https://localhost:8000"}, 200),
+        ({"origin": "http://localhost:8001"}, 403),
+        ({"origin": "http://127.0.0.1:8000"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": ""}, 403),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "http://localhost:8000.evil.example"}, 403),
+        ({"sec_fetch_site": "same-origin"}, 200),
+        ({"sec_fetch_site": "none"}, 200),
+        ({"sec_fetch_site": "cross-site"}, 403),
+        ({"sec_fetch_site": "same-site"}, 403),
+    ],
+)
+def test_pages_of_others_are_turned_away(headers: dict[str, str], expected: int) -> None:
+    assert status(Access(PORT), host="localhost:8000", **headers) == expected
+
+
+def test_a_link_on_another_page_may_open_this_one() -> None:
+    assert status(Access(PORT), "GET", "/", host="localhost:8000", sec_fetch_site="cross-site") == 200
+    assert status(Access(PORT), "GET", "/v1/why", host="localhost:8000", sec_fetch_site="cross-site") == 403
+
+
+def test_a_token_is_demanded_where_there_is_one() -> None:
+    access = Access(PORT, is_local=False, token="secret")
+    here = {"host": "10.0.0.1:8000"}
+    assert status(access, **here) == 401
+    assert status(access, **here, authorization="Bearer secret") == 200
+    assert status(access, **here, authorization="bearer secret") == 200
+    assert status(access, **here, authorization="Bearer secre") == 401
+    assert status(access, **here, authorization="Basic secret") == 401
+    assert status(access, **here, authorization="Bearer \xe9") == 401
+    assert status(access, **here, cookie="a=b; whyconv_token=secret") == 200
+    assert status(access, **here, cookie="whyconv_token=other") == 401
+    assert status(access, "GET", "/livez", **here) == 200
+    assert status(access, "GET", "/metrics", **here) == 401
+
+
+def test_the_checks_stand_before_every_route(server: Server) -> None:
+    for path in ("/", "/v1/recognizer", "/metrics", "/livez", "/nothing"):
+        assert server.ask(path, host="evil.example").status == 421
+    reply = server.ask("/v1/predict", b"", content_type="image/png", origin="http://evil.example")
+    assert reply.status == 403
+    assert server.say(b"GET /livez HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_every_answer_forbids_what_the_page_does_not_need(server: Server) -> None:
+    for reply in (server.ask("/"), server.ask("/v1/recognizer"), server.ask("/nothing")):
+        policy = reply.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:")
+        assert "unsafe" not in policy
+        assert reply.headers["x-content-type-options"] == "nosniff"
+        assert reply.headers["referrer-policy"] == "no-referrer"
+        assert "access-control-allow-origin" not in reply.headers
+
+
+def test_any_other_address_needs_the_token_that_was_printed(model: Path, colors: dict[str, bytes]) -> None:
+    with serving(model, "--host", "0.0.0.0") as server:
+        token = server.ready["token"]
+        assert len(token) >= 32
+        assert server.ready["url"].endswith(f"/?token={token}")
+        refused = server.ask("/v1/predict", colors["red"], content_type="image/png")
+        assert (refused.status, refused.headers["www-authenticate"]) == (401, "Bearer")
+        bearer = {"authorization": f"Bearer {token}"}
+        assert server.ask("/v1/predict", colors["red"], content_type="image/png", **bearer).status == 200
+        opened = server.ask(f"/?token={token}")
+        assert (opened.status, opened.headers["location"]) == (303, "/")
+        cookie = opened.headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=Strict" in cookie
+        assert server.ask("/", cookie=cookie.partition(";")[0]).status == 200
+        assert server.ask("/?token=other").status == 401

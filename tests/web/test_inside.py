@@ -1,0 +1,221 @@
+"""What the server says of the inside of a network, against onnxruntime, numpy and pixels changed one by one."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import numpy_helper
+
+from http_server import Server, serving
+from mirrored_model import CONSTANTS, SIDE, make_model
+from whyconv.counting.layer import count_layer
+from whyconv.counting.words import LayerWords
+from whyconv.model_file import read_model
+from whyconv.web.inside import Inside
+from whyconv.web.onnx_file import read_file, with_outputs
+
+PIXELS = np.random.default_rng(5).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+TYPE = "application/x-whyconv-pixels"
+
+
+def ask(server: Server, path: str) -> Any:
+    reply = server.ask(path, PIXELS.tobytes(), content_type=TYPE)
+    assert reply.status == 200, reply.body
+    return reply.json
+
+
+@pytest.fixture(scope="module")
+def inside(run: Path) -> Inside:
+    import json
+
+    metadata = read_model(run / "why.onnx")[1]
+    return Inside(run / "why.onnx", metadata, json.loads((run / "layers.json").read_text()))
+
+
+def test_the_recognizer_says_what_it_has(run_server: Server) -> None:
+    found = run_server.ask("/v1/recognizer").json
+    assert (found["name"], found["side"], found["channels"], found["views"]) == (
+        "two-1",
+        SIDE,
+        3,
+        ["upright", "mirrored"],
+    )
+    assert found["has"] == {
+        **{"maps": True, "layers": True, "why": True},
+        **{"dense_twin": False, "nearest": False, "unsure": False},
+    }
+    assert found["limits"]["max_body"] == 10_000_000
+    assert run_server.ask("/v1/why").json == {"run": "two", "digest": "0"}
+
+
+def test_layers_say_what_they_see(run_server: Server) -> None:
+    layers = {row["map"]: row for row in run_server.ask("/v1/layers").json["layers"]}
+    first, second = layers["first"], layers["second"]
+    assert (first["field"], first["jump"], first["start"]) == ([3, 3], [2, 2], [-1, -1])
+    # 3 taps, then 3 with gaps of 2 places of 2 pixels: 3 + 2 * 2 * 2.
+    assert (second["field"], second["jump"], second["start"]) == ([11, 11], [2, 2], [-1, -1])
+    assert layers["scores"]["sees_all"] is True
+
+
+def test_weights_are_those_of_the_file(run_server: Server) -> None:
+    found = run_server.ask("/v1/layers/second/weights?filter=5").json
+    assert (found["shape"], found["filters"], found["bias"]) == ([2, 3, 3], 6, None)
+    assert np.array_equal(np.array(found["values"], np.float32), CONSTANTS["second.weight"][5])
+    first = run_server.ask("/v1/layers/first/weights?filter=1").json
+    assert first["bias"] == pytest.approx(float(CONSTANTS["first.bias"][1]))
+    assert run_server.ask("/v1/layers/scores/weights?filter=2").json["shape"] == [6]
+    assert run_server.ask("/v1/layers/pooled/weights").status == 404
+    assert run_server.ask("/v1/layers/secnd/weights").error["message"].endswith("Did you mean 'second'?")
+    assert run_server.ask("/v1/layers/second/weights?filter=6").status == 422
+
+
+def test_maps_are_those_of_the_network(run_server: Server, run: Path) -> None:
+    session = onnxruntime.InferenceSession((run / "why.onnx").read_bytes())
+    expected = session.run(["second"], {"pixels": PIXELS[None]})[0][0]
+    found = ask(run_server, "/v1/maps?layer=second&format=float32")
+    values = [np.frombuffer(base64.b64decode(one), "<f4").reshape(found["shape"][1:]) for one in found["maps"]]
+    assert np.allclose(values, expected, atol=1e-5)
+    assert (found["low"], found["high"]) == pytest.approx((expected.min(), expected.max()), abs=1e-5)
+    small = ask(run_server, "/v1/maps?layer=second&filters=4,0")
+    levels = np.frombuffer(base64.b64decode(small["maps"][0]), np.uint8).reshape(expected.shape[1:])
+    step = (small["high"] - small["low"]) / 255
+    assert np.abs(small["low"] + levels * step - expected[4]).max() <= step / 2 + 1e-5
+    assert small["filters"] == [4, 0]
+    assert run_server.ask("/v1/maps?layer=second&filters=6", PIXELS.tobytes(), content_type=TYPE).status == 422
+    assert run_server.ask("/v1/maps?layer=nope", PIXELS.tobytes(), content_type=TYPE).status == 422
+
+
+@pytest.mark.parametrize(("y", "x"), [(0, 0), (1, 0), (1, 1)])
+def test_a_unit_depends_on_exactly_the_pixels_that_are_told(run_server: Server, run: Path, y: int, x: int) -> None:
+    told = ask(run_server, f"/v1/units?layer=second&filter=3&y={y}&x={x}")
+    mask = np.zeros((SIDE, SIDE), bool)
+    for row, *runs in told["rows"]:
+        for first, last in runs:
+            mask[row, first : last + 1] = True
+    assert told["num_pixels"] == mask.sum() < SIDE * SIDE
+    rows, columns = np.nonzero(mask)
+    assert told["field"] == [rows.min(), columns.min(), rows.max(), columns.max()]
+
+    # Some detector of the place moves with every pixel in the set, for some picture; none with any outside.
+    session = onnxruntime.InferenceSession((run / "why.onnx").read_bytes())
+    moves = np.zeros((SIDE, SIDE), bool)
+    for seed in range(8):
+        generator = np.random.default_rng(seed)
+        picture = generator.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+        changed = np.repeat(picture[None], SIDE * SIDE, axis=0)
+        places = np.arange(SIDE * SIDE)
+        changed[places, places // SIDE, places % SIDE] = 255 - picture.reshape(-1, 3)
+        both = np.concatenate([picture[None], changed])
+        values = session.run(["second"], {"pixels": both})[0][: len(both), :, y, x]  # the first view
+        moves |= (values[1:] != values[0]).any(axis=1).reshape(SIDE, SIDE)
+    assert (moves == mask).all()
+
+
+def test_one_output_is_the_sum_of_its_products(run_server: Server, inside: Inside) -> None:
+    for layer, number, y, x in (("first", 2, 0, 0), ("first", 0, 5, 3), ("second", 4, 1, 0)):
+        told = ask(run_server, f"/v1/steps?layer={layer}&filter={number}&y={y}&x={x}")
+        assert told["sum"] == pytest.approx(told["value"], abs=1e-5)
+        assert np.allclose(np.array(told["inputs"]) * told["weights"], told["products"])
+        assert told["value"] == pytest.approx(float(inside.maps(PIXELS, [layer])[layer][number, y, x]), abs=1e-6)
+    assert told["source"] == "rectified"
+    corner = ask(run_server, "/v1/steps?layer=first&filter=0&y=0&x=0")
+    assert (corner["top"], corner["left"]) == (-1, -1)
+    assert not np.array(corner["inputs"])[:, 0].any()
+    assert run_server.ask("/v1/steps?layer=scores", PIXELS.tobytes(), content_type=TYPE).status == 422
+
+
+def test_one_picture_is_expected_where_the_inside_is_shown(run_server: Server, colors: dict[str, bytes]) -> None:
+    from http_server import FORM, form
+
+    both = form(*colors.values())
+    assert run_server.ask("/v1/maps?layer=first", both, content_type=FORM).status == 422
+    assert run_server.ask("/v1/maps?layer=first", colors["red"], content_type="image/png").status == 200
+
+
+def test_the_lectures_table_is_that_of_the_command_line(run_server: Server) -> None:
+    query = "side=28x30&in_channels=1&out_channels=6&kernel=5x3&stride=2&padding=same&bias=false"
+    expected = count_layer(LayerWords("28x30x1", "6", "5x3", "2", "same", has_bias=False).convolution())
+    assert run_server.ask(f"/v1/count?{query}").body.decode() == expected.model_dump_json()
+
+
+def test_the_twin_answers_where_there_is_one(run: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = shutil.copytree(run, tmp_path / "twin-1")
+    shutil.copy(folder / "model.onnx", folder / "twin_dense.onnx")
+    with serving(folder) as server:
+        assert server.ask("/v1/recognizer").json["has"]["dense_twin"] is True
+        twin, own = (ask(server, f"/v1/{route}?top=3")["predictions"][0]["labels"] for route in ("twin", "predict"))
+    assert [one["label"] for one in twin] == [one["label"] for one in own]
+
+
+def test_a_damaged_file_of_the_run_is_500_and_tells_no_path(run: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = shutil.copytree(run, tmp_path / "damaged-1")
+    (folder / "why.onnx").write_bytes(b"\x08\x08")
+    (folder / "why.json").write_text("{")
+    with serving(folder) as server:
+        for reply in (server.ask("/v1/layers"), server.ask("/v1/why")):
+            assert (reply.status, reply.error["kind"]) == (500, "ModelFileError")
+            assert b"damaged-1" not in reply.body
+        assert server.ask("/v1/predict", PIXELS.tobytes(), content_type=TYPE).status == 200
+
+
+BLOCKED = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "onnx", "onnxscript", "scipy", "sklearn", "matplotlib", "pyarrow"):
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Refuse())
+from whyconv.cli import main
+main(sys.argv[1:])
+"""
+
+
+def test_all_of_it_works_without_torch_and_onnx(run: Path) -> None:
+    with serving(run, code=BLOCKED) as server:
+        for path in ("/", "/v1/layers", "/v1/layers/second/weights", "/v1/count", "/v1/texts?lang=ko", "/openapi.json"):
+            assert server.ask(path).status == 200, path
+        for path in ("predict", "maps?layer=second", "units?layer=second", "steps?layer=second", "prepared"):
+            ask(server, f"/v1/{path}") if path != "prepared" else server.ask(
+                "/v1/prepared", PIXELS.tobytes(), content_type=TYPE
+            )
+
+
+# --- the reader of ONNX files
+
+
+def test_a_file_is_read_as_onnx_reads_it() -> None:
+    model = make_model()
+    model.graph.initializer.append(onnx.helper.make_tensor("typed", onnx.TensorProto.FLOAT, [2], [0.5, -2.0]))
+    model.graph.initializer.append(onnx.helper.make_tensor("whole", onnx.TensorProto.INT64, [2], [-3, 2**40]))
+    found = read_file(model.SerializeToString())
+    assert [(n.op_type, n.input, n.output) for n in found.node] == [
+        (n.op_type, list(n.input), list(n.output)) for n in model.graph.node
+    ]
+    for mine, theirs in zip(found.node, model.graph.node, strict=True):
+        expected = {each.name: onnx.helper.get_attribute_value(each) for each in theirs.attribute}
+        assert {each.name: each.value for each in mine.attribute} == expected
+    for mine, theirs in zip(found.initializer, model.graph.initializer, strict=True):
+        assert mine.name == theirs.name
+        assert np.array_equal(mine.array, numpy_helper.to_array(theirs))
+    assert found.input[0].dims == ["n", SIDE, SIDE, 3]
+
+
+def test_more_outputs_are_given_and_nothing_else_changes() -> None:
+    content = make_model().SerializeToString()
+    grown = with_outputs(content, ["rectified", "pooled"])
+    session = onnxruntime.InferenceSession(grown)
+    assert [output.name for output in session.get_outputs()] == ["probabilities", "rectified", "pooled"]
+    plain = onnxruntime.InferenceSession(content).run(None, {"pixels": PIXELS[None]})[0]
+    assert np.allclose(session.run(["probabilities"], {"pixels": PIXELS[None]})[0], plain)
+    onnx.load_from_string(grown)
+    assert with_outputs(content, []) == content
