@@ -86,9 +86,13 @@ def test_every_number_of_the_record_stands_there(language: str) -> None:
     wanted = [crossing_number(one.pictures) for one in square.needed]
     wanted += [crossing_number(one.times, is_ratio=True) for one in square.ratios]
     wanted += [in_points(one.gap) for one in square.gaps]
+    wanted += [in_points(one.difference) for one in square.gap_differences]
     wanted += [in_points(one.points) for one in square.losses if not one.is_unmoved]
     wanted += [f"{one.difference:.1g}" for one in square.checks]
     wanted += [f"{square.weights[corner]:,}" for corner in CORNERS]
+    assert square.matched is not None
+    wanted += [in_points(one.gain) for one in square.matched.gains]
+    wanted += [f"{one.multiply_adds:,}" for one in square.matched.sizes]
     wanted += [in_percent(getattr(one, name)) for one in why.translation for name in ("consistency", "worst_case")]
     wanted += [f"{100 * each.consistency:.1f} %" for one in why.translation for each in one.by_shift]
     assert why.surgery is not None
@@ -176,7 +180,10 @@ def test_the_page_says_its_language_and_how_to_fill_it(language: str) -> None:
 def test_what_is_missing_is_left_out_or_said(language: str) -> None:
     short = made_up_why()
     bare = short.square.model_copy(
-        update={"needed": [], "ratios": [], "exponents": [], "gaps": [], "memorized": [], "losses": []}
+        update={
+            **{"needed": [], "ratios": [], "exponents": [], "gaps": [], "memorized": [], "losses": []},
+            "gap_differences": [],
+        }
     )
     bare = bare.model_copy(update={"protocol": bare.protocol.model_copy(update={"controlled": []})})
     for why in (short, short.model_copy(update={"square": bare, "translation": [], "left_out": []})):

@@ -9,6 +9,7 @@ from typing import Literal
 from whyconv.report.blocks import Block, teller
 from whyconv.report.page import WHY_BEGINS, WHY_ENDS, environment
 from whyconv.report.why_hyperparameters import hyperparameters_block
+from whyconv.report.why_matched import matched_block
 from whyconv.report.why_network import (
     Patches,
     detectors_block,
@@ -73,6 +74,8 @@ def _blocks(why: Why, patches: Patches, language: str) -> Iterator[Block]:
     yield square_block(why.square, language)
     yield curves_block(why.square, language)
     yield corners_block(why.square, language)
+    if why.square.matched:
+        yield matched_block(why.square, why.square.matched, language)
     yield controls_block(why.square, language)
     if why.translation:
         yield moved_block(why.translation, language)

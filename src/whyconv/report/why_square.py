@@ -106,7 +106,10 @@ def corners_block(square: Square, language: str) -> Block:
     if steps:
         label = say("report_why_memorized", n=square.memorized[0].n_train)
         rows.append([label, *(steps[corner] for corner in CORNERS)])
-    return Block(title=say("report_why_corners"), tag="", tables=[Table(["", *_names(language)], rows)])
+    tables = [Table(["", *_names(language)], rows)]
+    if square.gap_differences:
+        tables.append(_gap_pairs(square, language))
+    return Block(title=say("report_why_corners"), tag="", tables=tables)
 
 
 def controls_block(square: Square, language: str) -> Block:
@@ -167,6 +170,17 @@ def _needed(square: Square, place: Place, language: str) -> Table:
         rows.append([f"{names[corner]} / {names[beside]}", *cells])
     head = ["", *(f"{100 * target:.0f}\u00a0%" for target in targets)]
     return Table(head, rows if targets else [], title=say(f"curves_needed_{place}"))
+
+
+def _gap_pairs(square: Square, language: str) -> Table:
+    """How much more one corner overfits than another, a row a pair."""
+    say = teller(language)
+    names: dict[Corner, str] = dict(zip(CORNERS, _names(language), strict=True))
+    found = {(one.place, one.corner, one.beside): in_points(one.difference) for one in square.gap_differences}
+    pairs = dict.fromkeys((one.corner, one.beside) for one in square.gap_differences)
+    rows = [[f"{names[a]} - {names[b]}", *(found[place, a, b] for place in PLACES)] for a, b in pairs]
+    head = ["", *(say(f"report_why_gap_pair_{place}") for place in PLACES)]
+    return Table(head, rows, title=say("report_why_gap_pairs"))
 
 
 def _names(language: str) -> list[str]:

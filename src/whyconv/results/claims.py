@@ -109,15 +109,15 @@ def _pictures(square: Square) -> list[Claim]:
 
 def _overfitting(square: Square) -> list[Claim]:
     found = {(one.place, one.corner): one.gap for one in square.gaps}
-    if not found:
+    pairs = [one for one in square.gap_differences if (one.corner, one.beside) == ("dense", "convolution")]
+    paired = {one.place: one.difference for one in pairs}
+    if not found or not paired:
         return []
     values: dict[str, Estimate | Crossing | int | float | str] = {}
-    signs = []
     for place in PLACES:
         dense, convolution = found[place, "dense"], found[place, "convolution"]
-        values |= {f"{place}_dense": dense, f"{place}_convolution": convolution}
-        signs.append((dense.low > convolution.high) - (dense.high < convolution.low))
-    return [Claim(name="overfitting", holds=_verdict(signs), values=values)]
+        values |= {place: paired[place], f"{place}_dense": dense, f"{place}_convolution": convolution}
+    return [Claim(name="overfitting", holds=_verdict([_sign(paired[place]) for place in PLACES]), values=values)]
 
 
 def _verdict(signs: list[int]) -> Holds:
