@@ -35,7 +35,8 @@ def why_section(why: Why, language: str, patches: Patches | None = None) -> str:
             without them maps stand alone.
     """
     say = teller(language)
-    failed = [(say(f"stage_{part}"), " ".join(reason.split())) for part, reason in why.failed.items()]
+    reasons = why.failed | {part: say(key) for part, key in why.not_available.items()}
+    failed = [(say(f"stage_{part}"), " ".join(reason.split())) for part, reason in reasons.items()]
     template = environment(say).get_template("why.html.j2")
     about = say("report_why_about", version=why.version, seconds=why.seconds)
     return template.render(about=about, blocks=list(_blocks(why, patches or {}, language)), failed=failed)

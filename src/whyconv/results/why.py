@@ -58,6 +58,7 @@ class Why(Record):
         detectors: Where its filters answer, and where they are missed.
         hyperparameters: What filter size, stride, padding, number of filters and pooling do on these pictures.
         failed: Of these, what was not measured, and why.
+        not_available: Of these, what cannot be asked of such a run, each with the key of the sentence that says why.
         seconds: Time taken.
     """
 
@@ -75,6 +76,7 @@ class Why(Record):
     detectors: Detectors | None = None
     hyperparameters: Hyperparameters | None = None
     failed: dict[str, str] = Field(default_factory=dict)
+    not_available: dict[str, str] = Field(default_factory=dict)
     seconds: float
 
     def __repr__(self) -> str:

@@ -40,7 +40,8 @@ def detail_lines(why: Why, language: str) -> list[str]:
         lines += ["", *detector_lines(why.detectors, language)]
     if why.hyperparameters:
         lines += ["", *hyperparameter_lines(why.hyperparameters, language)]
-    for part, reason in why.failed.items():
+    reasons = why.failed | {part: say(key, language) for part, key in why.not_available.items()}
+    for part, reason in reasons.items():
         name = say(f"stage_{part}", language)
         lines += wrap(say("why_failed", language, part=name, reason=printable(reason)), "! ")
     return lines
