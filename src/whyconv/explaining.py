@@ -8,13 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from pydantic import ValidationError
+
 from whyconv import __version__
 from whyconv.dissecting import Dissection, dissect
-from whyconv.errors import DataError, StoppedError, UsageError
+from whyconv.errors import DataError, ModelFileError, StoppedError, UsageError
 from whyconv.explained import write_why
 from whyconv.moving import measure_moved, network_of
 from whyconv.report import Patches
 from whyconv.results import Note, Notify, Square, SquareProtocol
+from whyconv.results.certificate import Certificate
 from whyconv.results.hyperparameters import HyperparameterProtocol
 from whyconv.results.why import Question, Why
 from whyconv.settings import Plan
@@ -38,7 +41,7 @@ from whyconv.study import (
 from whyconv.training.pictures import Division, Part, channel_statistics, parts_of
 from whyconv.training.stopping import stop_requests
 
-TRIALS = "why-trials.jsonl"
+TRIALS, CERTIFICATE = "why-trials.jsonl", "certificate.json"
 USUAL_MINUTES = 10.0
 # Of the time for everything: the square, and of the rest what each question may take.
 _SQUARE_FRACTION = 0.62
@@ -133,6 +136,7 @@ def explain(run: Path, plan: Plan, division: Division, question: Question, notif
             left_out=left_out,
             translation=moved.measured,
             not_measured=moved.not_measured,
+            certificate=_certificate(run),
             not_available={} if plan.frozen is None else _NOT_OF_FROZEN,
             seconds=0.0,
         )
@@ -142,6 +146,15 @@ def explain(run: Path, plan: Plan, division: Division, question: Question, notif
     why = why.model_copy(update={"seconds": round(time.perf_counter() - began, 1)})
     write_why(run, why, patches, notify)
     return why
+
+
+def _certificate(run: Path) -> Certificate | None:
+    """What an invariant run was certified when it was trained; None for another one."""
+    path = run / CERTIFICATE
+    try:
+        return Certificate.model_validate_json(path.read_bytes()) if path.exists() else None
+    except ValidationError as error:
+        raise ModelFileError(f"{path} is damaged: {error.error_count()} mistake(s). Train anew to have one.") from None
 
 
 def _seconds(question: Question, fraction: float) -> float:

@@ -12,6 +12,7 @@ from whyconv.report.why_hyperparameters import hyperparameters_block
 from whyconv.report.why_matched import matched_block
 from whyconv.report.why_network import (
     Patches,
+    certificate_block,
     detectors_block,
     equivariance_block,
     moved_block,
@@ -78,8 +79,17 @@ def _blocks(why: Why, patches: Patches, language: str) -> Iterator[Block]:
     if why.square.matched:
         yield matched_block(why.square, why.square.matched, language)
     yield controls_block(why.square, language)
+    yield from _network_blocks(why, patches, language)
+    if why.hyperparameters:
+        yield hyperparameters_block(why.hyperparameters, language)
+
+
+def _network_blocks(why: Why, patches: Patches, language: str) -> Iterator[Block]:
+    """What was found about the run's own network."""
     if why.translation:
         yield moved_block(why.translation, language)
+    if why.certificate:
+        yield certificate_block(why.certificate, language)
     if why.equivariance:
         yield equivariance_block(why.equivariance, language)
     if why.surgery:
@@ -88,5 +98,3 @@ def _blocks(why: Why, patches: Patches, language: str) -> Iterator[Block]:
         yield price_block(why.price, language)
     if why.detectors:
         yield detectors_block(why.detectors, patches, language)
-    if why.hyperparameters:
-        yield hyperparameters_block(why.hyperparameters, language)

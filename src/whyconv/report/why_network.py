@@ -16,6 +16,7 @@ from whyconv.report.names import shown
 from whyconv.report.price import direction_figure, drift_figure, gain_figure
 from whyconv.report.translation import shift_map
 from whyconv.results import Estimate
+from whyconv.results.certificate import Certificate
 from whyconv.results.detectors import QUADRANTS, Detector, Detectors, LayerDetectors
 from whyconv.results.equivariance import Equivariance
 from whyconv.results.numbers import (
@@ -58,6 +59,12 @@ def moved_block(found: Sequence[Translation], language: str) -> Block:
     ]
     note = say("report_why_percent")
     return Block(title=say("translation_head"), figures=figures, tables=[Table(["", *kinds], rows, note=note)])
+
+
+def certificate_block(found: Certificate, language: str) -> Block:
+    """What the certificate of an invariant run says, in one sentence."""
+    say, told = teller(language), found.sentence
+    return Block(title=say("report_why_certificate"), tag="", about=[say(told.key, **told.values)])
 
 
 def equivariance_block(found: Equivariance, language: str) -> Block:

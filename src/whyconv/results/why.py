@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from whyconv.results.certificate import Certificate
 from whyconv.results.detectors import Detectors
 from whyconv.results.equivariance import Equivariance
 from whyconv.results.hyperparameters import Hyperparameters
@@ -52,6 +53,7 @@ class Why(Record):
         left_out: Parts of the protocol that the minutes did not allow.
         translation: How far the answers of the run's own network hold when its test pictures are moved.
         not_measured: Kinds of shifts that are missing there.
+        certificate: Of a run that was trained to be invariant: that circular moves change no answer, as tried then.
         equivariance: Which of its layers, and which cause, keeps maps from moving along with the picture.
         surgery: The same weights with one repair at a time.
         price: What each of its convolutions would gain without sharing.
@@ -70,6 +72,7 @@ class Why(Record):
     left_out: list[str] = Field(default_factory=list)
     translation: list[Translation] = Field(default_factory=list)
     not_measured: list[NotMeasured] = Field(default_factory=list)
+    certificate: Certificate | None = None
     equivariance: Equivariance | None = None
     surgery: Surgery | None = None
     price: PriceOfSharing | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from whyconv.results.claims import Claim, claims, moved_words
 from whyconv.results.translation import Translation
 from whyconv.results.why import Why
+from whyconv.show.certificate import certificate_lines
 from whyconv.show.detectors import detector_lines
 from whyconv.show.hyperparameters import hyperparameter_lines
 from whyconv.show.price import price_lines
@@ -30,6 +31,8 @@ def detail_lines(why: Why, language: str) -> list[str]:
     """Returns all that was measured of the run's own network, and of the layer's hyperparameters, in full."""
     has_room = not any(one.what == "crop" for one in why.not_measured)
     lines = translation_lines(why.translation, language, has_room=has_room) if why.translation else []
+    if why.certificate:
+        lines += ["", *certificate_lines(why.certificate, language, why.run)]
     if why.equivariance:
         lines += ["", *equivariance_lines(why.equivariance, language)]
     if why.surgery:
