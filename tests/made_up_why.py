@@ -39,6 +39,7 @@ from whyconv.results import (
     UnmovedCheck,
 )
 from whyconv.results.translation import ShiftKind, Translation
+from whyconv.results.unit_fields import UnitField, UnitFields
 from whyconv.results.why import NotMeasured, Question, Why
 from whyconv.study.controls import UNMOVED
 from whyconv.study.protocol import ADDITIONS
@@ -255,6 +256,13 @@ def whole_why() -> Why:
     return why.model_copy(
         update={
             "square": square,
+            "fields": UnitFields(
+                picture=(12, 12),
+                units=[
+                    UnitField(layer="0", places=(12, 12), place=(6, 6), size=(3, 3), box=(5, 5, 3, 3)),
+                    UnitField(layer="<1>", places=(6, 6), place=(3, 3), size=(14, 14), box=(0, 0, 12, 12)),
+                ],
+            ),
             "equivariance": equivariance(network, pictures, "circular"),
             "surgery": surgery(network, pictures, [0, 1] * 10, ["circular"], reach=1),
             "price": made_up_price(layer_price("<b>conv&1"), layer_price("b", -0.05, 0.01)),

@@ -8,7 +8,7 @@ import pytest
 
 from made_up_why import made_up_why
 from whyconv import __version__
-from whyconv.explained import RECORD, REPORT, answered, record_path, write_why
+from whyconv.explained import RECORD, REPORT, Pixels, answered, record_path, write_why
 from whyconv.report.page import WHY_BEGINS, WHY_ENDS
 from whyconv.results import Note, ignore
 from whyconv.results.why import Question, Why
@@ -29,7 +29,7 @@ def asked_of(folder: Path, question: Question) -> tuple[Why | None, list[str]]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / REPORT).write_text(EMPTY, encoding="utf-8")
-    write_why(tmp_path, why(TEN), {}, ignore)
+    write_why(tmp_path, why(TEN), Pixels(), ignore)
     return tmp_path
 
 
@@ -51,7 +51,7 @@ def test_a_shorter_one_leaves_the_longer_one_and_the_report_alone(folder: Path, 
     record, report = (folder / RECORD).read_bytes(), (folder / REPORT).read_bytes()
     told: list[Note] = []
     shorter = why(Question(side=16, minutes=minutes, seed=3))
-    path = write_why(folder, shorter, {}, told.append)
+    path = write_why(folder, shorter, Pixels(), told.append)
     assert ((folder / RECORD).read_bytes(), (folder / REPORT).read_bytes()) == (record, report)
     name = "quick" if minutes is None else "3-minutes"
     assert path == record_path(folder, shorter.question) == folder / f"why-16-pixels-{name}-seed-3.json"
@@ -70,7 +70,7 @@ def test_as_long_or_longer_takes_the_place(folder: Path, changes: dict[str, obje
     told: list[Note] = []
     new = why(TEN.model_copy(update=changes))
     report = (folder / REPORT).read_bytes()
-    assert write_why(folder, new, {}, told.append) == folder / RECORD == record_path(folder, new.question)
+    assert write_why(folder, new, Pixels(), told.append) == folder / RECORD == record_path(folder, new.question)
     assert Why.model_validate_json((folder / RECORD).read_bytes()) == new
     assert told == []
     assert report != EMPTY.encode()
@@ -80,7 +80,7 @@ def test_a_longer_one_of_another_version_is_kept_too(folder: Path) -> None:
     text = (folder / RECORD).read_text(encoding="utf-8").replace('"question": {', '"new_key": 1, "question": {')
     (folder / RECORD).write_text(text, encoding="utf-8")
     assert asked_of(folder, QUICK)[0] is None  # it cannot be read
-    assert write_why(folder, why(QUICK), {}, ignore).name == "why-32-pixels-quick-seed-0.json"
+    assert write_why(folder, why(QUICK), Pixels(), ignore).name == "why-32-pixels-quick-seed-0.json"
     assert (folder / RECORD).read_text(encoding="utf-8") == text
 
 
@@ -88,10 +88,10 @@ def test_a_longer_one_of_another_version_is_kept_too(folder: Path) -> None:
 def test_what_is_damaged_or_of_other_pictures_is_replaced(folder: Path, text: str) -> None:
     (folder / RECORD).write_text(text, encoding="utf-8")
     assert asked_of(folder, QUICK) == (None, [])
-    assert write_why(folder, why(QUICK), {}, ignore) == folder / RECORD
+    assert write_why(folder, why(QUICK), Pixels(), ignore) == folder / RECORD
 
 
 def test_other_pictures_are_another_question(folder: Path) -> None:
     assert answered(folder, TEN, "other", ignore) is None
     other = why(QUICK).model_copy(update={"digest": "other"})
-    assert write_why(folder, other, {}, ignore) == folder / RECORD
+    assert write_why(folder, other, Pixels(), ignore) == folder / RECORD

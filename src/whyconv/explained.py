@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from whyconv import __version__, files
@@ -45,7 +48,20 @@ def answered(run: Path, question: Question, digest: str, notify: Notify) -> Why 
     return None
 
 
-def write_why(run: Path, why: Why, patches: Patches, notify: Notify) -> Path:
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """What the report shows of the run's own pictures, beside what is in the record.
+
+    Attributes:
+        patches: Of the detectors.
+        picture: The one that fields are drawn on, uint8 (high, wide, channels); None: drawn on none.
+    """
+
+    patches: Patches = field(default_factory=dict)
+    picture: NDArray[np.uint8] | None = None
+
+
+def write_why(run: Path, why: Why, pixels: Pixels, notify: Notify) -> Path:
     """Writes what was measured into the run folder, and fills the section of its report.
 
     Where ``why.json`` holds the answer to a question with more minutes about the same pictures, it stays, and so does
@@ -54,7 +70,7 @@ def write_why(run: Path, why: Why, patches: Patches, notify: Notify) -> Path:
     Args:
         run: The run folder.
         why: What was measured.
-        patches: Of the detectors, for the report.
+        pixels: For the report.
         notify: Told what was kept and why, and of a report without a place.
 
     Returns:
@@ -64,7 +80,7 @@ def write_why(run: Path, why: Why, patches: Patches, notify: Notify) -> Path:
     path = run / (RECORD if kept is None else _own_name(why.question))
     files.write_text(path, why.model_dump_json(indent=2) + "\n")
     if kept is None:
-        _fill_report(run, why, patches, notify)
+        _fill_report(run, why, pixels, notify)
     else:
         values = {"kept": str(run / RECORD), "minutes": kept, "path": str(path), "asked": _asked(why.question)}
         notify(Note(key="why_kept_longer", values=values, level="warning"))
@@ -116,22 +132,23 @@ def _asked(question: Question) -> str:
 
 
 def _refill_report(run: Path, why: Why, notify: Notify) -> None:
-    """Fills in the section of a run's report where it is still empty: without the patches, which need the pictures."""
+    """Fills in the section of a run's report where it is still empty: without what needs the pictures."""
     try:
         page = (run / REPORT).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return
     if lacks_why(page):
-        _fill_report(run, why, {}, notify)
+        _fill_report(run, why, Pixels(), notify)
 
 
-def _fill_report(run: Path, why: Why, patches: Patches, notify: Notify) -> None:
+def _fill_report(run: Path, why: Why, pixels: Pixels, notify: Notify) -> None:
     """Puts the record into the run's report, in the report's language; a page without a place for it stays as it is."""
     path = run / REPORT
     if not path.exists():  # a run of the model alone has none
         return
     try:
         page = path.read_text(encoding="utf-8")
-        files.write_text(path, with_why(page, why_section(why, page_language(page), patches)))
+        section = why_section(why, page_language(page), pixels.patches, pixels.picture)
+        files.write_text(path, with_why(page, section))
     except (LookupError, UnicodeDecodeError):
         notify(Note(key="why_no_place", values={"path": str(path)}, level="warning"))

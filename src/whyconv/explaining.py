@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import ValidationError
 
 from whyconv import __version__
 from whyconv.dissecting import Dissection, dissect
 from whyconv.errors import DataError, ModelFileError, StoppedError, UsageError
-from whyconv.explained import write_why
+from whyconv.explained import Pixels, write_why
 from whyconv.moving import measure_moved, network_of
-from whyconv.report import Patches
 from whyconv.results import Note, Notify, Square, SquareProtocol
 from whyconv.results.certificate import Certificate
 from whyconv.results.hyperparameters import HyperparameterProtocol
@@ -140,11 +140,11 @@ def explain(run: Path, plan: Plan, division: Division, question: Question, notif
             not_available={} if plan.frozen is None else _NOT_OF_FROZEN,
             seconds=0.0,
         )
-        patches: Patches = {}
+        pixels = Pixels()
         if question.minutes is not None:
-            why, patches = _in_full(why, run, plan, division, pictures, notify, check_stop)
+            why, pixels = _in_full(why, run, plan, division, pictures, notify, check_stop)
     why = why.model_copy(update={"seconds": round(time.perf_counter() - began, 1)})
-    write_why(run, why, patches, notify)
+    write_why(run, why, pixels, notify)
     return why
 
 
@@ -170,17 +170,16 @@ def _in_full(  # noqa: PLR0913, PLR0917
     pictures: SquarePictures,
     notify: Notify,
     check_stop: Callable[[], None],
-) -> tuple[Why, Patches]:
-    """Adds what only the long form asks: the network's layers, and the layer's own hyperparameters; cuts patches."""
+) -> tuple[Why, Pixels]:
+    """Adds what only the long form asks: the network's layers, and the layer's own hyperparameters; cuts pictures."""
     seed = why.question.seed
-    found = Dissection()
-    patches: Patches = {}
+    found, pixels = Dissection(), Pixels()
     if plan.frozen is None:
         own = _pictures_at(plan, division, plan.network.side, notify)
         own = replace(own, mean=list(plan.network.mean), std=list(plan.network.std))
         seconds = _seconds(why.question, _DISSECTING_FRACTION)
         found = dissect(network_of(run, plan), own, notify, seconds=seconds, seed=seed, check_stop=check_stop)
-        patches = _patches(found, own)
+        pixels = _pixels(found, own)
     hyperparameters = None
     try:
         hyperparameters = study_hyperparameters(
@@ -192,12 +191,14 @@ def _in_full(  # noqa: PLR0913, PLR0917
         )
     except DataError as error:
         found.failed["hyperparameters"] = str(error)
-    return why.model_copy(update={**vars(found), "hyperparameters": hyperparameters}), patches
+    return why.model_copy(update={**vars(found), "hyperparameters": hyperparameters}), pixels
 
 
-def _patches(found: Dissection, pictures: SquarePictures) -> Patches:
-    layers = found.detectors.layers if found.detectors else []
-    return {(layer.layer, one.channel): patch_pixels(pictures.test, one) for layer in layers for one in layer.detectors}
+def _pixels(found: Dissection, pictures: SquarePictures) -> Pixels:
+    """What answers most, cut out, and the first test picture."""
+    layers, test = found.detectors.layers if found.detectors else [], pictures.test
+    cut = {(layer.layer, one.channel): patch_pixels(test, one) for layer in layers for one in layer.detectors}
+    return Pixels(cut, np.asarray(test.pixels[np.array([0])][0]))
 
 
 def _measure(

@@ -13,6 +13,7 @@ from whyconv.results.record import Record
 from whyconv.results.square import Square
 from whyconv.results.surgery import Surgery
 from whyconv.results.translation import ShiftKind, Translation
+from whyconv.results.unit_fields import UnitFields
 
 
 class Question(Record):
@@ -54,6 +55,7 @@ class Why(Record):
         translation: How far the answers of the run's own network hold when its test pictures are moved.
         not_measured: Kinds of shifts that are missing there.
         certificate: Of a run that was trained to be invariant: that circular moves change no answer, as tried then.
+        fields: What the middle unit of a few of its layers sees of a picture.
         equivariance: Which of its layers, and which cause, keeps maps from moving along with the picture.
         surgery: The same weights with one repair at a time.
         price: What each of its convolutions would gain without sharing.
@@ -73,6 +75,7 @@ class Why(Record):
     translation: list[Translation] = Field(default_factory=list)
     not_measured: list[NotMeasured] = Field(default_factory=list)
     certificate: Certificate | None = None
+    fields: UnitFields | None = None
     equivariance: Equivariance | None = None
     surgery: Surgery | None = None
     price: PriceOfSharing | None = None
