@@ -6,9 +6,11 @@ import pytest
 from rich.cells import cell_len
 
 from made_up_why import SQUARE, corners, made_up_square, made_up_why, with_matched
+from whyconv.results.claims import matched_words
 from whyconv.show.square import brief_square_lines, square_lines
 from whyconv.show.why import detail_lines, why_lines
 from whyconv.study.controls import UNMOVED
+from whyconv.texts import say
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
@@ -73,6 +75,10 @@ def test_the_table_of_dense_networks_names_the_matching(language: str) -> None:
     assert text.count("13,000,000") == 4
     assert text.count("+0.0 ± 0.0") >= 4
     assert "-10.0 ± 0.0" in text
+    why = made_up_why().model_copy(update={"square": with_matched(SQUARE)})
+    claimed = " ".join(" ".join(why_lines(why, language)).split())
+    assert say("why_same_parameters", language, **matched_words(why.square)) in claimed
+    assert "12,345,678 against 12,345,678) has 16,384 hidden units" in claimed or language == "ko"
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])

@@ -9,7 +9,7 @@ from whyconv.report.curves import Figure
 from whyconv.report.learning import learning_figure, learning_legend, learning_title
 from whyconv.report.square import square_figure
 from whyconv.results import CHANGES, CONTROLS, CORNERS, PLACES, ArmName, Corner, Place, Square
-from whyconv.results.claims import claims, moved_words
+from whyconv.results.claims import claims, matched_words, moved_words
 from whyconv.results.numbers import as_number, crossing_number, in_points, steps_needed
 from whyconv.results.why import Why
 
@@ -31,6 +31,8 @@ def claims_block(why: Why, language: str) -> Block:
         rows.append(("", say("why_not_measured", kind=kind, reason=say(missing.reason)), ""))
     head = [say("report_why_claim"), say("report_why_found"), say("report_why_holds")]
     notes = [say("why_loose_ends")]
+    if words := matched_words(why.square):
+        notes.append(say("why_same_parameters", **words))
     if why.left_out:
         parts = ", ".join(say(f"why_part_{name}") for name in why.left_out)
         notes.append(say("why_left_out_parts", parts=parts))

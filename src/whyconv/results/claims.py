@@ -48,6 +48,20 @@ def claims(square: Square) -> list[Claim]:
     return [*found, *_overfitting(square)]
 
 
+def matched_words(square: Square) -> dict[str, object] | None:
+    """Returns what the sentence about a dense network with as many parameters as the convolution says, by its fields.
+
+    None where there was none.
+    """
+    if square.matched is None:
+        return None
+    size = next(one for one in square.matched.sizes if one.match == "parameters")
+    n_train = square.protocol.sizes[-1]
+    gains = {place: in_points(square.matched.gain("parameters", place, n_train)) for place in PLACES}
+    numbers = {"parameters": size.parameters, "convolution": square.matched.convolution.parameters}
+    return {"units": size.units, **numbers, **gains}
+
+
 def moved_words(found: Translation) -> dict[str, str]:
     """Returns what the sentence about one kind of shifts says, by the names of its fields."""
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from whyconv.results.claims import Claim, claims, moved_words
+from whyconv.results.claims import Claim, claims, matched_words, moved_words
 from whyconv.results.translation import Translation
 from whyconv.results.unit_fields import UnitFields
 from whyconv.results.why import Why
@@ -24,6 +24,8 @@ def why_lines(why: Why, language: str) -> list[str]:
         lines += _claim_lines(claim, language)
     lines += _invariance(why, language)
     lines += ["", *wrap(say("why_loose_ends", language), "  ")]
+    if words := matched_words(why.square):
+        lines += wrap(say("why_same_parameters", language, **words), "  ")
     if why.left_out:
         parts = ", ".join(say(f"why_part_{name}", language) for name in why.left_out)
         lines += wrap(say("why_left_out_parts", language, parts=parts), "  ")
