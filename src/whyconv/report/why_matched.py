@@ -15,9 +15,10 @@ def matched_block(square: Square, found: Matched, language: str) -> Block:
     say = teller(language)
     rows = [_size_row(say(f"matched_{one.match}"), one) for one in found.sizes]
     rows.append(_size_row(say("square_corner_convolution"), found.convolution))
-    tables = [Table(["", *(say(f"matched_column_{name}") for name in MATCHES)], rows)]
+    head = ["", *(say(f"matched_column_{name}") for name in MATCHES)]
+    tables = [Table(head, rows, title=say("matched_head"))]
     tables += [_accuracies(square, found, place, say) for place in PLACES]
-    return Block(title=say("matched_head"), tag="", tables=tables, notes=[say("matched_note")])
+    return Block(title=say("report_why_matched"), tag="", tables=tables, notes=[say("matched_note")])
 
 
 def _size_row(name: str, one: MatchedSize) -> Sequence[str]:

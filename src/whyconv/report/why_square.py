@@ -31,8 +31,8 @@ def claims_block(why: Why, language: str) -> Block:
         rows.append(("", say("why_not_measured", kind=kind, reason=say(missing.reason)), ""))
     head = [say("report_why_claim"), say("report_why_found"), say("report_why_holds")]
     notes = [say("why_loose_ends")]
-    if words := matched_words(why.square):
-        notes.append(say("why_same_parameters", **words))
+    if beside := matched_words(why.square):
+        notes.append(say("why_same_parameters", **beside))
     if why.left_out:
         parts = ", ".join(say(f"why_part_{name}") for name in why.left_out)
         notes.append(say("why_left_out_parts", parts=parts))

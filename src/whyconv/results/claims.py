@@ -57,9 +57,14 @@ def matched_words(square: Square) -> dict[str, object] | None:
         return None
     size = next(one for one in square.matched.sizes if one.match == "parameters")
     n_train = square.protocol.sizes[-1]
-    gains = {place: in_points(square.matched.gain("parameters", place, n_train)) for place in PLACES}
-    numbers = {"parameters": size.parameters, "convolution": square.matched.convolution.parameters}
-    return {"units": size.units, **numbers, **gains}
+    words: dict[str, object] = {
+        "units": size.units,
+        "parameters": size.parameters,
+        "convolution": square.matched.convolution.parameters,
+    }
+    for place in PLACES:
+        words[place] = in_points(square.matched.gain("parameters", place, n_train))
+    return words
 
 
 def moved_words(found: Translation) -> dict[str, str]:

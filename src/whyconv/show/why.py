@@ -36,8 +36,8 @@ def detail_lines(why: Why, language: str) -> list[str]:
     """Returns all that was measured of the run's own network, and of the layer's hyperparameters, in full."""
     has_room = not any(one.what == "crop" for one in why.not_measured)
     lines = translation_lines(why.translation, language, has_room=has_room) if why.translation else []
-    for part in _network_parts(why, language):
-        lines += ["", *part]
+    for found in _network_parts(why, language):
+        lines += ["", *found]
     if why.hyperparameters:
         lines += ["", *hyperparameter_lines(why.hyperparameters, language)]
     reasons = why.failed | {part: say(key, language) for part, key in why.not_available.items()}
