@@ -87,6 +87,7 @@ def curves_block(square: Square, language: str) -> Block:
         figures=figures,
         size="small",
         tables=[one for one in tables if one.rows],
+        notes=[say("curves_normalized")] if ("still", "normalized") in arms else [],
     )
 
 

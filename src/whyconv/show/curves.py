@@ -40,6 +40,8 @@ def _arm_lines(square: Square, place: Place, arm: ArmName, language: str) -> lis
     told = {"locality": in_points(split.locality_first), "sharing": in_points(split.sharing_second)}
     head = wrap(say(f"curves_arm_{arm}_{place}", language, shift=square.protocol.shift), "")
     lines = [*head, *table(rows), f"    {say('square_locality_first', language, **told)}"]
+    if (arm, place) == ("normalized", "still"):
+        lines += wrap(say("curves_normalized", language), "  ")
     return lines + (_stand_in_lines(square, language) if arm == "averaged" else [])
 
 
