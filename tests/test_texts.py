@@ -52,7 +52,7 @@ MADE = {
     "why_part_": ("base", *ADDITIONS),
     **{f"report_why_{name}_": ("still", "moved") for name in ("square", "curve", "gap", "gap_pair", "exponent")},
     "unit_column_": ("layer", "places", "unit", "field", "on_picture", "share"),
-    "why_frozen_": ("closed", "learned_elsewhere"),
+    "why_frozen_": ("closed", "learned_elsewhere", "prepares"),
     "price_column_": ("layer", "places", "tied", "gain", "pictures", "drift"),
     "hyper_column_": ("setting", "accuracy", "difference", "parameters", "time"),
     "translation_views_": ("none", "file"),

@@ -53,6 +53,7 @@ _LEAST_TRAIN, _LEAST_TEST = 10, 2
 _NOT_OF_FROZEN = {
     **dict.fromkeys(("equivariance", "surgery", "detectors"), "why_frozen_closed"),
     "price": "why_frozen_learned_elsewhere",
+    "fields": "why_frozen_prepares",
 }
 
 Side = Literal[8, 16, 32]

@@ -82,12 +82,12 @@ def test_why_says_what_a_frozen_network_cannot_be_asked(finished, monkeypatch: p
     run = Path(finished[0].run)
     monkeypatch.setattr(explaining, "QUICK", Extent(1, (0.05, 0.3), steps=2))
     found = workflow.why(run, quick=True)
-    assert set(found.not_available) == {"equivariance", "surgery", "price", "detectors"}
+    assert set(found.not_available) == {"fields", "equivariance", "surgery", "price", "detectors"}
     assert (found.price, found.surgery, found.detectors, found.equivariance, found.failed) == (*[None] * 4, {})
     text = " ".join(" ".join(detail_lines(found, language)).split())
     page = why_section(found, language)
     reasons = {say(key, language) for key in found.not_available.values()}
-    assert len(reasons) == 2
+    assert len(reasons) == 3
     for reason in reasons:
         assert reason in text
         assert reason in page.replace("&#39;", "'")
