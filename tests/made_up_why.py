@@ -17,6 +17,8 @@ from whyconv.results import (
     CHANGES,
     CONTROLS,
     CORNERS,
+    MATCHED_ARMS,
+    MATCHES,
     PLACES,
     ControlLoss,
     Corner,
@@ -25,6 +27,10 @@ from whyconv.results import (
     CurveExponent,
     DataRatio,
     Estimate,
+    GapDifference,
+    Matched,
+    MatchedGain,
+    MatchedSize,
     Memorized,
     PicturesNeeded,
     Place,
@@ -33,6 +39,7 @@ from whyconv.results import (
     UnmovedCheck,
 )
 from whyconv.results.translation import ShiftKind, Translation
+from whyconv.results.unit_fields import UnitField, UnitFields
 from whyconv.results.why import NotMeasured, Question, Why
 from whyconv.study.controls import UNMOVED
 from whyconv.study.protocol import ADDITIONS
@@ -160,6 +167,17 @@ def made_up_square(accuracies: dict[Place, dict[Corner, float]]) -> Square:
             for place in PLACES
             for corner in CORNERS
         ],
+        gap_differences=[
+            GapDifference(
+                place=place,
+                corner=one,
+                beside=other,
+                n_train=12_000,
+                difference=Estimate(value=0.15, low=0.15 - half, high=0.15 + half, n=3, over="draws"),
+            )
+            for place, half in zip(PLACES, (0.0612, 0.2034), strict=True)
+            for one, other in COMPARED
+        ],
         memorized=[
             Memorized(
                 corner=corner,
@@ -201,6 +219,23 @@ def made_up_why() -> Why:
     )
 
 
+def with_matched(square: Square) -> Square:
+    """The square with dense networks of as many parameters and multiply-adds."""
+    dense = [one for one in square.scores if one.corner == "dense" and not one.control]
+    arms = [arm for arm in MATCHED_ARMS.values() if arm != "plain"]
+    scores = [one.model_copy(update={"arm": arm}) for arm in arms for one in dense]
+    size = MatchedSize(match="units", units=16_384, parameters=12_345_678, multiply_adds=13_000_000)
+    sizes = [size.model_copy(update={"match": match}) for match in MATCHES]
+    gains = [
+        MatchedGain(match=match, place=place, n_train=n, gain=difference(by_draw(0.1 + at / 10), by_draw(0.3)))
+        for at, match in enumerate(MATCHES)
+        for place in PLACES
+        for n in square.protocol.sizes
+    ]
+    matched = Matched(convolution=size, sizes=sizes, gains=gains)
+    return square.model_copy(update={"scores": [*square.scores, *scores], "matched": matched})
+
+
 @cache
 def whole_why() -> Why:
     """Everything that can be asked was asked."""
@@ -208,9 +243,11 @@ def whole_why() -> Why:
     network = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(144, 3)).eval()
     pictures = torch.randn(20, 1, 12, 12)
     why = made_up_why()
-    square = why.square
+    square = with_matched(why.square)
     shifted = [
-        one.model_copy(update={"arm": "shifts"}) for one in square.scores if one.place == "still" and not one.control
+        one.model_copy(update={"arm": "shifts"})
+        for one in why.square.scores
+        if one.place == "still" and not one.control
     ]
     splits = [one.model_copy(update={"arm": "shifts"}) for one in square.splits if one.place == "still"]
     square = square.model_copy(
@@ -219,6 +256,13 @@ def whole_why() -> Why:
     return why.model_copy(
         update={
             "square": square,
+            "fields": UnitFields(
+                picture=(12, 12),
+                units=[
+                    UnitField(layer="0", places=(12, 12), place=(6, 6), size=(3, 3), box=(5, 5, 3, 3)),
+                    UnitField(layer="<1>", places=(6, 6), place=(3, 3), size=(14, 14), box=(0, 0, 12, 12)),
+                ],
+            ),
             "equivariance": equivariance(network, pictures, "circular"),
             "surgery": surgery(network, pictures, [0, 1] * 10, ["circular"], reach=1),
             "price": made_up_price(layer_price("<b>conv&1"), layer_price("b", -0.05, 0.01)),

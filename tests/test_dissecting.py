@@ -38,7 +38,9 @@ def test_every_question_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.detectors is not None
     assert found.price is not None
     assert [one.layer for one in found.price.layers] == ["0", "3"]
-    assert {one.stage for one in told} == {"equivariance", "surgery", "detectors", "price"}
+    assert found.fields is not None
+    assert [one.layer for one in found.fields.units] == ["0", "2", "3"]
+    assert {one.stage for one in told} == {"fields", "equivariance", "surgery", "detectors", "price"}
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tiny_training import write_bars
-from whyconv import explaining, workflow
+from whyconv import explained, explaining, workflow
 from whyconv.errors import DataError, ModelFileError, StoppedError, UsageError
 from whyconv.finishing import read_summary
 from whyconv.recognizer import open_recognizer
@@ -58,8 +58,8 @@ def test_the_record_lies_in_the_run_folder_and_is_not_measured_again(
     assert workflow.why(bars_run, told.append, quick=True) == why
     assert [getattr(note, "key", None) for note in told] == ["square_saved"]
     monkeypatch.undo()
-    assert not explaining.saved_why(bars_run, why.question.model_copy(update={"seed": 9}), why.digest)
-    assert not explaining.saved_why(bars_run, why.question, "other pictures")
+    assert not explained.answered(bars_run, why.question.model_copy(update={"seed": 9}), why.digest, ignore)
+    assert not explained.answered(bars_run, why.question, "other pictures", ignore)
 
 
 def test_real_pixels_come_in_where_originals_have_them(tmp_path: Path, least: None) -> None:

@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 
 from tiny_training import write_bars
+from whyconv import explaining
 from whyconv.errors import ParityError, SettingsError, UsageError
+from whyconv.report import why_section
 from whyconv.results.certificate import Certificate
 from whyconv.settings import Plan, TrainSettings
-from whyconv.show.runs import run_lines
+from whyconv.show.runs import run_lines, scored_lines
+from whyconv.show.why import detail_lines
+from whyconv.study import Extent
 from whyconv.training.circular import circular_settings
-from whyconv.workflow import train
+from whyconv.workflow import evaluate, train, why
 
 QUICK = {"epochs": 2, "batch": 16, "threads": 1, "flips": "off"}
 
@@ -28,7 +32,7 @@ def bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bars(tmp_path_factory.mktemp("bars"))
 
 
-def test_the_run_has_a_certificate_and_says_so(bars: Path, tmp_path: Path) -> None:
+def test_the_run_has_a_certificate_and_says_so(bars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     summary = train(str(bars), invariant="circular", out=str(tmp_path), **QUICK)
     run = Path(summary.run)
     found = summary.certificate
@@ -46,11 +50,21 @@ def test_the_run_has_a_certificate_and_says_so(bars: Path, tmp_path: Path) -> No
     assert sentence in (run / "MODEL_CARD.md").read_text().replace("\\", "")
     assert sentence in " ".join(run_lines(summary, "en"))
     assert json.loads((run / "summary.json").read_text())["certificate"]["num_choices"] == 1
+    monkeypatch.setattr(explaining, "QUICK", Extent(1, (0.05, 0.3), steps=2))
+    explained = why(run, quick=True)
+    assert explained.certificate == found
+    assert sentence in why_section(explained, "en")
+    told = f"certified: {found.n_certified:,} pictures; probabilities change by"
+    for lines in (scored_lines(evaluate(run), "en"), detail_lines(explained, "en")):
+        assert told in " ".join(" ".join(lines).split())
+        # Names of folders are never cut.
+        assert all(len(line) <= 80 or run.name in line for line in lines)
 
 
 def test_a_run_that_is_not_asked_to_be_has_none_and_its_plan_says_nothing(bars: Path, tmp_path: Path) -> None:
     summary = train(str(bars), network="plain", out=str(tmp_path), only_model=True, **QUICK)
     assert summary.certificate is None
+    assert "certif" not in " ".join(scored_lines(evaluate(Path(summary.run)), "en"))
     assert not (Path(summary.run) / "certificate.json").exists()
     assert "invariant" not in (Path(summary.run) / "run.toml").read_text()
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from made_up_why import SQUARE, corners, made_up_square, made_up_why
+from made_up_why import SQUARE, corners, made_up_square, made_up_why, with_matched
+from whyconv.results.claims import matched_words
 from whyconv.show.square import brief_square_lines, square_lines
 from whyconv.show.why import detail_lines, why_lines
 from whyconv.study.controls import UNMOVED
+from whyconv.texts import say
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
@@ -56,10 +58,27 @@ def test_what_curves_say_stands_there() -> None:
         "unknown > 6.3",
         "dense 0.41 (0.35-0.52)",
         "all have 90 % in training, as they are, n = 12,000: dense +20.0",
+        "Paired by draw: dense - convolution +15.0 ± 6.1, dense - local +15.0 ± 6.1",
         "convolution > 25 (2/3)",
         "local 36",
     ):
         assert words in text, words
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_the_table_of_dense_networks_names_the_matching(language: str) -> None:
+    lines = square_lines(with_matched(SQUARE), language)
+    assert [line for line in lines if cell_len(line) > 80] == []
+    text = "\n".join(lines)
+    names = ("same units", "same parameters", "same multiply-adds") if language == "en" else ("같은 곱셈-덧셈 수",)
+    assert all(name in text for name in names)
+    assert text.count("13,000,000") == 4
+    assert text.count("+0.0 ± 0.0") >= 4
+    assert "-10.0 ± 0.0" in text
+    why = made_up_why().model_copy(update={"square": with_matched(SQUARE)})
+    claimed = " ".join(" ".join(why_lines(why, language)).split())
+    assert say("why_same_parameters", language, **matched_words(why.square)) in claimed
+    assert "12,345,678 against 12,345,678) has 16,384 hidden units" in claimed or language == "ko"
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
@@ -76,6 +95,8 @@ def test_each_claim_has_its_word() -> None:
     assert "as they are -5.0 ± 0.0; moved around +40.0 ± 0.0 -> holds where pictures move" in text
     assert "as they are -20.0 ± 0.0; moved around -20.0 ± 0.0 -> does NOT hold here" in text
     assert "for 85 %: 0.31 (0.2-0.41); moved around, for 85 %: > 6.3 -> holds where pictures move" in text
+    assert "as they are +15.0 ± 6.1 (dense +20.0 ± 0.0, convolution +5.0 ± 0.0)" in text
+    assert "moved around +15.0 ± 20.3 (dense +20.0 ± 0.0, convolution +5.0 ± 0.0) -> holds for pictures as" in text
     assert "kappa" in text
     assert "not measurable, fewer than 20 originals" in text
     assert "no test-time views" in " ".join(" ".join(detail_lines(made_up_why(), "en")).split())

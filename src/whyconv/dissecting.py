@@ -19,7 +19,8 @@ from whyconv.results.detectors import DetectorProtocol, Detectors
 from whyconv.results.equivariance import Equivariance
 from whyconv.results.price import PriceOfSharing, PriceProtocol
 from whyconv.results.surgery import Surgery
-from whyconv.study import SquarePictures, price_of_sharing, study_detectors
+from whyconv.results.unit_fields import UnitFields
+from whyconv.study import SquarePictures, price_of_sharing, study_detectors, unit_fields
 
 # Of the time there is.
 _SURGERY, _DETECTORS = 0.25, 0.2
@@ -39,6 +40,7 @@ Found = TypeVar("Found")
 class Dissection:
     """What came out; what is None was not measured, and ``failed`` says why."""
 
+    fields: UnitFields | None = None
     equivariance: Equivariance | None = None
     surgery: Surgery | None = None
     price: PriceOfSharing | None = None
@@ -90,6 +92,8 @@ def dissect(
         check_stop()
         return _answer(stage, question, found.failed, notify)
 
+    shape = tuple(heard.shape[1:])
+    found.fields = ask("fields", lambda: unit_fields(network, (shape[0], shape[1], shape[2])))
     found.equivariance = ask("equivariance", lambda: equivariance(network, heard, "circular", seed=seed))
     found.surgery = ask("surgery", lambda: surgery(network, operated, labels, ["circular"], reach=1, seed=seed))
     found.detectors = ask(

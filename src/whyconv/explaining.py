@@ -8,14 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import ValidationError
 
-from whyconv import __version__, files
+from whyconv import __version__
 from whyconv.dissecting import Dissection, dissect
-from whyconv.errors import DataError, StoppedError, UsageError
+from whyconv.errors import DataError, ModelFileError, StoppedError, UsageError
+from whyconv.explained import Pixels, write_why
 from whyconv.moving import measure_moved, network_of
-from whyconv.report import Patches, lacks_why, page_language, why_section, with_why
 from whyconv.results import Note, Notify, Square, SquareProtocol
+from whyconv.results.certificate import Certificate
 from whyconv.results.hyperparameters import HyperparameterProtocol
 from whyconv.results.why import Question, Why
 from whyconv.settings import Plan
@@ -39,7 +41,7 @@ from whyconv.study import (
 from whyconv.training.pictures import Division, Part, channel_statistics, parts_of
 from whyconv.training.stopping import stop_requests
 
-RECORD, TRIALS, REPORT = "why.json", "why-trials.jsonl", "report.html"
+TRIALS, CERTIFICATE = "why-trials.jsonl", "certificate.json"
 USUAL_MINUTES = 10.0
 # Of the time for everything: the square, and of the rest what each question may take.
 _SQUARE_FRACTION = 0.62
@@ -47,7 +49,12 @@ _MOVING_FRACTION, _DISSECTING_FRACTION, _HYPERPARAMETERS_FRACTION = 0.1, 0.18, 0
 _QUICK_MOVING_SECONDS = 6.0
 _LEAST_TRAIN, _LEAST_TEST = 10, 2
 
-_FROZEN = "the run has started from a frozen network, and is in one piece as an exported file only"
+# What cannot be asked of a run that started from a frozen network, by the sentence that says why.
+_NOT_OF_FROZEN = {
+    **dict.fromkeys(("equivariance", "surgery", "detectors"), "why_frozen_closed"),
+    "price": "why_frozen_learned_elsewhere",
+    "fields": "why_frozen_prepares",
+}
 
 Side = Literal[8, 16, 32]
 SIDES: tuple[Side, ...] = (8, 16, 32)
@@ -83,16 +90,6 @@ def settle_question(side: int | None, minutes: float | None, quick: bool, seed: 
         raise UsageError("\n  ".join([f"whyconv why: {len(mistakes)} mistake(s)", *mistakes]))
     settled = side or (8 if found < 16 else 16)
     return Question(side=settled, minutes=None if quick else minutes or USUAL_MINUTES, seed=seed)
-
-
-def saved_why(run: Path, question: Question, digest: str) -> Why | None:
-    """What lies in the run folder, if it answers the same question about the same pictures."""
-    try:
-        saved = Why.model_validate_json((run / RECORD).read_bytes())
-    except (OSError, ValidationError):
-        return None
-    same = (digest, question, __version__)
-    return saved.model_copy(update={"run": str(run)}) if (saved.digest, saved.question, saved.version) == same else None
 
 
 def explain(run: Path, plan: Plan, division: Division, question: Question, notify: Notify) -> Why:
@@ -140,37 +137,25 @@ def explain(run: Path, plan: Plan, division: Division, question: Question, notif
             left_out=left_out,
             translation=moved.measured,
             not_measured=moved.not_measured,
+            certificate=_certificate(run),
+            not_available={} if plan.frozen is None else _NOT_OF_FROZEN,
             seconds=0.0,
         )
-        patches: Patches = {}
+        pixels = Pixels()
         if question.minutes is not None:
-            why, patches = _in_full(why, run, plan, division, pictures, notify, check_stop)
+            why, pixels = _in_full(why, run, plan, division, pictures, notify, check_stop)
     why = why.model_copy(update={"seconds": round(time.perf_counter() - began, 1)})
-    files.write_text(run / RECORD, why.model_dump_json(indent=2) + "\n")
-    _fill_report(run, why, patches, notify)
+    write_why(run, why, pixels, notify)
     return why
 
 
-def refill_report(run: Path, why: Why, notify: Notify) -> None:
-    """Fills in the section of a run's report where it is still empty: without the patches, which need the pictures."""
+def _certificate(run: Path) -> Certificate | None:
+    """What an invariant run was certified when it was trained; None for another one."""
+    path = run / CERTIFICATE
     try:
-        page = (run / REPORT).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return
-    if lacks_why(page):
-        _fill_report(run, why, {}, notify)
-
-
-def _fill_report(run: Path, why: Why, patches: Patches, notify: Notify) -> None:
-    """Puts the record into the run's report, in the report's language; a page without a place for it stays as it is."""
-    path = run / REPORT
-    if not path.exists():  # a run of the model alone has none
-        return
-    try:
-        page = path.read_text(encoding="utf-8")
-        files.write_text(path, with_why(page, why_section(why, page_language(page), patches)))
-    except (LookupError, UnicodeDecodeError):
-        notify(Note(key="why_no_place", values={"path": str(path)}, level="warning"))
+        return Certificate.model_validate_json(path.read_bytes()) if path.exists() else None
+    except ValidationError as error:
+        raise ModelFileError(f"{path} is damaged: {error.error_count()} mistake(s). Train anew to have one.") from None
 
 
 def _seconds(question: Question, fraction: float) -> float:
@@ -186,19 +171,16 @@ def _in_full(  # noqa: PLR0913, PLR0917
     pictures: SquarePictures,
     notify: Notify,
     check_stop: Callable[[], None],
-) -> tuple[Why, Patches]:
-    """Adds what only the long form asks: the network's layers, and the layer's own hyperparameters; cuts patches."""
+) -> tuple[Why, Pixels]:
+    """Adds what only the long form asks: the network's layers, and the layer's own hyperparameters; cuts pictures."""
     seed = why.question.seed
-    found = Dissection()
-    patches: Patches = {}
+    found, pixels = Dissection(), Pixels()
     if plan.frozen is None:
         own = _pictures_at(plan, division, plan.network.side, notify)
         own = replace(own, mean=list(plan.network.mean), std=list(plan.network.std))
         seconds = _seconds(why.question, _DISSECTING_FRACTION)
         found = dissect(network_of(run, plan), own, notify, seconds=seconds, seed=seed, check_stop=check_stop)
-        patches = _patches(found, own)
-    else:
-        found.failed = dict.fromkeys(("equivariance", "surgery", "price", "detectors"), _FROZEN)
+        pixels = _pixels(found, own)
     hyperparameters = None
     try:
         hyperparameters = study_hyperparameters(
@@ -210,12 +192,14 @@ def _in_full(  # noqa: PLR0913, PLR0917
         )
     except DataError as error:
         found.failed["hyperparameters"] = str(error)
-    return why.model_copy(update={**vars(found), "hyperparameters": hyperparameters}), patches
+    return why.model_copy(update={**vars(found), "hyperparameters": hyperparameters}), pixels
 
 
-def _patches(found: Dissection, pictures: SquarePictures) -> Patches:
-    layers = found.detectors.layers if found.detectors else []
-    return {(layer.layer, one.channel): patch_pixels(pictures.test, one) for layer in layers for one in layer.detectors}
+def _pixels(found: Dissection, pictures: SquarePictures) -> Pixels:
+    """What answers most, cut out, and the first test picture."""
+    layers, test = found.detectors.layers if found.detectors else [], pictures.test
+    cut = {(layer.layer, one.channel): patch_pixels(test, one) for layer in layers for one in layer.detectors}
+    return Pixels(cut, np.asarray(test.pixels[np.array([0])][0]))
 
 
 def _measure(

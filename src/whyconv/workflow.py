@@ -11,7 +11,8 @@ from pathlib import Path
 from torch import nn
 
 from whyconv.errors import ModelFileError, ParityError, StoppedError, UsageError
-from whyconv.explaining import RECORD, explain, refill_report, saved_why, settle_question
+from whyconv.explained import answered
+from whyconv.explaining import explain, settle_question
 from whyconv.finishing import finish, read_summary
 from whyconv.images.prepare import PicturePolicy
 from whyconv.inspection import inspect
@@ -180,7 +181,7 @@ def why(
 
     On the pictures: the control square and its learning curves. On the network: how far its answers hold when test
     pictures are moved. The run's own division is used; test pictures choose nothing. What was measured before for
-    the same question is read from ``why.json``.
+    the same question, or for more minutes, is read from ``why.json``, and never replaced by what fewer minutes give.
 
     Args:
         run: A finished run folder.
@@ -200,9 +201,7 @@ def why(
     read_summary(run)
     plan = read_plan(run)
     question = settle_question(side, minutes, quick, seed, plan.network.side)
-    if saved := saved_why(run, question, plan.pictures.digest):
-        notify(Note(key="square_saved", values={"path": str(run / RECORD)}))
-        refill_report(run, saved, notify)
+    if saved := answered(run, question, plan.pictures.digest, notify):
         return saved
     return explain(run, plan, divide_again(plan, notify), question, notify)
 

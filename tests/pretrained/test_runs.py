@@ -15,7 +15,7 @@ from PIL import Image
 
 from tiny_backbone import SIDE, write_backbone
 from tiny_training import write_bars
-from whyconv import anatomy, workflow
+from whyconv import anatomy, explaining, workflow
 from whyconv.errors import MissingExtraError, ModelFileError, StoppedError, UsageError
 from whyconv.images.cache import list_stores, remove_stores
 from whyconv.images.prepare import PicturePolicy
@@ -25,9 +25,13 @@ from whyconv.nets.pretrained import SHA256
 from whyconv.pretrained import choosing, deciding, published, starting
 from whyconv.pretrained.speeds import Speeds
 from whyconv.recognizer import open_recognizer
+from whyconv.report import why_section
 from whyconv.reporting import frozen_rows
 from whyconv.results import Note, Progress
 from whyconv.settings import Plan, TrainSettings
+from whyconv.show.why import detail_lines
+from whyconv.study import Extent
+from whyconv.texts import say
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.history import read_history
 from whyconv.training.loop import steps_per_epoch
@@ -71,6 +75,22 @@ def test_a_head_on_a_user_s_network_becomes_a_run_like_any_other(finished, place
     again = workflow.evaluate(run)
     assert again.test.accuracy == summary.test.accuracy
     assert again.test.loss == pytest.approx(summary.test.loss, rel=1e-5)
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_why_says_what_a_frozen_network_cannot_be_asked(finished, monkeypatch: pytest.MonkeyPatch, language) -> None:
+    run = Path(finished[0].run)
+    monkeypatch.setattr(explaining, "QUICK", Extent(1, (0.05, 0.3), steps=2))
+    found = workflow.why(run, quick=True)
+    assert set(found.not_available) == {"fields", "equivariance", "surgery", "price", "detectors"}
+    assert (found.price, found.surgery, found.detectors, found.equivariance, found.failed) == (*[None] * 4, {})
+    text = " ".join(" ".join(detail_lines(found, language)).split())
+    page = why_section(found, language)
+    reasons = {say(key, language) for key in found.not_available.values()}
+    assert len(reasons) == 3
+    for reason in reasons:
+        assert reason in text
+        assert reason in page.replace("&#39;", "'")
 
 
 def test_its_plan_repeats_it_bit_for_bit_and_resuming_makes_it_again(finished, place: Path) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from made_up_run import content
 from made_up_study import layer_price, made_up_price
@@ -86,9 +90,13 @@ def test_every_number_of_the_record_stands_there(language: str) -> None:
     wanted = [crossing_number(one.pictures) for one in square.needed]
     wanted += [crossing_number(one.times, is_ratio=True) for one in square.ratios]
     wanted += [in_points(one.gap) for one in square.gaps]
+    wanted += [in_points(one.difference) for one in square.gap_differences]
     wanted += [in_points(one.points) for one in square.losses if not one.is_unmoved]
     wanted += [f"{one.difference:.1g}" for one in square.checks]
     wanted += [f"{square.weights[corner]:,}" for corner in CORNERS]
+    assert square.matched is not None
+    wanted += [in_points(one.gain) for one in square.matched.gains]
+    wanted += [f"{one.multiply_adds:,}" for one in square.matched.sizes]
     wanted += [in_percent(getattr(one, name)) for one in why.translation for name in ("consistency", "worst_case")]
     wanted += [f"{100 * each.consistency:.1f} %" for one in why.translation for each in one.by_shift]
     assert why.surgery is not None
@@ -114,11 +122,31 @@ def test_claims_are_those_of_the_terminal(language: str) -> None:
     assert page.count("±") > 50
 
 
+def test_fields_are_drawn_where_their_boxes_lie_on_the_picture() -> None:
+    why = whole_why()
+    picture = np.arange(144, dtype=np.uint8).reshape(12, 12, 1)
+    html = why_section(why, "en", made_up_patches(), picture)
+    svg = next(one for one in re.findall(r"<svg.*?</svg>", html, re.DOTALL) if "as the network sees it" in one)
+    rects = re.findall(r'<rect class="line (\w+)" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"', svg)
+    assert [style for style, *_ in rects] == ["second", "first"]
+    # 288 pixels for 12: each is 24 wide, behind an edge of 4.
+    assert [tuple(map(float, rest)) for _, *rest in rects] == [(4, 4, 288, 288), (124, 124, 72, 72)]
+    address = re.search(r'href="data:image/png;base64,([^"]+)"', svg)
+    assert address is not None
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(address[1])))), picture[..., 0])
+    assert "14 x 14" in words(html)
+    assert "6.2 %" in words(html)
+    without = why_section(why, "en", made_up_patches())
+    assert without.count("<image") == html.count("<image") - 1
+    assert "without the pictures: remove why.json" in without
+    assert "without the pictures: remove why.json" not in html
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_figures_are_well_formed_and_name_themselves(language: str) -> None:
     html = why_section(whole_why(), language, made_up_patches())
     figures = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
-    assert len(figures) == 2 + 3 + 2 + 1 + 5 + 1 + 1
+    assert len(figures) == 2 + 3 + 2 + 1 + 5 + 1 + 1 + 1
     for svg in figures:
         root = ET.fromstring(svg)
         assert root.get("role") == "img"
@@ -176,7 +204,10 @@ def test_the_page_says_its_language_and_how_to_fill_it(language: str) -> None:
 def test_what_is_missing_is_left_out_or_said(language: str) -> None:
     short = made_up_why()
     bare = short.square.model_copy(
-        update={"needed": [], "ratios": [], "exponents": [], "gaps": [], "memorized": [], "losses": []}
+        update={
+            **{"needed": [], "ratios": [], "exponents": [], "gaps": [], "memorized": [], "losses": []},
+            "gap_differences": [],
+        }
     )
     bare = bare.model_copy(update={"protocol": bare.protocol.model_copy(update={"controlled": []})})
     for why in (short, short.model_copy(update={"square": bare, "translation": [], "left_out": []})):
@@ -185,7 +216,7 @@ def test_what_is_missing_is_left_out_or_said(language: str) -> None:
         assert html.count("<h3>") == (6 if why.translation else 5)
     without = why_section(whole_why(), language)
     assert "why.json" in without
-    shown = why_section(whole_why(), language, made_up_patches())
+    shown = why_section(whole_why(), language, made_up_patches(), np.zeros((12, 12, 1), np.uint8))
     assert len(without) < len(shown)
     assert ("without the pictures" in without) == (language == "en")
     assert "without the pictures" not in shown

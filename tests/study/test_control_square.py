@@ -107,7 +107,8 @@ def test_the_same_seed_gives_the_same_numbers_whatever_the_cores(monkeypatch: py
 
 def test_less_is_predicted_to_take_less() -> None:
     torch.manual_seed(0)
-    predict = predict_seconds(make_study(small_pictures(), SMALL))
+    everything = SMALL.model_copy(update={"arms": list(whole().arms)})
+    predict = predict_seconds(make_study(small_pictures(), everything))
     extents = [*LEAST, BASE, whole()]
     protocols = [make_protocol(one, side=8, channels=1, num_train=1000, num_classes=10, seed=0) for one in extents]
     predicted = [predict(one) for one in protocols]

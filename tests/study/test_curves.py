@@ -7,7 +7,7 @@ import pytest
 
 from whyconv.results import CORNERS, Crossing
 from whyconv.study.curves import crossing, exponent, log_needed, ratio, resamples, targets
-from whyconv.study.overfitting import FITTED, gaps, memorized, step_of, value_at
+from whyconv.study.overfitting import FITTED, gap_differences, gaps, memorized, step_of, value_at
 from whyconv.study.trials import Glance
 
 SIZES = [50, 100, 200, 400]
@@ -106,6 +106,25 @@ def test_gaps_are_read_at_the_same_training_accuracy() -> None:
     # At the end the dense network's gap would be 0.3.
     assert found["dense"].gap.value == pytest.approx(0.1)
     assert found["convolution"].gap.value == pytest.approx(0.05)
+
+
+def test_gaps_are_compared_within_a_draw() -> None:
+    """What a draw does to both corners falls out: two intervals that overlap, and a difference that is plain."""
+    apart = (0.02, 0.2, 0.38)
+    dense = [history((1, 0.5, 0.5), (100, 0.9, 0.8 - one)) for one in apart]
+    convolution = [
+        history((1, 0.5, 0.5), (100, 0.9, 0.85 - one + shift)) for one, shift in zip(apart, (0, 1e-3, 0), strict=True)
+    ]
+    histories = dict.fromkeys(CORNERS, dense) | {"convolution": convolution}
+    both = {one.corner: one.gap for one in gaps(histories, "still", 50)}
+    assert both["dense"].low < both["convolution"].high
+    found = gap_differences(histories, "still", 50, [("dense", "convolution"), ("dense", "local")])
+    # By hand: 0.05, 0.051, 0.05; Student's t with 2 degrees of freedom.
+    assert found[0].difference.value == pytest.approx(0.05 + 1e-3 / 3)
+    spread = float(np.std([0.05, 0.051, 0.05], ddof=1)) / 3**0.5
+    assert found[0].difference.high - found[0].difference.value == pytest.approx(4.3026527 * spread, rel=1e-6)
+    assert found[0].difference.low > 0
+    assert (found[1].difference.low, found[1].difference.high) == (0, 0)
 
 
 def test_steps_are_read_along_their_logarithm() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from small_square import SMALL, small_pictures
-from whyconv.results import CONTROLS, CORNERS, PLACES, Corner, Readout
+from whyconv.results import CONTROLS, CORNERS, PLACES, ArmName, Corner, Readout
 from whyconv.study.control_square import make_study
 from whyconv.study.controls import UNMOVED, make_controls, match_weights
 from whyconv.study.corners import OneHiddenLayer, Sizes
@@ -23,8 +23,9 @@ from whyconv.training.optimizers import rate_fraction
 STEPS = 12
 
 
-def networks(corner: Corner, readout: Readout = "mean", members: int = 3) -> list[OneHiddenLayer]:
-    return [OneHiddenLayer(corner, Sizes(2, 8, 4, 3, 5, readout), seed).double() for seed in range(members)]
+def networks(corner: Corner, readout: Readout = "mean", members: int = 3, **other: object) -> list[OneHiddenLayer]:
+    sizes = Sizes(2, 8, 4, 3, 5, readout, **other)  # type: ignore[arg-type]
+    return [OneHiddenLayer(corner, sizes, seed).double() for seed in range(members)]
 
 
 def batches(members: int = 3) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -38,13 +39,19 @@ def batches(members: int = 3) -> list[tuple[torch.Tensor, torch.Tensor]]:
     ]
 
 
-@pytest.mark.parametrize("readout", ["mean", "places"])
-@pytest.mark.parametrize("corner", CORNERS)
-def test_a_stack_answers_and_learns_as_its_members_do(corner: Corner, readout: Readout) -> None:
-    members = networks(corner, readout)
+@pytest.mark.parametrize(
+    ("corner", "readout", "other"),
+    [(corner, readout, {}) for corner in CORNERS for readout in ("mean", "places")]
+    + [(corner, "mean", {"is_normalized": True}) for corner in CORNERS]
+    + [("dense", "mean", {"width": 7})],
+)
+def test_a_stack_answers_and_learns_as_its_members_do(
+    corner: Corner, readout: Readout, other: dict[str, object]
+) -> None:
+    members = networks(corner, readout, **other)
     stack = Stack.of(members)
     x = batches()[0][0]
-    alone = torch.stack([member(x[:, row]) for row, member in enumerate(members)])
+    alone = torch.stack([member.eval()(x[:, row]) for row, member in enumerate(members)])
     assert torch.allclose(stack(x), alone, atol=1e-10)
     rates = [0.01, 0.05, 0.2]
     train_stack(stack, torch.tensor(rates, dtype=torch.float64), batches(), STEPS)
@@ -52,10 +59,13 @@ def test_a_stack_answers_and_learns_as_its_members_do(corner: Corner, readout: R
         _train_alone(member, rate, row)
         for name, weight in member.named_parameters():
             assert torch.allclose(stack.weights[name][row], weight, atol=1e-8), name
+        # Batch normalization has noted the same statistics.
+        assert torch.allclose(stack(x)[row], member.eval()(x[:, row]), atol=1e-7)
     assert torch.equal(stack.members([2, 0]).weights["hidden.bias"], stack.weights["hidden.bias"][[2, 0]])
 
 
 def _train_alone(network: OneHiddenLayer, rate: float, row: int) -> None:
+    network.train()
     optimizer = torch.optim.Adam(network.parameters(), eps=1e-8)
     for step, (x, labels) in enumerate(batches()):
         optimizer.param_groups[0]["lr"] = rate * rate_fraction("cosine", step, STEPS, WARMUP_FRACTION)
@@ -80,12 +90,13 @@ def test_adam_leaves_unmoved_corners_unmoved_too(corner: Corner, control: str) -
     assert torch.allclose(ends[0], ends[1], atol=1e-7)
 
 
+@pytest.mark.parametrize("arm", ["plain", "normalized"])
 @pytest.mark.parametrize("corner", ["shared_global", "convolution"])
-def test_shared_corners_learn_the_same_from_moved_pictures(corner: Corner) -> None:
+def test_shared_corners_learn_the_same_from_moved_pictures(corner: Corner, arm: ArmName) -> None:
     study = make_study(small_pictures(), SMALL)
     ends = []
     for place in PLACES:
-        job = Job(Training(corner, place, None, 60), (Settings(0.1, 0.01),), (0, 1, 2), is_final=True)
+        job = Job(Training(corner, place, None, 60, arm), (Settings(0.1, 0.01),), (0, 1, 2), is_final=True)
         ends.append([history[-1].test for history in study.run(job).glances])
     assert ends[0] == pytest.approx(ends[1], abs=0.03)  # single precision: one picture of 40 may turn
 

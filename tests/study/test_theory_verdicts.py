@@ -11,9 +11,21 @@ from numpy.typing import NDArray
 
 from whyconv.results import ARCHITECTURES, Architecture, Estimate, TheoryScore
 from whyconv.study.split import accuracy_of
+from whyconv.study.theory.bits import BitsSize, judge_bits
+from whyconv.study.theory.energy import EnergySize, judge_energy
 from whyconv.study.theory.signal import SignalSize, judge_signal, make_signal, signal_task
 from whyconv.study.theory.trials import Sampler
-from whyconv.study.theory.verdicts import Needs, at_least, at_most, expect, expect_equal_logits, not_above, samples_for
+from whyconv.study.theory.verdicts import (
+    Needs,
+    at_least,
+    at_most,
+    expect,
+    expect_equal_logits,
+    halfway,
+    not_above,
+    not_below,
+    samples_for,
+)
 
 
 def test_samples_are_interpolated_in_the_logarithm() -> None:
@@ -81,8 +93,39 @@ def test_an_interval_around_the_bound_tells_nothing() -> None:
     ]
     assert at_most(0.6, 0.7, 0.5) == "contradicts"
     assert [not_above(low, 0.9, 0.5) for low in (0.4, 0.6)] == ["as_expected", "contradicts"]
+    assert [not_below(0.1, high, 0.5) for high in (0.4, 0.6)] == ["contradicts", "as_expected"]
     found = expect("borders_order", Estimate(value=0.9, low=0.7, high=1.1, n=3, over="seeds"), 0.0)
     assert (found.low, found.high) == (0.7, 1.0)
+
+
+def score(network: Architecture, n_train: int | None, found: Sequence[float]) -> TheoryScore:
+    return scores(network, {n_train or 0: found})[0].model_copy(update={"n_train": n_train})
+
+
+def test_bounds_follow_from_what_is_known_and_not_from_what_was_found() -> None:
+    assert halfway(1.0) == 0.75
+    assert halfway(1.0, 0.0) == 0.5
+    poor, good = [0.5, 0.52, 0.51], [0.97, 0.98, 0.99]
+    for found in (poor, good):
+        energy = {(one, n): score(one, n, found) for one in ARCHITECTURES for n in (200, 800)}
+        bits = {one: score(one, None, found) for one in ARCHITECTURES}
+        expected = [*judge_energy(EnergySize(), energy).expectations, *judge_bits(BitsSize(), bits).expectations]
+        assert [one.bound for one in expected] == [0.75, 0.75, 0.75, 0.75, 0.75, 0.0]
+        # What learns nothing breaks the promises about windows, what learns all those about dense networks.
+        broken = {one.name for one in expected if one.verdict == "contradicts"}
+        assert broken == (
+            {"energy_convolution", "bits_convolution", "bits_local"}
+            if found is poor
+            else {"energy_dense", "bits_dense"}
+        )
+
+
+def test_half_of_the_seeds_are_no_finding() -> None:
+    """Where some seeds find the bits and some do not, the spread between them reaches over the bound."""
+    some = {one: score(one, None, [1.0, 0.5, 1.0, 0.5, 1.0]) for one in ARCHITECTURES}
+    assert [one.verdict for one in judge_bits(BitsSize(), some).expectations] == ["not_at_this_size"] * 3 + [
+        "as_expected"
+    ]
 
 
 def test_logits_that_differ_contradict() -> None:

@@ -176,7 +176,7 @@ def why(  # noqa: PLR0913, PLR0917
     found = _why(run, language, {"side": side, "minutes": minutes, "quick": quick, "seed": seed or 0})
     if as_json:
         print_data(found.model_dump_json())
-    path = printable(str(run / "why.json"))
+    path = printable(str(_record_path(run, found)))
     print_text([*square_lines(found.square, language), "", *detail_lines(found, language), ""])
     print_text(why_lines(found, language))
     print_text([texts.say("square_written", language, path=path)])
@@ -190,6 +190,12 @@ def _why(run: Path, language: str, wanted: dict[str, Any]) -> Why:
     with listening(language) as notify:
         found: Why = workflow.why(run, notify, **wanted)
     return found
+
+
+def _record_path(run: Path, found: Why) -> Path:
+    with needing_extra("Measuring", "train"):
+        from whyconv.explained import record_path
+    return record_path(run, found.question)
 
 
 def _read_atlas(place: Path) -> Atlas:

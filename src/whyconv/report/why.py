@@ -6,13 +6,19 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from whyconv.report.blocks import Block, teller
 from whyconv.report.page import WHY_BEGINS, WHY_ENDS, environment
 from whyconv.report.why_hyperparameters import hyperparameters_block
+from whyconv.report.why_matched import matched_block
 from whyconv.report.why_network import (
     Patches,
+    certificate_block,
     detectors_block,
     equivariance_block,
+    fields_block,
     moved_block,
     price_block,
     surgery_block,
@@ -24,7 +30,9 @@ _UNMEASURED = '<p class="unmeasured">'
 _PLACE = re.compile(f"(?<={re.escape(WHY_BEGINS)}).*?(?={re.escape(WHY_ENDS)})", re.DOTALL)
 
 
-def why_section(why: Why, language: str, patches: Patches | None = None) -> str:
+def why_section(
+    why: Why, language: str, patches: Patches | None = None, picture: NDArray[np.uint8] | None = None
+) -> str:
     """Returns everything that a record says, as HTML without script and address.
 
     Args:
@@ -32,12 +40,14 @@ def why_section(why: Why, language: str, patches: Patches | None = None) -> str:
         language: "en" or "ko".
         patches: Pixels uint8 (high, wide, channels) of what each detector answers to most, by layer and channel;
             without them maps stand alone.
+        picture: Pixels uint8 (high, wide, channels) of the one that fields are drawn on; without it they stand alone.
     """
     say = teller(language)
-    failed = [(say(f"stage_{part}"), " ".join(reason.split())) for part, reason in why.failed.items()]
+    reasons = why.failed | {part: say(key) for part, key in why.not_available.items()}
+    failed = [(say(f"stage_{part}"), " ".join(reason.split())) for part, reason in reasons.items()]
     template = environment(say).get_template("why.html.j2")
     about = say("report_why_about", version=why.version, seconds=why.seconds)
-    return template.render(about=about, blocks=list(_blocks(why, patches or {}, language)), failed=failed)
+    return template.render(about=about, blocks=list(_blocks(why, patches or {}, picture, language)), failed=failed)
 
 
 def with_why(page_html: str, section: str) -> str:
@@ -68,14 +78,27 @@ def page_language(page_html: str) -> Literal["en", "ko"]:
     return "ko" if re.search(r'<html lang="ko"', page_html) else "en"
 
 
-def _blocks(why: Why, patches: Patches, language: str) -> Iterator[Block]:
+def _blocks(why: Why, patches: Patches, picture: NDArray[np.uint8] | None, language: str) -> Iterator[Block]:
     yield claims_block(why, language)
     yield square_block(why.square, language)
     yield curves_block(why.square, language)
     yield corners_block(why.square, language)
+    if why.square.matched:
+        yield matched_block(why.square, why.square.matched, language)
     yield controls_block(why.square, language)
+    if why.fields and why.fields.units:
+        yield fields_block(why.fields, picture, language)
+    yield from _network_blocks(why, patches, language)
+    if why.hyperparameters:
+        yield hyperparameters_block(why.hyperparameters, language)
+
+
+def _network_blocks(why: Why, patches: Patches, language: str) -> Iterator[Block]:
+    """What was found about the run's own network."""
     if why.translation:
         yield moved_block(why.translation, language)
+    if why.certificate:
+        yield certificate_block(why.certificate, language)
     if why.equivariance:
         yield equivariance_block(why.equivariance, language)
     if why.surgery:
@@ -84,5 +107,3 @@ def _blocks(why: Why, patches: Patches, language: str) -> Iterator[Block]:
         yield price_block(why.price, language)
     if why.detectors:
         yield detectors_block(why.detectors, patches, language)
-    if why.hyperparameters:
-        yield hyperparameters_block(why.hyperparameters, language)

@@ -15,7 +15,9 @@ from whyconv.report.equivariance import equivariance_figure, equivariance_legend
 from whyconv.report.names import shown
 from whyconv.report.price import direction_figure, drift_figure, gain_figure
 from whyconv.report.translation import shift_map
+from whyconv.report.unit_fields import fields_figure, fields_legend
 from whyconv.results import Estimate
+from whyconv.results.certificate import Certificate
 from whyconv.results.detectors import QUADRANTS, Detector, Detectors, LayerDetectors
 from whyconv.results.equivariance import Equivariance
 from whyconv.results.numbers import (
@@ -30,6 +32,7 @@ from whyconv.results.numbers import (
 from whyconv.results.price import LayerPrice, PriceOfSharing
 from whyconv.results.surgery import Surgery
 from whyconv.results.translation import Translation, TranslationProtocol
+from whyconv.results.unit_fields import UnitFields
 
 # Pixels (high, wide, channels) of the patches of a layer's detector, strongest first.
 Patches = Mapping[tuple[str, int], Sequence[NDArray[np.uint8]]]
@@ -58,6 +61,39 @@ def moved_block(found: Sequence[Translation], language: str) -> Block:
     ]
     note = say("report_why_percent")
     return Block(title=say("translation_head"), figures=figures, tables=[Table(["", *kinds], rows, note=note)])
+
+
+def certificate_block(found: Certificate, language: str) -> Block:
+    """What the certificate of an invariant run says, in one sentence."""
+    say, told = teller(language), found.sentence
+    return Block(title=say("report_why_certificate"), tag="", about=[say(told.key, **told.values)])
+
+
+def fields_block(found: UnitFields, pixels: NDArray[np.uint8] | None, language: str) -> Block:
+    """What the middle unit of a few layers sees, on one test picture and as numbers."""
+    say = teller(language)
+    chart = fields_figure(found, pixels, language)
+    figure = Figure(say("fields_figure", n=len(found.units)), fields_legend(found), chart)
+    rows = [
+        [
+            *(shown(one.layer), f"{one.places[0]} x {one.places[1]}", f"{one.place[0] + 1}, {one.place[1] + 1}"),
+            *(f"{one.size[0]} x {one.size[1]}", f"{one.box[2]} x {one.box[3]}"),
+            f"{100 * one.box[2] * one.box[3] / (found.picture[0] * found.picture[1]):.1f} %",
+        ]
+        for one in found.units
+    ]
+    head = [say(f"unit_column_{name}") for name in ("layer", "places", "unit", "field", "on_picture", "share")]
+    high, wide = found.picture
+    about = [say("unit_about", high=high, wide=wide)]
+    notes = [say("unit_no_picture")] if pixels is None else []
+    return Block(
+        title=say("report_why_fields"),
+        tag="exact",
+        about=about,
+        figures=[figure],
+        tables=[Table(head, rows)],
+        notes=notes,
+    )
 
 
 def equivariance_block(found: Equivariance, language: str) -> Block:

@@ -9,7 +9,7 @@ from whyconv.report.curves import Figure
 from whyconv.report.learning import learning_figure, learning_legend, learning_title
 from whyconv.report.square import square_figure
 from whyconv.results import CHANGES, CONTROLS, CORNERS, PLACES, ArmName, Corner, Place, Square
-from whyconv.results.claims import claims, moved_words
+from whyconv.results.claims import claims, matched_words, moved_words
 from whyconv.results.numbers import as_number, crossing_number, in_points, steps_needed
 from whyconv.results.why import Why
 
@@ -31,6 +31,8 @@ def claims_block(why: Why, language: str) -> Block:
         rows.append(("", say("why_not_measured", kind=kind, reason=say(missing.reason)), ""))
     head = [say("report_why_claim"), say("report_why_found"), say("report_why_holds")]
     notes = [say("why_loose_ends")]
+    if beside := matched_words(why.square):
+        notes.append(say("why_same_parameters", **beside))
     if why.left_out:
         parts = ", ".join(say(f"why_part_{name}") for name in why.left_out)
         notes.append(say("why_left_out_parts", parts=parts))
@@ -85,6 +87,7 @@ def curves_block(square: Square, language: str) -> Block:
         figures=figures,
         size="small",
         tables=[one for one in tables if one.rows],
+        notes=[say("curves_normalized")] if ("still", "normalized") in arms else [],
     )
 
 
@@ -106,7 +109,10 @@ def corners_block(square: Square, language: str) -> Block:
     if steps:
         label = say("report_why_memorized", n=square.memorized[0].n_train)
         rows.append([label, *(steps[corner] for corner in CORNERS)])
-    return Block(title=say("report_why_corners"), tag="", tables=[Table(["", *_names(language)], rows)])
+    tables = [Table(["", *_names(language)], rows)]
+    if square.gap_differences:
+        tables.append(_gap_pairs(square, language))
+    return Block(title=say("report_why_corners"), tag="", tables=tables)
 
 
 def controls_block(square: Square, language: str) -> Block:
@@ -167,6 +173,17 @@ def _needed(square: Square, place: Place, language: str) -> Table:
         rows.append([f"{names[corner]} / {names[beside]}", *cells])
     head = ["", *(f"{100 * target:.0f}\u00a0%" for target in targets)]
     return Table(head, rows if targets else [], title=say(f"curves_needed_{place}"))
+
+
+def _gap_pairs(square: Square, language: str) -> Table:
+    """How much more one corner overfits than another, a row a pair."""
+    say = teller(language)
+    names: dict[Corner, str] = dict(zip(CORNERS, _names(language), strict=True))
+    found = {(one.place, one.corner, one.beside): in_points(one.difference) for one in square.gap_differences}
+    pairs = dict.fromkeys((one.corner, one.beside) for one in square.gap_differences)
+    rows = [[f"{names[a]} - {names[b]}", *(found[place, a, b] for place in PLACES)] for a, b in pairs]
+    head = ["", *(say(f"report_why_gap_pair_{place}") for place in PLACES)]
+    return Table(head, rows, title=say("report_why_gap_pairs"))
 
 
 def _names(language: str) -> list[str]:

@@ -8,16 +8,28 @@ from whyconv.results.corners import (
     CHANGES,
     CONTROLS,
     CORNERS,
+    MATCHED_ARMS,
+    MATCHES,
     PLACES,
     ArmName,
     Change,
     ControlName,
     Corner,
+    Match,
     Place,
     Readout,
 )
-from whyconv.results.curves import Crossing, CurveExponent, DataRatio, Memorized, PicturesNeeded, TrainTestGap
+from whyconv.results.curves import (
+    Crossing,
+    CurveExponent,
+    DataRatio,
+    GapDifference,
+    Memorized,
+    PicturesNeeded,
+    TrainTestGap,
+)
 from whyconv.results.data import CheckReport, ClassCount, DuplicateGroup, SizeRange, Unreadable
+from whyconv.results.matched import Matched, MatchedGain, MatchedSize
 from whyconv.results.record import EpochRecord, Estimate, Event, Note, Notify, Progress, Record, ignore
 from whyconv.results.runs import (
     SURE,
@@ -60,6 +72,8 @@ __all__ = [
     "CHANGES",
     "CONTROLS",
     "CORNERS",
+    "MATCHED_ARMS",
+    "MATCHES",
     "PLACES",
     "SURE",
     "Architecture",
@@ -85,6 +99,11 @@ __all__ = [
     "Event",
     "Expectation",
     "GainSplit",
+    "GapDifference",
+    "Match",
+    "Matched",
+    "MatchedGain",
+    "MatchedSize",
     "Memorized",
     "Note",
     "Notify",

@@ -48,6 +48,25 @@ def claims(square: Square) -> list[Claim]:
     return [*found, *_overfitting(square)]
 
 
+def matched_words(square: Square) -> dict[str, object] | None:
+    """Returns what the sentence about a dense network with as many parameters as the convolution says, by its fields.
+
+    None where there was none.
+    """
+    if square.matched is None:
+        return None
+    size = next(one for one in square.matched.sizes if one.match == "parameters")
+    n_train = square.protocol.sizes[-1]
+    words: dict[str, object] = {
+        "units": size.units,
+        "parameters": size.parameters,
+        "convolution": square.matched.convolution.parameters,
+    }
+    for place in PLACES:
+        words[place] = in_points(square.matched.gain("parameters", place, n_train))
+    return words
+
+
 def moved_words(found: Translation) -> dict[str, str]:
     """Returns what the sentence about one kind of shifts says, by the names of its fields."""
     return {
@@ -109,15 +128,15 @@ def _pictures(square: Square) -> list[Claim]:
 
 def _overfitting(square: Square) -> list[Claim]:
     found = {(one.place, one.corner): one.gap for one in square.gaps}
-    if not found:
+    pairs = [one for one in square.gap_differences if (one.corner, one.beside) == ("dense", "convolution")]
+    paired = {one.place: one.difference for one in pairs}
+    if not found or not paired:
         return []
     values: dict[str, Estimate | Crossing | int | float | str] = {}
-    signs = []
     for place in PLACES:
         dense, convolution = found[place, "dense"], found[place, "convolution"]
-        values |= {f"{place}_dense": dense, f"{place}_convolution": convolution}
-        signs.append((dense.low > convolution.high) - (dense.high < convolution.low))
-    return [Claim(name="overfitting", holds=_verdict(signs), values=values)]
+        values |= {place: paired[place], f"{place}_dense": dense, f"{place}_convolution": convolution}
+    return [Claim(name="overfitting", holds=_verdict([_sign(paired[place]) for place in PLACES]), values=values)]
 
 
 def _verdict(signs: list[int]) -> Holds:

@@ -75,7 +75,7 @@ class TrainTestGap(Record):
         corner: Which network.
         n_train: Pictures to learn from.
         train_accuracy: That all four corners reach, mean over draws.
-        gap: Train - test there, paired by draw.
+        gap: Train - test there, mean over draws with its t interval.
     """
 
     place: Place
@@ -83,6 +83,24 @@ class TrainTestGap(Record):
     n_train: int
     train_accuracy: float
     gap: Estimate
+
+
+class GapDifference(Record):
+    """How much farther training and test accuracy part for one corner than for another, paired by draw.
+
+    Attributes:
+        place: Whether the pictures stood still or were moved.
+        corner: Which network.
+        beside: Which it is compared with.
+        n_train: Pictures to learn from.
+        difference: Gap of ``corner`` - gap of ``beside``; positive where ``corner`` overfits more.
+    """
+
+    place: Place
+    corner: Corner
+    beside: Corner
+    n_train: int
+    difference: Estimate
 
 
 class Memorized(Record):

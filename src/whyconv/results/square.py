@@ -16,7 +16,8 @@ from whyconv.results.corners import (
     Place,
     Readout,
 )
-from whyconv.results.curves import CurveExponent, DataRatio, Memorized, PicturesNeeded, TrainTestGap
+from whyconv.results.curves import CurveExponent, DataRatio, GapDifference, Memorized, PicturesNeeded, TrainTestGap
+from whyconv.results.matched import Matched
 from whyconv.results.record import Estimate, Record
 
 
@@ -187,7 +188,10 @@ class Square(Record):
         ratios: How many times as many one corner needs as another.
         exponents: How errors fall with pictures.
         gaps: Overfitting: train minus test, at the same training accuracy.
+        gap_differences: How much more one corner overfits than another, paired by draw.
         memorized: Steps to fit random labels.
+        matched: The dense network with as many units, parameters or multiply-adds as the convolution; None where only
+            that with as many units, the dense corner, was trained.
         seconds: Time taken.
     """
 
@@ -206,7 +210,9 @@ class Square(Record):
     ratios: list[DataRatio] = Field(default_factory=list)
     exponents: list[CurveExponent] = Field(default_factory=list)
     gaps: list[TrainTestGap] = Field(default_factory=list)
+    gap_differences: list[GapDifference] = Field(default_factory=list)
     memorized: list[Memorized] = Field(default_factory=list)
+    matched: Matched | None = None
     seconds: float
 
     def score(

@@ -8,7 +8,7 @@ from whyconv.texts import say
 
 
 def certificate_lines(certificate: Certificate, language: str, network: str) -> list[str]:
-    """Returns what the graph promises, what was tried and seen, and what it does not mean.
+    """Returns what the graph promises, what was tried and seen after training, and what it does not mean.
 
     Args:
         certificate: What to show.
@@ -33,8 +33,8 @@ def certificate_lines(certificate: Certificate, language: str, network: str) -> 
     if certificate.accuracy is not None:
         lines.append(f"{say('accuracy', language)} {interval(certificate.accuracy)}")
     lines.append(say("certificate_control", language))
-    first, *others = lines
-    return [*wrap(first, ""), *(line for each in others for line in wrap(each, "  "))]
+    first = say("certificate_of_run", language)
+    return [*wrap(first, ""), *(line for each in lines for line in wrap(each, "  "))]
 
 
 def _certified(certificate: Certificate, language: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whyconv.results import CORNERS, ArmName, Corner, Crossing, DataRatio, Place, Square
+from whyconv.results import CORNERS, ArmName, Corner, Crossing, DataRatio, GapDifference, Place, Square
 from whyconv.results.numbers import as_number, crossing_number, in_percent, in_points, steps_needed
 from whyconv.show.text import table, wrap
 from whyconv.texts import say
@@ -40,6 +40,8 @@ def _arm_lines(square: Square, place: Place, arm: ArmName, language: str) -> lis
     told = {"locality": in_points(split.locality_first), "sharing": in_points(split.sharing_second)}
     head = wrap(say(f"curves_arm_{arm}_{place}", language, shift=square.protocol.shift), "")
     lines = [*head, *table(rows), f"    {say('square_locality_first', language, **told)}"]
+    if (arm, place) == ("normalized", "still"):
+        lines += wrap(say("curves_normalized", language), "  ")
     return lines + (_stand_in_lines(square, language) if arm == "averaged" else [])
 
 
@@ -101,7 +103,15 @@ def _gap_lines(square: Square, language: str) -> list[str]:
         told = ", ".join(f"{corner_name(one.corner, language)} {in_points(one.gap)}" for one in found)
         values = {"train": 100 * found[0].train_accuracy, "n": found[0].n_train, "gaps": told}
         lines += wrap(say(f"curves_gaps_{place}", language, **values), "  ")
+        pairs = [one for one in square.gap_differences if one.place == place]
+        shown = ", ".join(_gap_pair(one, language) for one in pairs)
+        lines += wrap(say("curves_gap_pairs", language, pairs=shown), "    ") if pairs else []
     return lines
+
+
+def _gap_pair(one: GapDifference, language: str) -> str:
+    names = {"corner": corner_name(one.corner, language), "beside": corner_name(one.beside, language)}
+    return say("curves_gap_pair", language, points=in_points(one.difference), **names)
 
 
 def _memory_lines(square: Square, language: str) -> list[str]:

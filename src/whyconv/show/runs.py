@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from whyconv.results import SURE, ClassScore, EpochRecord, Evaluation, Prediction, RunSummary, Unreadable
+from whyconv.show.certificate import certificate_lines
 from whyconv.show.text import clock, interval, printable, sentence, table, wrap
 from whyconv.texts import say
 
@@ -71,11 +72,16 @@ def run_lines(summary: RunSummary, language: str) -> list[str]:
 
 
 def scored_lines(summary: RunSummary, language: str) -> list[str]:
-    """Returns the end of an evaluation: which file answered which pictures, the score, and where the report is."""
+    """Returns the end of an evaluation: which file answered which pictures, the score, and where the report is.
+
+    What the certificate of an invariant run says stands there in full.
+    """
     run = printable(summary.run)
     lines = wrap(say("evaluated_head", language, run=run, pictures=printable(summary.evaluated or "")), "")
     if summary.test is not None:
         lines += evaluation_lines(summary.test, language)
+    if summary.certificate is not None:
+        lines += certificate_lines(summary.certificate, language, summary.network)
     return [*lines, say("evaluated_report", language, run=run)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from whyconv.results import CHANGES, CONTROLS, CORNERS, PLACES, Change, Corner, GainSplit, Place, Square
 from whyconv.results.numbers import in_percent, in_points
 from whyconv.show.curves import corner_name, curve_lines
+from whyconv.show.matched import matched_lines
 from whyconv.show.text import printable, table, wrap
 from whyconv.texts import say
 
@@ -19,7 +20,7 @@ def square_lines(square: Square, language: str) -> list[str]:
     lines += _forgetting_lines(square, language)
     for place in square.protocol.controlled:
         lines += ["", *_loss_lines(square, place, language)]
-    lines += curve_lines(square, language)
+    lines += [*curve_lines(square, language), *matched_lines(square, language)]
     return [*lines, "", *_closing_lines(square, language)]
 
 

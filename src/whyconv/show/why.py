@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from whyconv.results.claims import Claim, claims, moved_words
+from collections.abc import Iterator
+
+from whyconv.results.claims import Claim, claims, matched_words, moved_words
 from whyconv.results.translation import Translation
+from whyconv.results.unit_fields import UnitFields
 from whyconv.results.why import Why
+from whyconv.show.certificate import certificate_lines
 from whyconv.show.detectors import detector_lines
 from whyconv.show.hyperparameters import hyperparameter_lines
 from whyconv.show.price import price_lines
@@ -20,6 +24,8 @@ def why_lines(why: Why, language: str) -> list[str]:
         lines += _claim_lines(claim, language)
     lines += _invariance(why, language)
     lines += ["", *wrap(say("why_loose_ends", language), "  ")]
+    if words := matched_words(why.square):
+        lines += wrap(say("why_same_parameters", language, **words), "  ")
     if why.left_out:
         parts = ", ".join(say(f"why_part_{name}", language) for name in why.left_out)
         lines += wrap(say("why_left_out_parts", language, parts=parts), "  ")
@@ -30,20 +36,36 @@ def detail_lines(why: Why, language: str) -> list[str]:
     """Returns all that was measured of the run's own network, and of the layer's hyperparameters, in full."""
     has_room = not any(one.what == "crop" for one in why.not_measured)
     lines = translation_lines(why.translation, language, has_room=has_room) if why.translation else []
-    if why.equivariance:
-        lines += ["", *equivariance_lines(why.equivariance, language)]
-    if why.surgery:
-        lines += ["", *surgery_lines(why.surgery, language)]
-    if why.price:
-        lines += ["", *price_lines(why.price, language)]
-    if why.detectors:
-        lines += ["", *detector_lines(why.detectors, language)]
+    for found in _network_parts(why, language):
+        lines += ["", *found]
     if why.hyperparameters:
         lines += ["", *hyperparameter_lines(why.hyperparameters, language)]
-    for part, reason in why.failed.items():
+    reasons = why.failed | {part: say(key, language) for part, key in why.not_available.items()}
+    for part, reason in reasons.items():
         name = say(f"stage_{part}", language)
         lines += wrap(say("why_failed", language, part=name, reason=printable(reason)), "! ")
     return lines
+
+
+def _network_parts(why: Why, language: str) -> Iterator[list[str]]:
+    if why.fields and why.fields.units:
+        yield _field_lines(why.fields, language)
+    if why.certificate:
+        yield certificate_lines(why.certificate, language, why.run)
+    if why.equivariance:
+        yield equivariance_lines(why.equivariance, language)
+    if why.surgery:
+        yield surgery_lines(why.surgery, language)
+    if why.price:
+        yield price_lines(why.price, language)
+    if why.detectors:
+        yield detector_lines(why.detectors, language)
+
+
+def _field_lines(found: UnitFields, language: str) -> list[str]:
+    """What the middle unit of a few layers sees."""
+    shown = ", ".join(f"{printable(one.layer)} {one.size[0]} x {one.size[1]}" for one in found.units)
+    return wrap(say("unit_fields", language, high=found.picture[0], wide=found.picture[1], fields=shown), "  ")
 
 
 def _moved_lines(found: Translation, language: str) -> list[str]:

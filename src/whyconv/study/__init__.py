@@ -23,6 +23,7 @@ from whyconv.study.protocol import (
 )
 from whyconv.study.trials import Study
 from whyconv.study.tuning import tuning_jobs
+from whyconv.study.unit_fields import unit_fields
 
 __all__ = [
     "AT_LARGEST_SIZE",
@@ -52,5 +53,6 @@ __all__ = [
     "study_detectors",
     "study_hyperparameters",
     "tuning_jobs",
+    "unit_fields",
     "whole",
 ]

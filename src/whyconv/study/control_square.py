@@ -10,12 +10,24 @@ import torch
 
 from whyconv.errors import ParityError
 from whyconv.machine import num_cores
-from whyconv.results import CONTROLS, CORNERS, Corner, Notify, Progress, Square, SquareProtocol, UnmovedCheck, ignore
+from whyconv.results import (
+    CONTROLS,
+    CORNERS,
+    ArmName,
+    Corner,
+    Notify,
+    Progress,
+    Square,
+    SquareProtocol,
+    UnmovedCheck,
+    ignore,
+)
 from whyconv.study.controls import make_controls
 from whyconv.study.corners import num_hidden_parameters
 from whyconv.study.draws import SquarePictures, scored_rows
 from whyconv.study.exactness import check_corners
 from whyconv.study.kept_trials import KeptTrials
+from whyconv.study.matched import matched_told
 from whyconv.study.protocol import Training, needed_trainings, sizes_of
 from whyconv.study.scores import scores_of, told_by
 from whyconv.study.side_by_side import run_side_by_side
@@ -27,6 +39,7 @@ from whyconv.training.torch_habits import torch_habits
 _PROBE_STEPS, _SCORING, _FINAL_SCORING = 4, 1.05, 1.25
 # Of the exact comparison, for each weight of a dense layer with one map: about, on an ordinary core.
 _EXACT_SECONDS = 1.5e-5
+_OTHER_NETWORKS: tuple[ArmName, ...] = ("normalized", "same_parameters", "same_multiply_adds")
 # Relative difference of losses that double precision may bring about in 50 steps.
 ROUNDING = 1e-9
 
@@ -70,6 +83,7 @@ def measure_square(
     tested = pictures.test.labels[scored_rows(pictures.test, protocol.most_scored)]
     chance = float(np.bincount(tested).max() / len(tested))
     scores = scores_of(protocol, trials, tuned)
+    sizes = sizes_of(protocol, pictures.num_classes)
     return Square(
         run=origin.get("run", ""),
         digest=origin.get("digest", ""),
@@ -77,10 +91,11 @@ def measure_square(
         protocol=protocol,
         num_test=len(tested),
         largest_class_fraction=chance,
-        weights={corner: num_hidden_parameters(corner, sizes_of(protocol, pictures.num_classes)) for corner in CORNERS},
+        weights={corner: num_hidden_parameters(corner, sizes) for corner in CORNERS},
         checks=checks,
         scores=scores,
         **told_by(scores, trials, protocol, chance),
+        matched=matched_told(scores, protocol, sizes),
         seconds=round(time.perf_counter() - began, 1),
     )
 
@@ -91,14 +106,22 @@ def make_study(pictures: SquarePictures, protocol: SquareProtocol) -> Study:
 
 
 def predict_seconds(study: Study) -> Callable[[SquareProtocol], float]:
-    """Times a few steps of every corner on this machine: from a protocol to how many seconds it would take."""
+    """Times a few steps of every kind of network on this machine.
+
+    Args:
+        study: Whose protocol has every arm that is asked for later.
+
+    Returns:
+        From a protocol to how many seconds it would take.
+    """
+    kinds = dict.fromkeys(_kind(one) for one in needed_trainings(study.protocol))
     with torch_habits(1):
-        seconds = {corner: _step_seconds(study, corner) for corner in CORNERS}
+        seconds = {kind: _step_seconds(study, *kind) for kind in kinds}
 
     def predict(protocol: SquareProtocol) -> float:
-        final = sum(seconds[one.corner] for one in needed_trainings(protocol)) * protocol.num_draws
+        final = sum(seconds[_kind(one)] for one in needed_trainings(protocol)) * protocol.num_draws
         jobs = tuning_jobs(protocol, protocol.learning_rates)
-        tuned = sum(seconds[job.training.corner] * len(job.settings) * len(job.draws) for job in jobs)
+        tuned = sum(seconds[_kind(job.training)] * len(job.settings) * len(job.draws) for job in jobs)
         # One extension is about what there is, where any are allowed.
         tuned *= 1 + min(1, protocol.most_extensions) / len(protocol.learning_rates)
         exact = 1 + _EXACT_SECONDS * protocol.channels * protocol.side**4
@@ -107,9 +130,14 @@ def predict_seconds(study: Study) -> Callable[[SquareProtocol], float]:
     return predict
 
 
-def _step_seconds(study: Study, corner: Corner) -> float:
+def _kind(training: Training) -> tuple[Corner, ArmName]:
+    """What the time of a step depends on: networks of other sizes, or with a normalization, are a kind of their own."""
+    return training.corner, training.arm if training.arm in _OTHER_NETWORKS else "plain"
+
+
+def _step_seconds(study: Study, corner: Corner, arm: ArmName) -> float:
     """Of one step of one network, in a stack of the usual size."""
-    training = Training(corner, "moved", "signs", study.protocol.sizes[-1])
+    training = Training(corner, "moved", "signs", study.protocol.sizes[-1], arm)
     settings = tuple(Settings(rate, 0.0) for rate in study.protocol.learning_rates)
     members = study.groups(Job(training, settings, tuple(range(study.protocol.num_draws)), is_final=False))[0]
     study.train(training, members, 1)  # what is slow only once

@@ -11,6 +11,9 @@ nothing is normalized, because both would single out neighbors, or pixels of equ
 The readout sees the mean of each map over all places, times the side so that its spread does not shrink with the
 picture; so every place counts the same. Or it sees all places, each with weights of its own.
 
+Beside the dense corner, which has the convolution's units, there may be dense networks of a few units: with as many
+parameters as the convolution, or as many multiply-adds. They have no maps, and the readout sees every unit.
+
 References:
     Neyshabur, *Towards learning convolutions from scratch* (2020), arXiv 2007.13657, compares such networks;
     Novak and others, *Bayesian deep convolutional networks with many channels are Gaussian processes* (2019),
@@ -40,6 +43,8 @@ class Sizes:
         kernel: Side of the window of *local* and *convolution*; odd, at most ``side``.
         classes: Number of logits.
         readout: "mean" over the places of each map, or all "places".
+        width: Hidden units of a dense network that has no maps; None: a unit for each map and place.
+        is_normalized: Whether each map is normalized over pictures and places, before the ReLU.
     """
 
     channels: int
@@ -48,20 +53,32 @@ class Sizes:
     kernel: int
     classes: int
     readout: Readout = "mean"
+    width: int | None = None
+    is_normalized: bool = False
 
     @property
     def places(self) -> int:
-        """Of each map."""
+        """Of each picture."""
         return self.side**2
+
+    @property
+    def hidden_shape(self) -> tuple[int, int]:
+        """Maps and places of the hidden units; one map where there is a number of units alone."""
+        return (self.maps, self.places) if self.width is None else (1, self.width)
+
+    @property
+    def units(self) -> int:
+        """Hidden units."""
+        return math.prod(self.hidden_shape)
 
     @property
     def features(self) -> int:
         """What the readout sees."""
-        return self.maps if self.readout == "mean" else self.maps * self.places
+        return self.maps if self.readout == "mean" and self.width is None else self.units
 
 
 class OneHiddenLayer(nn.Module):
-    """Hidden layer, ReLU, linear readout.
+    """Hidden layer, batch normalization where there is one, ReLU, linear readout.
 
     Args:
         corner: Which hidden layer.
@@ -74,13 +91,17 @@ class OneHiddenLayer(nn.Module):
         self.corner = corner
         self.sizes = sizes
         self.hidden = _hidden_layer(corner, sizes)
+        self.normalization = nn.BatchNorm2d(sizes.maps) if sizes.is_normalized else None
         self.readout = nn.Linear(sizes.features, sizes.classes)
         self._draw(torch.Generator().manual_seed(seed))
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps pictures (n, c, side, side) to logits (n, classes)."""
         y: Tensor = self.hidden(x.flatten(1) if self.corner == "dense" else x)
-        logits: Tensor = self.readout(features(y.view(len(x), self.sizes.maps, -1), self.sizes))
+        y = y.view(len(x), *self.sizes.hidden_shape)
+        if self.normalization is not None:
+            y = self.normalization(y.unsqueeze(-1)).squeeze(-1)
+        logits: Tensor = self.readout(features(y, self.sizes))
         return logits
 
     def _draw(self, generator: torch.Generator) -> None:
@@ -102,7 +123,8 @@ class OneHiddenLayer(nn.Module):
 def features(hidden: Tensor, sizes: Sizes) -> Tensor:
     """What the readout sees of hidden maps (..., maps, places) before their ReLU: (..., features)."""
     active = hidden.relu()
-    return active.mean(-1) * sizes.side if sizes.readout == "mean" else active.flatten(-2)
+    is_mean = sizes.readout == "mean" and sizes.width is None
+    return active.mean(-1) * sizes.side if is_mean else active.flatten(-2)
 
 
 def fan_in(corner: Corner, sizes: Sizes) -> int:
@@ -113,20 +135,26 @@ def fan_in(corner: Corner, sizes: Sizes) -> int:
 
 def num_hidden_parameters(corner: Corner, sizes: Sizes) -> int:
     """Weights and biases of the hidden layer."""
-    copies = sizes.places if corner in ("dense", "local") else 1
-    return copies * sizes.maps * (fan_in(corner, sizes) + 1)
+    detectors = sizes.units if corner in ("dense", "local") else sizes.maps
+    return detectors * (fan_in(corner, sizes) + 1)
 
 
 def num_parameters(corner: Corner, sizes: Sizes) -> int:
     """Weights and biases of the whole network."""
-    return num_hidden_parameters(corner, sizes) + sizes.classes * (sizes.features + 1)
+    normalizing = 2 * sizes.maps if sizes.is_normalized else 0
+    return num_hidden_parameters(corner, sizes) + normalizing + sizes.classes * (sizes.features + 1)
+
+
+def num_multiply_adds(corner: Corner, sizes: Sizes) -> int:
+    """Multiply-adds of the two layers for one picture."""
+    return sizes.units * fan_in(corner, sizes) + sizes.classes * sizes.features
 
 
 def _hidden_layer(corner: Corner, sizes: Sizes) -> nn.Module:
     channels, maps, side, kernel = sizes.channels, sizes.maps, sizes.side, sizes.kernel
     match corner:
         case "dense":
-            return nn.Linear(channels * sizes.places, maps * sizes.places)
+            return nn.Linear(channels * sizes.places, sizes.units)
         case "local":
             return LocallyConnected2d(
                 channels, maps, kernel, input_size=side, padding=kernel // 2, padding_mode="circular"

@@ -10,38 +10,71 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from whyconv.results import CORNERS, Corner, Memorized, Place, TrainTestGap
-from whyconv.study.split import accuracy_of
+from whyconv.results import CORNERS, Corner, GapDifference, Memorized, Place, TrainTestGap
+from whyconv.study.split import accuracy_of, difference
 from whyconv.study.trials import Glance
 from whyconv.training.intervals import mean
 
 FITTED = 0.99
 
+# Of each corner, its draws, each with its glances; entry d of each was trained on the same pictures.
+Histories = Mapping[Corner, Sequence[Sequence[Glance]]]
 
-def gaps(histories: Mapping[Corner, Sequence[Sequence[Glance]]], place: Place, n_train: int) -> list[TrainTestGap]:
+
+def gaps(histories: Histories, place: Place, n_train: int) -> list[TrainTestGap]:
     """The gap of each corner where it first has the training accuracy that all reach, draw by draw.
 
     Args:
-        histories: Of each corner, its draws, each with its glances; entry d of each was trained on the same pictures.
+        histories: Of every corner.
         place: Whether pictures were moved.
         n_train: Pictures to learn from.
     """
-    num_draws = len(histories[CORNERS[0]])
-    levels = [
-        min(max(_train(one) for one in histories[corner][draw]) for corner in CORNERS) for draw in range(num_draws)
+    reached = float(np.mean(_levels(histories)))
+    return [
+        TrainTestGap(place=place, corner=corner, n_train=n_train, train_accuracy=reached, gap=mean(parted))
+        for corner, parted in _gaps_by_draw(histories).items()
     ]
-    found = []
-    for corner in CORNERS:
-        parted = [
+
+
+def gap_differences(
+    histories: Histories, place: Place, n_train: int, pairs: Sequence[tuple[Corner, Corner]]
+) -> list[GapDifference]:
+    """How much more the first of each pair overfits than the second: differences of the gaps of ``gaps`` by draw.
+
+    Args:
+        histories: Of every corner.
+        place: Whether pictures were moved.
+        n_train: Pictures to learn from.
+        pairs: Of corners.
+    """
+    parted = _gaps_by_draw(histories)
+    return [
+        GapDifference(
+            place=place,
+            corner=corner,
+            beside=beside,
+            n_train=n_train,
+            difference=difference(parted[corner], parted[beside]),
+        )
+        for corner, beside in pairs
+    ]
+
+
+def _levels(histories: Histories) -> list[float]:
+    """The training accuracy that all corners reach, of each draw."""
+    num_draws = len(histories[CORNERS[0]])
+    return [min(max(_train(one) for one in histories[corner][draw]) for corner in CORNERS) for draw in range(num_draws)]
+
+
+def _gaps_by_draw(histories: Histories) -> dict[Corner, list[float]]:
+    levels = _levels(histories)
+    return {
+        corner: [
             level - value_at(history, step_of(history, level), "test")
             for history, level in zip(histories[corner], levels, strict=True)
         ]
-        found.append(
-            TrainTestGap(
-                place=place, corner=corner, n_train=n_train, train_accuracy=float(np.mean(levels)), gap=mean(parted)
-            )
-        )
-    return found
+        for corner in CORNERS
+    }
 
 
 def memorized(histories: Mapping[Corner, Sequence[Sequence[Glance]]], n_train: int) -> list[Memorized]:

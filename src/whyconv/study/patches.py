@@ -55,10 +55,14 @@ def placed_field(network: nn.Module, layer: str, input_shape: tuple[int, ...]) -
     fields = {field.output: field for field in receptive_fields(graph)}
     for node in graph.nodes:
         if node.module == layer and node.outputs[0] in fields:
-            axes = fields[node.outputs[0]].axes
-            is_even = len(axes) == 2 and all(one.jump is not None and one.size == one.least_size for one in axes)
-            return PlacedField(axes if is_even and _are_whole(axes) else (), picture)
+            return placed(fields[node.outputs[0]].axes, picture)
     return PlacedField((), picture)
+
+
+def placed(axes: tuple[AxisField, ...], picture: tuple[int, int]) -> PlacedField:
+    """The fields of a layer's places from those of its axes; without axes where places have no field of one size."""
+    is_even = len(axes) == 2 and all(one.jump is not None and one.size == one.least_size for one in axes)
+    return PlacedField(axes if is_even and _are_whole(axes) else (), picture)
 
 
 def strongest_patches(

@@ -28,6 +28,8 @@ _KERNEL = {8: 3, 16: 5, 32: 5}
 # Three decades in five steps; what is forgotten per step is rate times decay.
 _RATES = (0.001, 0.0056, 0.032, 0.18, 1.0)
 _DECAYS = (0.0, 0.01, 0.1)
+# Arms that the dense corner alone is in.
+_OF_DENSE_ALONE: tuple[ArmName, ...] = ("same_parameters", "same_multiply_adds")
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ ADDITIONS: dict[str, Callable[[Extent], Extent]] = {
     "random_labels": lambda extent: replace(extent, arms=(*extent.arms, "random_labels")),
     "sizes": lambda extent: replace(extent, num_sizes=6),
     "places": lambda extent: replace(extent, arms=(*extent.arms, "places")),
+    "matched": lambda extent: replace(extent, arms=(*extent.arms, "same_parameters", "same_multiply_adds")),
+    "normalized": lambda extent: replace(extent, arms=(*extent.arms, "normalized")),
     "extension": lambda extent: replace(extent, most_extensions=3),
 }
 
@@ -213,6 +217,9 @@ def all_trainings(protocol: SquareProtocol) -> Iterator[Training]:
     for place, control, n_train, arm in ways:
         for corner in CORNERS:
             yield Training(corner, place, control, n_train, arm)
+    for arm in protocol.arms:
+        if arm in _OF_DENSE_ALONE:
+            yield from (Training("dense", place, None, n, arm) for place in PLACES for n in protocol.sizes)
 
 
 def scored_arms(protocol: SquareProtocol) -> list[tuple[Place, ArmName]]:
@@ -220,8 +227,10 @@ def scored_arms(protocol: SquareProtocol) -> list[tuple[Place, ArmName]]:
     found: list[tuple[Place, ArmName]] = [(place, "plain") for place in PLACES]
     if "shifts" in protocol.arms:
         found += [("still", "shifts"), ("still", "averaged")]
-    if "places" in protocol.arms:
-        found += [(place, "places") for place in PLACES]
+    everywhere: tuple[ArmName, ...] = ("places", "normalized")
+    for arm in everywhere:
+        if arm in protocol.arms:
+            found += [(place, arm) for place in PLACES]
     return found
 
 

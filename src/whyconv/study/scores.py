@@ -23,7 +23,7 @@ from whyconv.results import (
 )
 from whyconv.study.controls import UNMOVED
 from whyconv.study.curves import crossing, exponent, log_needed, ratio, resamples, targets
-from whyconv.study.overfitting import gaps, memorized
+from whyconv.study.overfitting import gap_differences, gaps, memorized
 from whyconv.study.protocol import Training, all_trainings, same_training, scored_arms, trained_as
 from whyconv.study.split import accuracy_of, difference, split_gain
 from whyconv.study.trials import Glance, JobResult
@@ -176,13 +176,13 @@ def _curves_told(
 
 def _overfitting_told(trials: Mapping[Training, JobResult], protocol: SquareProtocol) -> dict[str, Any]:
     largest, smallest = protocol.sizes[-1], protocol.sizes[0]
-    found = []
+    told: dict[str, Any] = {"gaps": [], "gap_differences": [], "memorized": []}
     for place in PLACES:
         histories = {
             corner: trials[trained_as(Training(corner, place, None, largest), protocol)].glances for corner in CORNERS
         }
-        found += gaps(histories, place, largest)
-    told: dict[str, Any] = {"gaps": found, "memorized": []}
+        told["gaps"] += gaps(histories, place, largest)
+        told["gap_differences"] += gap_differences(histories, place, largest, COMPARED)
     if "random_labels" in protocol.arms:
         drawn = {
             corner: trials[Training(corner, "still", None, smallest, "random_labels")].glances for corner in CORNERS

@@ -21,6 +21,9 @@ from whyconv.training.optimizers import rate_fraction
 
 _MOMENTUM, _SQUARES, _TINY = 0.9, 0.999, 1e-8
 WARMUP_FRACTION = 0.05
+# Of batch normalization, as torch has them.
+_NORMALIZING_TINY, _OF_THE_BATCH = 1e-5, 0.1
+_STATISTICS = ("normalization.running_mean", "normalization.running_var")
 
 
 class Stack:
@@ -29,13 +32,19 @@ class Stack:
     Args:
         corner: Of all members.
         sizes: Of all members.
-        weights: By name as in ``OneHiddenLayer``, each with a first axis for the members; changed by training.
+        weights: By name as in ``OneHiddenLayer``, each with a first axis for the members; changed by training. What
+            batch normalization has learned of the maps' statistics is among them.
     """
 
     def __init__(self, corner: Corner, sizes: Sizes, weights: dict[str, Tensor]) -> None:
         self.corner = corner
         self.sizes = sizes
-        self.weights = {name: weight.requires_grad_() for name, weight in weights.items()}
+        self.statistics = {name: weight for name, weight in weights.items() if name in _STATISTICS}
+        self.weights = {
+            name: weight.requires_grad_()
+            for name, weight in weights.items()
+            if name not in _STATISTICS and weight.is_floating_point()
+        }
         self._layer = self._grouped_layer(len(weights["readout.bias"]))
 
     @classmethod
@@ -47,18 +56,44 @@ class Stack:
 
     def members(self, rows: list[int]) -> Stack:
         """A stack of some members, their weights copied."""
-        return Stack(self.corner, self.sizes, {name: one.detach()[rows] for name, one in self.weights.items()})
+        everything = self.weights | self.statistics
+        return Stack(self.corner, self.sizes, {name: one.detach()[rows] for name, one in everything.items()})
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Maps pictures (n, members, c, side, side) to logits (members, n, classes)."""
-        seen = features(self._hidden(x), self.sizes)
+    def __call__(self, x: Tensor, *, learns: bool = False) -> Tensor:
+        """Maps pictures (n, members, c, side, side) to logits (members, n, classes).
+
+        Args:
+            x: The pictures.
+            learns: Whether maps are normalized by these pictures' statistics, which are noted down, instead of by the
+                statistics noted before.
+        """
+        hidden = self._hidden(x)
+        seen = features(self._normalized(hidden, learns) if self.sizes.is_normalized else hidden, self.sizes)
         return torch.baddbmm(self.weights["readout.bias"][:, None], seen, self.weights["readout.weight"].mT)
+
+    def _normalized(self, hidden: Tensor, learns: bool) -> Tensor:
+        """Hidden maps (members, n, maps, places), each normalized over its pictures and places.
+
+        References:
+            Ioffe, Szegedy, *Batch normalization* (2015), arXiv 1502.03167, section 3.2.
+        """
+        if learns:
+            variance, middle = torch.var_mean(hidden, (1, 3), correction=0)
+            count = hidden.shape[1] * hidden.shape[3]
+            noted = (middle.detach(), variance.detach() * count / (count - 1))
+            for name, found in zip(_STATISTICS, noted, strict=True):
+                self.statistics[name].lerp_(found, _OF_THE_BATCH)
+        else:
+            middle, variance = (self.statistics[name] for name in _STATISTICS)
+        factor = self.weights["normalization.weight"] * (variance + _NORMALIZING_TINY).rsqrt()
+        shift = self.weights["normalization.bias"] - middle * factor
+        return torch.addcmul(shift[:, None, :, None], hidden, factor[:, None, :, None])
 
     def _hidden(self, x: Tensor) -> Tensor:
         """Hidden maps before their ReLU, (members, n, maps, places)."""
         weight, bias = self.weights["hidden.weight"], self.weights["hidden.bias"]
         num_pictures, members = x.shape[:2]
-        shape = (members, num_pictures, self.sizes.maps, self.sizes.places)
+        shape = (members, num_pictures, *self.sizes.hidden_shape)
         match self.corner:
             case "dense":
                 return torch.baddbmm(bias[:, None], x.transpose(0, 1).flatten(2), weight.mT).view(shape)
@@ -100,7 +135,8 @@ def train_stack(
 ) -> None:
     """Trains every member by Adam on its own batches; rates rise for a twentieth and fall along half a cosine.
 
-    Each step first forgets rate times decay of the weights; biases are not forgotten.
+    Each step first forgets rate times decay of the weights; biases, and the factors of a normalization, are not
+    forgotten.
 
     Args:
         stack: Its weights are changed.
@@ -114,10 +150,10 @@ def train_stack(
         regularization* (2019), arXiv 1711.05101, algorithm 2.
     """
     weights = list(stack.weights.values())
-    is_forgotten = [name.endswith("weight") and decays is not None for name in stack.weights]
+    is_forgotten = [name in ("hidden.weight", "readout.weight") and decays is not None for name in stack.weights]
     means, squares = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
     for step, (pictures, labels) in enumerate(batches):
-        logits = stack(pictures)
+        logits = stack(pictures, learns=True)
         # The sum over members: each member's gradient is that of its own mean.
         loss = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum") / labels.shape[1]
         gradients = torch.autograd.grad(loss, weights)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -14,11 +14,12 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from whyconv.results import ControlName, Readout, SquareProtocol
+from whyconv.results import MATCHED_ARMS, ControlName, Readout, SquareProtocol
 from whyconv.results.record import Record
 from whyconv.study.controls import Control
 from whyconv.study.corners import OneHiddenLayer, Sizes, num_parameters
 from whyconv.study.draws import Draw, SquarePictures, asked, batches, scored_rows
+from whyconv.study.matched import matched_sizes
 from whyconv.study.protocol import Training, sizes_of
 from whyconv.study.rings import slide
 from whyconv.study.stacks import Stack, num_members, train_stack
@@ -111,7 +112,11 @@ class Study:
     def sizes(self, training: Training) -> Sizes:
         """Of the networks of a training."""
         readout: Readout | None = "places" if training.arm == "places" else None
-        return sizes_of(self.protocol, self.pictures.num_classes, readout=readout)
+        sizes = sizes_of(self.protocol, self.pictures.num_classes, readout=readout)
+        if training.arm == "normalized":
+            return replace(sizes, is_normalized=True)
+        matches = [match for match, arm in MATCHED_ARMS.items() if arm == training.arm]
+        return matched_sizes(sizes, matches[0]) if matches else sizes
 
     def run(self, job: Job, tick: Callable[[], None] = lambda: None) -> JobResult:
         """Trains and scores all networks of a job; ``tick`` is called before every step."""

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 
 from whyconv.results import ARCHITECTURES, Architecture, TheoryScore, TheoryTask
 from whyconv.study.theory.trials import Sampler, WindowTask
-from whyconv.study.theory.verdicts import at_most, expect
+from whyconv.study.theory.verdicts import at_most, expect, halfway
 from whyconv.study.theory.windows import Windows
 
-_LEARNED, _NOT_LEARNED = 0.75, 0.65
+# The rule itself, red energy - green energy, is always right.
+_BEST = 1.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def ring_windows(channels: int, side: int, kernel: int) -> torch.Tensor:
 
 
 def judge_energy(size: EnergySize, found: Mapping[tuple[Architecture, int], TheoryScore]) -> TheoryTask:
-    """The convolution at few samples, the dense network at many."""
+    """The convolution at few samples, the dense network at many: on which side of halfway to the best."""
+    middle = halfway(_BEST)
     return TheoryTask(
         name="energy",
         settings={
@@ -96,7 +98,7 @@ def judge_energy(size: EnergySize, found: Mapping[tuple[Architecture, int], Theo
         learning_rates=list(size.learning_rates),
         scores=[found[one, n] for one in ARCHITECTURES for n in (size.few, size.many)],
         expectations=[
-            expect("energy_convolution", found["convolution", size.few].accuracy, _LEARNED, is_accuracy=True),
-            expect("energy_dense", found["dense", size.many].accuracy, _NOT_LEARNED, at_most, is_accuracy=True),
+            expect("energy_convolution", found["convolution", size.few].accuracy, middle, is_accuracy=True),
+            expect("energy_dense", found["dense", size.many].accuracy, middle, at_most, is_accuracy=True),
         ],
     )

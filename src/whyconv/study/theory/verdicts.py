@@ -1,4 +1,16 @@
-"""From what was found to a verdict: does the interval lie on the expected side of a bound, beyond it, or around it?"""
+"""From what was found to a verdict: does the interval lie on the expected side of a bound, beyond it, or around it?
+
+No bound is taken from a result. Each follows from what is known of its task before anything is trained:
+
+* *learned, not learned*: guessing is right in 1/2, the best possible rule in b, which is known (1 where the sample
+  decides the label). Halfway, (1/2 + b) / 2, lies between what has learned and what has not.
+* *order*: a ratio of samples against 1, a difference paired by seed against 0.
+* *ceiling*: what no rule that sees so much can surpass, exact.
+* *equal*: the same but for rounding.
+
+Intervals are over seeds, each with a secret, samples, starting weights and test samples of its own: so they hold the
+spread between seeds, and the binomial spread of an accuracy over so many test samples as well.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +38,16 @@ def at_least(low: float, high: float, bound: float) -> Verdict:
 def at_most(low: float, high: float, bound: float) -> Verdict:
     """Expected: less than ``bound``."""
     return at_least(-high, -low, -bound)
+
+
+def halfway(best: float, guessing: float = 0.5) -> float:
+    """The bound between what has learned and what has not."""
+    return (guessing + best) / 2
+
+
+def not_below(low: float, high: float, bound: float) -> Verdict:
+    """Known: as good as ``bound`` or better; so only an interval that lies below contradicts."""
+    return not_above(-high, -low, -bound)
 
 
 def not_above(low: float, high: float, bound: float) -> Verdict:

@@ -1,0 +1,97 @@
+"""What was measured of why convolutions is not replaced by less, and what was kept is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from made_up_why import made_up_why
+from whyconv import __version__
+from whyconv.explained import RECORD, REPORT, Pixels, answered, record_path, write_why
+from whyconv.report.page import WHY_BEGINS, WHY_ENDS
+from whyconv.results import Note, ignore
+from whyconv.results.why import Question, Why
+
+QUICK, TEN = Question(side=32, minutes=None, seed=0), Question(side=32, minutes=10.0, seed=0)
+EMPTY = f'<html lang="en">{WHY_BEGINS}<p class="unmeasured">-</p>{WHY_ENDS}</html>'
+
+
+def why(question: Question) -> Why:
+    return made_up_why().model_copy(update={"question": question, "version": __version__})
+
+
+def asked_of(folder: Path, question: Question) -> tuple[Why | None, list[str]]:
+    told: list[Note] = []
+    return answered(folder, question, "d", told.append), [note.key for note in told]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / REPORT).write_text(EMPTY, encoding="utf-8")
+    write_why(tmp_path, why(TEN), Pixels(), ignore)
+    return tmp_path
+
+
+@pytest.mark.parametrize("minutes", [None, 0.5, 9.9])
+def test_the_longer_answer_is_shown_in_place_of_a_shorter_one(folder: Path, minutes: float | None) -> None:
+    found, keys = asked_of(folder, TEN.model_copy(update={"minutes": minutes}))
+    assert found is not None
+    assert found.question == TEN
+    assert keys == ["why_saved_longer"]
+
+
+@pytest.mark.parametrize("changes", [{"minutes": 10.5}, {"seed": 1}, {"side": 16}, {"seed": 1, "minutes": None}])
+def test_another_question_is_measured(folder: Path, changes: dict[str, object]) -> None:
+    assert asked_of(folder, TEN.model_copy(update=changes)) == (None, [])
+
+
+@pytest.mark.parametrize("minutes", [None, 3.0])
+def test_a_shorter_one_leaves_the_longer_one_and_the_report_alone(folder: Path, minutes: float | None) -> None:
+    record, report = (folder / RECORD).read_bytes(), (folder / REPORT).read_bytes()
+    told: list[Note] = []
+    shorter = why(Question(side=16, minutes=minutes, seed=3))
+    path = write_why(folder, shorter, Pixels(), told.append)
+    assert ((folder / RECORD).read_bytes(), (folder / REPORT).read_bytes()) == (record, report)
+    name = "quick" if minutes is None else "3-minutes"
+    assert path == record_path(folder, shorter.question) == folder / f"why-16-pixels-{name}-seed-3.json"
+    assert Why.model_validate_json(path.read_bytes()) == shorter
+    assert [note.key for note in told] == ["why_kept_longer"]
+    assert told[0].values["minutes"] == 10.0
+    # Asked again it is read, from its own file; the longer one is still that of its own question.
+    again, keys = asked_of(folder, shorter.question)
+    assert again is not None
+    assert (again.question, keys) == (shorter.question, ["square_saved"])
+    assert record_path(folder, TEN) == folder / RECORD
+
+
+@pytest.mark.parametrize("changes", [{}, {"seed": 1}, {"minutes": 20.0}])
+def test_as_long_or_longer_takes_the_place(folder: Path, changes: dict[str, object]) -> None:
+    told: list[Note] = []
+    new = why(TEN.model_copy(update=changes))
+    report = (folder / REPORT).read_bytes()
+    assert write_why(folder, new, Pixels(), told.append) == folder / RECORD == record_path(folder, new.question)
+    assert Why.model_validate_json((folder / RECORD).read_bytes()) == new
+    assert told == []
+    assert report != EMPTY.encode()
+
+
+def test_a_longer_one_of_another_version_is_kept_too(folder: Path) -> None:
+    text = (folder / RECORD).read_text(encoding="utf-8").replace('"question": {', '"new_key": 1, "question": {')
+    (folder / RECORD).write_text(text, encoding="utf-8")
+    assert asked_of(folder, QUICK)[0] is None  # it cannot be read
+    assert write_why(folder, why(QUICK), Pixels(), ignore).name == "why-32-pixels-quick-seed-0.json"
+    assert (folder / RECORD).read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"digest": "d", "question": 3}', '{"digest": "other"}', "[]"])
+def test_what_is_damaged_or_of_other_pictures_is_replaced(folder: Path, text: str) -> None:
+    (folder / RECORD).write_text(text, encoding="utf-8")
+    assert asked_of(folder, QUICK) == (None, [])
+    assert write_why(folder, why(QUICK), Pixels(), ignore) == folder / RECORD
+
+
+def test_other_pictures_are_another_question(folder: Path) -> None:
+    assert answered(folder, TEN, "other", ignore) is None
+    other = why(QUICK).model_copy(update={"digest": "other"})
+    assert write_why(folder, other, Pixels(), ignore) == folder / RECORD
