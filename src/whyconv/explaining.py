@@ -37,6 +37,7 @@ from whyconv.study import (
     whole,
 )
 from whyconv.training.pictures import Division, Part, channel_statistics, parts_of
+from whyconv.training.realistic import behind_windows
 from whyconv.training.stopping import stop_requests
 
 RECORD, TRIALS, REPORT = "why.json", "why-trials.jsonl", "report.html"

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from torch import nn
+from torch import Tensor, nn
 
 from whyconv import files
 from whyconv.errors import ModelFileError
@@ -21,6 +21,7 @@ from whyconv.export import compare, describe_layers, export, export_maps, metada
 from whyconv.images.prepare import PicturePolicy, fit
 from whyconv.images.sources.arrays import ArrayContents
 from whyconv.measures.certificate import require_conditions, require_held, try_shifts
+from whyconv.nets.windowed import Windowed
 from whyconv.planning import Material
 from whyconv.predictions import escape_formula
 from whyconv.pretrained.learning import Learned, some
@@ -28,6 +29,7 @@ from whyconv.recognizer import Recognizer, open_recognizer
 from whyconv.reporting import write_pages
 from whyconv.results import Calibration, Evaluation, Parity, RunSummary
 from whyconv.results.certificate import Certificate
+from whyconv.results.windows import ThroughWindows
 from whyconv.settings import Plan
 from whyconv.training.checkpoint import save_weights
 from whyconv.training.circular import CERTIFICATE_SECONDS
@@ -35,6 +37,7 @@ from whyconv.training.evaluate import calibration_error, fit_temperature, score,
 from whyconv.training.loop import Outcome, network_logits, normalize
 from whyconv.training.pictures import Part
 from whyconv.training.pixel_rows import evenly_chosen
+from whyconv.training.realistic import look_through
 from whyconv.training.run_folder import CHECKPOINTS, MODEL, MOST_EXAMPLES, NETWORK, SUMMARY, WEIGHTS, write_json
 from whyconv.training.seen import write_seen
 
@@ -43,7 +46,7 @@ _THUMBNAIL_SIDE = 32
 _BATCH = 32
 # So that its logarithm is a number.
 _LEAST_PROBABILITY = 1e-30
-CERTIFICATE, _MOST_CERTIFIED = "certificate.json", 2000
+CERTIFICATE, WINDOWS, _MOST_CERTIFIED = "certificate.json", "windows.json", 2000
 
 
 def finish(  # noqa: PLR0913
@@ -89,6 +92,7 @@ def finish(  # noqa: PLR0913
     scores = _scores(logits, temperature, plan, material)
     parity = _parity(recognizer, network, plan, material, logits, answers)
     certificate = _certify(folder, network, plan, material, temperature)
+    windows = _through_windows(folder, network, plan, material)
     summary = RunSummary(
         run=str(folder),
         network=plan.network.name,
@@ -103,6 +107,7 @@ def finish(  # noqa: PLR0913
         test=scores.get("test"),
         parity=parity,
         certificate=certificate,
+        windows=windows,
     )
     if not only_model:
         _write_tables(folder, recognizer, material, plan, answers, learned)
@@ -244,17 +249,31 @@ def _certify(
 
     Of the validation part, or else the training part, where there are none.
     """
-    if plan.network.invariant is None:
+    if plan.network.invariant != "circular":
         return None
-    part = next(part for part in (material.test, material.validation, material.train) if len(part))
-    rows = evenly_chosen(len(part), _MOST_CERTIFIED)
-    pixels = torch.from_numpy(np.ascontiguousarray(part.data.pixels[rows].transpose(0, 3, 1, 2))).float()
-    pictures = normalize(pixels, plan.network)
+    pictures, labels = _some_pictures(plan, material)
     found = require_conditions(network, pictures.shape[1:])
-    labels, seconds = part.data.labels[rows].astype(np.int64), CERTIFICATE_SECONDS
+    seconds = CERTIFICATE_SECONDS
     certificate = try_shifts(network, pictures, labels, found, seconds=seconds, seed=plan.seed, temperature=temperature)
     write_json(folder / CERTIFICATE, certificate.model_dump(mode="json"))
     return certificate
+
+
+def _through_windows(folder: Path, network: nn.Module, plan: Plan, material: Material) -> ThroughWindows | None:
+    """Writes ``windows.json`` where answers are the mean over windows, by the same pictures as a certificate."""
+    if not isinstance(network, Windowed):
+        return None
+    found = look_through(network, *_some_pictures(plan, material))
+    write_json(folder / WINDOWS, found.model_dump(mode="json") | {"price": found.price})
+    return found
+
+
+def _some_pictures(plan: Plan, material: Material) -> tuple[Tensor, NDArray[np.int64]]:
+    """At most 2,000 pictures of the test part, normalized; of validation or training where there are none."""
+    part = next(part for part in (material.test, material.validation, material.train) if len(part))
+    rows = evenly_chosen(len(part), _MOST_CERTIFIED)
+    pixels = torch.from_numpy(np.ascontiguousarray(part.data.pixels[rows].transpose(0, 3, 1, 2))).float()
+    return normalize(pixels, plan.network), part.data.labels[rows].astype(np.int64)
 
 
 def _write_predictions(

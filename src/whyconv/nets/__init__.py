@@ -18,6 +18,7 @@ from whyconv.nets.lesson import Lesson
 from whyconv.nets.plain import Plain
 from whyconv.nets.swift import Swift
 from whyconv.nets.twins import MatchedPerceptron, dense_twin, local_twin, restart, shared_global_twin
+from whyconv.nets.windowed import Windowed
 
 __all__ = [
     "NETWORKS",
@@ -34,6 +35,7 @@ __all__ = [
     "SteppedGlobal2d",
     "Swift",
     "UnitBatchNorm2d",
+    "Windowed",
     "build_network",
     "dense_twin",
     "local_twin",

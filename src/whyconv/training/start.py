@@ -43,6 +43,7 @@ def start_network(
         members=sizes.members,
         widths=sizes.widths,
         filter_size=sizes.filter_size,
+        window=sizes.window,
     )
     if pixels is not None:
         _whiten(network, pixels, sizes)

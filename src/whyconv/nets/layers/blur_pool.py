@@ -78,8 +78,10 @@ class BlurPool2d(nn.Module):
         mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
         padded = functional.pad(x, (before, after, before, after), mode=mode)
         channels = x.shape[1]
-        weights = self.kernel.to(x.dtype).expand(channels, 1, self.taps, self.taps)
-        return functional.conv2d(padded, weights, stride=self.stride, groups=channels)
+        # In numbers of 16 bits one channel at a time takes ten times as long.
+        numbers = torch.promote_types(x.dtype, torch.float32)
+        weights = self.kernel.to(numbers).expand(channels, 1, self.taps, self.taps)
+        return functional.conv2d(padded.to(numbers), weights, stride=self.stride, groups=channels).to(x.dtype)
 
     def extra_repr(self) -> str:
         """What stands in the brackets when it is printed."""
