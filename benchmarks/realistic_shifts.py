@@ -9,13 +9,13 @@ ones: 24 shifts. All arms learn from the same pictures in the same order, as man
 mirrored every other time; answers average no mirrored views.
 
     plain      maximum over 2x2
-    blur       maximum over 2x2 at every place, BlurPool2d
+    blur       maximum over 2x2 at every place, BlurPool2d (MaxBlurPool2d)
     adaptive   the same, PolyphasePool2d by the largest norm
     learned    the same, PolyphasePool2d by learned scores
     realistic  blur, looked through by Windowed: the mean over 9 windows of 26 pixels
 
-One line of JSON for each training, with all its answers; trainings that are there are not done again. Intervals are over
-seeds and pictures, paired by both where two arms are compared.
+One line of JSON for each training, with all its answers; trainings that are there are not done again. Intervals are
+over seeds and pictures, paired by both where two arms are compared.
 """
 
 from __future__ import annotations

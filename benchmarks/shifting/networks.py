@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whyconv.nets import BlurPool2d, PolyphasePool2d, Windowed
+from whyconv.nets import MaxBlurPool2d, PolyphasePool2d, Windowed
+from whyconv.nets.layers.blur_pool import largest_around
 from whyconv.nets.swift import Swift
 
 # What the network sees of pictures of 32 pixels a side, and windows of that.
@@ -17,21 +18,16 @@ WIDTHS = (32, 128, 128)
 _NUM_CLASSES = 10
 
 
-def smooth_maximum() -> nn.Module:
-    """The largest of 2x2 at every place, then a binomial blur and every second place."""
-    return nn.Sequential(_LargestAround(), BlurPool2d(3, 2, "reflect"))
-
-
 def arms() -> dict[str, Callable[[], nn.Module]]:
     """The networks that are compared, by name; each call makes one with random weights, without whitening."""
     return {
         "plain": lambda: SwiftLike(lambda channels: nn.MaxPool2d(2, ceil_mode=True)),
-        "blur": lambda: SwiftLike(lambda channels: smooth_maximum()),
+        "blur": lambda: SwiftLike(lambda channels: MaxBlurPool2d()),
         "adaptive": lambda: SwiftLike(lambda channels: _Polyphase(PolyphasePool2d(2))),
         "learned": lambda: SwiftLike(
             lambda channels: _Polyphase(PolyphasePool2d(2, choice="learned", channels=channels))
         ),
-        "realistic": lambda: Windowed(SwiftLike(lambda channels: smooth_maximum()), SEEN, WINDOW),
+        "realistic": lambda: Windowed(SwiftLike(lambda channels: MaxBlurPool2d()), SEEN, WINDOW),
     }
 
 
@@ -80,22 +76,15 @@ class _Block(nn.Module):
         return functional.gelu(self.refine_norm(self.refine(x)))
 
 
-class _LargestAround(nn.Module):
-    """At every place the maximum of it, the one right of it, the one below and the one between."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.max_pool2d(functional.pad(x, (0, 1, 0, 1), mode="replicate"), 2, stride=1)
-
-
 class _Polyphase(nn.Module):
-    """The same, then every second place from where the map itself says; odd maps get one row and column more."""
+    """The largest of 2x2 at every place, then every second place from where the map says; odd maps get a row more."""
 
     def __init__(self, pool: PolyphasePool2d) -> None:
         super().__init__()
-        self.largest, self.pool = _LargestAround(), pool
+        self.pool = pool
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.largest(x)
+        x = largest_around(x)
         more = x.shape[2] % 2
         x = functional.pad(x, (0, more, 0, more), mode="replicate") if more else x
         return self.pool(x).to(x.dtype)

@@ -199,14 +199,15 @@ def _read_run(path: Path, input_shape: Sequence[int] | None) -> tuple[Graph, str
 
     if plan["network"] not in NETWORKS:
         return read_onnx(model), str(path)
-    sizes = _sizes(plan) | {"window": 0, "side": plan.get("window") or plan["side"]}
+    sizes = _sizes(plan) | {"window": None, "side": plan.get("window") or plan["side"]}
     return _read_torch(partial(build_network, plan["network"], **sizes), _shape(plan)), f"{path} ({plan['network']})"
 
 
 def _sizes(plan: dict[str, Any]) -> dict[str, Any]:
     """What a run's network was built with."""
     sizes = {"in_channels": plan["in_channels"], "side": plan["side"], "members": plan.get("members", 1)}
-    sizes |= {"widths": plan.get("widths", []), "window": plan.get("window", 0)}
+    sizes |= {"widths": plan.get("widths", []), "window": plan.get("window")}
+    sizes["pooling"] = plan.get("pooling") or "largest"
     return {**sizes, "num_classes": len(plan["classes"])}
 
 

@@ -196,7 +196,8 @@ def _in_full(  # noqa: PLR0913, PLR0917
         own = _pictures_at(plan, division, plan.network.side, notify)
         own = replace(own, mean=list(plan.network.mean), std=list(plan.network.std))
         seconds = _seconds(why.question, _DISSECTING_FRACTION)
-        found = dissect(network_of(run, plan), own, notify, seconds=seconds, seed=seed, check_stop=check_stop)
+        looking = behind_windows(network_of(run, plan))
+        found = dissect(looking, own, notify, seconds=seconds, seed=seed, check_stop=check_stop)
         patches = _patches(found, own)
     else:
         found.failed = dict.fromkeys(("equivariance", "surgery", "price", "detectors"), _FROZEN)

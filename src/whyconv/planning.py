@@ -123,7 +123,7 @@ def _draft(settings: TrainSettings, material: Material, facts: Facts, threads: i
     augment = augment_plan(settings, facts, flip=settings.flips == "on")
     start, start_digest = _start(settings)
     side = material.policy.side
-    window = window_for(side) if settings.invariant == "realistic" else 0
+    window = window_for(side) if settings.invariant == "realistic" else None
     return Plan(
         seed=settings.seed,
         threads=threads,
@@ -143,6 +143,7 @@ def _draft(settings: TrainSettings, material: Material, facts: Facts, threads: i
             views=views_kept(settings, views_for(augment)),
             invariant=settings.invariant,
             window=window,
+            pooling="smooth" if window and settings.network == "swift" else None,
         ),
         augment=augment,
         training=training_plan(settings, facts),

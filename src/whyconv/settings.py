@@ -17,6 +17,7 @@ from whyconv.files import digest_bytes
 OptimizerName = Literal["gd", "momentum", "rmsprop", "adam", "adamw", "muon"]
 Precision = Literal["float32", "bfloat16"]
 Schedule = Literal["constant", "cosine", "linear"]
+Pooling = Literal["largest", "smooth"]
 Invariance = Literal["circular", "realistic"]
 View = Literal["upright", "mirrored", "closer", "closer_mirrored"]
 # What the last blocks of a frozen network are tuned in.
@@ -167,7 +168,8 @@ class NetworkPlan(Settings):
         views: Of a picture, over which answers are averaged.
         invariant: "circular": circular moves of the picture cannot change its answers; certified after training.
             "realistic": its answers are the mean over windows of the picture.
-        window: Side of these windows in pixels; 0: the whole picture is looked at.
+        pooling: Of ``swift``, where it is not the largest of 2x2: "smooth", with a blur.
+        window: Side of these windows in pixels; None: the whole picture is looked at.
     """
 
     name: str
@@ -183,7 +185,8 @@ class NetworkPlan(Settings):
     std: list[float]
     views: list[View] = Field(min_length=1)
     invariant: Invariance | None = None
-    window: int = Field(default=0, ge=0)
+    pooling: Pooling | None = None
+    window: int | None = Field(default=None, ge=1)
 
 
 class AugmentPlan(Settings):

@@ -113,8 +113,8 @@ def augment_plan(settings: TrainSettings, facts: Facts, *, flip: bool) -> Augmen
     """How far the training pictures are varied: small pictures of gray signs less than photos.
 
     Where pictures are looked at through windows, which move by pixels that are there, nothing is moved so that pixels
-    have to be filled in. For ``lesson`` not at all, but for the mirroring that validation or the user decides on; for ``swift`` with 10,000
-    pictures or more only by small shifts.
+    have to be filled in. For ``lesson`` nothing is varied, but for the mirroring that validation or the user decides
+    on; for ``swift`` with 10,000 pictures or more only by small shifts.
     """
     if settings.invariant == "realistic":
         usual = augment_plan(settings.model_copy(update={"invariant": None}), facts, flip=flip)

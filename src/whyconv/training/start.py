@@ -44,6 +44,7 @@ def start_network(
         widths=sizes.widths,
         filter_size=sizes.filter_size,
         window=sizes.window,
+        pooling=sizes.pooling or "largest",
     )
     if pixels is not None:
         _whiten(network, pixels, sizes)
