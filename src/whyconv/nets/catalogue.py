@@ -16,6 +16,7 @@ from torch import nn
 from whyconv.errors import UsageError, nearest
 from whyconv.nets.committee import Committee
 from whyconv.nets.windowed import Windowed
+from whyconv.settings import Pooling
 
 # Each is imported when it is built.
 NETWORKS: dict[str, str] = {
