@@ -53,7 +53,7 @@ class Size:
     """Of every training: pictures to learn from, passes over them, pictures of a step, test pictures asked about."""
 
     train: int = 10_000
-    epochs: int = 4
+    epochs: int = 3
     batch: int = 128
     asked: int = 1_000
 

@@ -14,7 +14,7 @@ from whyconv.nets.swift import Swift
 
 # What the network sees of pictures of 32 pixels a side, and windows of that.
 SEEN, WINDOW = 28, 26
-WIDTHS = (32, 128, 128)
+WIDTHS = (24, 96, 96)
 _NUM_CLASSES = 10
 
 

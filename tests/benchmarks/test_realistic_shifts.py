@@ -112,9 +112,9 @@ def test_arms_have_the_same_maps_and_differ_in_what_halves_them() -> None:
         for block in body.blocks:
             block.register_forward_hook(lambda module, inputs, output, sizes=sizes: sizes.append(output.shape[1:]))
         body(x)
-        shapes[name] = sizes
+        shapes[name] = tuple(sizes)
         assert network(x).shape == (2, 10)
-    assert len({tuple(each) for each in shapes.values()}) == 1
+    assert len(set(shapes.values())) == 1
     kinds = {name: {type(each) for each in build().modules()} for name, build in arms().items()}
     assert BlurPool2d in kinds["blur"] & kinds["realistic"]
     assert PolyphasePool2d in kinds["adaptive"] & kinds["learned"]
