@@ -89,8 +89,9 @@ def test_the_file_holds_the_windows_and_answers_as_by_hand(summary: RunSummary) 
 def test_the_network_is_asked_and_counted_as_it_looks_through_one_window(summary: RunSummary) -> None:
     run = Path(summary.run)
     report = inspect_network(run)
-    assert report.layers[0].input_shape == (1, 10, 10)
-    assert all(found.is_proven for found in verify_named(str(run))[:1])
+    assert report.layers[0].inputs == [[1, 10, 10]]
+    first = verify_named(str(run))[0]
+    assert (tuple(first.input_shape), first.reason) == ((1, 10, 10), "")
     plan = Plan.read(run / "run.toml")
     data = bars(20, seed=6, side=16)
     x = normalize(torch.from_numpy(data.pixels.transpose(0, 3, 1, 2)).float(), plan.network)

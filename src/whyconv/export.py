@@ -88,8 +88,7 @@ def logits_and_features(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """
     if isinstance(network, Windowed):
         pair = logits_and_features(network.network, network.windows(x))
-        logits, features = (mean_of_windows(each, network.num_windows) for each in pair)
-        return logits, features
+        return mean_of_windows(pair[0], network.num_windows), mean_of_windows(pair[1], network.num_windows)
     if isinstance(network, Committee):
         pairs = [logits_and_features(member, x) for member in network.members]
         logits, features = zip(*pairs, strict=True)
