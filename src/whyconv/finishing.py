@@ -78,10 +78,8 @@ def finish(  # noqa: PLR0913
     """
     save_weights(folder / WEIGHTS, network)
     logits = _known_logits(network, plan, material, learned)
-    truth = material.validation.data.labels
-    temperature = fit_temperature(logits["validation"], truth) if len(truth) else 1.0
+    temperature = _temperature(logits["validation"], material.validation)
     _write_model(folder, network, plan, material, temperature, learned)
-    write_seen(folder, material.division)
     recognizer = open_recognizer(folder, num_threads=plan.threads)
     answers = {"test": _asked(recognizer, material.test)}
     if learned is not None:
@@ -155,7 +153,7 @@ def _write_tables(
 def _write_model(
     folder: Path, network: nn.Module, plan: Plan, material: Material, temperature: float, learned: Learned | None
 ) -> None:
-    """Writes ``model.onnx``, and what it says about itself as ``network.json``."""
+    """Writes ``model.onnx``, what it says about itself as ``network.json``, and which pictures it was trained on."""
     counts = {part.name: len(part) for part in (material.train, material.validation, material.test)}
     contents = material.division.inspection.pictures.contents
     white = contents.white if isinstance(contents, ArrayContents) else None
@@ -165,6 +163,7 @@ def _write_model(
         export(folder / MODEL, network, metadata, plan.network)
     else:
         files.write_bytes(folder / MODEL, learned.as_file(plan, metadata))
+    write_seen(folder, material.division)
 
 
 def _known_logits(
@@ -177,6 +176,11 @@ def _known_logits(
         part.name: network_logits(network, part.data.pixels, plan.network)
         for part in (material.validation, material.test)
     }
+
+
+def _temperature(logits: NDArray[np.float32], validation: Part) -> float:
+    """As fitted on validation; 1 where there is none."""
+    return fit_temperature(logits, validation.data.labels) if len(validation) else 1.0
 
 
 def _asked(recognizer: Recognizer, part: Part) -> NDArray[np.float32]:
