@@ -193,7 +193,7 @@ def _in_full(  # noqa: PLR0913, PLR0917
     found = Dissection()
     patches: Patches = {}
     if plan.frozen is None:
-        own = _pictures_at(plan, division, plan.network.side, notify)
+        own = _pictures_at(plan, division, plan.network.window or plan.network.side, notify)
         own = replace(own, mean=list(plan.network.mean), std=list(plan.network.std))
         seconds = _seconds(why.question, _DISSECTING_FRACTION)
         looking = behind_windows(network_of(run, plan))
