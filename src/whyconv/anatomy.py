@@ -116,6 +116,7 @@ def _policy(plan: dict[str, Any] | None, shape: Sequence[int]) -> PicturePolicy:
 def _build_for_real(name: str, input_shape: Sequence[int] | None) -> tuple[nn.Module, Sequence[int]]:
     """The network with its weights, and the shape of one picture."""
     from whyconv.nets.catalogue import NETWORKS, build_default, build_network
+    from whyconv.nets.windowed import without_windows
 
     path = Path(name)
     plan = _network_plan(path) if path.is_dir() else None
@@ -127,7 +128,7 @@ def _build_for_real(name: str, input_shape: Sequence[int] | None) -> tuple[nn.Mo
         sizes = _sizes(plan)
         network = build_network(plan["network"], **sizes)
         load_weights(path / "model.safetensors", network)
-        return network, (plan["in_channels"], plan["side"], plan["side"])
+        return without_windows(network), _shape(plan)
     if input_shape is None:
         raise UsageError(f"{name} takes pictures of which size? Say it with --input, such as --input 3x224x224.")
     _require_shape(input_shape)
@@ -198,16 +199,22 @@ def _read_run(path: Path, input_shape: Sequence[int] | None) -> tuple[Graph, str
 
     if plan["network"] not in NETWORKS:
         return read_onnx(model), str(path)
-    sizes = _sizes(plan)
-    shape = (plan["in_channels"], plan["side"], plan["side"])
-    return _read_torch(partial(build_network, plan["network"], **sizes), shape), f"{path} ({plan['network']})"
+    sizes = _sizes(plan) | {"window": None, "side": plan.get("window") or plan["side"]}
+    return _read_torch(partial(build_network, plan["network"], **sizes), _shape(plan)), f"{path} ({plan['network']})"
 
 
 def _sizes(plan: dict[str, Any]) -> dict[str, Any]:
     """What a run's network was built with."""
     sizes = {"in_channels": plan["in_channels"], "side": plan["side"], "members": plan.get("members", 1)}
-    sizes["widths"] = plan.get("widths", [])
+    sizes |= {"widths": plan.get("widths", []), "window": plan.get("window")}
+    sizes["pooling"] = plan.get("pooling") or "largest"
     return {**sizes, "num_classes": len(plan["classes"])}
+
+
+def _shape(plan: dict[str, Any]) -> tuple[int, int, int]:
+    """Of what a run's network looks at: a picture, or one window of it."""
+    side = plan.get("window") or plan["side"]
+    return plan["in_channels"], side, side
 
 
 def _network_plan(path: Path) -> dict[str, Any] | None:

@@ -39,6 +39,7 @@ from whyconv.study import (
     whole,
 )
 from whyconv.training.pictures import Division, Part, channel_statistics, parts_of
+from whyconv.training.realistic import behind_windows
 from whyconv.training.stopping import stop_requests
 
 TRIALS, CERTIFICATE = "why-trials.jsonl", "certificate.json"
@@ -176,10 +177,11 @@ def _in_full(  # noqa: PLR0913, PLR0917
     seed = why.question.seed
     found, pixels = Dissection(), Pixels()
     if plan.frozen is None:
-        own = _pictures_at(plan, division, plan.network.side, notify)
+        own = _pictures_at(plan, division, plan.network.window or plan.network.side, notify)
         own = replace(own, mean=list(plan.network.mean), std=list(plan.network.std))
         seconds = _seconds(why.question, _DISSECTING_FRACTION)
-        found = dissect(network_of(run, plan), own, notify, seconds=seconds, seed=seed, check_stop=check_stop)
+        looking = behind_windows(network_of(run, plan))
+        found = dissect(looking, own, notify, seconds=seconds, seed=seed, check_stop=check_stop)
         pixels = _pixels(found, own)
     hyperparameters = None
     try:

@@ -24,6 +24,7 @@ from whyconv.images.array_levels import White
 from whyconv.images.prepare import PicturePolicy
 from whyconv.model_file import METADATA_KEY, Metadata
 from whyconv.nets import Committee
+from whyconv.nets.windowed import Windowed, mean_of_windows
 from whyconv.recognizer import Recognizer
 from whyconv.results import Parity
 from whyconv.results.network import LayerCount
@@ -86,8 +87,12 @@ def logits_and_features(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         x: Normalized pictures.
 
     Returns:
-        Logits (n, classes) and features (n, d); of a committee the features of all members, one after the other.
+        Logits (n, classes) and features (n, d); of a committee the features of all members, one after the other; where
+        there are windows, the mean over them.
     """
+    if isinstance(network, Windowed):
+        pair = logits_and_features(network.network, network.windows(x))
+        return mean_of_windows(pair[0], network.num_windows), mean_of_windows(pair[1], network.num_windows)
     if isinstance(network, Committee):
         pairs = [logits_and_features(member, x) for member in network.members]
         logits, features = zip(*pairs, strict=True)

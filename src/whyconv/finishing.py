@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from torch import nn
+from torch import Tensor, nn
 
 from whyconv import files
 from whyconv.errors import ModelFileError
@@ -22,6 +22,7 @@ from whyconv.export import compare, describe_layers, export, export_maps, metada
 from whyconv.images.prepare import PicturePolicy, fit
 from whyconv.images.sources.arrays import ArrayContents
 from whyconv.measures.certificate import require_conditions, require_held, try_shifts
+from whyconv.nets.windowed import Windowed
 from whyconv.planning import Material
 from whyconv.predictions import escape_formula
 from whyconv.pretrained.learning import Learned, some
@@ -29,6 +30,7 @@ from whyconv.recognizer import Recognizer, open_recognizer
 from whyconv.reporting import write_pages
 from whyconv.results import Calibration, Evaluation, Parity, RunSummary
 from whyconv.results.certificate import Certificate
+from whyconv.results.windows import ThroughWindows
 from whyconv.settings import Plan
 from whyconv.training.checkpoint import save_weights
 from whyconv.training.circular import CERTIFICATE_SECONDS
@@ -36,6 +38,7 @@ from whyconv.training.evaluate import calibration_error, fit_temperature, score,
 from whyconv.training.loop import Outcome, network_logits, normalize
 from whyconv.training.pictures import Part
 from whyconv.training.pixel_rows import evenly_chosen
+from whyconv.training.realistic import look_through
 from whyconv.training.run_folder import CHECKPOINTS, MODEL, MOST_EXAMPLES, NETWORK, SUMMARY, WEIGHTS, write_json
 from whyconv.training.seen import write_seen
 
@@ -44,7 +47,7 @@ _THUMBNAIL_SIDE = 32
 _BATCH = 32
 # So that its logarithm is a number.
 _LEAST_PROBABILITY = 1e-30
-CERTIFICATE, _MOST_CERTIFIED = "certificate.json", 2000
+CERTIFICATE, WINDOWS, _MOST_CERTIFIED = "certificate.json", "windows.json", 2000
 
 
 def finish(  # noqa: PLR0913
@@ -76,10 +79,8 @@ def finish(  # noqa: PLR0913
     """
     save_weights(folder / WEIGHTS, network)
     logits = _known_logits(network, plan, material, learned)
-    truth = material.validation.data.labels
-    temperature = fit_temperature(logits["validation"], truth) if len(truth) else 1.0
+    temperature = _temperature(logits["validation"], material.validation)
     _write_model(folder, network, plan, material, temperature, learned)
-    write_seen(folder, material.division)
     recognizer = open_recognizer(folder, num_threads=plan.threads)
     answers = {"test": _asked(recognizer, material.test)}
     if learned is not None:
@@ -90,6 +91,7 @@ def finish(  # noqa: PLR0913
     scores = _scores(logits, temperature, plan, material)
     parity = _parity(recognizer, network, plan, material, logits, answers)
     certificate = _certify(folder, network, plan, material, temperature)
+    windows = _through_windows(folder, network, plan, material)
     summary = RunSummary(
         run=str(folder),
         network=plan.network.name,
@@ -104,6 +106,7 @@ def finish(  # noqa: PLR0913
         test=scores.get("test"),
         parity=parity,
         certificate=certificate,
+        windows=windows,
     )
     if not only_model:
         _write_tables(folder, recognizer, material, plan, answers, learned)
@@ -151,7 +154,7 @@ def _write_tables(
 def _write_model(
     folder: Path, network: nn.Module, plan: Plan, material: Material, temperature: float, learned: Learned | None
 ) -> None:
-    """Writes ``model.onnx``, and what it says about itself as ``network.json``."""
+    """Writes ``model.onnx``, what it says about itself as ``network.json``, and which pictures it was trained on."""
     counts = {part.name: len(part) for part in (material.train, material.validation, material.test)}
     contents = material.division.inspection.pictures.contents
     white = contents.white if isinstance(contents, ArrayContents) else None
@@ -161,6 +164,7 @@ def _write_model(
         export(folder / MODEL, network, metadata, plan.network)
     else:
         files.write_bytes(folder / MODEL, learned.as_file(plan, metadata))
+    write_seen(folder, material.division)
 
 
 def _known_logits(
@@ -173,6 +177,11 @@ def _known_logits(
         part.name: network_logits(network, part.data.pixels, plan.network)
         for part in (material.validation, material.test)
     }
+
+
+def _temperature(logits: NDArray[np.float32], validation: Part) -> float:
+    """As fitted on validation; 1 where there is none."""
+    return fit_temperature(logits, validation.data.labels) if len(validation) else 1.0
 
 
 def _asked(recognizer: Recognizer, part: Part) -> NDArray[np.float32]:
@@ -245,17 +254,31 @@ def _certify(
 
     Of the validation part, or else the training part, where there are none.
     """
-    if plan.network.invariant is None:
+    if plan.network.invariant != "circular":
         return None
-    part = next(part for part in (material.test, material.validation, material.train) if len(part))
-    rows = evenly_chosen(len(part), _MOST_CERTIFIED)
-    pixels = torch.from_numpy(np.ascontiguousarray(part.data.pixels[rows].transpose(0, 3, 1, 2))).float()
-    pictures = normalize(pixels, plan.network)
+    pictures, labels = _some_pictures(plan, material)
     found = require_conditions(network, pictures.shape[1:])
-    labels, seconds = part.data.labels[rows].astype(np.int64), CERTIFICATE_SECONDS
+    seconds = CERTIFICATE_SECONDS
     certificate = try_shifts(network, pictures, labels, found, seconds=seconds, seed=plan.seed, temperature=temperature)
     write_json(folder / CERTIFICATE, certificate.model_dump(mode="json"))
     return certificate
+
+
+def _through_windows(folder: Path, network: nn.Module, plan: Plan, material: Material) -> ThroughWindows | None:
+    """Writes ``windows.json`` where answers are the mean over windows, by the same pictures as a certificate."""
+    if not isinstance(network, Windowed):
+        return None
+    found = look_through(network, *_some_pictures(plan, material))
+    write_json(folder / WINDOWS, found.model_dump(mode="json") | {"price": found.price})
+    return found
+
+
+def _some_pictures(plan: Plan, material: Material) -> tuple[Tensor, NDArray[np.int64]]:
+    """At most 2,000 pictures of the test part, normalized; of validation or training where there are none."""
+    part = next(part for part in (material.test, material.validation, material.train) if len(part))
+    rows = evenly_chosen(len(part), _MOST_CERTIFIED)
+    pixels = torch.from_numpy(np.ascontiguousarray(part.data.pixels[rows].transpose(0, 3, 1, 2))).float()
+    return normalize(pixels, plan.network), part.data.labels[rows].astype(np.int64)
 
 
 def _write_predictions(

@@ -18,6 +18,7 @@ from whyconv.images.prepare import PicturePolicy
 from whyconv.machine import num_cores
 from whyconv.measures.certificate import require_conditions
 from whyconv.nets.swift import widths_for
+from whyconv.nets.windowed import window_for
 from whyconv.results import Note, Notify, ignore
 from whyconv.settings import NetworkPlan, PicturesPlan, Plan, TrainSettings, View
 from whyconv.training.augment import epoch_order
@@ -107,7 +108,7 @@ def deadline(settings: TrainSettings, began: float) -> float:
     """When training must end for the minutes asked for, on the clock of ``began``; never where none were asked for."""
     if settings.minutes is None:
         return math.inf
-    certificate = CERTIFICATE_SECONDS if settings.invariant else 0.0
+    certificate = CERTIFICATE_SECONDS if settings.invariant == "circular" else 0.0
     return began + settings.minutes * 60 * (1 - _ENDING_FRACTION) - _ENDING_SECONDS - certificate
 
 
@@ -121,6 +122,8 @@ def _draft(settings: TrainSettings, material: Material, facts: Facts, threads: i
     mean, std = channel_statistics(material.train.data.pixels)
     augment = augment_plan(settings, facts, flip=settings.flips == "on")
     start, start_digest = _start(settings)
+    side = material.policy.side
+    window = window_for(side) if settings.invariant == "realistic" else None
     return Plan(
         seed=settings.seed,
         threads=threads,
@@ -129,16 +132,18 @@ def _draft(settings: TrainSettings, material: Material, facts: Facts, threads: i
         network=NetworkPlan(
             name=settings.network,
             members=settings.members,
-            widths=widths_for(material.policy.side) if settings.network == "swift" else [],
+            widths=widths_for(window or side) if settings.network == "swift" else [],
             start=start,
             start_digest=start_digest,
             in_channels=_one_or_three(material.policy.channels),
-            side=material.policy.side,
+            side=side,
             classes=list(material.division.inspection.pictures.classes),
             mean=mean,
             std=std,
             views=views_kept(settings, views_for(augment)),
             invariant=settings.invariant,
+            window=window,
+            pooling="smooth" if window and settings.network == "swift" else None,
         ),
         augment=augment,
         training=training_plan(settings, facts),
@@ -151,7 +156,7 @@ def _require_invariance(draft: Plan) -> None:
     Raises:
         UsageError: It is not; every reason.
     """
-    if draft.network.invariant is not None:
+    if draft.network.invariant == "circular":
         side = draft.network.side
         require_conditions(start_network(draft, reads_file=False), (draft.network.in_channels, side, side))
 

@@ -15,6 +15,7 @@ from whyconv.counting.network import count_network
 from whyconv.errors import UsageError
 from whyconv.measures.trace import trace
 from whyconv.nets.invariant import fitting_side
+from whyconv.nets.windowed import without_windows
 from whyconv.planning import Material, threads_for
 from whyconv.report import LayerRow, MistakenPicture, ReportContent, SeenPicture, write_card, write_report
 from whyconv.results import Note, RunSummary, Search
@@ -23,6 +24,7 @@ from whyconv.settings import AugmentPlan, FrozenPlan, NetworkPlan, Plan, TrainSe
 from whyconv.training.history import read_history
 from whyconv.training.optimizers import FORMULAS
 from whyconv.training.pictures import Part, side_for
+from whyconv.training.realistic import num_windows
 from whyconv.training.recipe import LEAST_EPOCHS, MOST_EPOCHS, PICTURES_SEEN, Facts, training_plan
 from whyconv.training.run_folder import METRICS, SEARCH
 
@@ -36,6 +38,7 @@ _STATED = ("sides", "precision", "flips", "label_smoothing", "average", "patienc
 
 def write_pages(folder: Path, summary: RunSummary, network: nn.Module, plan: Plan, material: Material) -> None:
     """Writes ``report.html`` and ``MODEL_CARD.md`` of a run."""
+    looking = without_windows(network)
     losses, epochs = read_history(folder / METRICS)
     search = read_search(folder)
     content = ReportContent(
@@ -49,8 +52,8 @@ def write_pages(folder: Path, summary: RunSummary, network: nn.Module, plan: Pla
         seen=_seen(material.train, plan),
         most_confused=_mistaken(summary, material),
         detectors=first_detectors(network),
-        layers=layer_rows(network, plan),
-        network=counted(network, plan),
+        layers=layer_rows(looking, plan),
+        network=counted(looking, plan),
         environment=json.loads((folder / "environment.json").read_text(encoding="utf-8")),
         data_digest=plan.pictures.digest,
         search=search,
@@ -77,7 +80,8 @@ def counted(network: nn.Module, plan: Plan) -> NetworkReport | None:
     """The network's connections and what they share; None where it cannot be read."""
     sizes = plan.network
     try:
-        return count_network(trace(network, (sizes.in_channels, sizes.side, sizes.side)), sizes.name)
+        side = sizes.window or sizes.side
+        return count_network(trace(network, (sizes.in_channels, side, side)), sizes.name)
     except UsageError:  # the report is about the training; a network that cannot be counted is no reason to lose it
         return None
 
@@ -94,10 +98,11 @@ def layer_rows(network: nn.Module, plan: Plan) -> list[LayerRow]:
 
     hooks = [module.register_forward_hook(note) for module in names if not isinstance(module, nn.Identity)]
     sizes = plan.network
+    side = sizes.window or sizes.side
     try:
         network.eval()
         with torch.inference_mode():
-            network(torch.zeros(1, sizes.in_channels, sizes.side, sizes.side))
+            network(torch.zeros(1, sizes.in_channels, side, side))
     finally:
         for hook in hooks:
             hook.remove()
@@ -122,6 +127,7 @@ def plan_rows(plan: Plan, material: Material) -> dict[str, Any]:
         "network": network.name,
         **({"members": network.members} if network.members > 1 else {}),
         "side": network.side,
+        **({"windows": _windows(network)} if network.window else {}),
         **({"sides": ", ".join(map(str, recipe.sides))} if recipe.sides else {}),
         "channels": network.in_channels,
         "fit": material.policy.fit,
@@ -186,6 +192,10 @@ def frozen_rows(plan: Plan, frozen: FrozenPlan, material: Material) -> dict[str,
         "num_validation": pictures.num_validation,
         "num_test": pictures.num_test,
     }
+
+
+def _windows(network: NetworkPlan) -> Note:
+    return Note(key="plan_windows", values={"window": network.window, "windows": num_windows(network)})
 
 
 def _initialization(network: NetworkPlan) -> Note:

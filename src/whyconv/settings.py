@@ -17,6 +17,8 @@ from whyconv.files import digest_bytes
 OptimizerName = Literal["gd", "momentum", "rmsprop", "adam", "adamw", "muon"]
 Precision = Literal["float32", "bfloat16"]
 Schedule = Literal["constant", "cosine", "linear"]
+Pooling = Literal["largest", "smooth"]
+Invariance = Literal["circular", "realistic"]
 View = Literal["upright", "mirrored", "closer", "closer_mirrored"]
 # What the last blocks of a frozen network are tuned in.
 Numbers = Literal["float32", "bfloat16"]
@@ -90,6 +92,7 @@ class TrainSettings(Settings):
         flips: Mirror training pictures; "auto" lets validation decide.
         invariant: "circular": a network whose answers circular moves of the picture cannot change, and a certificate of
             it: ``plain_circular``, at a side that fits it, or a network of your own that meets the conditions.
+            "realistic": answers that moves which bring in new pixels change less: the mean over windows of the picture.
         search: Where there are more minutes than a training has use for, "auto" spends them on trying settings.
         threads: Of the processor; by default 1 for sides of up to 16 pixels, else all that the process may use.
         store: Folder of the pixel store.
@@ -116,7 +119,7 @@ class TrainSettings(Settings):
     seed: int = Field(default=0, ge=0, lt=2**63)
     balance: Literal["auto", "on", "off"] = "auto"
     flips: Literal["auto", "on", "off"] = "auto"
-    invariant: Literal["circular"] | None = None
+    invariant: Invariance | None = None
     search: Literal["auto", "off"] = "auto"
     threads: int | None = Field(default=None, ge=1, le=1024)
     store: str | None = None
@@ -127,7 +130,7 @@ class TrainSettings(Settings):
     @classmethod
     def _has_a_network(cls, invariant: str | None, info: ValidationInfo) -> str | None:
         network, start = str(info.data.get("network")), str(info.data.get("start"))
-        if invariant is not None and network not in CAN_BE_CIRCULAR and ":" not in network:
+        if invariant == "circular" and network not in CAN_BE_CIRCULAR and ":" not in network:
             raise ValueError(
                 f"there is no circular form of {network}; expected --network plain, or your own module:callable"
             )
@@ -164,6 +167,9 @@ class NetworkPlan(Settings):
         start_digest: Of that file's content.
         views: Of a picture, over which answers are averaged.
         invariant: "circular": circular moves of the picture cannot change its answers; certified after training.
+            "realistic": its answers are the mean over windows of the picture.
+        pooling: Of ``swift``, where it is not the largest of 2x2: "smooth", with a blur.
+        window: Side of these windows in pixels; None: the whole picture is looked at.
     """
 
     name: str
@@ -178,7 +184,9 @@ class NetworkPlan(Settings):
     mean: list[float]
     std: list[float]
     views: list[View] = Field(min_length=1)
-    invariant: Literal["circular"] | None = None
+    invariant: Invariance | None = None
+    pooling: Pooling | None = None
+    window: int | None = Field(default=None, ge=1)
 
 
 class AugmentPlan(Settings):

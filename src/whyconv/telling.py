@@ -11,6 +11,7 @@ from whyconv.results import EpochRecord, Event, Note, Notify
 from whyconv.settings import Plan
 from whyconv.training.loop import Outcome
 from whyconv.training.profile import profile_plan
+from whyconv.training.realistic import num_windows
 
 
 @contextmanager
@@ -47,6 +48,8 @@ def tell_plan(plan: Plan, notify: Notify) -> None:
         return
     if network.members > 1:
         notify(Note(key="run_committee", values={"n": network.members}))
+    if network.window:
+        notify(Note(key="windows_plan", values={"window": network.window, "windows": num_windows(network)}))
     steps = {"optimizer": recipe.optimizer, "learning_rate": recipe.learning_rate, "batch": recipe.batch}
     notify(
         Note(key="run_recipe", values={**steps, "epochs": recipe.epochs, "seed": plan.seed, "threads": plan.threads})

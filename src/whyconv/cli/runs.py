@@ -73,7 +73,10 @@ def train(  # noqa: PLR0913, PLR0917
     flips: Annotated[str | None, typer.Option(metavar="auto|on|off", help="Mirror pictures while training.")] = None,
     invariant: Annotated[
         str | None,
-        typer.Option(metavar="circular", help="Answers that circular moves cannot change, with a certificate."),
+        typer.Option(
+            metavar="circular|realistic",
+            help="Answers that moves do not change: circular ones, certified; realistic ones less, by windows.",
+        ),
     ] = None,
     search: Annotated[
         str | None, typer.Option(metavar="auto|off", help="Try settings in minutes that training has no use for.")

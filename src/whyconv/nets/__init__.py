@@ -7,6 +7,7 @@ from whyconv.nets.layers import (
     BlurPool2d,
     DenseMap2d,
     LocallyConnected2d,
+    MaxBlurPool2d,
     PolyphasePool2d,
     SharedGlobal2d,
     SteppedGlobal2d,
@@ -18,6 +19,7 @@ from whyconv.nets.lesson import Lesson
 from whyconv.nets.plain import Plain
 from whyconv.nets.swift import Swift
 from whyconv.nets.twins import MatchedPerceptron, dense_twin, local_twin, restart, shared_global_twin
+from whyconv.nets.windowed import Windowed
 
 __all__ = [
     "NETWORKS",
@@ -27,6 +29,7 @@ __all__ = [
     "Lesson",
     "LocallyConnected2d",
     "MatchedPerceptron",
+    "MaxBlurPool2d",
     "Plain",
     "PlainCircular",
     "PolyphasePool2d",
@@ -34,6 +37,7 @@ __all__ = [
     "SteppedGlobal2d",
     "Swift",
     "UnitBatchNorm2d",
+    "Windowed",
     "build_network",
     "dense_twin",
     "local_twin",

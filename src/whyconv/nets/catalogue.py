@@ -15,6 +15,8 @@ from torch import nn
 
 from whyconv.errors import UsageError, nearest
 from whyconv.nets.committee import Committee
+from whyconv.nets.windowed import Windowed
+from whyconv.settings import Pooling
 
 # Each is imported when it is built.
 NETWORKS: dict[str, str] = {
@@ -62,6 +64,8 @@ def build_network(  # noqa: PLR0913
     members: int = 1,
     widths: Sequence[int] = (),
     filter_size: int = 3,
+    window: int | None = None,
+    pooling: Pooling = "largest",
 ) -> nn.Module:
     """Builds the network called ``name`` with random weights; a committee of several where asked for.
 
@@ -75,15 +79,21 @@ def build_network(  # noqa: PLR0913
         members: Of the committee; 1: the network itself.
         widths: Filters of each block, for ``swift``; by default as the side has it.
         filter_size: Of these blocks, where ``widths`` are given.
+        window: Side of the windows that the picture is looked at through, in pixels; None: none.
+        pooling: Of ``swift``: "largest" or "smooth".
 
     Raises:
         UsageError: The name is unknown, cannot be imported, does not build such a module, or the network does not
             take pictures so small.
     """
-    sizes: dict[str, Any] = {"in_channels": in_channels, "num_classes": num_classes, "side": side}
+    seen = window or side
+    sizes: dict[str, Any] = {"in_channels": in_channels, "num_classes": num_classes, "side": seen}
     if widths:
         sizes |= {"widths": list(widths), "filter_size": filter_size}
-    return Committee(lambda: _build_one(name, sizes), members) if members > 1 else _build_one(name, sizes)
+    if pooling != "largest":
+        sizes |= {"pooling": pooling}
+    network = Committee(lambda: _build_one(name, sizes), members) if members > 1 else _build_one(name, sizes)
+    return Windowed(network, side, window) if window else network
 
 
 def _build_one(name: str, sizes: dict[str, Any]) -> nn.Module:

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from whyconv.nets.layers import MaxBlurPool2d
+from whyconv.settings import Pooling
+
 _MAX_PLACES = 32
 _SMALL_SIDE = 16
 _MAX_DIRECTIONS = 32
@@ -37,6 +40,8 @@ class Swift(nn.Module):
         side: Side of the square picture in pixels.
         widths: Filters of each block; by default those of ``widths_for``.
         filter_size: Pixels a side of the blocks' filters, odd.
+        pooling: "largest" of 2x2; or "smooth", the same at every place and a blur before every other one is left out,
+            so that less changes where the picture moves by a pixel.
 
     References:
         Page, *How to train your ResNet* (2019), for whitened patches, and pooling before normalization. Zagoruyko,
@@ -45,7 +50,14 @@ class Swift(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, num_classes: int, side: int, widths: Sequence[int] = (), filter_size: int = 3
+        self,
+        in_channels: int,
+        num_classes: int,
+        side: int,
+        widths: Sequence[int] = (),
+        filter_size: int = 3,
+        *,
+        pooling: Pooling = "largest",
     ) -> None:
         super().__init__()
         stride = stride_for(side)
@@ -55,7 +67,7 @@ class Swift(nn.Module):
         self.stem = nn.Conv2d(in_channels, 2 * num_directions, kernel, stride=stride, bias=False)
         self.stem.weight.requires_grad_(False)
         maps = [2 * num_directions, *widths]
-        self.blocks = nn.Sequential(*(_Block(*pair, filter_size) for pair in zip(maps, widths, strict=False)))
+        self.blocks = nn.Sequential(*(_Block(*pair, filter_size, pooling) for pair in zip(maps, widths, strict=False)))
         self.head = nn.Linear(widths[-1], num_classes, bias=False)
         nn.init.normal_(self.head.weight)
 
@@ -115,15 +127,18 @@ def widths_for(side: int) -> list[int]:
 class _Block(nn.Module):
     """Widening convolution, pooling, normalization, activation; refining convolution, normalization, activation."""
 
-    def __init__(self, in_channels: int, out_channels: int, filter_size: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, filter_size: int, pooling: Pooling) -> None:
         super().__init__()
         self.widen = _identity_like(in_channels, out_channels, filter_size)
         self.widen_norm = _shifting_norm(out_channels)
         self.refine = _identity_like(out_channels, out_channels, filter_size)
         self.refine_norm = _shifting_norm(out_channels)
+        self.smooth = MaxBlurPool2d() if pooling == "smooth" else None
 
     def forward(self, x: Tensor) -> Tensor:
-        x = functional.gelu(self.widen_norm(functional.max_pool2d(self.widen(x), 2)))
+        x = self.widen(x)
+        x = functional.max_pool2d(x, 2) if self.smooth is None else self.smooth(x)
+        x = functional.gelu(self.widen_norm(x))
         return functional.gelu(self.refine_norm(self.refine(x)))
 
 

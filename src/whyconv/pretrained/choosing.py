@@ -17,6 +17,7 @@ from whyconv.results import Note, Notify
 from whyconv.settings import PRETRAINED, SCRATCH, TrainSettings
 from whyconv.training.circular import circular_settings
 from whyconv.training.pictures import side_for
+from whyconv.training.realistic import realistic_settings
 from whyconv.training.start_weights import find_start_weights
 
 LEAST_SIDE = 64
@@ -72,6 +73,8 @@ def choose_start(settings: TrainSettings, inspection: Inspection, notify: Notify
         inspection: The pictures.
         notify: Told of a choice that was made.
     """
+    if settings.invariant == "realistic":
+        return realistic_settings(settings, side_for(inspection))
     if settings.invariant is not None:
         return circular_settings(settings, side_for(inspection))
     if settings.start == SCRATCH:

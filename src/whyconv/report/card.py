@@ -188,6 +188,9 @@ def _caveats(content: ReportContent, say: Say) -> list[str]:
     if content.summary.certificate is not None:
         certified = content.summary.certificate.sentence
         known.append(say(certified.key, **certified.values))
+    if content.summary.windows is not None:
+        told = content.summary.windows.sentence
+        known.append(say(told.key, **told.values))
     if score is None:
         known.append(say("report_headline_none"))
     elif content.summary.test is None:

@@ -9,6 +9,7 @@ from pydantic import Field
 from whyconv.results.certificate import Certificate
 from whyconv.results.data import Unreadable
 from whyconv.results.record import Estimate, Record
+from whyconv.results.windows import ThroughWindows
 
 SURE = 0.9  # from this probability on, an answer is called sure
 
@@ -155,7 +156,7 @@ class RunSummary(Record):
     """What a finished run amounts to: what ``train --json`` and ``evaluate --json`` print.
 
     After ``evaluate``, ``test`` is the score of the pictures in ``evaluated``, and nothing was compared with torch.
-    ``certificate`` is there where the run was asked to be invariant.
+    ``certificate`` is there where the run was asked to be invariant, ``windows`` where it answers through windows.
     """
 
     run: str
@@ -172,3 +173,4 @@ class RunSummary(Record):
     parity: Parity | None
     evaluated: str | None = None
     certificate: Certificate | None = None
+    windows: ThroughWindows | None = None

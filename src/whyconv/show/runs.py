@@ -67,6 +67,8 @@ def run_lines(summary: RunSummary, language: str) -> list[str]:
         )
     if summary.certificate is not None:
         lines += wrap(sentence(summary.certificate.sentence, language), "")
+    if summary.windows is not None:
+        lines += wrap(sentence(summary.windows.sentence, language), "")
     lines.append(say("run_next", language, run=printable(shlex.quote(summary.run))))
     return [*lines, say("run_results", language, run=printable(summary.run))]
 

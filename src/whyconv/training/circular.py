@@ -28,5 +28,5 @@ def circular_settings(settings: TrainSettings, side: int) -> TrainSettings:
 
 
 def views_kept(settings: TrainSettings, views: Sequence[View]) -> list[View]:
-    """The views that answers may average: none from closer where they are to be invariant, as these lose the border."""
+    """The views that answers may average: none from closer where they are to be invariant: these lose the border."""
     return from_afar(views) if settings.invariant else list(views)

@@ -112,9 +112,13 @@ def training_plan(
 def augment_plan(settings: TrainSettings, facts: Facts, *, flip: bool) -> AugmentPlan:
     """How far the training pictures are varied: small pictures of gray signs less than photos.
 
-    For ``lesson`` not at all, but for the mirroring that validation or the user decides on; for ``swift`` with 10,000
-    pictures or more only by small shifts.
+    Where pictures are looked at through windows, which move by pixels that are there, nothing is moved so that pixels
+    have to be filled in. For ``lesson`` nothing is varied, but for the mirroring that validation or the user decides
+    on; for ``swift`` with 10,000 pictures or more only by small shifts.
     """
+    if settings.invariant == "realistic":
+        usual = augment_plan(settings.model_copy(update={"invariant": None}), facts, flip=flip)
+        return usual.model_copy(update={"shift_fraction": 0.0})
     if settings.network == "lesson":
         return AugmentPlan(flip=flip, shift_fraction=0, min_area=1, max_aspect=1, max_degrees=0, color=0)
     if settings.network == "swift" and facts.num_train >= _MANY:

@@ -43,6 +43,8 @@ def start_network(
         members=sizes.members,
         widths=sizes.widths,
         filter_size=sizes.filter_size,
+        window=sizes.window,
+        pooling=sizes.pooling or "largest",
     )
     if pixels is not None:
         _whiten(network, pixels, sizes)

@@ -1,6 +1,6 @@
 """Layers torch lacks: the corners between dense and convolution, their company, subsampling that moves along."""
 
-from whyconv.nets.layers.blur_pool import BlurPool2d
+from whyconv.nets.layers.blur_pool import BlurPool2d, MaxBlurPool2d
 from whyconv.nets.layers.borders import with_circular_borders, with_full_borders
 from whyconv.nets.layers.dense_map import DenseMap2d
 from whyconv.nets.layers.locally_connected import LocallyConnected2d
@@ -13,6 +13,7 @@ __all__ = [
     "BlurPool2d",
     "DenseMap2d",
     "LocallyConnected2d",
+    "MaxBlurPool2d",
     "PhaseChoice",
     "PolyphasePool2d",
     "SharedGlobal2d",

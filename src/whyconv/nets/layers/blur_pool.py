@@ -78,9 +78,44 @@ class BlurPool2d(nn.Module):
         mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
         padded = functional.pad(x, (before, after, before, after), mode=mode)
         channels = x.shape[1]
-        weights = self.kernel.to(x.dtype).expand(channels, 1, self.taps, self.taps)
-        return functional.conv2d(padded, weights, stride=self.stride, groups=channels)
+        # In numbers of 16 bits one channel at a time takes ten times as long.
+        numbers = torch.promote_types(x.dtype, torch.float32)
+        weights = self.kernel.to(numbers).expand(channels, 1, self.taps, self.taps)
+        return functional.conv2d(padded.to(numbers), weights, stride=self.stride, groups=channels).to(x.dtype)
 
     def extra_repr(self) -> str:
         """What stands in the brackets when it is printed."""
         return f"taps={self.taps}, stride={self.stride}, padding_mode={self.padding_mode!r}"
+
+
+class MaxBlurPool2d(nn.Module):
+    """The largest of 2x2 at every place, then ``BlurPool2d``: max pooling that does not take every other place at once.
+
+    Args:
+        taps: Of the blur.
+        stride: Of the blur.
+        padding_mode: Of the blur. At the right and lower border the largest is taken of what is there.
+
+    Raises:
+        UsageError: As of ``BlurPool2d``.
+
+    References:
+        Zhang, *Making convolutional networks shift-invariant again* (2019), arXiv 1904.11486, section 3.2.
+    """
+
+    def __init__(self, taps: int = 3, stride: int = 2, padding_mode: BorderMode = "reflect") -> None:
+        super().__init__()
+        self.blur = BlurPool2d(taps, stride, padding_mode)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (n, c, h, w) to (n, c, ceil(h / stride), ceil(w / stride)).
+
+        Raises:
+            UsageError: The map is too small to be padded so.
+        """
+        return self.blur(largest_around(x))
+
+
+def largest_around(x: Tensor) -> Tensor:
+    """At every place of (n, c, h, w) the maximum of it, the one right of it, the one below and the one between."""
+    return functional.max_pool2d(x, 2, stride=1, padding=1)[:, :, 1:, 1:]
