@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -21,10 +22,12 @@ from whyconv.export import compare, describe_layers, export, export_maps, metada
 from whyconv.images.prepare import PicturePolicy, fit
 from whyconv.images.sources.arrays import ArrayContents
 from whyconv.measures.certificate import require_conditions, require_held, try_shifts
+from whyconv.model_file import Metadata
 from whyconv.planning import Material
 from whyconv.predictions import escape_formula
 from whyconv.pretrained.learning import Learned, some
-from whyconv.recognizer import Recognizer, open_recognizer
+from whyconv.promises import Examples, ValidationAnswers, add_promises, judged
+from whyconv.recognizer import Answers, Recognizer, joined, open_recognizer
 from whyconv.reporting import write_pages
 from whyconv.results import Calibration, Evaluation, Parity, RunSummary
 from whyconv.results.certificate import Certificate
@@ -77,16 +80,19 @@ def finish(  # noqa: PLR0913
     logits = _known_logits(network, plan, material, learned)
     truth = material.validation.data.labels
     temperature = fit_temperature(logits["validation"], truth) if len(truth) else 1.0
-    _write_model(folder, network, plan, material, temperature, learned)
+    metadata = _write_model(folder, network, plan, material, temperature, learned)
     write_seen(folder, material.division)
     recognizer = open_recognizer(folder, num_threads=plan.threads)
-    answers = {"test": _asked(recognizer, material.test)}
+    answers = {} if only_model else {"validation": _asked_or_known(recognizer, material, logits, learned)}
+    examples = None if only_model else _examples(recognizer, material.train, plan, learned)
+    _promise(folder, metadata, material.validation, logits["validation"], answers.get("validation"), examples)
+    recognizer = open_recognizer(folder, num_threads=plan.threads)
+    answers["test"] = _asked(recognizer, material.test)
     if learned is not None:
-        logits["test"] = _as_logits(answers["test"], temperature)
-        answers["validation"] = softmax(logits["validation"] / temperature).astype(np.float32)
-    elif not only_model:
-        answers["validation"] = _asked(recognizer, material.validation)
+        logits["test"] = _as_logits(answers["test"].probabilities, temperature)
     scores = _scores(logits, temperature, plan, material)
+    if "test" in scores:
+        scores["test"] = judged(scores["test"], answers["test"], material.test.data.labels, recognizer.metadata)
     parity = _parity(recognizer, network, plan, material, logits, answers)
     certificate = _certify(folder, network, plan, material, temperature)
     summary = RunSummary(
@@ -104,8 +110,8 @@ def finish(  # noqa: PLR0913
         parity=parity,
         certificate=certificate,
     )
-    if not only_model:
-        _write_tables(folder, recognizer, material, plan, answers, learned)
+    if examples is not None:
+        _write_tables(folder, material, plan, answers, examples)
         write_pages(folder, summary, network, plan, material)
     files.write_text(folder / SUMMARY, summary.model_dump_json(indent=2) + "\n")
     # Six times the weights, and of no more use: a finished run is gone on with from its weights.
@@ -133,23 +139,18 @@ def read_summary(run: Path) -> RunSummary:
 
 
 def _write_tables(
-    folder: Path,
-    recognizer: Recognizer,
-    material: Material,
-    plan: Plan,
-    answers: Mapping[str, NDArray[np.float32]],
-    learned: Learned | None,
+    folder: Path, material: Material, plan: Plan, answers: Mapping[str, Answers], examples: Examples
 ) -> None:
     """Writes what can be looked up: maps, layers, every answer, and pictures that answers can be likened to."""
     export_maps(folder / "why.onnx", folder / MODEL)
     write_json(folder / "layers.json", describe_layers(folder / MODEL))
     _write_predictions(folder / "predictions.csv", material, plan.network.classes, answers)
-    _write_examples(folder, recognizer, material.train, plan, learned)
+    _write_examples(folder, examples, material.policy)
 
 
 def _write_model(
     folder: Path, network: nn.Module, plan: Plan, material: Material, temperature: float, learned: Learned | None
-) -> None:
+) -> Metadata:
     """Writes ``model.onnx``, and what it says about itself as ``network.json``."""
     counts = {part.name: len(part) for part in (material.train, material.validation, material.test)}
     contents = material.division.inspection.pictures.contents
@@ -160,6 +161,23 @@ def _write_model(
         export(folder / MODEL, network, metadata, plan.network)
     else:
         files.write_bytes(folder / MODEL, learned.as_file(plan, metadata))
+    return metadata
+
+
+def _promise(  # noqa: PLR0913, PLR0917
+    folder: Path,
+    metadata: Metadata,
+    validation: Part,
+    logits: NDArray[np.float32],
+    answers: Answers | None,
+    examples: Examples | None,
+) -> None:
+    """Puts into ``model.onnx`` and ``network.json`` what the file can promise."""
+    features = answers.features if answers is not None else None
+    known = ValidationAnswers(validation.data.pixels, validation.data.labels, logits, features)
+    found = add_promises(folder / MODEL, metadata, known, examples)
+    values = json.loads((folder / NETWORK).read_text(encoding="utf-8"))
+    write_json(folder / NETWORK, values | found.model_dump(mode="json"))
 
 
 def _known_logits(
@@ -174,11 +192,20 @@ def _known_logits(
     }
 
 
-def _asked(recognizer: Recognizer, part: Part) -> NDArray[np.float32]:
-    """Probabilities (n, classes) by the exported file."""
-    starts = range(0, len(part), _BATCH)
-    parts = [recognizer.run(part.data.pixels[start : start + _BATCH]).probabilities for start in starts]
-    return np.concatenate([np.empty((0, len(recognizer.classes)), np.float32), *parts])
+def _asked(recognizer: Recognizer, part: Part) -> Answers:
+    """What the exported file says."""
+    starts = range(0, max(1, len(part)), _BATCH)
+    return joined([recognizer.run(part.data.pixels[start : start + _BATCH]) for start in starts])
+
+
+def _asked_or_known(
+    recognizer: Recognizer, material: Material, logits: Mapping[str, NDArray[np.float32]], learned: Learned | None
+) -> Answers:
+    """Of the validation part; on a frozen network it is known already."""
+    if learned is None:
+        return _asked(recognizer, material.validation)
+    probabilities = softmax(logits["validation"] / recognizer.metadata.temperature).astype(np.float32)
+    return Answers(probabilities, learned.validation_features)
 
 
 def _as_logits(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
@@ -224,7 +251,7 @@ def _parity(
     plan: Plan,
     material: Material,
     logits: Mapping[str, NDArray[np.float32]],
-    answers: Mapping[str, NDArray[np.float32]],
+    answers: Mapping[str, Answers],
 ) -> Parity:
     """Compares on every test picture; on validation, else training, where there are none. What was asked is not again.
 
@@ -232,7 +259,7 @@ def _parity(
     """
     part = next(part for part in (material.test, material.validation, material.train) if len(part))
     if plan.frozen is None and part.name in answers:
-        return parity_of(softmax(logits[part.name] / recognizer.metadata.temperature), answers[part.name])
+        return parity_of(softmax(logits[part.name] / recognizer.metadata.temperature), answers[part.name].probabilities)
     rows = evenly_chosen(len(part), plan.frozen.compared if plan.frozen is not None else 0)
     return compare(recognizer, network, plan.network, some(part.data, rows).pixels)
 
@@ -257,34 +284,38 @@ def _certify(
     return certificate
 
 
-def _write_predictions(
-    path: Path, material: Material, classes: Sequence[str], answers: Mapping[str, NDArray[np.float32]]
-) -> None:
-    """One row for every validation and test picture, by ``answers`` (n, classes) of each part."""
+def _write_predictions(path: Path, material: Material, classes: Sequence[str], answers: Mapping[str, Answers]) -> None:
+    """One row for every validation and test picture, by the answers of each part."""
     with files.writing(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
         table = csv.writer(text)
         table.writerow(["path", "part", "truth", "label", "probability"])
         for part in (material.validation, material.test):
-            for name, label, row in zip(part.names, part.data.labels, answers[part.name], strict=True):
+            for name, label, row in zip(part.names, part.data.labels, answers[part.name].probabilities, strict=True):
                 words = (name, part.name, classes[label], classes[row.argmax()])
                 table.writerow([*(escape_formula(word) for word in words), f"{row.max():.6f}"])
         text.detach()
 
 
-def _write_examples(folder: Path, recognizer: Recognizer, train: Part, plan: Plan, learned: Learned | None) -> None:
-    """Features and thumbnails of training pictures, at most 2,000 evenly chosen: what answers can be likened to."""
+def _examples(recognizer: Recognizer, train: Part, plan: Plan, learned: Learned | None) -> Examples:
+    """Training pictures, at most 2,000 evenly chosen, with their features."""
     data = train.data if plan.frozen is None else some(train.data, evenly_chosen(len(train), plan.frozen.looked_at))
-    pixels = data.pixels[evenly_chosen(len(data), MOST_EXAMPLES)]
+    rows = evenly_chosen(len(data), MOST_EXAMPLES)
+    pixels = data.pixels[rows]
     if learned is not None:
-        features = learned.features
-    else:
-        starts = range(0, len(pixels), _BATCH)
-        parts = [recognizer.run(pixels[start : start + _BATCH]).features for start in starts]
-        features = np.concatenate([each for each in parts if each is not None])
-    side = min(_THUMBNAIL_SIDE, pixels.shape[1])
-    policy = PicturePolicy(side=side, channels=recognizer.policy.channels, fit="stretch")
-    thumbnails = np.stack([fit(picture, policy) for picture in pixels])
-    for name, array in (("features.npy", features), ("thumbnails.npy", thumbnails)):
+        return Examples(pixels, data.labels[rows], learned.features)
+    features = joined(
+        [recognizer.run(pixels[start : start + _BATCH]) for start in range(0, len(pixels), _BATCH)]
+    ).features
+    assert features is not None
+    return Examples(pixels, data.labels[rows], features)
+
+
+def _write_examples(folder: Path, examples: Examples, policy: PicturePolicy) -> None:
+    """Features and thumbnails of training pictures: what answers can be likened to."""
+    side = min(_THUMBNAIL_SIDE, examples.pixels.shape[1])
+    small = PicturePolicy(side=side, channels=policy.channels, fit="stretch")
+    thumbnails = np.stack([fit(picture, small) for picture in examples.pixels])
+    for name, array in (("features.npy", examples.features), ("thumbnails.npy", thumbnails)):
         with files.writing(folder / name) as file:
             np.save(file, array, allow_pickle=False)

@@ -24,6 +24,8 @@ from whyconv.settings import View
 
 FORMAT_VERSION = 1
 METADATA_KEY = "whyconv"
+# The output that says how unlike the training pictures a picture is, and what the names of its nodes begin with.
+NOVELTY, NOVELTY_PREFIX = "novelty", "novelty/"
 _MAX_FILE_BYTES = 2_000_000_000  # a protobuf message ends there
 
 # Where a message of one kind holds messages of other kinds: field number -> kind.
@@ -41,6 +43,49 @@ _METADATA_FIELD = 14  # of the model: pairs of key (1) and value (2)
 _EXTERNAL_FIELDS = (13, 14)  # of a tensor: external_data, data_location
 
 
+class AnswerSets(BaseModel):
+    """What sets of labels are made by, at any level.
+
+    Attributes:
+        truths: Probability of the true class of validation pictures, at most 2,000, evenly chosen; ascending, rounded
+            down to six digits.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    truths: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _ascend(self) -> AnswerSets:
+        if list(self.truths) != sorted(self.truths):
+            raise ValueError("the probabilities are not in ascending order")
+        return self
+
+
+class Unsure(BaseModel):
+    """When an answer is called unsure.
+
+    Attributes:
+        threshold: Of the output ``novelty``: above it, the picture is unlike those that the recognizer knows.
+        accepted_fraction: Of pictures like the validation pictures, at least this part stays below.
+        n: Validation pictures that this follows from.
+        measure: What of the network is measured: "energy", "neighbors" or "both".
+        neighbors: How many neighbors the distance counts.
+        known: How many training pictures' features are in the file.
+        judged: How well each measure told validation pictures of a class that it did not know, areas under the curve.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    threshold: float = Field(allow_inf_nan=False)
+    accepted_fraction: float = Field(gt=0, lt=1)
+    n: int = Field(ge=1)
+    measure: str = ""
+    neighbors: int = 0
+    known: int = 0
+    judged: dict[str, float] = Field(default_factory=dict)
+
+
 class Metadata(BaseModel):
     """What an exported file carries beside its graph, as JSON under the key ``whyconv``.
 
@@ -55,6 +100,8 @@ class Metadata(BaseModel):
         views: Which views of a picture the answer averages; the averaging is inside the graph.
         array_white: 1, 255 or 65535: the value that stands for white in arrays of other numbers than uint8 and
             bool, as it was in the training pictures; None where those were no arrays, or of several kinds.
+        sets: What answer sets are made by; None where there were no validation pictures, or the file is older.
+        unsure: When an answer is unsure; None where there were too few validation pictures, or the file is older.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -68,6 +115,8 @@ class Metadata(BaseModel):
     parts: dict[str, Any] = Field(default_factory=dict)
     views: tuple[View, ...] = ("upright",)
     array_white: White | None = None
+    sets: AnswerSets | None = None
+    unsure: Unsure | None = None
 
     @model_validator(mode="after")
     def _names_differ(self) -> Metadata:

@@ -19,6 +19,7 @@ from whyconv.results.corners import (
 from whyconv.results.curves import Crossing, CurveExponent, DataRatio, Memorized, PicturesNeeded, TrainTestGap
 from whyconv.results.data import CheckReport, ClassCount, DuplicateGroup, SizeRange, Unreadable
 from whyconv.results.record import EpochRecord, Estimate, Event, Note, Notify, Progress, Record, ignore
+from whyconv.results.reliability import Acceptance, DebiasedError, SetScore
 from whyconv.results.runs import (
     SURE,
     Calibration,
@@ -62,6 +63,7 @@ __all__ = [
     "CORNERS",
     "PLACES",
     "SURE",
+    "Acceptance",
     "Architecture",
     "ArmName",
     "Border",
@@ -78,6 +80,7 @@ __all__ = [
     "Crossing",
     "CurveExponent",
     "DataRatio",
+    "DebiasedError",
     "DuplicateGroup",
     "EpochRecord",
     "Estimate",
@@ -100,6 +103,7 @@ __all__ = [
     "SamplesNeeded",
     "Search",
     "SearchTrial",
+    "SetScore",
     "Setting",
     "SizeRange",
     "Square",
