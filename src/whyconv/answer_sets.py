@@ -35,7 +35,7 @@ def least_needed(level: float) -> int:
 
 
 def highest_level(n: int) -> float:
-    """The highest level that n >= 1 pictures allow, n / (n + 1), rounded down to two digits that are not 9."""
+    """The highest level that n >= 1 pictures allow, n / (n + 1), rounded down."""
     exact = n / (n + 1)
     digits = 2 - math.floor(math.log10(1 - exact) + _ROUNDING) - 1
     return math.floor(exact * 10**digits + _ROUNDING) / 10**digits
@@ -55,8 +55,8 @@ def require_level(level: float, n: int | None) -> None:
         raise UsageError(f"The level of the answer sets is {level:g}. Expected more than 0 and less than 1, as 0.95.")
     if not n:
         raise UsageError(
-            "This recognizer holds no scores of validation pictures, which answer sets are made by: it was made without "
-            "such pictures, or by an older whyconv. A run of its own gets them with:  whyconv train --resume RUN"
+            "This recognizer holds no scores of validation pictures, from which answer sets follow: it was made "
+            "without any, or by an older whyconv. A run of your own gets them with:  whyconv train --resume RUN"
         )
     if conformal_rank(n, level) is None:
         raise UsageError(

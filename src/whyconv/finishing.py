@@ -164,7 +164,7 @@ def _write_model(
     return metadata
 
 
-def _promise(  # noqa: PLR0913, PLR0917
+def _promise(
     folder: Path,
     metadata: Metadata,
     validation: Part,

@@ -233,7 +233,7 @@ class Recognizer:
         novelty = np.empty(0, np.float32) if self.tells_unsure else None
         return Answers(np.empty((0, len(self.classes)), np.float32), None, novelty)
 
-    def _prediction(  # noqa: PLR0913, PLR0917
+    def _prediction(
         self, name: str, answers: Answers, row: int, order: np.ndarray, top: int | None, least: float | None
     ) -> Prediction:
         """The answer in one row of a batch; ``least`` is the probability from which on a label is in the set."""

@@ -7,7 +7,7 @@ are taken away, one after the other, and whose validation pictures are then to b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -25,11 +25,11 @@ NEIGHBORS = 10
 _MOST_KNOWN, _MOST_NUMBERS, _LEAST_KNOWN = 1000, 2_000_000, 100
 # What the looks of validation pictures may be like: the farthest one in a hundred is not.
 _LOOKS_ACCEPTED = 0.99
-# So steep that looks decide where they are out of bounds, and hardly anywhere else.
-_LOOKS_WEIGHT = 4.0
+# Inside of their bounds looks are to say next to nothing: so steeply they fall there.
+_LOOKS_STEEPNESS = 4.0
 _LEAST_SPREAD = 0.05
 _MOST_CLASSES_TAKEN = 20
-_TINY = 1e-6
+_TINY, _ROUNDING = 1e-6, 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,8 @@ class Novelty:
         look_mean: Of the training pictures' looks (m,).
         look_whitening: Makes their differences from it uncorrelated and of variance 1 (m, m).
         look_limit: The root mean square of a whitened look that 99 % of the validation pictures stay below.
-        threshold: Of the larger one of both numbers, so that 95 % of the validation pictures are accepted.
+        threshold: Of the network's own number: so many validation pictures are below it, with looks inside of their
+            bounds, that 95 % are accepted.
         n: Validation pictures.
         judged: Area under the curve of each measure in the trials without a class, in [0, 1]; "probability" is that
             of the first answer's, for comparison.
@@ -83,20 +84,22 @@ class Novelty:
     def of(self, pictures: KnownPictures) -> Floats:
         """The number for each picture (n,): 1 is the most that is accepted; the median of known ones is near 0."""
         assert pictures.logits is not None
-        raw = {"energy": energy(pictures.logits), "neighbors": self._distances(pictures.features)}
+        look = _strangeness(looks(pictures.pixels), self.look_mean, self.look_whitening) / self.look_limit
+        steep = 1 + self.look_steepness * (look - 1)
+        return np.asarray(np.maximum(self.own(pictures) + 1 - self.threshold, np.minimum(look, steep)))
+
+    def own(self, pictures: KnownPictures) -> Floats:
+        """What the network's own features and logits say (n,): 0 for the median of known pictures."""
+        assert pictures.logits is not None
+        distances = neighbor_distance(pictures.features, self.known, self.num_neighbors)
+        raw = {"energy": energy(pictures.logits), "neighbors": distances}
         raw = {name: (raw[name] - self.centers[name]) / self.spreads[name] for name in raw}
-        own = (raw["energy"] + raw["neighbors"]) / 2 if self.measure == "both" else raw[self.measure]
-        strange = _strangeness(looks(pictures.pixels), self.look_mean, self.look_whitening)
-        look = 1 + _LOOKS_WEIGHT * (strange / self.look_limit - 1)
-        return np.asarray(np.maximum(own, look) + 1 - self.threshold)
+        return (raw["energy"] + raw["neighbors"]) / 2 if self.measure == "both" else raw[self.measure]
 
     @property
-    def look_weight(self) -> float:
-        """How steeply the part of the looks grows."""
-        return _LOOKS_WEIGHT
-
-    def _distances(self, features: NDArray[np.float32]) -> Floats:
-        return neighbor_distance(features, self.known, self.num_neighbors)
+    def look_steepness(self) -> float:
+        """How steeply the part of the looks falls inside of its bounds."""
+        return _LOOKS_STEEPNESS
 
 
 def fit_novelty(train: KnownPictures, validation: KnownPictures) -> Novelty | None:
@@ -117,8 +120,8 @@ def fit_novelty(train: KnownPictures, validation: KnownPictures) -> Novelty | No
     }
     judged = _judge(known, labels, validation, num_neighbors)
     mean, whitening = _gaussian(looks(train.pixels))
-    strange = np.sort(_strangeness(looks(validation.pixels), mean, whitening))
-    limit = strange[(conformal_rank(len(strange), _LOOKS_ACCEPTED) or len(strange)) - 1]
+    strange = _strangeness(looks(validation.pixels), mean, whitening)
+    limit = float(np.sort(strange)[(conformal_rank(len(strange), _LOOKS_ACCEPTED) or len(strange)) - 1])
     novelty = Novelty(
         measure=max(get_args(Measure), key=lambda name: judged[name]),
         known=known,
@@ -127,12 +130,16 @@ def fit_novelty(train: KnownPictures, validation: KnownPictures) -> Novelty | No
         spreads={name: _spread(values) for name, values in raw.items()},
         look_mean=mean,
         look_whitening=whitening,
-        look_limit=max(float(limit), _TINY),
+        look_limit=max(limit, _TINY),
         threshold=1.0,
         n=len(validation.labels),
         judged=judged,
     )
-    return _with_threshold(novelty, float(np.sort(novelty.of(validation))[rank - 1]))
+    own = np.where(strange <= limit, novelty.own(validation), np.inf)
+    # A validation picture that lies on the threshold is not to fall to the rounding of the file's numbers.
+    return replace(
+        novelty, threshold=float(np.sort(own)[rank - 1]) + _ROUNDING, look_limit=novelty.look_limit + _ROUNDING
+    )
 
 
 def energy(logits: NDArray[np.floating]) -> Floats:
@@ -157,12 +164,6 @@ def area_under_curve(known: Floats, unknown: Floats) -> float:
     order = np.sort(known)
     below = np.searchsorted(order, unknown, side="left") + np.searchsorted(order, unknown, side="right")
     return float(below.sum() / 2 / len(known) / len(unknown))
-
-
-def _with_threshold(novelty: Novelty, threshold: float) -> Novelty:
-    values = {name: getattr(novelty, name) for name in Novelty.__dataclass_fields__}
-    # A picture of the validation part that lies on the threshold is not to fall to the rounding of the file's numbers.
-    return Novelty(**(values | {"threshold": threshold + 1e-4}))
 
 
 def _known(train: KnownPictures) -> tuple[NDArray[np.float16], NDArray[np.int32]]:

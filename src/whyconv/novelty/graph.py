@@ -51,13 +51,12 @@ class _Nodes:
 
     def add(self) -> None:
         """Adds all nodes, and the output."""
-        own = self._own()
-        look = self._call("Div", [self._strangeness(), self._number("limit", self.novelty.look_limit)], "look.share")
-        weight = self.novelty.look_weight
-        look = self._call("Mul", [look, self._number("look.weight", weight)], "look.weighed")
-        look = self._call("Add", [look, self._number("look.offset", 1 - weight)], "look")
-        larger = self._call("Max", [own, look], "larger")
-        shifted = self._call("Add", [larger, self._number("offset", 1 - self.novelty.threshold)], "column")
+        own = self._call("Add", [self._own(), self._number("offset", 1 - self.novelty.threshold)], "own")
+        look = self._call("Div", [self._strangeness(), self._number("limit", self.novelty.look_limit)], "look")
+        steepness = self.novelty.look_steepness
+        steep = self._call("Mul", [look, self._number("steepness", steepness)], "look.steeply")
+        steep = self._call("Add", [steep, self._number("steepness.offset", 1 - steepness)], "look.steep")
+        shifted = self._call("Max", [own, self._call("Min", [look, steep], "look.less")], "column")
         shape = self._tensor("flat", np.array([-1], np.int64))
         self.graph.node.append(helper.make_node("Reshape", [shifted, shape], [NOVELTY], NOVELTY_PREFIX + "flat"))
         batch = self.graph.input[0].type.tensor_type.shape.dim[0]
