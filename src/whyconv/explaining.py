@@ -120,15 +120,8 @@ def explain(run: Path, plan: Plan, division: Division, question: Question, notif
 
         protocol, left_out = _decide(plan, pictures, question, began, notify)
         square = _measure(run, division, pictures, protocol, notify, check_stop)
-        moved = measure_moved(
-            run,
-            plan,
-            division,
-            notify,
-            seconds=_seconds(question, _MOVING_FRACTION) or _QUICK_MOVING_SECONDS,
-            seed=question.seed,
-            check_stop=check_stop,
-        )
+        seconds = _seconds(question, _MOVING_FRACTION) or _QUICK_MOVING_SECONDS
+        moved = measure_moved(run, plan, division, notify, seconds=seconds, seed=question.seed, check_stop=check_stop)
         why = Why(
             run=str(run),
             digest=division.digest,
