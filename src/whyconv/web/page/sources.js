@@ -157,7 +157,8 @@ function examples(context) {
   if (!recognizer.has.thumbnails) return element("p", { class: "about" }, texts.say("page_no_examples"));
   api
     .thumbnails(EXAMPLES)
-    .then(async ({ pngs }) => {
+    .then(async ({ side, pngs }) => {
+      if (side < picture.side) made.append(element("p", { class: "about" }, texts.say("page_examples_small", { side })));
       const pictures = await Promise.all(pngs.map((/** @type {string} */ png) => fromPng(png, picture)));
       const use = (/** @type {number} */ at) =>
         picture.set(pictures[at], texts.say("page_example", { number: at + 1 }));
