@@ -158,7 +158,8 @@ function examples(context) {
   api
     .thumbnails(EXAMPLES)
     .then(async ({ side, pngs }) => {
-      if (side < picture.side) made.append(element("p", { class: "about" }, texts.say("page_examples_small", { side })));
+      const small = side < picture.side ? texts.say("page_examples_small", { side }) : "";
+      if (small) made.append(element("p", { class: "about" }, small));
       const pictures = await Promise.all(pngs.map((/** @type {string} */ png) => fromPng(png, picture)));
       const use = (/** @type {number} */ at) =>
         picture.set(pictures[at], texts.say("page_example", { number: at + 1 }));
