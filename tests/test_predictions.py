@@ -26,7 +26,7 @@ ROWS = [
     predicted('b "two"\nlines.png', ("dog, big", 0.5), ("cat", 0.5)),
     Prediction(name="c.jpg", labels=[], error="cut short"),
 ]
-COLUMNS = ["path", "label", "probability", "label_2", "probability_2", "margin", "error"]
+COLUMNS = ["path", "label", "probability", "label_2", "probability_2", "margin", "unsure", "error"]
 
 
 def write(path: Path, rows: list[Prediction] = ROWS, top: int = 2) -> Path:
@@ -40,9 +40,37 @@ def test_csv_reads_back(tmp_path: Path) -> None:
     with write(tmp_path / "p.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == COLUMNS
-    assert list(rows[0].values()) == ["a/고양이.jpg", "cat", "0.75", "dog, big", "0.25", "0.5", ""]
+    assert list(rows[0].values()) == ["a/고양이.jpg", "cat", "0.75", "dog, big", "0.25", "0.5", "", ""]
     assert rows[1]["path"] == 'b "two"\nlines.png'
-    assert list(rows[2].values()) == ["c.jpg", "", "", "", "", "", "cut short"]
+    assert list(rows[2].values()) == ["c.jpg", "", "", "", "", "", "", "cut short"]
+
+
+SETS = [
+    ROWS[0].model_copy(update={"is_unsure": False, "novelty": 0.3, "label_set": ["cat", "dog, big"]}),
+    ROWS[1].model_copy(update={"is_unsure": True, "novelty": 2.5, "label_set": ["=dog"]}),
+    ROWS[2],
+]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_unsure_and_sets_have_columns_and_what_is_not_known_is_empty(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"p.{ending}"
+    with writing_predictions(path, 1, has_sets=True) as add:
+        for row in SETS:
+            add(row)
+    if ending == "csv":
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["unsure"] for row in rows] == ["false", "true", ""]
+        assert [row["set"] for row in rows] == ["cat | dog, big", "'=dog", ""]
+    else:
+        if ending == "jsonl":
+            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+        else:
+            rows = pytest.importorskip("pyarrow.parquet").read_table(path).to_pylist()
+        assert [row["unsure"] for row in rows] == [False, True, None]
+        assert [row["set"] for row in rows] == [["cat", "dog, big"], ["=dog"], None]
+    assert list(rows[0]) == ["path", "label", "probability", "margin", "unsure", "set", "error"]
 
 
 def test_json_lines_read_back(tmp_path: Path) -> None:

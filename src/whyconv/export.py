@@ -22,7 +22,7 @@ from whyconv.counting.onnx_graph import read_onnx
 from whyconv.errors import ModelFileError, WhyconvError
 from whyconv.images.array_levels import White
 from whyconv.images.prepare import PicturePolicy
-from whyconv.model_file import METADATA_KEY, Metadata
+from whyconv.model_file import METADATA_KEY, NOVELTY_PREFIX, Metadata
 from whyconv.nets import Committee
 from whyconv.nets.windowed import Windowed, mean_of_windows
 from whyconv.recognizer import Recognizer
@@ -270,7 +270,8 @@ def _layers(model: onnx.ModelProto) -> list[onnx.NodeProto]:
     return [
         node
         for node in model.graph.node
-        if node.op_type in kinds or (node.op_type in with_weights and any(name in weights for name in node.input))
+        if not node.name.startswith(NOVELTY_PREFIX)
+        and (node.op_type in kinds or (node.op_type in with_weights and any(name in weights for name in node.input)))
     ]
 
 

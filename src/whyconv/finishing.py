@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +16,16 @@ from torch import Tensor, nn
 
 from whyconv import files
 from whyconv.errors import ModelFileError
-from whyconv.export import compare, describe_layers, export, export_maps, metadata_for, parity_of
-from whyconv.images.prepare import PicturePolicy, fit
+from whyconv.export import compare, export, metadata_for, parity_of
 from whyconv.images.sources.arrays import ArrayContents
+from whyconv.lookups import write_lookups
 from whyconv.measures.certificate import require_conditions, require_held, try_shifts
+from whyconv.model_file import Metadata
 from whyconv.nets.windowed import Windowed
 from whyconv.planning import Material
-from whyconv.predictions import escape_formula
 from whyconv.pretrained.learning import Learned, some
-from whyconv.recognizer import Recognizer, open_recognizer
+from whyconv.promises import Examples, ValidationAnswers, add_promises, judged
+from whyconv.recognizer import Answers, Recognizer, joined, open_recognizer
 from whyconv.reporting import write_pages
 from whyconv.results import Calibration, Evaluation, Parity, RunSummary
 from whyconv.results.certificate import Certificate
@@ -42,7 +41,6 @@ from whyconv.training.realistic import look_through
 from whyconv.training.run_folder import CHECKPOINTS, MODEL, MOST_EXAMPLES, NETWORK, SUMMARY, WEIGHTS, write_json
 from whyconv.training.seen import write_seen
 
-_THUMBNAIL_SIDE = 32
 # Pictures asked about at once: of large ones, more take longer each.
 _BATCH = 32
 # So that its logarithm is a number.
@@ -80,15 +78,18 @@ def finish(  # noqa: PLR0913
     save_weights(folder / WEIGHTS, network)
     logits = _known_logits(network, plan, material, learned)
     temperature = _temperature(logits["validation"], material.validation)
-    _write_model(folder, network, plan, material, temperature, learned)
+    metadata = _write_model(folder, network, plan, material, temperature, learned)
     recognizer = open_recognizer(folder, num_threads=plan.threads)
-    answers = {"test": _asked(recognizer, material.test)}
+    answers = {} if only_model else {"validation": _asked_or_known(recognizer, material, logits, learned)}
+    examples = None if only_model else _examples(recognizer, material.train, plan, learned)
+    _promise(folder, metadata, material.validation, logits["validation"], answers.get("validation"), examples)
+    recognizer = open_recognizer(folder, num_threads=plan.threads)
+    answers["test"] = _asked(recognizer, material.test)
     if learned is not None:
-        logits["test"] = _as_logits(answers["test"], temperature)
-        answers["validation"] = softmax(logits["validation"] / temperature).astype(np.float32)
-    elif not only_model:
-        answers["validation"] = _asked(recognizer, material.validation)
+        logits["test"] = _as_logits(answers["test"].probabilities, temperature)
     scores = _scores(logits, temperature, plan, material)
+    if "test" in scores:
+        scores["test"] = judged(scores["test"], answers["test"], material.test.data.labels, recognizer.metadata)
     parity = _parity(recognizer, network, plan, material, logits, answers)
     certificate = _certify(folder, network, plan, material, temperature)
     windows = _through_windows(folder, network, plan, material)
@@ -108,8 +109,8 @@ def finish(  # noqa: PLR0913
         certificate=certificate,
         windows=windows,
     )
-    if not only_model:
-        _write_tables(folder, recognizer, material, plan, answers, learned)
+    if examples is not None:
+        write_lookups(folder, material, plan.network.classes, answers, examples)
         write_pages(folder, summary, network, plan, material)
     files.write_text(folder / SUMMARY, summary.model_dump_json(indent=2) + "\n")
     # Six times the weights, and of no more use: a finished run is gone on with from its weights.
@@ -136,24 +137,9 @@ def read_summary(run: Path) -> RunSummary:
         raise ModelFileError(f"{run / SUMMARY} is damaged: {error.error_count()} mistake(s).") from None
 
 
-def _write_tables(
-    folder: Path,
-    recognizer: Recognizer,
-    material: Material,
-    plan: Plan,
-    answers: Mapping[str, NDArray[np.float32]],
-    learned: Learned | None,
-) -> None:
-    """Writes what can be looked up: maps, layers, every answer, and pictures that answers can be likened to."""
-    export_maps(folder / "why.onnx", folder / MODEL)
-    write_json(folder / "layers.json", describe_layers(folder / MODEL))
-    _write_predictions(folder / "predictions.csv", material, plan.network.classes, answers)
-    _write_examples(folder, recognizer, material.train, plan, learned)
-
-
 def _write_model(
     folder: Path, network: nn.Module, plan: Plan, material: Material, temperature: float, learned: Learned | None
-) -> None:
+) -> Metadata:
     """Writes ``model.onnx``, what it says about itself as ``network.json``, and which pictures it was trained on."""
     counts = {part.name: len(part) for part in (material.train, material.validation, material.test)}
     contents = material.division.inspection.pictures.contents
@@ -165,6 +151,23 @@ def _write_model(
     else:
         files.write_bytes(folder / MODEL, learned.as_file(plan, metadata))
     write_seen(folder, material.division)
+    return metadata
+
+
+def _promise(
+    folder: Path,
+    metadata: Metadata,
+    validation: Part,
+    logits: NDArray[np.float32],
+    answers: Answers | None,
+    examples: Examples | None,
+) -> None:
+    """Puts into ``model.onnx`` and ``network.json`` what the file can promise."""
+    features = answers.features if answers is not None else None
+    known = ValidationAnswers(validation.data.pixels, validation.data.labels, logits, features)
+    found = add_promises(folder / MODEL, metadata, known, examples)
+    values = json.loads((folder / NETWORK).read_text(encoding="utf-8"))
+    write_json(folder / NETWORK, values | found.model_dump(mode="json"))
 
 
 def _known_logits(
@@ -184,11 +187,20 @@ def _temperature(logits: NDArray[np.float32], validation: Part) -> float:
     return fit_temperature(logits, validation.data.labels) if len(validation) else 1.0
 
 
-def _asked(recognizer: Recognizer, part: Part) -> NDArray[np.float32]:
-    """Probabilities (n, classes) by the exported file."""
-    starts = range(0, len(part), _BATCH)
-    parts = [recognizer.run(part.data.pixels[start : start + _BATCH]).probabilities for start in starts]
-    return np.concatenate([np.empty((0, len(recognizer.classes)), np.float32), *parts])
+def _asked(recognizer: Recognizer, part: Part) -> Answers:
+    """What the exported file says."""
+    starts = range(0, max(1, len(part)), _BATCH)
+    return joined([recognizer.run(part.data.pixels[start : start + _BATCH]) for start in starts])
+
+
+def _asked_or_known(
+    recognizer: Recognizer, material: Material, logits: Mapping[str, NDArray[np.float32]], learned: Learned | None
+) -> Answers:
+    """Of the validation part; on a frozen network it is known already."""
+    if learned is None:
+        return _asked(recognizer, material.validation)
+    probabilities = softmax(logits["validation"] / recognizer.metadata.temperature).astype(np.float32)
+    return Answers(probabilities, learned.validation_features)
 
 
 def _as_logits(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
@@ -234,7 +246,7 @@ def _parity(
     plan: Plan,
     material: Material,
     logits: Mapping[str, NDArray[np.float32]],
-    answers: Mapping[str, NDArray[np.float32]],
+    answers: Mapping[str, Answers],
 ) -> Parity:
     """Compares on every test picture; on validation, else training, where there are none. What was asked is not again.
 
@@ -242,7 +254,7 @@ def _parity(
     """
     part = next(part for part in (material.test, material.validation, material.train) if len(part))
     if plan.frozen is None and part.name in answers:
-        return parity_of(softmax(logits[part.name] / recognizer.metadata.temperature), answers[part.name])
+        return parity_of(softmax(logits[part.name] / recognizer.metadata.temperature), answers[part.name].probabilities)
     rows = evenly_chosen(len(part), plan.frozen.compared if plan.frozen is not None else 0)
     return compare(recognizer, network, plan.network, some(part.data, rows).pixels)
 
@@ -281,42 +293,15 @@ def _some_pictures(plan: Plan, material: Material) -> tuple[Tensor, NDArray[np.i
     return normalize(pixels, plan.network), part.data.labels[rows].astype(np.int64)
 
 
-def _write_predictions(
-    path: Path, material: Material, classes: Sequence[str], answers: Mapping[str, NDArray[np.float32]]
-) -> None:
-    """One row for every validation and test picture, by ``answers`` (n, classes) of each part."""
-    with files.writing(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
-        table = csv.writer(text)
-        table.writerow(["path", "part", "truth", "label", "probability"])
-        for part in (material.validation, material.test):
-            for name, label, row in zip(part.names, part.data.labels, answers[part.name], strict=True):
-                words = (name, part.name, classes[label], classes[row.argmax()])
-                table.writerow([*(escape_formula(word) for word in words), f"{row.max():.6f}"])
-        text.detach()
-
-
-def _write_examples(folder: Path, recognizer: Recognizer, train: Part, plan: Plan, learned: Learned | None) -> None:
-    """Features and thumbnails of training pictures, at most 1,000 evenly chosen: what answers can be likened to."""
+def _examples(recognizer: Recognizer, train: Part, plan: Plan, learned: Learned | None) -> Examples:
+    """Training pictures, at most 1,000 evenly chosen, with their features."""
     rows = evenly_chosen(len(train), plan.frozen.looked_at if plan.frozen is not None else 0)
     rows = rows[evenly_chosen(len(rows), MOST_EXAMPLES)]
-    pixels = train.data.pixels[rows]
-    _write_example_names(folder / "examples.jsonl", train, rows, plan.network.classes)
+    pixels, labels = train.data.pixels[rows], train.data.labels[rows]
     if learned is not None:
-        features = learned.features
-    else:
-        starts = range(0, len(pixels), _BATCH)
-        parts = [recognizer.run(pixels[start : start + _BATCH]).features for start in starts]
-        features = np.concatenate([each for each in parts if each is not None])
-    side = min(_THUMBNAIL_SIDE, pixels.shape[1])
-    policy = PicturePolicy(side=side, channels=recognizer.policy.channels, fit="stretch")
-    thumbnails = np.stack([fit(picture, policy) for picture in pixels])
-    for name, array in (("features.npy", features), ("thumbnails.npy", thumbnails)):
-        with files.writing(folder / name) as file:
-            np.save(file, array, allow_pickle=False)
-
-
-def _write_example_names(path: Path, train: Part, rows: NDArray[np.int64], classes: Sequence[str]) -> None:
-    """One line for each example, in the order of the arrays: where it came from, its part and its label."""
-    named = ({"path": train.names[row], "part": train.name, "label": classes[train.data.labels[row]]} for row in rows)
-    files.write_text(path, "".join(json.dumps(each) + "\n" for each in named))
+        return Examples(rows, pixels, labels, learned.features)
+    features = joined(
+        [recognizer.run(pixels[start : start + _BATCH]) for start in range(0, len(pixels), _BATCH)]
+    ).features
+    assert features is not None
+    return Examples(rows, pixels, labels, features)

@@ -24,6 +24,8 @@ from whyconv.settings import View
 
 FORMAT_VERSION = 1
 METADATA_KEY = "whyconv"
+# The output that says how unlike the training pictures a picture is, and what the names of its nodes begin with.
+NOVELTY, NOVELTY_PREFIX = "novelty", "novelty/"
 _MAX_FILE_BYTES = 2_000_000_000  # a protobuf message ends there
 
 # Where a message of one kind holds messages of other kinds: field number -> kind.
@@ -39,6 +41,49 @@ _CHILDREN: dict[str, dict[int, str]] = {
 _MAX_DEPTH = 64
 _METADATA_FIELD = 14  # of the model: pairs of key (1) and value (2)
 _EXTERNAL_FIELDS = (13, 14)  # of a tensor: external_data, data_location
+
+
+class AnswerSets(BaseModel):
+    """What sets of labels are made by, at any level.
+
+    Attributes:
+        truths: Probability of the true class of validation pictures, at most 2,000, evenly chosen; ascending, rounded
+            down to six digits.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    truths: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _ascend(self) -> AnswerSets:
+        if list(self.truths) != sorted(self.truths):
+            raise ValueError("the probabilities are not in ascending order")
+        return self
+
+
+class Unsure(BaseModel):
+    """When an answer is called unsure.
+
+    Attributes:
+        threshold: Of the output ``novelty``: above it, the picture is unlike those that the recognizer knows.
+        accepted_fraction: Of pictures like the validation pictures, at least this part stays below.
+        n: Validation pictures that this follows from.
+        measure: What of the network is measured: "energy", "neighbors" or "both".
+        neighbors: How many neighbors the distance counts.
+        known: How many training pictures' features are in the file.
+        judged: How well each measure told validation pictures of a class that it did not know, areas under the curve.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    threshold: float = Field(allow_inf_nan=False)
+    accepted_fraction: float = Field(gt=0, lt=1)
+    n: int = Field(ge=1)
+    measure: str = ""
+    neighbors: int = 0
+    known: int = 0
+    judged: dict[str, float] = Field(default_factory=dict)
 
 
 class Metadata(BaseModel):
@@ -60,6 +105,8 @@ class Metadata(BaseModel):
         versions: Of whyconv, torch, onnx and ONNX's operator set, where the file was made by ``whyconv export``.
         data_digest: SHA-256 over the sorted lines of the run's ``digests.txt``; likewise.
         proof: The comparison with the trained network that ended the export; likewise.
+        sets: What answer sets are made by; None where there were no validation pictures, or the file is older.
+        unsure: When an answer is unsure; None where there were too few validation pictures, or the file is older.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -77,6 +124,8 @@ class Metadata(BaseModel):
     versions: dict[str, str] = Field(default_factory=dict)
     data_digest: str = ""
     proof: dict[str, Any] = Field(default_factory=dict)
+    sets: AnswerSets | None = None
+    unsure: Unsure | None = None
 
     @model_validator(mode="after")
     def _names_differ(self) -> Metadata:

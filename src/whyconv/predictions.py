@@ -1,9 +1,10 @@
 r"""Predictions as rows of a table: CSV, JSON lines or Parquet, written as they come.
 
-Columns: ``path, label, probability, label_2, probability_2, ..., margin, error``. ``margin`` is the
-probability of the first label less that of the second, in [0, 1], higher is surer. A picture that could
-not be read has its reason under ``error`` and nothing else. Bytes of a file name that are no UTF-8 are
-written as ``\udcXX``.
+Columns: ``path, label, probability, label_2, probability_2, ..., margin, unsure, set, error``. ``margin`` is the
+probability of the first label less that of the second, in [0, 1], higher is surer. ``unsure`` is true or false, and
+empty where the recognizer cannot tell. ``set`` is there where sets were asked for: labels with `` | `` between them in
+CSV, a list elsewhere. A picture that could not be read has its reason under ``error`` and nothing else. Bytes of a
+file name that are no UTF-8 are written as ``\udcXX``.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ from whyconv.errors import UsageError, needing_extra
 from whyconv.files import writing
 from whyconv.results import Prediction
 
-Row = dict[str, str | float | None]
+Row = dict[str, str | float | bool | list[str] | None]
 Write = Callable[[Prediction], None]
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 _PARQUET_ROWS = 4096
+_BETWEEN = " | "
 
 
 @contextmanager
-def writing_predictions(path: Path, top: int) -> Iterator[Write]:
+def writing_predictions(path: Path, top: int, *, has_sets: bool = False) -> Iterator[Write]:
     """Opens a table and yields a function that adds one prediction to it.
 
     The file is there whole when the block ends well, or not at all; nothing is held in memory but the
@@ -36,6 +38,7 @@ def writing_predictions(path: Path, top: int) -> Iterator[Write]:
     Args:
         path: Its ending decides the form: .csv, .jsonl or .parquet.
         top: How many labels to write for each picture, at least 1.
+        has_sets: Whether there is a column for answer sets.
 
     Raises:
         UsageError: The ending is another one.
@@ -46,11 +49,11 @@ def writing_predictions(path: Path, top: int) -> Iterator[Write]:
         raise UsageError(
             f"Predictions cannot be written to {path.name}. Expected a name ending in {', '.join(_FORMS)}."
         )
-    with form(path, top) as write_row:
-        yield lambda prediction: write_row(as_row(prediction, top))
+    with form(path, list(as_row(Prediction(name="", labels=[]), top, has_sets=has_sets))) as write_row:
+        yield lambda prediction: write_row(as_row(prediction, top, has_sets=has_sets))
 
 
-def as_row(prediction: Prediction, top: int) -> Row:
+def as_row(prediction: Prediction, top: int, *, has_sets: bool = False) -> Row:
     """Returns one prediction as column -> value; None where there is nothing to say."""
     row: Row = {"path": _as_utf8(prediction.name)}
     for place in range(top):
@@ -60,6 +63,9 @@ def as_row(prediction: Prediction, top: int) -> Row:
         row[f"probability{suffix}"] = None if ranked is None else _short(ranked.probability)
     ahead = margin(prediction)
     row["margin"] = None if ahead is None else _short(ahead)
+    row["unsure"] = prediction.is_unsure
+    if has_sets:
+        row["set"] = None if prediction.label_set is None else [_as_utf8(label) for label in prediction.label_set]
     row["error"] = None if prediction.error is None else _as_utf8(prediction.error)
     return row
 
@@ -71,9 +77,9 @@ def margin(prediction: Prediction) -> float | None:
     return prediction.labels[0].probability - prediction.labels[1].probability
 
 
-def as_json(prediction: Prediction, top: int) -> str:
+def as_json(prediction: Prediction, top: int, *, has_sets: bool = False) -> str:
     """Returns one prediction as a line of JSON, without the end of the line."""
-    return _dump(as_row(prediction, top))
+    return _dump(as_row(prediction, top, has_sets=has_sets))
 
 
 def escape_formula(text: str) -> str:
@@ -96,9 +102,9 @@ def text_cell(text: str) -> str:
 
 
 @contextmanager
-def _csv(path: Path, top: int) -> Iterator[Callable[[Row], None]]:
+def _csv(path: Path, columns: list[str]) -> Iterator[Callable[[Row], None]]:
     with writing(path) as file, _as_text(file) as text:
-        text.write(",".join(_columns(top)) + "\r\n")
+        text.write(",".join(columns) + "\r\n")
 
         def write_row(row: Row) -> None:
             text.write(",".join(map(_cell, row.values())) + "\r\n")
@@ -107,8 +113,8 @@ def _csv(path: Path, top: int) -> Iterator[Callable[[Row], None]]:
 
 
 @contextmanager
-def _jsonl(path: Path, top: int) -> Iterator[Callable[[Row], None]]:
-    del top  # each line carries its own keys
+def _jsonl(path: Path, columns: list[str]) -> Iterator[Callable[[Row], None]]:
+    del columns  # each line carries its own keys
     with writing(path) as file, _as_text(file) as text:
 
         def write_row(row: Row) -> None:
@@ -118,12 +124,13 @@ def _jsonl(path: Path, top: int) -> Iterator[Callable[[Row], None]]:
 
 
 @contextmanager
-def _parquet(path: Path, top: int) -> Iterator[Callable[[Row], None]]:
+def _parquet(path: Path, columns: list[str]) -> Iterator[Callable[[Row], None]]:
     with needing_extra("Writing Parquet", "tables"):
         import pyarrow as arrow
         from pyarrow import parquet
-    is_number = [(name, name.startswith(("probability", "margin"))) for name in _columns(top)]
-    schema = arrow.schema([(name, arrow.float32() if number else arrow.string()) for name, number in is_number])
+    kinds = {"unsure": arrow.bool_(), "set": arrow.list_(arrow.string()), "margin": arrow.float32()}
+    usual = {True: arrow.float32(), False: arrow.string()}
+    schema = arrow.schema([(name, kinds.get(name, usual[name.startswith("probability")])) for name in columns])
     waiting: list[Row] = []
     with writing(path) as file, parquet.ParquetWriter(file, schema) as writer:
 
@@ -147,11 +154,11 @@ def _as_text(file: IO[bytes]) -> Iterator[io.TextIOWrapper]:
     text.detach()  # flushes, and leaves the file open for the one who opened it
 
 
-def _columns(top: int) -> list[str]:
-    return list(as_row(Prediction(name="", labels=[]), top))
-
-
-def _cell(value: str | float | None) -> str:
+def _cell(value: str | float | bool | list[str] | None) -> str:
+    if isinstance(value, list):
+        value = _BETWEEN.join(value)
+    if isinstance(value, bool):
+        return str(value).lower()
     return text_cell(value) if isinstance(value, str) else "" if value is None else f"{value:.6g}"
 
 

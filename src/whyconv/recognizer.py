@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from whyconv.answer_sets import least_probability, require_level
 from whyconv.errors import ModelFileError, PictureError, UsageError
 from whyconv.images.prepare import PicturePolicy, prepare
 from whyconv.images.sources import list_images
 from whyconv.images.sources.listing import read_file
 from whyconv.images.threads import map_in_order
 from whyconv.machine import num_cores
-from whyconv.model_file import find_model, read_metadata, read_model
+from whyconv.model_file import NOVELTY, find_model, read_metadata, read_model
 from whyconv.results import Prediction, RankedLabel
 
 Content = bytes | np.ndarray
@@ -35,10 +36,12 @@ class Answers:
     Attributes:
         probabilities: float32 (n, classes), in [0, 1], rows sum to 1.
         features: float32 (n, d), what the last layer decides from; None where the file does not give it.
+        novelty: float32 (n,), how unlike the known pictures each is; None where the file does not give it.
     """
 
     probabilities: np.ndarray
     features: np.ndarray | None
+    novelty: np.ndarray | None = None
 
 
 def open_recognizer(path: str | Path, *, num_threads: int | None = None) -> Recognizer:
@@ -107,8 +110,13 @@ class Recognizer:
         side = self.policy.side
         return f"Recognizer({self.where!r}: {len(self.classes)} classes ({names}), {side} x {side} pixels)"
 
+    @property
+    def tells_unsure(self) -> bool:
+        """Whether the file can tell that a picture is unlike those it knows."""
+        return self.metadata.unsure is not None and NOVELTY in self._outputs
+
     def predict(
-        self, pictures: Picture | Iterable[Picture], *, top: int | None = None
+        self, pictures: Picture | Iterable[Picture], *, top: int | None = None, sets: float | None = None
     ) -> Prediction | list[Prediction]:
         """Names what one picture or many show.
 
@@ -116,17 +124,20 @@ class Recognizer:
             pictures: One picture (path, file content, or array (h, w), (h, w, 1), (h, w, 3) or (h, w, 4)), or
                 many: a folder, an array (n, h, w) or (n, h, w, c), or any iterable of single pictures.
             top: How many labels to give, most probable first; all of them by default.
+            sets: Give the set of labels that holds the truth in at least this fraction of pictures like those of the
+                validation part, such as 0.95, as ``label_set``.
 
         Returns:
             One prediction for one picture, else a list in the order given, where a picture that cannot be
-            read has ``error`` set and no labels.
+            read has ``error`` set and no labels. ``is_unsure`` is None where the file cannot tell.
 
         Raises:
             PictureError: The one picture asked for cannot be read.
-            UsageError: ``pictures`` is nothing that can be read as pictures, or ``top`` is below 1.
+            UsageError: ``pictures`` is nothing that can be read as pictures, ``top`` is below 1, or sets at that level
+                cannot be made.
         """
         items, is_single = _as_items(pictures)
-        predictions = list(self.stream(items, top=top))
+        predictions = list(self.stream(items, top=top, sets=sets))
         if not is_single:
             return predictions
         if predictions[0].error is not None:
@@ -146,16 +157,44 @@ class Recognizer:
             PictureError: A picture cannot be read; the first one is named.
             UsageError: ``pictures`` is nothing that can be read as pictures.
         """
-        rows = []
+        return self.ask(pictures).probabilities
+
+    def ask(self, pictures: Picture | Iterable[Picture]) -> Answers:
+        """Returns all that the network says about every picture.
+
+        Args:
+            pictures: As for ``predict``; one picture counts as a batch of one.
+
+        Raises:
+            PictureError: A picture cannot be read; the first one is named.
+            UsageError: ``pictures`` is nothing that can be read as pictures.
+        """
+        answered = []
         for batch, answers in self._answer(_as_items(pictures)[0], BATCH_SIZE):
             for name, content in batch:
                 if isinstance(content, str):
                     raise PictureError(f"{name}: {content}")
-            rows.append(answers.probabilities)
-        return np.concatenate(rows) if rows else np.empty((0, len(self.classes)), np.float32)
+            answered.append(answers)
+        return joined(answered) if answered else self._nothing()
+
+    def least_probability(self, level: float) -> float:
+        """The probability from which on a label belongs to the answer set; the first answer always does.
+
+        Raises:
+            UsageError: Sets at that level cannot be made by this file.
+        """
+        sets = self.metadata.sets
+        require_level(level, len(sets.truths) if sets is not None else None)
+        assert sets is not None
+        return least_probability(sets.truths, level)
 
     def stream(
-        self, items: Iterable[tuple[str, Loader]], *, batch_size: int = BATCH_SIZE, top: int | None = TOP
+        self,
+        items: Iterable[tuple[str, Loader]],
+        *,
+        batch_size: int = BATCH_SIZE,
+        top: int | None = TOP,
+        sets: float | None = None,
     ) -> Iterator[Prediction]:
         """Yields one prediction per item, in order, in memory that does not grow with their number.
 
@@ -165,20 +204,22 @@ class Recognizer:
             items: Pairs of a name, and a function that gives the picture's content when it is called.
             batch_size: Pictures the network sees at once; the answers do not depend on it.
             top: How many labels to give, most probable first; None for all.
+            sets: As for ``predict``.
 
         Raises:
-            UsageError: ``top`` or ``batch_size`` is below 1.
+            UsageError: ``top`` or ``batch_size`` is below 1, or sets at that level cannot be made.
         """
+        least = None if sets is None else self.least_probability(sets)
         if batch_size < 1 or (top is not None and top < 1):
             raise UsageError(f"Batch size is {batch_size} and top is {top}. Expected whole numbers from 1.")
         for batch, answers in self._answer(items, batch_size):
-            order = np.argsort(-answers.probabilities, axis=1, kind="stable")[:, :top]
+            order = np.argsort(-answers.probabilities, axis=1, kind="stable")
             row = 0
             for name, content in batch:
                 if isinstance(content, str):
                     yield Prediction(name=name, labels=[], error=content)
                     continue
-                yield Prediction(name=name, labels=self._rank(answers.probabilities[row], order[row]))
+                yield self._prediction(name, answers, row, order[row], top, least)
                 row += 1
 
     def run(self, pixels: np.ndarray) -> Answers:
@@ -192,12 +233,32 @@ class Recognizer:
             ModelFileError: The file's network gives something other than probabilities.
         """
         if len(pixels) == 0:
-            return Answers(np.empty((0, len(self.classes)), np.float32), None)
+            return self._nothing()
         found = dict(zip(self._outputs, self._session.run(None, {"pixels": pixels}), strict=True))
         probabilities = found["probabilities"]
         if probabilities.shape != (len(pixels), len(self.classes)) or not np.isfinite(probabilities).all():
             raise ModelFileError(f"{self.where} gives no probability for each class: shape {probabilities.shape}.")
-        return Answers(probabilities, found.get("features"))
+        return Answers(probabilities, found.get("features"), found.get(NOVELTY))
+
+    def _nothing(self) -> Answers:
+        novelty = np.empty(0, np.float32) if self.tells_unsure else None
+        return Answers(np.empty((0, len(self.classes)), np.float32), None, novelty)
+
+    def _prediction(
+        self, name: str, answers: Answers, row: int, order: np.ndarray, top: int | None, least: float | None
+    ) -> Prediction:
+        """The answer in one row of a batch; ``least`` is the probability from which on a label is in the set."""
+        probabilities, unsure = answers.probabilities[row], self.metadata.unsure
+        novelty = None if answers.novelty is None or unsure is None else float(answers.novelty[row])
+        in_set = [self.classes[k] for place, k in enumerate(order) if place == 0 or probabilities[k] >= (least or 0)]
+        return Prediction(
+            name=name,
+            labels=self._rank(probabilities, order[:top]),
+            # What is not a number is surely not known.
+            is_unsure=None if novelty is None or unsure is None else not novelty <= unsure.threshold,
+            novelty=novelty,
+            label_set=None if least is None else in_set,
+        )
 
     def _rank(self, probabilities: np.ndarray, order: np.ndarray) -> list[RankedLabel]:
         return [RankedLabel(label=self.classes[k], probability=float(probabilities[k])) for k in order]
@@ -234,6 +295,17 @@ class Recognizer:
                 f"{self.where} takes {found} and gives {', '.join(self._outputs)}. "
                 f"Expected pixels tensor(uint8) [n, {', '.join(map(str, tail))}] and probabilities. Export it again."
             )
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """Returns the answers of several batches, at least one, as one."""
+    features = [each.features for each in parts if each.features is not None]
+    novelty = [each.novelty for each in parts if each.novelty is not None]
+    return Answers(
+        np.concatenate([each.probabilities for each in parts]),
+        np.concatenate(features) if len(features) == len(parts) else None,
+        np.concatenate(novelty) if len(novelty) == len(parts) else None,
+    )
 
 
 def _as_items(pictures: Picture | Iterable[Picture]) -> tuple[Iterable[tuple[str, Loader]], bool]:

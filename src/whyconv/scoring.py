@@ -14,7 +14,8 @@ from whyconv.images.sources import PART_NAMES
 from whyconv.images.sources.arrays import ArrayContents
 from whyconv.images.split import LEFT_OUT, TEST, TRAIN
 from whyconv.inspection import Inspection, inspect
-from whyconv.recognizer import Recognizer, open_recognizer
+from whyconv.promises import judged
+from whyconv.recognizer import Answers, Recognizer, open_recognizer
 from whyconv.results import Evaluation, Note, Notify, RunSummary, Unreadable
 from whyconv.settings import Plan
 from whyconv.training.evaluate import score
@@ -34,9 +35,9 @@ def score_own_test(run: Path, plan: Plan, division: Division, summary: RunSummar
     if not len(rows):
         raise DataError(f"{run} has no test part. Name labelled pictures:  whyconv evaluate {run} PICTURES")
     recognizer = open_recognizer(run, num_threads=plan.threads)
-    probabilities = _ask(recognizer, division.inspection, rows)
-    return score(
-        probabilities,
+    answers = _ask(recognizer, division.inspection, rows)
+    evaluation = score(
+        answers.probabilities,
         division.labels[rows],
         classes=recognizer.classes,
         names=[division.inspection.pictures.names[row] for row in rows.tolist()],
@@ -44,6 +45,7 @@ def score_own_test(run: Path, plan: Plan, division: Division, summary: RunSummar
         calibration=summary.test.calibration if summary.test else None,
         left_out=division.left_out,
     )
+    return judged(evaluation, answers, division.labels[rows], recognizer.metadata)
 
 
 def score_pictures(run: Path, where: str, *, layout: str, label_from: str | None, notify: Notify) -> Evaluation:
@@ -78,18 +80,20 @@ def score_pictures(run: Path, where: str, *, layout: str, label_from: str | None
         known_names = ", ".join(recognizer.classes[:_FEW])
         others = " that it was not made from" if seen.any() else ""
         raise DataError(f"{where} has no readable picture of a class that {run} knows (such as {known_names}){others}.")
-    return score(
-        _ask(recognizer, inspection, rows),
-        labels[rows].astype(np.int32),
+    answers, truth = _ask(recognizer, inspection, rows), labels[rows].astype(np.int32)
+    evaluation = score(
+        answers.probabilities,
+        truth,
         classes=recognizer.classes,
         names=[pictures.names[row] for row in rows.tolist()],
         part="pictures",
         left_out=_left_out(inspection, wanted, labels, seen),
     )
+    return judged(evaluation, answers, truth, recognizer.metadata)
 
 
-def _ask(recognizer: Recognizer, inspection: Inspection, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Probabilities (n, classes) for the pictures in ``rows``, read one batch at a time."""
+def _ask(recognizer: Recognizer, inspection: Inspection, rows: NDArray[np.int64]) -> Answers:
+    """What the file says about the pictures in ``rows``, read one batch at a time."""
     pictures = inspection.pictures
     white = pictures.contents.white if isinstance(pictures.contents, ArrayContents) else None
 
@@ -98,7 +102,7 @@ def _ask(recognizer: Recognizer, inspection: Inspection, rows: NDArray[np.int64]
         # The range of these arrays decides what their numbers mean, not that of the training arrays.
         return content if white is None or isinstance(content, bytes) else to_levels(content, white)
 
-    return recognizer.predict_proba(read(row) for row in rows.tolist())
+    return recognizer.ask(read(row) for row in rows.tolist())
 
 
 def _left_out(

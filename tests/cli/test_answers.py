@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 
 from command_line import Outcome, read_csv, shell
-from tiny_model import COLORS
+from novelty_pictures import pictures
+from tiny_model import COLORS, make_metadata, write_model
+from whyconv.novelty import add_novelty, fit_novelty
 
 
 def test_predict_prints_a_line_a_picture(run: Callable[..., Outcome], model: Path, inbox: Path) -> None:
     outcome = run("predict", model, inbox, "--top", 2)
-    assert (outcome.code, outcome.text) == (0, "")
+    assert outcome.code == 0
+    assert outcome.text.startswith("unsure: not available")
     lines = outcome.data.splitlines()
     assert [line.split()[0] for line in lines] == [str(inbox / f"{name}.png") for name in sorted(COLORS)]
     assert [line.split()[1] for line in lines] == sorted(COLORS)
@@ -28,8 +31,9 @@ def test_predict_in_json_lines(run: Callable[..., Outcome], model: Path, inbox: 
     assert [row["label"] for row in rows] == sorted(COLORS)
     assert all(row["error"] is None and 0 < row["margin"] < 1 for row in rows)
     assert list(rows[0]) == [
-        "path", "label", "probability", "label_2", "probability_2", "label_3", "probability_3", "margin", "error",
-    ]  # fmt: skip
+        *("path", "label", "probability", "label_2", "probability_2", "label_3", "probability_3"),
+        *("margin", "unsure", "error"),
+    ]
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
@@ -37,7 +41,7 @@ def test_predict_to_a_table(ending: str, run: Callable[..., Outcome], model: Pat
     table = tmp_path / f"answers.{ending}"
     outcome = run("predict", model, inbox, "--to", table, "--top", 1)
     assert (outcome.code, outcome.data) == (0, "")
-    assert outcome.text == f"3 pictures -> {table}\n"
+    assert outcome.text.endswith(f"3 pictures -> {table}\n")
     if ending == "csv":
         rows = read_csv(table)
     elif ending == "jsonl":
@@ -45,7 +49,7 @@ def test_predict_to_a_table(ending: str, run: Callable[..., Outcome], model: Pat
     else:
         rows = pytest.importorskip("pyarrow.parquet").read_table(table).to_pylist()
     assert [row["label"] for row in rows] == sorted(COLORS)
-    assert list(rows[0]) == ["path", "label", "probability", "margin", "error"]
+    assert list(rows[0]) == ["path", "label", "probability", "margin", "unsure", "error"]
     assert all(0 < float(row["margin"]) < 1 for row in rows)
 
 
@@ -58,7 +62,7 @@ def test_a_bad_file_is_a_row_and_exit_code_3(
     assert len(outcome.data.splitlines()) == 4
     assert "cut\\x1b[31m.jpg   error: " in outcome.data
     assert "\x1b" not in outcome.data
-    assert outcome.text == "1 of 4 files could not be read\n"
+    assert outcome.text.endswith("1 of 4 files could not be read\n")
     assert run("predict", model, inbox, "--to", tmp_path / "a.csv").code == 3
     rows = read_csv(tmp_path / "a.csv")
     assert [bool(row["error"]) for row in rows].count(True) == 1
@@ -84,3 +88,30 @@ def test_names_that_are_no_utf8_are_printed_and_written(model: Path, inbox: Path
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "\\xff.png   red 0." in shown.stdout
     assert shell("predict", model, inbox, "--to", tmp_path / "a.parquet").returncode == 0
+
+
+def test_sets_that_cannot_be_made_are_refused_before_anything_is_written(
+    run: Callable[..., Outcome], model: Path, inbox: Path, tmp_path: Path
+) -> None:
+    outcome = run("predict", model, inbox, "--sets", 0.95, "--to", tmp_path / "a.csv")
+    assert outcome.code == 2
+    assert "no scores of validation pictures" in outcome.text
+    assert not (tmp_path / "a.csv").exists()
+
+
+def test_a_file_with_thresholds_says_unsure_and_gives_sets(
+    run: Callable[..., Outcome], tmp_path: Path, inbox: Path
+) -> None:
+    truths = [0.2 + 0.04 * place for place in range(20)]
+    told = {"threshold": -1.0, "accepted_fraction": 0.95, "n": 20}
+    path = write_model(tmp_path / "told.onnx", sets={"truths": truths}, unsure=told)
+    novelty = fit_novelty(pictures(60, 0), pictures(40, 1))
+    path.write_bytes(
+        add_novelty(path.read_bytes(), novelty, json.dumps(make_metadata(sets={"truths": truths}, unsure=told)))
+    )
+    lines = run("predict", path, inbox, "--top", 1, "--sets", 0.9).data.splitlines()
+    assert all(re.search(r"   \{(red|green|blue)[^}]*\}   unsure$", line) for line in lines)
+    rows = [json.loads(line) for line in run("predict", path, inbox, "--json", "--sets", 0.9).data.splitlines()]
+    assert [row["unsure"] for row in rows] == [True] * 3
+    assert all(row["set"][0] == row["label"] for row in rows)
+    assert run("predict", path, inbox, "--sets", 0.99).code == 2

@@ -23,6 +23,9 @@ def predict(  # noqa: PLR0913, PLR0917
     paths: Annotated[list[Path], typer.Argument(metavar="PATHS...", help="Pictures, or folders of pictures.")],
     top: Annotated[int, typer.Option(min=1, help="How many labels for each picture.")] = 3,
     to: Annotated[Path | None, typer.Option(metavar="FILE", help="Write .csv, .jsonl or .parquet instead.")] = None,
+    sets: Annotated[
+        float | None, typer.Option(metavar="LEVEL", help="Also the set of labels that holds the truth so often: 0.95.")
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 32,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line on stdout.")] = False,
     lang: Lang = None,
@@ -30,7 +33,7 @@ def predict(  # noqa: PLR0913, PLR0917
     """Name what pictures show.
 
     Takes any number of files and folders. A file that cannot be read gets a row with the reason; the exit
-    code is then 3.
+    code is then 3. "unsure" behind an answer: the picture is unlike those that the recognizer knows.
     """
     from whyconv.images.sources import list_images
     from whyconv.images.sources.listing import read_file
@@ -41,9 +44,14 @@ def predict(  # noqa: PLR0913, PLR0917
     recognizer = open_recognizer(model)
     top = min(top, len(recognizer.classes))
     items = ((str(path), partial(read_file, path)) for path in list_images(paths))
-    with _output(to, top, as_json) as write:
+    if sets is not None:
+        # Refused before anything is written.
+        recognizer.least_probability(sets)
+    with _output(to, top, as_json, has_sets=sets is not None) as write:
         # Two labels at least, for the margin between them.
-        total, unread = _write_all(recognizer.stream(items, batch_size=batch, top=max(top, 2)), write)
+        total, unread = _write_all(recognizer.stream(items, batch_size=batch, top=max(top, 2), sets=sets), write)
+    if total and not recognizer.tells_unsure:
+        print_text([texts.say("predict_cannot_tell_unsure", language)])
     if total == 0:
         print_text([texts.say("predict_none", language, paths=", ".join(printable(str(path)) for path in paths))])
     if to is not None:
@@ -54,16 +62,16 @@ def predict(  # noqa: PLR0913, PLR0917
 
 
 @contextmanager
-def _output(to: Path | None, top: int, as_json: bool) -> Iterator[Callable[[Prediction], None]]:
+def _output(to: Path | None, top: int, as_json: bool, *, has_sets: bool) -> Iterator[Callable[[Prediction], None]]:
     """Yields a function that adds one prediction to what was asked for: a table, JSON lines, or lines."""
     from whyconv import predictions
     from whyconv.show.runs import prediction_line
 
     if to is not None:
-        with predictions.writing_predictions(to, top) as write:
+        with predictions.writing_predictions(to, top, has_sets=has_sets) as write:
             yield write
     elif as_json:
-        yield lambda prediction: print_data(predictions.as_json(prediction, top))
+        yield lambda prediction: print_data(predictions.as_json(prediction, top, has_sets=has_sets))
     else:
         yield lambda prediction: print_data(prediction_line(prediction, top))
 

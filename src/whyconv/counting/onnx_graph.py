@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _MOST_BYTES_KEPT = 1 << 16
 _MAX_FILE_BYTES = 2_000_000_000
+# Nodes that judge the answers of a recognizer of ours: they are no part of its network.
+_BESIDE_THE_NETWORK = "novelty/"
 
 
 def read_onnx(path: Path, input_shape: Sequence[int] | None = None) -> Graph:
@@ -82,7 +84,23 @@ def _load(path: Path) -> onnx.ModelProto:
         raise ModelFileError(f"{path} is not an ONNX file, or it is damaged.") from error
     if not model.graph.node:
         raise ModelFileError(f"{path} is not an ONNX file, or there is no network in it.")
+    _leave_out(model, _BESIDE_THE_NETWORK)
     return model
+
+
+def _leave_out(model: onnx.ModelProto, prefix: str) -> None:
+    """Takes the nodes whose names begin with ``prefix`` out, with their numbers and with what only they give."""
+    graph = model.graph
+    kept = [node for node in graph.node if not node.name.startswith(prefix)]
+    if len(kept) == len(graph.node):
+        return
+    left = {name for node in graph.node if node.name.startswith(prefix) for name in node.output}
+    outputs = [each for each in graph.output if each.name not in left]
+    tensors = [each for each in graph.initializer if not each.name.startswith(prefix)]
+    del graph.node[:], graph.output[:], graph.initializer[:]
+    graph.node.extend(kept)
+    graph.output.extend(outputs)
+    graph.initializer.extend(tensors)
 
 
 def _picture_shape(path: Path, picture: onnx.ValueInfoProto, asked: Sequence[int] | None) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from whyconv.pretrained.head import fit_heads, mean_cost
 from whyconv.pretrained.joining import Head, join
 from whyconv.pretrained.networks import FrozenWithHead, get_head, with_head
 from whyconv.pretrained.tail import Tail
-from whyconv.pretrained.tuning import TunedNetwork, logits_of, tune
+from whyconv.pretrained.tuning import TunedNetwork, features_of, tune
 from whyconv.results import EpochRecord, Note, Notify
 from whyconv.settings import FrozenPlan, Plan
 from whyconv.training.evaluate import fit_temperature
@@ -45,6 +45,7 @@ class Learned:
         logits: Of the validation part, the mean over the views (n, classes).
         features: Of training pictures that answers can be likened to, the mean over the views (n, d); they are
             ``MOST_EXAMPLES``, evenly chosen, of those that were looked at.
+        validation_features: The same of the validation part (n, d).
     """
 
     backbone: Backbone
@@ -53,6 +54,7 @@ class Learned:
     network: nn.Module
     logits: NDArray[np.float32]
     features: NDArray[np.float32]
+    validation_features: NDArray[np.float32]
 
     def as_file(self, plan: Plan, metadata: Metadata) -> bytes:
         """The recognizer as the content of an ONNX file."""
@@ -210,10 +212,11 @@ def _learn_tail(
     outcome = Outcome(
         ending.best_epoch, ending.num_epochs, ending.num_steps, time.perf_counter() - began, ending.reason
     )
-    logits = logits_of(network, validation, lesson.plan, lesson.plan.network.views)
+    features = features_of(network, validation, lesson.plan, lesson.plan.network.views)
+    logits = get_head(network.last).logits(features)
     if len(validation) and not _pays(lesson, alone.logits, logits, validation.labels):
         return replace(outcome, best_epoch=1), alone
-    return outcome, _with_tuning(lesson, network, logits, train)
+    return outcome, _with_tuning(lesson, network, features, train)
 
 
 def _pays(lesson: Lesson, alone: NDArray[np.float32], tuned: NDArray[np.float32], labels: NDArray[np.int32]) -> bool:
@@ -244,10 +247,13 @@ def _without_tuning(lesson: Lesson, head: Head, train: SeenPart, validation: See
         network=network.eval(),
         logits=_logits(head, validation),
         features=mean_over_views([each.features[_examples(train)] for each in train.views]),
+        validation_features=mean_over_views([each.features for each in validation.views]),
     )
 
 
-def _with_tuning(lesson: Lesson, network: TunedNetwork, logits: NDArray[np.float32], train: SeenPart) -> Learned:
+def _with_tuning(
+    lesson: Lesson, network: TunedNetwork, validation_features: NDArray[np.float32], train: SeenPart
+) -> Learned:
     """The network with the tuned blocks and the head put in."""
     assert lesson.published is not None
     head, examples, numbers = get_head(network.last), _examples(train), lesson.frozen.numbers
@@ -257,10 +263,11 @@ def _with_tuning(lesson: Lesson, network: TunedNetwork, logits: NDArray[np.float
         head=head,
         tuned=tuned,
         network=with_head(lesson.published(), head, tuned),
-        logits=logits,
+        logits=head.logits(validation_features),
         features=mean_over_views(
             [network.features(each.maps[examples], numbers) for each in train.views if each.maps is not None]
         ),
+        validation_features=validation_features,
     )
 
 

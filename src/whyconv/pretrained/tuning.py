@@ -234,9 +234,15 @@ def logits_of(
     network: TunedNetwork, part: SeenPart, plan: Plan, views: Sequence[View], numbers: Numbers = "float32"
 ) -> NDArray[np.float32]:
     """Logits (n, classes) of a part: the mean over some views of the plan."""
+    return get_head(network.last).logits(features_of(network, part, plan, views, numbers))
+
+
+def features_of(
+    network: TunedNetwork, part: SeenPart, plan: Plan, views: Sequence[View], numbers: Numbers = "float32"
+) -> NDArray[np.float32]:
+    """Features (n, d) of a part: the mean over some views of the plan."""
     chosen = [seen for seen, view in zip(part.views, plan.network.views, strict=True) if view in views]
-    features = mean_over_views([network.features(_maps(seen), numbers) for seen in chosen])
-    return get_head(network.last).logits(features)
+    return mean_over_views([network.features(_maps(seen), numbers) for seen in chosen])
 
 
 def as_planes(maps: NDArray[np.float16], numbers: Numbers = "float32") -> Tensor:

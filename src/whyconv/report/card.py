@@ -82,6 +82,7 @@ def _details(content: ReportContent, say: Say) -> list[str]:
         _stated("developer", content, say),
         _row(say("card_kind"), kind),
         _row(say("card_trained"), trained),
+        _row(say("card_energy"), say("card_not_measured")),
         *plan,
         _row(say("card_environment"), environment),
         _stated("license", content, say),
@@ -110,7 +111,36 @@ def _metrics(score: Evaluation | None, say: Say) -> list[str]:
         f"- {say('card_metrics_accuracy')}",
         f"- {say('card_metrics_threshold')}",
         _row(say("card_calibration"), value),
+        _row(say("card_debiased"), _debiased(score, say)),
     ]
+
+
+def _debiased(score: Evaluation | None, say: Say) -> str:
+    if score is None or score.debiased is None:
+        return say("card_not_stated")
+    return say("card_debiased_value", part=_part(score, say), **score.debiased.model_dump())
+
+
+def _promises(score: Evaluation, say: Say) -> list[str]:
+    """Answer sets, and answers that are called unsure; "not available" where the file can do neither."""
+    sets, acceptance, missing = score.sets, score.acceptance, say("not_available")
+    held = accepted = missing
+    if sets is not None:
+        values = {"level": sets.level, "size": sets.mean_size, "n_fit": sets.n_fit}
+        held = say("card_sets_value", coverage=_estimate(sets.coverage, say), **values)
+    if acceptance is not None:
+        among = [
+            _estimate(each, say) if each is not None else "-"
+            for each in (acceptance.accuracy_accepted, acceptance.accuracy_unsure)
+        ]
+        accepted = say(
+            "card_unsure_value",
+            accepted=_estimate(acceptance.accepted, say),
+            right=among[0],
+            others=among[1],
+            n_fit=acceptance.n_fit,
+        )
+    return [_row(say("card_sets"), held), _row(say("card_unsure"), accepted)]
 
 
 def _evaluation_data(content: ReportContent, say: Say) -> list[str]:
@@ -164,6 +194,7 @@ def _analyses(score: Evaluation | None, say: Say) -> list[str]:
         _row(say("card_balanced_accuracy"), _estimate(score.balanced_accuracy, say)),
         _row(say("card_guess"), guess),
         _row(say("card_confused"), ", ".join(pairs) or "-"),
+        *_promises(score, say),
         "",
         f"| {' | '.join(head)} |",
         "| :-- | --: | :-- | :-- |",
@@ -184,7 +215,8 @@ def _estimate(estimate: Estimate, say: Say) -> str:
 
 def _caveats(content: ReportContent, say: Say) -> list[str]:
     score, check = content.evaluation, content.check
-    known = [say("card_always_answers"), say("card_same_kind")]
+    tells = score is not None and score.acceptance is not None
+    known = [say("card_tells_unsure" if tells else "card_always_answers"), say("card_same_kind")]
     if content.summary.certificate is not None:
         certified = content.summary.certificate.sentence
         known.append(say(certified.key, **certified.values))

@@ -31,6 +31,7 @@ from whyconv.results.curves import (
 from whyconv.results.data import CheckReport, ClassCount, DuplicateGroup, SizeRange, Unreadable
 from whyconv.results.matched import Matched, MatchedGain, MatchedSize
 from whyconv.results.record import EpochRecord, Estimate, Event, Note, Notify, Progress, Record, ignore
+from whyconv.results.reliability import Acceptance, DebiasedError, SetScore
 from whyconv.results.runs import (
     SURE,
     Calibration,
@@ -76,6 +77,7 @@ __all__ = [
     "MATCHES",
     "PLACES",
     "SURE",
+    "Acceptance",
     "Architecture",
     "ArmName",
     "Border",
@@ -92,6 +94,7 @@ __all__ = [
     "Crossing",
     "CurveExponent",
     "DataRatio",
+    "DebiasedError",
     "DuplicateGroup",
     "EpochRecord",
     "Estimate",
@@ -119,6 +122,7 @@ __all__ = [
     "SamplesNeeded",
     "Search",
     "SearchTrial",
+    "SetScore",
     "Setting",
     "SizeRange",
     "Square",

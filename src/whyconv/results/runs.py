@@ -9,6 +9,7 @@ from pydantic import Field
 from whyconv.results.certificate import Certificate
 from whyconv.results.data import Unreadable
 from whyconv.results.record import Estimate, Record
+from whyconv.results.reliability import Acceptance, DebiasedError, SetScore
 from whyconv.results.windows import ThroughWindows
 
 SURE = 0.9  # from this probability on, an answer is called sure
@@ -77,6 +78,9 @@ class Evaluation(Record):
         surest_wrong: At most 12 wrong answers, surest first, whether sure or not.
         calibration: None where no temperature was fitted.
         left_out: Pictures that were not scored.
+        debiased: Calibration error less what chance alone would show; None in records of older versions.
+        sets: How often answer sets hold the truth; None where there are no or too few validation pictures.
+        acceptance: Of the answers that are not called unsure; None where the file cannot tell unsure ones.
     """
 
     part: str
@@ -93,6 +97,9 @@ class Evaluation(Record):
     surest_wrong: list[WrongAnswer]
     calibration: Calibration | None
     left_out: list[Unreadable] = Field(default_factory=list)
+    debiased: DebiasedError | None = None
+    sets: SetScore | None = None
+    acceptance: Acceptance | None = None
 
     @property
     def class_names(self) -> list[str]:
@@ -139,15 +146,27 @@ class RankedLabel(Record):
 
 
 class Prediction(Record):
-    """The answer for one picture; ``error`` says why there is none, and ``labels`` is then empty."""
+    """The answer for one picture.
+
+    Attributes:
+        name: Of the picture.
+        labels: Most probable first; empty where there is no answer.
+        error: Why there is none.
+        is_unsure: Whether the picture is unlike those that the recognizer knows; None: the file cannot tell.
+        novelty: How unlike, 1 being the most that is accepted; None as above.
+        label_set: The labels that hold the truth as often as was asked for, most probable first; None: not asked for.
+    """
 
     name: str
     labels: list[RankedLabel]
     error: str | None = None
+    is_unsure: bool | None = None
+    novelty: float | None = None
+    label_set: list[str] | None = None
 
     def __repr__(self) -> str:
-        answers = [f"error: {self.error}"] if self.error is not None else map(str, self.labels)
-        return "   ".join([self.name, *answers])
+        answers = [f"error: {self.error}"] if self.error is not None else [*map(str, self.labels)]
+        return "   ".join([self.name, *answers, *(["unsure"] if self.is_unsure else [])])
 
     __str__ = __repr__
 

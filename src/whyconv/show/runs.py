@@ -120,7 +120,10 @@ def prediction_line(prediction: Prediction, top: int) -> str:
     name = printable(prediction.name)
     if prediction.error is not None:
         return f"{name}   error: {printable(prediction.error)}"
-    return "   ".join([name, *(f"{printable(one.label)} {one.probability:.2f}" for one in prediction.labels[:top])])
+    words = [name, *(f"{printable(one.label)} {one.probability:.2f}" for one in prediction.labels[:top])]
+    if prediction.label_set is not None:
+        words.append("{" + ", ".join(printable(label) for label in prediction.label_set) + "}")
+    return "   ".join([*words, *(["unsure"] if prediction.is_unsure else [])])
 
 
 def _left_out_lines(left_out: Sequence[Unreadable], language: str) -> list[str]:
@@ -152,6 +155,23 @@ def _mistake_rows(evaluation: Evaluation, language: str) -> Iterable[tuple[str, 
         errors = f"{interval(fitted.error_before)} -> {interval(fitted.error_after)}"
         told = say("calibration_value", language, errors=errors, temperature=fitted.temperature)
         yield say("calibration", language), told
+    yield from _promise_rows(evaluation, language)
+
+
+def _promise_rows(evaluation: Evaluation, language: str) -> Iterable[tuple[str, str]]:
+    """Yields what became of promises: probabilities that hold, sets that hold the truth, pictures called unsure."""
+    if evaluation.debiased is not None:
+        yield say("debiased", language), say("debiased_value", language, **evaluation.debiased.model_dump())
+    sets, acceptance = evaluation.sets, evaluation.acceptance
+    if sets is not None:
+        told = say("set_coverage_value", language, coverage=interval(sets.coverage), size=sets.mean_size)
+        yield say("set_coverage", language, level=sets.level), told
+    if acceptance is not None:
+        right = acceptance.accuracy_accepted
+        yield say("accepted", language), interval(acceptance.accepted)
+        yield say("accuracy_accepted", language), interval(right) if right is not None else "-"
+    else:
+        yield say("accepted", language), say("not_available", language)
 
 
 def _score_lines(scores: Sequence[ClassScore], language: str) -> list[str]:

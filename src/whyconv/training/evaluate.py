@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from whyconv.results import SURE, Calibration, ClassScore, Confusion, Estimate, Evaluation, Unreadable, WrongAnswer
 from whyconv.training.intervals import fraction, mean_of_fractions
+from whyconv.training.reliability import debiased_error
 
 _NUM_BINS = 15
 _MOST_CONFUSED = 10
@@ -58,6 +59,7 @@ def score(  # noqa: PLR0913
         surest_wrong=_surest_wrong(probabilities, labels, classes, names),
         calibration=calibration,
         left_out=list(left_out),
+        debiased=debiased_error(probabilities, labels),
     )
 
 

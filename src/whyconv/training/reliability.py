@@ -1,0 +1,113 @@
+"""Whether stated probabilities, sets and refusals keep what they promise, judged on labelled pictures. NumPy, scipy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyconv.answer_sets import conformal_rank, least_probability
+from whyconv.results import Acceptance, DebiasedError, SetScore
+from whyconv.training.intervals import fraction
+
+SET_LEVEL = 0.95
+_NUM_BINS, _LEAST_IN_BIN = 15, 10
+_NUM_SIMULATIONS = 1000
+_DRAWN_AT_ONCE = 2_000_000
+
+
+def debiased_error(probabilities: NDArray[np.float32], labels: NDArray[np.int32]) -> DebiasedError:
+    """Expected calibration error over bins of equally many pictures, less what chance alone would show.
+
+    A recognizer whose probabilities are all true is simulated 1,000 times with the same first probabilities, always
+    with the same seed: each answer is right with just that probability. The mean error of these is subtracted; the
+    middle 95 % of theirs, less the same mean, are the band in which a perfectly calibrated recognizer would lie.
+
+    Args:
+        probabilities: In [0, 1], shape (n, classes).
+        labels: The truth (n,), n >= 1.
+
+    References:
+        Bröcker, Smith, *Increasing the reliability of reliability diagrams* (2007), Weather and Forecasting 22, for the
+        simulation. Kumar, Liang, Ma, *Verified uncertainty calibration* (2019), arXiv 1909.10155, for the bias and for
+        bins of equal mass.
+    """
+    n, sure = len(labels), probabilities.max(axis=1).astype(np.float64)
+    order = np.argsort(sure, kind="stable")
+    num_bins = max(1, min(_NUM_BINS, n // _LEAST_IN_BIN))
+    starts = np.linspace(0, n, num_bins + 1).round().astype(int)[:-1]
+    right = (probabilities.argmax(axis=1) == labels)[order]
+    sure = sure[order]
+
+    def errors(outcomes: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.asarray(np.abs(np.add.reduceat(outcomes - sure, starts, axis=-1)).sum(axis=-1) / n)
+
+    draws, at_once = np.random.default_rng(0), max(1, _DRAWN_AT_ONCE // n)
+    sizes = [min(at_once, _NUM_SIMULATIONS - done) for done in range(0, _NUM_SIMULATIONS, at_once)]
+    simulated = np.concatenate([errors(draws.random((size, n)) < sure) for size in sizes])
+    bias = float(simulated.mean())
+    low, high = np.quantile(simulated, [0.025, 0.975]) - bias
+    return DebiasedError(
+        value=float(errors(right)) - bias, low=float(low), high=float(high), bias=bias, n=n, num_bins=num_bins
+    )
+
+
+def score_sets(
+    probabilities: NDArray[np.float32], labels: NDArray[np.int32], truths: Sequence[float], level: float = SET_LEVEL
+) -> SetScore | None:
+    """How often answer sets hold the truth; None where the validation pictures are too few for the level.
+
+    Args:
+        probabilities: Of the scored pictures (n, classes).
+        labels: Their truth (n,), n >= 1.
+        truths: Probability of the truth of each validation picture, ascending.
+        level: As asked for, in (0, 1).
+
+    References:
+        Vovk, *Conditional validity of inductive conformal predictors* (2012), section 2: given the validation pictures
+        coverage has a Beta distribution, so that the covered of n new ones have a beta-binomial one.
+    """
+    from scipy.stats import betabinom
+
+    rank = conformal_rank(len(truths), level)
+    if rank is None:
+        return None
+    n, least = len(labels), least_probability(truths, level)
+    own = probabilities[np.arange(n), labels]
+    members = probabilities >= least
+    first = probabilities.argmax(axis=1)
+    bare = int((own >= least).sum())
+    members[np.arange(n), first] = True
+    low, high = betabinom.ppf([0.025, 0.975], n, rank, len(truths) + 1 - rank) / n
+    return SetScore(
+        level=level,
+        coverage=fraction(int(members[np.arange(n), labels].sum()), n),
+        bare_coverage=fraction(bare, n),
+        low=float(low),
+        high=float(high),
+        mean_size=float(members.sum(axis=1).mean()),
+        n_fit=len(truths),
+    )
+
+
+def score_acceptance(
+    novelty: NDArray[np.floating], threshold: float, is_right: NDArray[np.bool_], n_fit: int
+) -> Acceptance:
+    """How many answers are not called unsure, and how many of them, and of the others, are right.
+
+    Args:
+        novelty: Of the scored pictures (n,), n >= 1.
+        threshold: Above it an answer is unsure.
+        is_right: Whether the first answer is (n,).
+        n_fit: Validation pictures that the threshold follows from.
+    """
+    accepted = novelty <= threshold
+    counts = [(int(is_right[rows].sum()), int(rows.sum())) for rows in (accepted, ~accepted)]
+    among = [fraction(right, n) if n else None for right, n in counts]
+    return Acceptance(
+        accepted=fraction(int(accepted.sum()), len(accepted)),
+        accuracy_accepted=among[0],
+        accuracy_unsure=among[1],
+        n_fit=n_fit,
+    )

@@ -1,0 +1,84 @@
+"""Promises judged: calibrated answers lie in the band, others above it; coverage and acceptance by counting."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from whyconv.answer_sets import least_probability
+from whyconv.training.reliability import debiased_error, score_acceptance, score_sets
+
+
+def answers(n: int, seed: int, power: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of three classes, and truths drawn from them raised to a power: 1 is perfectly calibrated."""
+    generator = np.random.default_rng(seed)
+    probabilities = generator.dirichlet([0.6, 0.6, 0.6], n)
+    true = probabilities**power
+    true /= true.sum(axis=1, keepdims=True)
+    labels = (generator.random((n, 1)) > true.cumsum(axis=1)).sum(axis=1).clip(max=2)
+    return probabilities.astype(np.float32), labels.astype(np.int32)
+
+
+def test_of_perfectly_calibrated_recognizers_95_in_100_lie_in_the_band_and_none_on_average_is_off() -> None:
+    found = [debiased_error(*answers(300, seed)) for seed in range(200)]
+    inside = sum(each.low <= each.value <= each.high for each in found)
+    # 4 deviations of a binomial around 190.
+    assert 178 <= inside <= 200
+    values = np.array([each.value for each in found])
+    assert abs(values.mean()) < 4 * values.std() / len(values) ** 0.5
+    assert all(each.bias > 0 for each in found)
+
+
+@pytest.mark.parametrize("power", [0.4, 2.5])
+def test_one_that_is_too_sure_or_too_timid_lies_above(power: float) -> None:
+    found = debiased_error(*answers(1000, 0, power))
+    assert not found.is_inside
+    assert found.value > 2 * found.high
+
+
+def test_the_error_is_that_of_bins_of_equally_many_pictures() -> None:
+    probabilities, labels = answers(600, 3, 0.7)
+    sure, right = probabilities.max(axis=1).astype(float), probabilities.argmax(axis=1) == labels
+    bins = np.array_split(np.argsort(sure, kind="stable"), 15)
+    plain = sum(abs((right[rows] - sure[rows]).sum()) for rows in bins) / 600
+    found = debiased_error(probabilities, labels)
+    assert found.value + found.bias == pytest.approx(plain, abs=1e-9)
+    assert (found.n, found.num_bins) == (600, 15)
+
+
+def test_few_pictures_have_few_bins() -> None:
+    assert debiased_error(*answers(29, 0)).num_bins == 2
+    assert debiased_error(*answers(1, 0)).num_bins == 1
+
+
+def test_coverage_is_counted_and_its_band_is_that_of_simulated_pictures() -> None:
+    probabilities, labels = answers(400, 5)
+    own = probabilities[np.arange(400), labels].astype(float)
+    truths = np.sort(own[:200]).tolist()
+    found = score_sets(probabilities[200:], labels[200:], truths, 0.9)
+    assert found is not None
+    least = least_probability(truths, 0.9)
+    rows = [{k for k in range(3) if row[k] >= least} for row in probabilities[200:]]
+    assert found.bare_coverage.value == sum(t in row for t, row in zip(labels[200:].tolist(), rows, strict=True)) / 200
+    firsts = probabilities[200:].argmax(axis=1).tolist()
+    filled = [row | {first} for row, first in zip(rows, firsts, strict=True)]
+    assert found.coverage.value == sum(t in row for t, row in zip(labels[200:].tolist(), filled, strict=True)) / 200
+    assert found.mean_size == pytest.approx(sum(map(len, filled)) / 200)
+    generator = np.random.default_rng(0)
+    ranks = generator.random((4000, 400))
+    shares = (ranks[:, 200:] <= np.sort(ranks[:, :200], axis=1)[:, [180]]).mean(axis=1)  # the 181st of 200
+    assert (found.low, found.high) == pytest.approx(np.quantile(shares, [0.025, 0.975]), abs=0.012)
+    assert found.low <= found.bare_coverage.value <= found.high
+    assert score_sets(probabilities, labels, truths[:8], 0.9) is None
+
+
+def test_acceptance_is_counted_and_what_is_not_a_number_is_unsure() -> None:
+    novelty = np.array([0.2, 1.0, 1.1, np.nan, 5.0])
+    found = score_acceptance(novelty, 1.0, np.array([True, False, True, False, False]), 40)
+    assert found.accepted.value == 2 / 5
+    assert found.accuracy_accepted is not None
+    assert found.accuracy_accepted.value == 1 / 2
+    assert found.accuracy_unsure is not None
+    assert found.accuracy_unsure.value == pytest.approx(1 / 3)
+    everything = score_acceptance(novelty[:2], 1.0, np.array([True, True]), 40)
+    assert everything.accuracy_unsure is None
