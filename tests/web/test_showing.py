@@ -49,7 +49,9 @@ def test_a_lone_file_explains_without_training_pictures(server: Server, colors: 
 def test_thumbnails_are_spread_evenly_over_those_there_are(page_server: Server) -> None:
     known = bars(20, seed=4).pixels[:, :, :, 0]
     for count, rows in ((1, [0]), (3, [0, 10, 19]), (64, range(20))):
-        pngs = page_server.ask(f"/v1/thumbnails?count={count}").json["pngs"]
+        told = page_server.ask(f"/v1/thumbnails?count={count}").json
+        pngs = told["pngs"]
+        assert told["side"] == SIDE
         found = [np.asarray(Image.open(io.BytesIO(base64.b64decode(png)))) for png in pngs]
         assert np.array_equal(found, known[list(rows)])
     assert page_server.ask("/v1/thumbnails?count=65").status == 422

@@ -209,7 +209,7 @@ def _schemas() -> dict[str, Schema]:
         "Layers": _object(
             layers=_list(_object(map=_TEXT, kind=_TEXT, field=_or_null(_NUMBERS), jump=_ANY, start=_ANY))
         ),
-        "Thumbnails": _object(pngs=_list(_TEXT)),
+        "Thumbnails": _object(side=_WHOLE, pngs=_list(_TEXT)),
         "Controls": _object(
             side=_WHOLE, multiplier=_WHOLE, permuted=size, signs=_list({"enum": [1, -1]}), multiplied=size
         ),

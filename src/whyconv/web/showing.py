@@ -33,7 +33,7 @@ async def thumbnails(request: Request, service: Service) -> Response:
     if path is None:
         raise missing("There are no thumbnails.npy: a lone ONNX file has none. Serve the run folder.")
     number = whole(request, "count", 12, least=1, most=_MOST_THUMBNAILS)
-    return json_reply({"pngs": await asyncio.to_thread(_thumbnails, path, number)})
+    return json_reply(await asyncio.to_thread(_thumbnails, path, number))
 
 
 async def controls(request: Request, service: Service) -> Response:
@@ -50,13 +50,14 @@ async def controls(request: Request, service: Service) -> Response:
     return json_reply(_controls(protocol))
 
 
-def _thumbnails(path: Path, number: int) -> list[str]:
+def _thumbnails(path: Path, number: int) -> dict[str, Any]:
     try:
         pictures = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
         raise ModelFileError("thumbnails.npy of this run is damaged.") from error
     rows = np.unique(np.linspace(0, len(pictures) - 1, min(number, len(pictures))).round().astype(np.int64))
-    return [base64.b64encode(as_png(np.array(pictures[row]))).decode("ascii") for row in rows]
+    pngs = [base64.b64encode(as_png(np.array(pictures[row]))).decode("ascii") for row in rows]
+    return {"side": pictures.shape[1], "pngs": pngs}
 
 
 def _controls(protocol: dict[str, Any]) -> dict[str, Any]:

@@ -157,7 +157,9 @@ function examples(context) {
   if (!recognizer.has.thumbnails) return element("p", { class: "about" }, texts.say("page_no_examples"));
   api
     .thumbnails(EXAMPLES)
-    .then(async ({ pngs }) => {
+    .then(async ({ side, pngs }) => {
+      const small = side < picture.side ? texts.say("page_examples_small", { side }) : "";
+      if (small) made.append(element("p", { class: "about" }, small));
       const pictures = await Promise.all(pngs.map((/** @type {string} */ png) => fromPng(png, picture)));
       const use = (/** @type {number} */ at) =>
         picture.set(pictures[at], texts.say("page_example", { number: at + 1 }));

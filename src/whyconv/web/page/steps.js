@@ -17,7 +17,7 @@ export function steps(context) {
     withPlace: true,
     onchange: () => refresh(),
   });
-  const grids = element("div", { class: "side-by-side" });
+  const grids = element("div", { class: "side-by-side tight" });
   const sums = element("div");
   const running = element("p", { "aria-live": "polite", class: "verdict" });
   const channel = numberField(say("page_channel"), { value: 0, min: 0, max: 0 }, (value) => {
