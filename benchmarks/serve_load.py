@@ -197,7 +197,8 @@ def show(name: str, rounds: Sequence[dict[str, float]]) -> None:
     kept = [one["flood_rate"] / peak for peak, one in zip(peaks, rounds, strict=True)]
     times = [one["half_p99_ms"] / one["half_median_ms"] for one in rounds]
     print(
-        f"{name}, {len(rounds)} rounds: limit {of('limit')} pictures/s = 1000 / ({of('decode', 2)} + {of('network', 2)})"
+        f"{name}, {len(rounds)} rounds: limit {of('limit')} pictures/s, "
+        f"{of('decode', 2)} ms to decode and {of('network', 2)} ms of network each"
     )
     print(f"  peak {spread(peaks)} pictures/s, {spread(shares, 2)} of the limit")
     print(f"  half load: median {of('half_median_ms', 1)} ms, p99 {of('half_p99_ms', 1)} ms: {spread(times, 1)} times")
