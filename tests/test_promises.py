@@ -102,7 +102,7 @@ def test_at_most_2000_truths_are_kept_and_none_is_rounded_up(tmp_path: Path) -> 
     assert len(kept) == 2000
     # Of a float32, so that 1e-7 may be lacking.
     nearest = own[np.searchsorted(own, kept - 1e-7)]
-    assert -1e-7 <= (nearest - kept).min()
+    assert (nearest - kept).min() >= -1e-7
     assert (nearest - kept).max() < 2e-6
 
 
