@@ -92,8 +92,7 @@ def finish(  # noqa: PLR0913
     """
     save_weights(folder / WEIGHTS, network)
     logits = _known_logits(network, plan, material, learned)
-    truth = material.validation.data.labels
-    temperature = fit_temperature(logits["validation"], truth) if len(truth) else 1.0
+    temperature = _temperature(logits["validation"], material.validation)
     metadata = _write_model(folder, network, plan, material, temperature, learned)
     write_seen(folder, material.division)
     known = None if only_model else _ask_known(folder, plan, material, logits["validation"], learned)
@@ -197,6 +196,11 @@ def _known_logits(
         part.name: network_logits(network, part.data.pixels, plan.network)
         for part in (material.validation, material.test)
     }
+
+
+def _temperature(logits: NDArray[np.float32], validation: Part) -> float:
+    """As fitted; 1 where there is nothing to fit it on."""
+    return fit_temperature(logits, validation.data.labels) if len(validation) else 1.0
 
 
 def _asked(recognizer: Recognizer, part: Part) -> Answers:
