@@ -101,7 +101,7 @@ _TORCH_HALF = (
 # Package of others -> the parts that may import it.
 USED_BY: dict[str, tuple[str, ...]] = {
     "torch": (*_TORCH_HALF, "cli", "anatomy"),
-    "onnx": ("export", "counting", "pretrained", "novelty"),
+    "onnx": ("export", "exporting", "counting", "pretrained", "novelty"),
     "evidence": ("counting", "images", "model_file", "recognizer"),
     "onnxscript": ("export",),
     "safetensors": ("training", "export"),

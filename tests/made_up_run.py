@@ -8,11 +8,13 @@ from whyconv.counting import Axis, Convolution, Graph, Node
 from whyconv.counting.network import count_network
 from whyconv.report import LayerRow, MistakenPicture, ReportContent, SeenPicture
 from whyconv.results import (
+    Acceptance,
     Calibration,
     CheckReport,
     ClassCount,
     ClassScore,
     Confusion,
+    DebiasedError,
     DuplicateGroup,
     EpochRecord,
     Estimate,
@@ -22,6 +24,7 @@ from whyconv.results import (
     RunSummary,
     Search,
     SearchTrial,
+    SetScore,
     Setting,
     SizeRange,
     Unreadable,
@@ -114,6 +117,22 @@ def evaluation(names=FLOWERS, part="test", per_class=60, seed=0) -> Evaluation:
         num_sure_and_wrong=1,
         surest_wrong=[WrongAnswer(name="test/a.jpg", truth=names[0], answer=names[1], probability=0.991)],
         calibration=Calibration(temperature=1.34, error_before=gap(0.071, n), error_after=gap(0.022, n), n_fit=400),
+        debiased=DebiasedError(value=0.004, low=-0.008, high=0.011, bias=0.018, n=n, num_bins=15),
+        sets=SetScore(
+            level=0.95,
+            coverage=estimate(right, n),
+            bare_coverage=estimate(right - 1, n),
+            low=0.92,
+            high=0.97,
+            mean_size=1.31,
+            n_fit=400,
+        ),
+        acceptance=Acceptance(
+            accepted=estimate(n - 9, n),
+            accuracy_accepted=estimate(right - 4, n - 9),
+            accuracy_unsure=estimate(4, 9),
+            n_fit=400,
+        ),
     )
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from made_up_run import evaluation
 from whyconv.results import (
     Calibration,
     CheckReport,
@@ -174,8 +175,27 @@ def test_a_score_never_stands_without_its_interval() -> None:
     assert lines[5].endswith("3 of 48 wrong answers, with a probability of 0.9 or more")
     assert lines[6].endswith("cat/7.jpg: dog 0.99")
     assert "7.1 % (6.0-9.0) -> 2.4 % (2.0-5.0), temperature 1.31" in lines[7]
-    assert lines[9].split() == ["class", "0", "150", "50.0", "%", "(45.8-53.9)", "-"]
-    assert "95 %" in lines[11]
+    assert lines[8].split() == ["not", "unsure", "not", "available"]
+    assert lines[10].split() == ["class", "0", "150", "50.0", "%", "(45.8-53.9)", "-"]
+    assert "95 %" in lines[12]
+
+
+def test_what_became_of_promises_is_told() -> None:
+    lines = evaluation_lines(evaluation(), "en")
+    assert any("0.4 %; by chance alone -0.8 % to 1.1 %" in line for line in lines)
+    assert any(line.startswith("  sets at 0.95") and "1.31 labels on average" in line for line in lines)
+    assert any(line.startswith("  not unsure") and "(" in line for line in lines)
+    validation = evaluation().model_copy(update={"part": "validation", "acceptance": None})
+    assert not any("unsure" in line for line in evaluation_lines(validation, "en"))
+
+
+def test_a_line_says_unsure_and_shows_the_set() -> None:
+    labels = [RankedLabel(label="dog", probability=0.61), RankedLabel(label="wolf", probability=0.3)]
+    unsure = Prediction(name="a.jpg", labels=labels, is_unsure=True, label_set=["dog", "wolf\x1b"])
+    assert prediction_line(unsure, 1) == "a.jpg   dog 0.61   {dog, wolf\\x1b}   unsure"
+    sure = unsure.model_copy(update={"is_unsure": False, "label_set": None})
+    assert prediction_line(sure, 1) == "a.jpg   dog 0.61"
+    assert prediction_line(sure.model_copy(update={"is_unsure": None}), 1) == "a.jpg   dog 0.61"
 
 
 def test_pictures_that_were_not_scored_are_counted_by_reason() -> None:

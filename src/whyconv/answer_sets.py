@@ -38,7 +38,8 @@ def highest_level(n: int) -> float:
     """The highest level that n >= 1 pictures allow, n / (n + 1), rounded down."""
     exact = n / (n + 1)
     digits = 2 - math.floor(math.log10(1 - exact) + _ROUNDING) - 1
-    return math.floor(exact * 10**digits + _ROUNDING) / 10**digits
+    scale = float(10**digits)
+    return math.floor(exact * scale + _ROUNDING) / scale
 
 
 def require_level(level: float, n: int | None) -> None:

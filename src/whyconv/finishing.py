@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,19 @@ _LEAST_PROBABILITY = 1e-30
 CERTIFICATE, WINDOWS, _MOST_CERTIFIED = "certificate.json", "windows.json", 2000
 
 
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What the exported file says about pictures that are no test pictures.
+
+    Attributes:
+        validation: About the validation part.
+        examples: About training pictures.
+    """
+
+    validation: Answers
+    examples: Examples
+
+
 def finish(  # noqa: PLR0913
     folder: Path,
     network: nn.Module,
@@ -79,12 +93,10 @@ def finish(  # noqa: PLR0913
     logits = _known_logits(network, plan, material, learned)
     temperature = _temperature(logits["validation"], material.validation)
     metadata = _write_model(folder, network, plan, material, temperature, learned)
+    known = None if only_model else _ask_known(folder, plan, material, logits["validation"], learned)
+    _promise(folder, metadata, material.validation, logits["validation"], known)
     recognizer = open_recognizer(folder, num_threads=plan.threads)
-    answers = {} if only_model else {"validation": _asked_or_known(recognizer, material, logits, learned)}
-    examples = None if only_model else _examples(recognizer, material.train, plan, learned)
-    _promise(folder, metadata, material.validation, logits["validation"], answers.get("validation"), examples)
-    recognizer = open_recognizer(folder, num_threads=plan.threads)
-    answers["test"] = _asked(recognizer, material.test)
+    answers = {"test": _asked(recognizer, material.test)} | ({"validation": known.validation} if known else {})
     if learned is not None:
         logits["test"] = _as_logits(answers["test"].probabilities, temperature)
     scores = _scores(logits, temperature, plan, material)
@@ -109,8 +121,8 @@ def finish(  # noqa: PLR0913
         certificate=certificate,
         windows=windows,
     )
-    if examples is not None:
-        write_lookups(folder, material, plan.network.classes, answers, examples)
+    if known is not None:
+        write_lookups(folder, material, plan.network.classes, answers, known.examples)
         write_pages(folder, summary, network, plan, material)
     files.write_text(folder / SUMMARY, summary.model_dump_json(indent=2) + "\n")
     # Six times the weights, and of no more use: a finished run is gone on with from its weights.
@@ -155,17 +167,12 @@ def _write_model(
 
 
 def _promise(
-    folder: Path,
-    metadata: Metadata,
-    validation: Part,
-    logits: NDArray[np.float32],
-    answers: Answers | None,
-    examples: Examples | None,
+    folder: Path, metadata: Metadata, validation: Part, logits: NDArray[np.float32], known: Known | None
 ) -> None:
     """Puts into ``model.onnx`` and ``network.json`` what the file can promise."""
-    features = answers.features if answers is not None else None
-    known = ValidationAnswers(validation.data.pixels, validation.data.labels, logits, features)
-    found = add_promises(folder / MODEL, metadata, known, examples)
+    features, examples = (known.validation.features, known.examples) if known is not None else (None, None)
+    asked = ValidationAnswers(validation.data.pixels, validation.data.labels, logits, features)
+    found = add_promises(folder / MODEL, metadata, asked, examples)
     values = json.loads((folder / NETWORK).read_text(encoding="utf-8"))
     write_json(folder / NETWORK, values | found.model_dump(mode="json"))
 
@@ -193,14 +200,16 @@ def _asked(recognizer: Recognizer, part: Part) -> Answers:
     return joined([recognizer.run(part.data.pixels[start : start + _BATCH]) for start in starts])
 
 
-def _asked_or_known(
-    recognizer: Recognizer, material: Material, logits: Mapping[str, NDArray[np.float32]], learned: Learned | None
-) -> Answers:
-    """Of the validation part; on a frozen network it is known already."""
+def _ask_known(
+    folder: Path, plan: Plan, material: Material, logits: NDArray[np.float32], learned: Learned | None
+) -> Known:
+    """What the exported file says about validation and training pictures; on a frozen network that is known already."""
+    recognizer = open_recognizer(folder, num_threads=plan.threads)
+    examples = _examples(recognizer, material.train, plan, learned)
     if learned is None:
-        return _asked(recognizer, material.validation)
-    probabilities = softmax(logits["validation"] / recognizer.metadata.temperature).astype(np.float32)
-    return Answers(probabilities, learned.validation_features)
+        return Known(_asked(recognizer, material.validation), examples)
+    probabilities = softmax(logits / recognizer.metadata.temperature).astype(np.float32)
+    return Known(Answers(probabilities, learned.validation_features), examples)
 
 
 def _as_logits(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:

@@ -85,7 +85,8 @@ def test_names_that_are_no_utf8_are_printed_and_written(model: Path, inbox: Path
     except OSError:
         pytest.skip("this file system takes only UTF-8")
     shown = shell("predict", model, inbox)
-    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.returncode == 0
+    assert len(shown.stderr.splitlines()) == 1  # that it cannot tell what is unsure
     assert "\\xff.png   red 0." in shown.stdout
     assert shell("predict", model, inbox, "--to", tmp_path / "a.parquet").returncode == 0
 

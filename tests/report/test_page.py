@@ -32,6 +32,10 @@ def variants() -> Iterator[ReportContent]:
     yield ReportContent(run="bare", summary=without_scores())
     yield content(summary=without_scores(validation=evaluation(part="validation")), most_confused=[])
     perfect = evaluation().model_copy(update={"most_confused": [], "surest_wrong": [], "calibration": None})
+    off = evaluation().debiased
+    assert off is not None
+    promised = {"debiased": off.model_copy(update={"value": 0.2}), "sets": None, "acceptance": None}
+    yield content(summary=without_scores(test=evaluation().model_copy(update=promised)), most_confused=[])
     yield content(summary=without_scores(test=perfect), most_confused=[])
     wide = Estimate(value=0.3, low=0.1, high=0.5, n=9, over="seeds")
     drawn = wide.model_copy(update={"over": "draws"})
@@ -72,7 +76,7 @@ def test_every_section_is_there_and_the_contents_lead_to_each() -> None:
     sections = [attributes["id"] for tag, attributes in tags if tag == "section"]
     links = [str(attributes["href"]) for tag, attributes in tags if tag == "a"]
     assert links == [f"#{section}" for section in sections]
-    assert len(sections) == 17
+    assert len(sections) == 18
 
 
 def test_a_bare_run_leaves_out_what_it_does_not_know() -> None:

@@ -28,6 +28,8 @@ _LOOKS_ACCEPTED = 0.99
 # Inside of their bounds looks are to say next to nothing: so steeply they fall there.
 _LOOKS_STEEPNESS = 4.0
 _LEAST_SPREAD = 0.05
+# Of the area under the curve: less is no reason to do without one of the two measures.
+_BETTER_BY = 0.005
 _MOST_CLASSES_TAKEN = 20
 _TINY, _ROUNDING = 1e-6, 1e-4
 
@@ -123,7 +125,7 @@ def fit_novelty(train: KnownPictures, validation: KnownPictures) -> Novelty | No
     strange = _strangeness(looks(validation.pixels), mean, whitening)
     limit = float(np.sort(strange)[(conformal_rank(len(strange), _LOOKS_ACCEPTED) or len(strange)) - 1])
     novelty = Novelty(
-        measure=max(get_args(Measure), key=lambda name: judged[name]),
+        measure=_best(judged),
         known=known,
         num_neighbors=num_neighbors,
         centers={name: float(np.median(values)) for name, values in raw.items()},
@@ -203,6 +205,12 @@ def _gaussian(rows: Floats) -> tuple[Floats, Floats]:
 def _strangeness(rows: Floats, mean: Floats, whitening: Floats) -> Floats:
     """Root mean square of whitened looks (n,)."""
     return np.asarray(np.sqrt((((rows - mean) @ whitening) ** 2).mean(axis=1)))
+
+
+def _best(judged: Mapping[str, float]) -> Measure:
+    """Both, unless one alone was clearly better in the trials."""
+    alone = max(get_args(Measure), key=lambda name: judged[name])
+    return alone if judged[alone] > judged["both"] + _BETTER_BY else "both"
 
 
 def _judge(

@@ -154,5 +154,7 @@ class _Nodes:
     def _call(self, kind: str, inputs: list[str], *made: str, **attributes: int | list[int]) -> str:
         """Adds a node; returns the name of the first value it makes."""
         names = [f"{NOVELTY_PREFIX}{name}" for name in made]
-        self.graph.node.append(helper.make_node(kind, inputs, names, names[0], **attributes))
+        node = helper.make_node(kind, inputs, names, names[0])
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
+        self.graph.node.append(node)
         return names[0]

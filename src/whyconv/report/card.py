@@ -82,7 +82,7 @@ def _details(content: ReportContent, say: Say) -> list[str]:
         _stated("developer", content, say),
         _row(say("card_kind"), kind),
         _row(say("card_trained"), trained),
-        _row(say("card_energy"), say("card_not_measured")),
+        _row(say("card_energy"), say("card_not_stated")),
         *plan,
         _row(say("card_environment"), environment),
         _stated("license", content, say),

@@ -170,7 +170,7 @@ def _promise_rows(evaluation: Evaluation, language: str) -> Iterable[tuple[str, 
         right = acceptance.accuracy_accepted
         yield say("accepted", language), interval(acceptance.accepted)
         yield say("accuracy_accepted", language), interval(right) if right is not None else "-"
-    else:
+    elif evaluation.part != "validation":
         yield say("accepted", language), say("not_available", language)
 
 

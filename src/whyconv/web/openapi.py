@@ -96,6 +96,12 @@ def _operations() -> dict[str, tuple[str, Schema]]:
             _operation("Pictures that training saw.", "Thumbnails", [number], failing=(404, 422)),
         ),
         "/v1/controls": ("get", _operation("The changes of the control square.", "Controls", failing=(404,))),
+        **_of_the_process(),
+    }
+
+
+def _of_the_process() -> dict[str, tuple[str, Schema]]:
+    return {
         "/livez": ("get", _operation("Whether the process answers.", "Status")),
         "/readyz": ("get", _operation("Whether pictures are taken.", "Status")),
         "/metrics": ("get", _operation("Counters for Prometheus.", "text/plain")),
