@@ -104,7 +104,6 @@ def finish(  # noqa: PLR0913
         scores["test"] = judged(scores["test"], answers["test"], material.test.data.labels, recognizer.metadata)
     parity = _parity(recognizer, network, plan, material, logits, answers)
     certificate = _certify(folder, network, plan, material, temperature)
-    windows = _through_windows(folder, network, plan, material)
     summary = RunSummary(
         run=str(folder),
         network=plan.network.name,
@@ -119,7 +118,7 @@ def finish(  # noqa: PLR0913
         test=scores.get("test"),
         parity=parity,
         certificate=certificate,
-        windows=windows,
+        windows=_through_windows(folder, network, plan, material),
     )
     if known is not None:
         write_lookups(folder, material, plan.network.classes, answers, known.examples)
