@@ -62,6 +62,33 @@ def test_the_record_lies_in_the_run_folder_and_is_not_measured_again(
     assert not explained.answered(bars_run, why.question, "other pictures", ignore)
 
 
+@pytest.mark.parametrize(("side", "size"), [(8, 8), (20, 16)])
+def test_the_dense_twin_is_the_dense_corner_of_the_first_draw(
+    tmp_path: Path, least: None, side: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bars(tmp_path / "bars", n=200, side=side)
+    settings = {"network": "lesson", "epochs": 1, "store": str(tmp_path / "store"), "out": str(tmp_path / "runs")}
+    run = Path(workflow.train(str(tmp_path / "bars"), only_model=True, flips="off", size=size, **settings).run)
+    found = workflow.why(run, quick=True, side=8)
+    twin, own = open_recognizer(run / "twin_dense.onnx"), open_recognizer(run)
+    assert (twin.classes, twin.policy, twin.metadata.network) == (own.classes, own.policy, "dense")
+    plan = read_plan(run)
+    _, parts = parts_of(plan, divide_again(plan, ignore), ignore, side=size)
+    test = parts[2].data
+    right = twin.run(np.asarray(test.pixels[np.arange(len(test))])).probabilities.argmax(axis=1) == test.labels
+    score = found.square.score("dense", "still")
+    # Of smaller pictures the file takes means over blocks, where the square has resized originals.
+    assert right.mean() == pytest.approx(score.by_draw[0], abs=1e-6 if size == 8 else 0.1)
+    assert score.by_draw[0] > 0.6
+    monkeypatch.setattr("whyconv.dense_twin_file._MOST_PARAMETERS", 10)
+    (run / "twin_dense.onnx").unlink()
+    (run / "why.json").unlink()
+    told: list[object] = []
+    workflow.why(run, told.append, quick=True, side=8)
+    assert "dense_twin_large" in [getattr(note, "key", None) for note in told]
+    assert not (run / "twin_dense.onnx").exists()
+
+
 def test_real_pixels_come_in_where_originals_have_them(tmp_path: Path, least: None) -> None:
     write_bars(tmp_path / "bars", n=200, side=20)
     settings = {"network": "lesson", "epochs": 2, "store": str(tmp_path / "store"), "out": str(tmp_path / "runs")}

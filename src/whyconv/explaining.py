@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from whyconv import __version__
+from whyconv.dense_twin_file import write_dense_twin
 from whyconv.dissecting import Dissection, dissect
 from whyconv.errors import DataError, ModelFileError, StoppedError, UsageError
 from whyconv.explained import Pixels, write_why
@@ -120,6 +121,7 @@ def explain(run: Path, plan: Plan, division: Division, question: Question, notif
 
         protocol, left_out = _decide(plan, pictures, question, began, notify)
         square = _measure(run, division, pictures, protocol, notify, check_stop)
+        write_dense_twin(run, plan, pictures, square, notify)
         seconds = _seconds(question, _MOVING_FRACTION) or _QUICK_MOVING_SECONDS
         moved = measure_moved(run, plan, division, notify, seconds=seconds, seed=question.seed, check_stop=check_stop)
         why = Why(

@@ -8,6 +8,7 @@ from whyconv.study.draws import SquarePictures
 from whyconv.study.even_split import atlas_scores, even_split, even_splits
 from whyconv.study.hyperparameters import study_hyperparameters
 from whyconv.study.kept_trials import KeptTrials
+from whyconv.study.one_corner import train_corner
 from whyconv.study.patches import patch_pixels
 from whyconv.study.price_of_sharing import price_of_sharing
 from whyconv.study.protocol import (
@@ -52,6 +53,7 @@ __all__ = [
     "rescale",
     "study_detectors",
     "study_hyperparameters",
+    "train_corner",
     "tuning_jobs",
     "unit_fields",
     "whole",

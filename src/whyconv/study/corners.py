@@ -98,7 +98,7 @@ class OneHiddenLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps pictures (n, c, side, side) to logits (n, classes)."""
         y: Tensor = self.hidden(x.flatten(1) if self.corner == "dense" else x)
-        y = y.view(len(x), *self.sizes.hidden_shape)
+        y = y.view(-1, *self.sizes.hidden_shape)
         if self.normalization is not None:
             y = self.normalization(y.unsqueeze(-1)).squeeze(-1)
         logits: Tensor = self.readout(features(y, self.sizes))
