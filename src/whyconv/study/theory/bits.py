@@ -47,7 +47,7 @@ class BitsSize:
     units: int = 16
     num_seeds: int = 5
     learning_rates: tuple[float, ...] = (0.03, 0.06, 0.12, 0.25, 0.5)
-    steps: int = 600
+    steps: int = 900
 
 
 def make_bits(size: BitsSize, random: np.random.Generator) -> Sampler:
