@@ -108,7 +108,9 @@ def by_http(run: Path, seconds_to_start: float = 60) -> Iterator[Ask]:
     def ask(pixels: np.ndarray) -> np.ndarray:
         rows = []
         for start in range(0, len(pixels), AT_ONCE_HTTP):
-            connection.request("POST", "/v1/predict", form(pixels[start : start + AT_ONCE_HTTP]), kind)
+            connection.request(
+                "POST", f"/v1/predict?top={len(classes)}", form(pixels[start : start + AT_ONCE_HTTP]), kind
+            )
             for each in json.loads(connection.getresponse().read())["predictions"]:
                 shares = {one["label"]: one["probability"] for one in each["labels"]}
                 rows.append([shares[name] for name in classes])

@@ -55,7 +55,7 @@ def resize_alone(policy: PicturePolicy) -> onnx.ModelProto:
     """The resize as a model of its own: ``pixels`` of any size to ``prepared``, uint8 (n, side, side, channels)."""
     nodes, tensors = _resize(policy)
     nodes.append(helper.make_node("Identity", [_PREPARED], ["prepared"]))
-    shape = ["n", policy.side, policy.side, policy.channels]
+    shape: list[str | int | None] = ["n", policy.side, policy.side, policy.channels]
     outputs = [helper.make_tensor_value_info("prepared", TensorProto.UINT8, shape)]
     graph = helper.make_graph(nodes, "resize", [_picture(policy)], outputs, tensors)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", LEAST_OPSET)], ir_version=_IR_VERSION)

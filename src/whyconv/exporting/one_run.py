@@ -113,7 +113,8 @@ def _content(model: onnx.ModelProto, known: dict[str, Any]) -> bytes:
             pair.value = json.dumps(json.loads(pair.value) | known, ensure_ascii=False)
     model.producer_name, model.producer_version = "whyconv", __version__
     onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString()
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def _write_torch(source: Source, path: Path) -> ExportReport:

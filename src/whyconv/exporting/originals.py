@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from whyconv.errors import DataError, ParityError, PictureError
 from whyconv.exporting.any_size import PIXELS, resize_alone
-from whyconv.exporting.proof import Ask, ProofPictures
+from whyconv.exporting.proof import Ask, Levels, ProofPictures
 from whyconv.images.prepare import PicturePolicy, fit, full_pixels, prepare
 from whyconv.model_file import Metadata
 from whyconv.recognizer import open_session
 from whyconv.results import Notify, Progress
 from whyconv.results.export import ResizeDifference
-from whyconv.training.loop import Pixels
 
 # Pictures of all sizes are looked at one by one.
 MOST_ORIGINALS = 500
@@ -75,7 +74,7 @@ def _differences(ask: Ask, pictures: ProofPictures, metadata: Metadata, notify: 
 
 
 def _difference(
-    ask: Ask, session: onnxruntime.InferenceSession, pixels: Pixels, prepared: Pixels, policy: PicturePolicy
+    ask: Ask, session: onnxruntime.InferenceSession, pixels: Levels, prepared: Levels, policy: PicturePolicy
 ) -> _Difference:
     resized = session.run(None, {PIXELS: pixels[None]})[0][0].astype(np.int16)
     answers = ask(pixels[None])[0], ask(prepared[None])[0]

@@ -20,13 +20,14 @@ from whyconv.images.split import TEST, TRAIN, VALIDATION
 from whyconv.images.threads import map_in_order
 from whyconv.model_file import Metadata
 from whyconv.results import Notify, Parity, Progress
-from whyconv.training.loop import Pixels
 from whyconv.training.pictures import Division
 from whyconv.training.pixel_rows import evenly_chosen
 
 Content = bytes | NDArray[np.generic]
-# Prepared pixels, uint8 (n, side, side, c), to probabilities (n, classes).
-Ask = Callable[[Pixels], NDArray[np.floating]]
+# 8-bit pixels (n, h, w, c), 0-255.
+Levels = NDArray[np.uint8]
+# Prepared pixels to probabilities (n, classes).
+Ask = Callable[[Levels], NDArray[np.floating]]
 
 BATCHES = (1, 2, 17)
 _AT_ONCE = 32
@@ -126,7 +127,7 @@ def require_free_batch(ask: Ask, pictures: ProofPictures, metadata: Metadata) ->
             )
 
 
-def _batches(pictures: ProofPictures, metadata: Metadata) -> Iterator[Pixels]:
+def _batches(pictures: ProofPictures, metadata: Metadata) -> Iterator[Levels]:
     """Yields prepared pixels of those that can be read, decoded by threads while the last are answered."""
     prepared = map_in_order(partial(_prepare, metadata.policy, metadata.array_white), pictures.contents)
     readable = (pixels for pixels in prepared if pixels is not None)
@@ -134,7 +135,7 @@ def _batches(pictures: ProofPictures, metadata: Metadata) -> Iterator[Pixels]:
         yield np.stack(batch)
 
 
-def _prepare(policy: PicturePolicy, white: int | None, read: Callable[[], Content]) -> Pixels | None:
+def _prepare(policy: PicturePolicy, white: int | None, read: Callable[[], Content]) -> Levels | None:
     try:
         return prepare(read(), policy, white=white)
     except PictureError:

@@ -16,7 +16,7 @@ from torch import nn
 
 from whyconv.errors import DataError, ModelFileError, UsageError
 from whyconv.export import Answering
-from whyconv.exporting.proof import Ask, ProofPictures, pictures_in, pictures_of_run
+from whyconv.exporting.proof import Ask, Levels, ProofPictures, pictures_in, pictures_of_run
 from whyconv.exporting.torch_folder import open_torch
 from whyconv.machine import num_cores
 from whyconv.model_file import METADATA_KEY, Metadata, find_model, read_metadata
@@ -25,7 +25,7 @@ from whyconv.results import Notify
 from whyconv.settings import PRETRAINED, Plan
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.evaluate import softmax
-from whyconv.training.loop import Pixels, network_logits
+from whyconv.training.loop import network_logits
 from whyconv.training.pictures import divide_again
 from whyconv.training.run_folder import WEIGHTS
 from whyconv.training.seen import SEEN
@@ -97,7 +97,7 @@ def _ask_trained(run: Path, plan: Plan, temperature: float) -> Ask:
     """The network as it was trained: called as in training and scoring, not as in any export."""
     network = trained_network(run, plan)
 
-    def ask(pixels: Pixels) -> NDArray[np.floating]:
+    def ask(pixels: Levels) -> NDArray[np.floating]:
         return softmax(network_logits(network, pixels, plan.network) / temperature)
 
     return ask
@@ -121,7 +121,7 @@ def ask_file(content: bytes) -> Ask:
 def ask_module(module: Answering) -> Ask:
     """Asks a module of torch."""
 
-    def ask(pixels: Pixels) -> NDArray[np.floating]:
+    def ask(pixels: Levels) -> NDArray[np.floating]:
         with torch.inference_mode():
             return np.asarray(module(torch.from_numpy(pixels))[0].numpy())
 
