@@ -25,13 +25,16 @@ CANVAS = 20
 def export_random(
     path: Path, name: str, side: int = 16, channels: int = 3, views: Sequence[View] = ("upright",), members: int = 1
 ) -> Explainer:
-    """A network of whyconv as it starts."""
+    """A network of whyconv as it starts, with noise on its weights: some start as the identity and see no neighbors."""
     plan = tiny_plan(side, channels, network=name, views=views, members=members)
     torch.manual_seed(5)
     network = start_network(plan)
     with torch.no_grad():
-        for bias in (each for each in network.modules() if isinstance(each, nn.BatchNorm2d)):
-            bias.bias.normal_()
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.bias.normal_()
+            elif isinstance(layer, nn.Conv2d):
+                layer.weight += 0.1 * torch.randn_like(layer.weight)
     return export_network(path, network, plan.network)
 
 
