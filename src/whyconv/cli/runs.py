@@ -278,4 +278,5 @@ def _show(summary: RunSummary, language: str, as_json: bool, explained: Why | No
     if explained is not None:
         more = texts.say("square_more", language, run=summary.run)
         print_text(["", *brief_square_lines(explained.square, language), f"  {more}", ""])
+        print_text([texts.say("run_page", language, run=summary.run)])
     print_text([goes_on, where])
