@@ -81,17 +81,17 @@ class Caller:
         return int(head[9:12]) if len(body) >= int(length[1] if length else 0) else 0
 
 
-def request(port: int, content: bytes) -> bytes:
-    """A request that asks what a JPEG shows."""
-    lines = ["POST /v1/predict?top=1 HTTP/1.1", f"Host: 127.0.0.1:{port}", "Content-Type: image/jpeg"]
+def request(port: int, content: bytes, kind: str = "image/jpeg") -> bytes:
+    """A request that asks what a picture shows."""
+    lines = ["POST /v1/predict?top=1 HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Content-Type: {kind}"]
     return "\r\n".join([*lines, f"Content-Length: {len(content)}", "", ""]).encode() + content
 
 
 class _Load:
     """Callers, what is due, and what came back."""
 
-    def __init__(self, port: int, contents: Sequence[bytes], callers: int, rate: float | None) -> None:
-        self.requests = [request(port, content) for content in contents]
+    def __init__(self, port: int, requests: Sequence[bytes], callers: int, rate: float | None) -> None:
+        self.requests = requests
         self.rate = rate
         self.outcome = Outcome()
         self.number = self.pending = 0
@@ -130,17 +130,17 @@ class _Load:
             self.pending -= 1
 
 
-def load(port: int, contents: Sequence[bytes], seconds: float, *, callers: int, rate: float | None = None) -> Outcome:
+def load(port: int, requests: Sequence[bytes], seconds: float, *, callers: int, rate: float | None = None) -> Outcome:
     """Puts load on a server.
 
     Args:
         port: On this machine.
-        contents: Pictures, sent in turn.
+        requests: Whole, as ``request`` writes them; sent in turn.
         seconds: For so long.
         callers: Sockets.
         rate: Requests a second; None: each caller asks again as soon as it has its answer.
     """
-    run = _Load(port, contents, callers, rate)
+    run = _Load(port, requests, callers, rate)
     end = run.begun + seconds
     while (now := time.perf_counter()) < end or (run.pending and now < end + _LAST_SECONDS):
         if now < end:

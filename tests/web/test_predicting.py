@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from http_server import FORM, Server, form
-from tiny_model import COLORS
+from tiny_model import COLORS, write_model
 from whyconv.images.prepare import prepare
 from whyconv.recognizer import Recognizer, open_recognizer
 from whyconv.results import Prediction
@@ -138,3 +138,9 @@ def test_unsure_is_what_lies_above_the_threshold() -> None:
     assert are_unsure(recognizer, answers) == [False, False, True]
     recognizer.metadata.unsure = None
     assert are_unsure(recognizer, answers) == [None] * 3
+
+
+def test_another_answer_is_noticed(server: Server, colors: dict[str, bytes], tmp_path: Path) -> None:
+    other = open_recognizer(write_model(tmp_path / "other.onnx", temperature=1.5, classes=["red", "blue", "green"]))
+    with pytest.raises(AssertionError):
+        assert_same(server, other, list(colors.values()))

@@ -168,12 +168,28 @@ def _or_null(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
+def _recognizer() -> Schema:
+    return _object(
+        name=_TEXT,
+        classes=_list(_TEXT),
+        policy={"type": "object"},
+        side=_WHOLE,
+        channels={"enum": [1, 3]},
+        network=_TEXT,
+        views=_list(_TEXT),
+        temperature=_NUMBER,
+        version=_TEXT,
+        parts={"type": "object"},
+        has={"type": "object", "additionalProperties": {"type": "boolean"}},
+        limits={"type": "object"},
+    )
+
+
 def _schemas() -> dict[str, Schema]:
     label = _object(label=_TEXT, probability={"type": "number", "minimum": 0, "maximum": 1})
     unsure = _or_null({"type": "boolean"})
     prediction = _object(name=_TEXT, labels=_list(label), is_unsure=unsure, error=_or_null(_TEXT))
     error = _object(code=_WHOLE, kind=_TEXT, message=_TEXT)
-    flags: Schema = {"type": "object", "additionalProperties": {"type": "boolean"}}
     size = _list(_WHOLE)
     spot = {"layer": _TEXT, "filter": _WHOLE, "place": size, "value": _NUMBER}
     return {
@@ -183,20 +199,7 @@ def _schemas() -> dict[str, Schema]:
         "Texts": {"type": "object", "additionalProperties": _TEXT},
         "Prediction": prediction,
         "Predictions": _object(predictions=_list({"$ref": "#/components/schemas/Prediction"})),
-        "Recognizer": _object(
-            name=_TEXT,
-            classes=_list(_TEXT),
-            policy={"type": "object"},
-            side=_WHOLE,
-            channels={"enum": [1, 3]},
-            network=_TEXT,
-            views=_list(_TEXT),
-            temperature=_NUMBER,
-            version=_TEXT,
-            parts={"type": "object"},
-            has=flags,
-            limits={"type": "object"},
-        ),
+        "Recognizer": _recognizer(),
         "Layers": _object(
             layers=_list(_object(map=_TEXT, kind=_TEXT, field=_or_null(_NUMBERS), jump=_ANY, start=_ANY))
         ),

@@ -32,6 +32,7 @@ from whyconv.web.room import Room
 from whyconv.web.service import Service
 
 _BODIES = 26  # of the longest kind that may be held at once
+_BACKLOG = 2048
 _SWEEP_TICKS = 5  # of a tenth of a second
 
 
@@ -136,18 +137,23 @@ def _ready(host: str, port: int, token: str | None, choice: Choice) -> Ready:
 
 
 def _listen(address: Address) -> socket.socket:
+    listener = None
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, place = found[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        family, kind, _, _, place = found[0]
+        # Only where the protocol is named, asyncio lets short answers leave at once.
+        listener = socket.socket(family, kind, socket.IPPROTO_TCP)
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(place)
+        return listener
     except (OSError, OverflowError) as error:
+        if listener is not None:
+            listener.close()
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(
             f"{address.host} port {address.port} cannot be listened on: {reason}. Name another with --host or --port."
         ) from error
-    return listener
 
 
 def _config(app: Guard, protocol: type[PatientProtocol], limits: Limits) -> uvicorn.Config:
@@ -162,7 +168,7 @@ def _config(app: Guard, protocol: type[PatientProtocol], limits: Limits) -> uvic
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        backlog=2048,
+        backlog=_BACKLOG,
         timeout_keep_alive=int(limits.idle_seconds),
         timeout_graceful_shutdown=int(limits.stop_seconds),
     )
