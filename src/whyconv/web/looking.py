@@ -66,8 +66,8 @@ async def steps(request: Request, service: Service) -> Response:
 
 async def explain(request: Request, service: Service) -> Response:
     """What an answer rests on: a map over the picture, what its strongest place sees, near training pictures."""
+    pixels = await service.one_picture(request)
     with service.room.place(caller(request)):
-        pixels = await service.one_picture(request)
         return json_reply(await asyncio.to_thread(_evidence, service, pixels))
 
 
