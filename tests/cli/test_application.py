@@ -120,7 +120,8 @@ def test_a_terminal_that_cannot_show_a_letter_shows_its_code(model: Path, inbox:
     (inbox / "red.png").rename(inbox / "빨강.png")
     done = shell("predict", model, inbox / "빨강.png", PYTHONIOENCODING="ascii")
     assert done.returncode == 0
-    assert done.stderr.startswith(UNSURE_MISSING) and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(UNSURE_MISSING)
+    assert done.stderr.count("\n") == 1
     assert "\\ube68\\uac15.png   red 0." in done.stdout
 
 
