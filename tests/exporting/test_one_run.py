@@ -26,6 +26,8 @@ from whyconv.results import Progress
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 SMALL = {"network": "swift", "epochs": 2, "threads": 1, "flips": "on", "search": "off"}
 
+UNSURE = {"threshold": 0.25, "accepted_fraction": 0.95, "n": 40, "of_a_later_version": True}
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -42,7 +44,7 @@ def run(place: Path) -> Path:
     # As a file of a newer whyconv: what this one does not know has to come through.
     path = Path(made.run) / "model.onnx"
     model = onnx.load(path)
-    said = json.loads(model.metadata_props[0].value) | {"unsure": {"threshold": 0.25}, "later": ["조심"]}
+    said = json.loads(model.metadata_props[0].value) | {"unsure": UNSURE, "later": ["조심"]}
     onnx.helper.set_model_props(model, {"whyconv": json.dumps(said)})
     onnx.save(model, path)
     return Path(made.run)
@@ -176,7 +178,7 @@ def test_a_folder_for_torch_opens_as_a_module_that_answers_the_same(run: Path, t
     np.testing.assert_allclose(probabilities.numpy(), expected.probabilities, atol=1e-5)
     np.testing.assert_allclose(features.numpy(), expected.features, atol=1e-5)
     said = json.loads((out / "network.json").read_text())
-    assert said["unsure"] == {"threshold": 0.25}
+    assert said["unsure"] == UNSURE
     assert said["proof"]["n"] == report.parity.n
     assert said["data_digest"] == report.data_digest
 
