@@ -23,13 +23,13 @@ from whyconv import predictions
 from whyconv.cli import main
 as_row = predictions.as_row
 count = 0
-def watched(prediction, top):
+def watched(prediction, top, **more):
     global count
     count += 1
     if count % 1000 == 0:
         pages = int(open("/proc/self/statm").read().split()[1])
         print(pages * resource.getpagesize(), file=sys.stderr)
-    return as_row(prediction, top)
+    return as_row(prediction, top, **more)
 predictions.as_row = watched
 main(sys.argv[1:])
 """
