@@ -75,7 +75,8 @@ def test_few_validation_pictures_promise_what_they_can(n: int, tmp_path: Path) -
     answers = ValidationAnswers(
         pixels, np.zeros(n, np.int32), np.zeros((n, 3), np.float32), np.ones((n, 3), np.float32)
     )
-    found = add_promises(path, metadata, answers, Examples(pixels, answers.labels, np.ones((n, 3), np.float32)))
+    examples = Examples(np.arange(n), pixels, answers.labels, np.ones((n, 3), np.float32))
+    found = add_promises(path, metadata, answers, examples)
     assert found.unsure is None
     if n == 0:
         assert path.read_bytes() == before
