@@ -44,8 +44,8 @@ def test_the_recognizer_says_what_it_has(run_server: Server) -> None:
         ["upright", "mirrored"],
     )
     assert found["has"] == {
-        **{"maps": True, "layers": True, "why": True},
-        **{"dense_twin": False, "nearest": False, "unsure": False},
+        **{"maps": True, "layers": True, "why": True, "evidence": True},
+        **{"dense_twin": False, "nearest": False, "unsure": False, "thumbnails": False},
     }
     assert found["limits"]["max_body"] == 10_000_000
     assert run_server.ask("/v1/why").json == {"run": "two", "digest": "0"}
