@@ -4,14 +4,12 @@ Only the outer structure of the file is walked (no ``onnx`` package is needed): 
 place where a tensor may point to data outside of the file, which is refused.
 
 References:
-    The message and field numbers are those of ``onnx.proto`` (https://github.com/onnx/onnx); the encoding
-    is protobuf's (https://protobuf.dev/programming-guides/encoding).
+    The message and field numbers are those of ``onnx.proto`` (https://github.com/onnx/onnx).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from whyconv.errors import ModelFileError
 from whyconv.images.array_levels import White
 from whyconv.images.prepare import PicturePolicy
+from whyconv.onnx_file.protobuf import as_message, as_text, message_fields
 from whyconv.settings import View
 
 FORMAT_VERSION = 1
@@ -233,60 +232,10 @@ def _walk(model: memoryview) -> tuple[dict[str, str], bool]:
             if kind == "tensor":
                 is_external |= number in _EXTERNAL_FIELDS and value != 0
             elif kind == "model" and number == _METADATA_FIELD:
-                pair = {key: bytes(as_message(text)).decode() for key, text in message_fields(as_message(value))}
+                pair = {key: as_text(text) for key, text in message_fields(as_message(value))}
                 metadata[pair.get(1, "")] = pair.get(2, "")
             elif number in _CHILDREN[kind]:
                 stack.append((_CHILDREN[kind][number], as_message(value), depth + 1))
     if num_graphs == 0:
         raise ValueError("no graph")
     return metadata, is_external
-
-
-def as_message(value: int | memoryview) -> memoryview:
-    """Returns the value of a field that has to hold a message, bytes or text.
-
-    Raises:
-        ValueError: It is a number.
-    """
-    if isinstance(value, int):
-        raise ValueError("a number where a message was expected")
-    return value
-
-
-def message_fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yields (field number, value) of one protobuf message; fixed-size numbers come as their bytes.
-
-    Raises:
-        ValueError: The message is damaged.
-        IndexError: It ends too early.
-    """
-    place = 0
-    while place < len(message):
-        tag, place = _varint(message, place)
-        number, wire_type = tag >> 3, tag & 7
-        if wire_type == 0:
-            value, place = _varint(message, place)
-            yield number, value
-            continue
-        if wire_type == 2:
-            size, place = _varint(message, place)
-        elif wire_type in (1, 5):
-            size = 8 if wire_type == 1 else 4
-        else:
-            raise ValueError(f"wire type {wire_type}")
-        if number == 0 or place + size > len(message):
-            raise ValueError("field runs over the end")
-        yield number, message[place : place + size]
-        place += size
-
-
-def _varint(message: memoryview, place: int) -> tuple[int, int]:
-    """Returns the number encoded at ``place`` in groups of 7 bits, and the place after it."""
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = message[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, place
-    raise ValueError("number of more than 10 bytes")

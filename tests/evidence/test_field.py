@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -15,7 +14,7 @@ from whyconv.counting.dependency import dependency_set
 from whyconv.counting.onnx_graph import read_onnx
 from whyconv.evidence import Explainer, open_explainer
 from whyconv.evidence.field import box_of, map_field, place_field, seen_pixels
-from whyconv.evidence.file_graph import read_graph, with_outputs
+from whyconv.onnx_file.reading import with_outputs
 from whyconv.recognizer import Recognizer, open_session
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -103,32 +102,3 @@ def test_an_operation_that_is_not_understood_is_named() -> None:
     explainer = open_explainer(Recognizer(model.SerializeToString()))
     assert explainer.head.biases.tolist() == [1, 2, 3]
     assert place_field(explainer.field_graph, (0, 0)).reason == "operation DepthToSpace is not known here"
-
-
-def test_nodes_and_arrays_are_those_that_onnx_reads(explainer: Explainer) -> None:
-    content = explainer.recognizer.content
-    model, ours = onnx.load_from_string(content), read_graph(content)
-    assert [(node.op_type, tuple(node.input), tuple(node.output)) for node in model.graph.node] == [
-        (node.kind, node.inputs, node.outputs) for node in ours.nodes
-    ]
-    for node, mine in zip(model.graph.node, ours.nodes, strict=True):
-        for each in node.attribute:
-            value = helper.get_attribute_value(each)
-            expected = value.decode() if isinstance(value, bytes) else value
-            assert mine.attributes[each.name] == (list(expected) if hasattr(expected, "__len__") else expected) or (
-                expected == mine.attributes[each.name]
-            )
-    for tensor in model.graph.initializer:
-        np.testing.assert_array_equal(ours.arrays[tensor.name], numpy_helper.to_array(tensor))
-    assert [output.name for output in onnx.load_from_string(with_outputs(content, ["a", "b"])).graph.output][-2:] == [
-        "a",
-        "b",
-    ]
-
-
-def test_numbers_that_stand_in_fields_of_their_own_are_read() -> None:
-    values = {"whole": (TensorProto.INT64, [3, -1, 2**40]), "real": (TensorProto.FLOAT, [0.5, -2.0])}
-    tensors = [helper.make_tensor(name, kind, [len(each)], each) for name, (kind, each) in values.items()]
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [], [], tensors)
-    ours = read_graph(helper.make_model(graph).SerializeToString())
-    assert {name: ours.arrays[name].tolist() for name in values} == {name: each for name, (_, each) in values.items()}

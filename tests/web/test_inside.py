@@ -7,18 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
-from onnx import numpy_helper
 
 from http_server import Server, serving
-from mirrored_model import CONSTANTS, SIDE, make_model
+from mirrored_model import CONSTANTS, SIDE
 from whyconv.counting.layer import count_layer
 from whyconv.counting.words import LayerWords
 from whyconv.model_file import read_model
 from whyconv.web.inside import Inside
-from whyconv.web.onnx_file import read_file, with_outputs
 
 PIXELS = np.random.default_rng(5).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
 TYPE = "application/x-whyconv-pixels"
@@ -47,8 +44,8 @@ def test_the_recognizer_says_what_it_has(run_server: Server) -> None:
         ["upright", "mirrored"],
     )
     assert found["has"] == {
-        **{"maps": True, "layers": True, "why": True},
-        **{"dense_twin": False, "nearest": False, "unsure": False},
+        **{"maps": True, "layers": True, "why": True, "evidence": True},
+        **{"dense_twin": False, "nearest": False, "unsure": False, "thumbnails": False},
     }
     assert found["limits"]["max_body"] == 10_000_000
     assert run_server.ask("/v1/why").json == {"run": "two", "digest": "0"}
@@ -188,34 +185,3 @@ def test_all_of_it_works_without_torch_and_onnx(run: Path) -> None:
             ask(server, f"/v1/{path}") if path != "prepared" else server.ask(
                 "/v1/prepared", PIXELS.tobytes(), content_type=TYPE
             )
-
-
-# --- the reader of ONNX files
-
-
-def test_a_file_is_read_as_onnx_reads_it() -> None:
-    model = make_model()
-    model.graph.initializer.append(onnx.helper.make_tensor("typed", onnx.TensorProto.FLOAT, [2], [0.5, -2.0]))
-    model.graph.initializer.append(onnx.helper.make_tensor("whole", onnx.TensorProto.INT64, [2], [-3, 2**40]))
-    found = read_file(model.SerializeToString())
-    assert [(n.op_type, n.input, n.output) for n in found.node] == [
-        (n.op_type, list(n.input), list(n.output)) for n in model.graph.node
-    ]
-    for mine, theirs in zip(found.node, model.graph.node, strict=True):
-        expected = {each.name: onnx.helper.get_attribute_value(each) for each in theirs.attribute}
-        assert {each.name: each.value for each in mine.attribute} == expected
-    for mine, theirs in zip(found.initializer, model.graph.initializer, strict=True):
-        assert mine.name == theirs.name
-        assert np.array_equal(mine.array, numpy_helper.to_array(theirs))
-    assert found.input[0].dims == ["n", SIDE, SIDE, 3]
-
-
-def test_more_outputs_are_given_and_nothing_else_changes() -> None:
-    content = make_model().SerializeToString()
-    grown = with_outputs(content, ["rectified", "pooled"])
-    session = onnxruntime.InferenceSession(grown)
-    assert [output.name for output in session.get_outputs()] == ["probabilities", "rectified", "pooled"]
-    plain = onnxruntime.InferenceSession(content).run(None, {"pixels": PIXELS[None]})[0]
-    assert np.allclose(session.run(["probabilities"], {"pixels": PIXELS[None]})[0], plain)
-    onnx.load_from_string(grown)
-    assert with_outputs(content, []) == content

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from whyconv.evidence.nearest import nearest as nearest_pictures
 from whyconv.evidence.occlusion import occlusion_map, patches_for
 from whyconv.evidence.opening import Explainer, LogitParts, open_explainer
 from whyconv.evidence.views import on_the_picture
-from whyconv.images.png import as_png
+from whyconv.images.png import as_png_text
 from whyconv.images.prepare import prepare
 from whyconv.images.sources.listing import read_file
 from whyconv.recognizer import Picture, Recognizer
@@ -67,7 +66,7 @@ def explain(
         answer=recognizer.classes[answer],
         answer_probability=float(probabilities[answer]),
         side=recognizer.policy.side,
-        png=base64.b64encode(as_png(pixels)).decode("ascii"),
+        png=as_png_text(pixels),
         map=found,
         field=_strongest_field(explainer, found),
         nearest=[] if isinstance(near, str) else near,

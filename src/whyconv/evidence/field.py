@@ -14,7 +14,7 @@ from whyconv.counting.axis import Axis
 from whyconv.counting.dependency import DependencySet, dependency_set
 from whyconv.counting.graph import Graph, Node, Reach
 from whyconv.counting.receptive_field import receptive_fields
-from whyconv.evidence.file_graph import FileGraph, FileNode
+from whyconv.onnx_file.graph import FileGraph, FileNode
 from whyconv.results.evidence import PlaceField
 from whyconv.results.fields import ReceptiveField
 from whyconv.results.network import LayerKind
@@ -120,29 +120,31 @@ class _Entering:
 
     def _needed(self, map_name: str) -> list[FileNode]:
         needed, found = {map_name}, []
-        for node in reversed(self.file.nodes):
-            if needed.intersection(node.outputs) and node.outputs[0] not in self.prepared:
+        for node in reversed(self.file.node):
+            if needed.intersection(node.output) and node.output[0] not in self.prepared:
                 found.append(node)
-                needed.update(node.inputs)
+                needed.update(node.input)
         return found[::-1]
 
     def _entered(self, node: FileNode) -> Node:
-        sources = ["picture" if name in self.prepared else name for name in node.inputs]
+        sources = ["picture" if name in self.prepared else name for name in node.input]
         values = tuple(dict.fromkeys(name for name in sources if name in self.shapes))
-        name = node.outputs[0]
+        name = node.output[0]
         if not values:
-            return self._as(node, name, values, "unknown", "pointwise", reason=f"{node.kind} takes no map")
-        reader = _READERS.get("window" if node.kind in _WINDOWS else node.kind)
+            return self._as(node, name, values, "unknown", "pointwise", reason=f"{node.op_type} takes no map")
+        reader = _READERS.get("window" if node.op_type in _WINDOWS else node.op_type)
         if reader is not None:
             return reader(self, node, name, values)
-        if node.kind in _ONE_BY_ONE:
+        if node.op_type in _ONE_BY_ONE:
             self.shapes[name] = self._joint(values)
-            return self._as(node, name, values, "same", "sum" if node.kind in ("Add", "Sum") else "pointwise")
-        if node.kind in _WHOLE:
+            return self._as(node, name, values, "same", "sum" if node.op_type in ("Add", "Sum") else "pointwise")
+        if node.op_type in _WHOLE:
             self.shapes[name] = (*self.shapes[values[0]][:2], 1, 1)
             return self._as(node, name, values, "all", "pooling")
         self.shapes[name] = self.shapes[values[0]]
-        return self._as(node, name, values, "unknown", "pointwise", reason=f"operation {node.kind} is not known here")
+        return self._as(
+            node, name, values, "unknown", "pointwise", reason=f"operation {node.op_type} is not known here"
+        )
 
     def _joint(self, values: tuple[str, ...]) -> tuple[int, ...]:
         """The shape of values of which some have one place for all."""
@@ -152,24 +154,24 @@ class _Entering:
     def _as(
         self, node: FileNode, name: str, values: tuple[str, ...], reach: Reach, kind: LayerKind, reason: str = ""
     ) -> Node:
-        return Node(name, kind, node.kind, reach, values, (name,), reason=reason)
+        return Node(name, kind, node.op_type, reach, values, (name,), reason=reason)
 
     def window(self, node: FileNode, name: str, values: tuple[str, ...]) -> Node:
         """A convolution or pooling."""
         shape = self.shapes[values[0]]
-        weights = self.file.constant(node.inputs[1]) if node.kind == "Conv" and len(node.inputs) > 1 else None
+        weights = self.file.constant(node.input[1]) if node.op_type == "Conv" and len(node.input) > 1 else None
         kernel = list(weights.shape[2:]) if weights is not None else node.integers("kernel_shape")
         axes = tuple(_axis(node, number, length, kernel) for number, length in enumerate(shape[2:]))
         channels = shape[1] if weights is None else weights.shape[0]
         self.shapes[name] = (1, channels, *(axis.output_length for axis in axes))
-        kind: LayerKind = "convolution" if node.kind == "Conv" else "pooling"
+        kind: LayerKind = "convolution" if node.op_type == "Conv" else "pooling"
         return replace(self._as(node, name, values, "window", kind), axes=axes)
 
     def padding(self, node: FileNode, name: str, values: tuple[str, ...]) -> Node:
         """Zeros, or other fixed numbers, around a map."""
-        found = self.file.constant(node.inputs[1]) if len(node.inputs) > 1 else None
+        found = self.file.constant(node.input[1]) if len(node.input) > 1 else None
         pads = node.integers("pads") or ([] if found is None else [int(each) for each in found.ravel()])
-        if len(pads) != 8 or node.attributes.get("mode", "constant") != "constant" or min(pads) < 0:
+        if len(pads) != 8 or node.settings.get("mode", b"constant") != b"constant" or min(pads) < 0:
             self.shapes[name] = self.shapes[values[0]]
             return self._as(node, name, values, "unknown", "pad", reason="this kind of padding is not known here")
         shape = self.shapes[values[0]]
@@ -196,19 +198,19 @@ _READERS: dict[str, Callable[[_Entering, FileNode, str, tuple[str, ...]], Node]]
 
 def _prepared(file: FileGraph) -> set[str]:
     """Names of values that are the picture itself, or views of it: what is made before the first layer."""
-    has_views = any(_joins_views(node) for node in file.nodes)
+    has_views = any(_joins_views(node) for node in file.node)
     kinds = _ONE_BY_ONE | _PREPARES | (_MAKES_VIEWS if has_views else frozenset())
     prepared = {"pixels"}
-    for node in file.nodes:
-        values = [name for name in node.inputs if name and file.constant(name) is None]
-        is_allowed = node.kind in kinds and bool(values) and all(name in prepared for name in values)
+    for node in file.node:
+        values = [name for name in node.input if name and file.constant(name) is None]
+        is_allowed = node.op_type in kinds and bool(values) and all(name in prepared for name in values)
         if is_allowed or (_joins_views(node) and any(name in prepared for name in values)):
-            prepared.update(node.outputs)
+            prepared.update(node.output)
     return prepared
 
 
 def _joins_views(node: FileNode) -> bool:
-    return node.kind == "Concat" and node.integer("axis", 0) == 0
+    return node.op_type == "Concat" and node.integer("axis", 0) == 0
 
 
 def _axis(node: FileNode, number: int, length: int, kernel: list[int]) -> Axis:
@@ -218,10 +220,10 @@ def _axis(node: FileNode, number: int, length: int, kernel: list[int]) -> Axis:
     pads = node.integers("pads", [0] * (2 * depth))
     before, after = pads[number], pads[number + depth]
     reach = dilation * (kernel[number] - 1) + 1
-    automatic = node.attributes.get("auto_pad", "NOTSET")
-    if automatic in ("SAME_UPPER", "SAME_LOWER"):
+    automatic = node.settings.get("auto_pad", b"NOTSET")
+    if automatic in (b"SAME_UPPER", b"SAME_LOWER"):
         total = max((-(-length // stride) - 1) * stride + reach - length, 0)
-        before, after = (total // 2, total - total // 2)[:: 1 if automatic == "SAME_UPPER" else -1]
+        before, after = (total // 2, total - total // 2)[:: 1 if automatic == b"SAME_UPPER" else -1]
     places = -(-(length + before + after - reach) // stride) + 1
     has_rest = bool(node.integer("ceil_mode", 0)) and (places - 1) * stride < length + before
     return Axis(length, kernel[number], stride, (before, after), dilation, num_outputs=places if has_rest else 0)

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from whyconv.evidence.file_graph import FileGraph, FileNode
+from whyconv.onnx_file.graph import FileGraph, FileNode
 from whyconv.results.evidence import Pooling, WhyOcclusion
 
 _SAME_NUMBERS = frozenset({"Identity", "Cast", "Dropout"})
@@ -56,35 +56,35 @@ def find_head(graph: FileGraph, probabilities: str = "probabilities") -> Head | 
         "several" where several networks answer together, "unknown" where the way back is not understood.
     """
     node = graph.makers.get(probabilities)
-    if node is None or node.kind != "Softmax":
+    if node is None or node.op_type != "Softmax":
         return "unknown"
-    linear = _linear(graph, _behind_mean(graph, node.inputs[0]))
+    linear = _linear(graph, _behind_mean(graph, node.input[0]))
     if linear is None:
-        return "several" if _is_joined(graph, node.inputs[0]) else "unknown"
+        return "several" if _is_joined(graph, node.input[0]) else "unknown"
     features, weights, biases, logits = linear
     value, factor = _followed(graph, features, _SAME_NUMBERS | _RESHAPES)
     pool = graph.makers.get(value)
-    layout = _pooled_layout(graph, pool) if pool is not None and pool.kind in _POOLS else None
+    layout = _pooled_layout(graph, pool) if pool is not None and pool.op_type in _POOLS else None
     if pool is None or layout is None:
-        return "dense" if pool is not None and pool.kind in _DENSE else "unknown"
-    return Head(pool.inputs[0], layout, _POOLS[pool.kind], factor, weights, biases, logits)
+        return "dense" if pool is not None and pool.op_type in _DENSE else "unknown"
+    return Head(pool.input[0], layout, _POOLS[pool.op_type], factor, weights, biases, logits)
 
 
 def _behind_mean(graph: FileGraph, value: str) -> str:
     """The value behind scaling by the temperature, and behind the mean over views."""
     value, _ = _followed(graph, value, _SAME_NUMBERS)
     node = graph.makers.get(value)
-    if node is not None and node.kind == "ReduceMean" and _axes(graph, node) == [0]:
-        apart = graph.makers.get(node.inputs[0])
-        if apart is not None and apart.kind == "Reshape":
-            return _followed(graph, apart.inputs[0], _SAME_NUMBERS)[0]
+    if node is not None and node.op_type == "ReduceMean" and _axes(graph, node) == [0]:
+        apart = graph.makers.get(node.input[0])
+        if apart is not None and apart.op_type == "Reshape":
+            return _followed(graph, apart.input[0], _SAME_NUMBERS)[0]
     return value
 
 
 def _is_joined(graph: FileGraph, value: str) -> bool:
     """Whether the logits are a mean of several values: of a committee."""
     node = graph.makers.get(_behind_mean(graph, value))
-    return node is not None and node.kind in ("ReduceMean", "Mean", "Add", "Sum")
+    return node is not None and node.op_type in ("ReduceMean", "Mean", "Add", "Sum")
 
 
 def _followed(graph: FileGraph, value: str, kinds: frozenset[str]) -> tuple[str, float]:
@@ -92,19 +92,19 @@ def _followed(graph: FileGraph, value: str, kinds: frozenset[str]) -> tuple[str,
     factor = 1.0
     while (node := graph.makers.get(value)) is not None:
         scale = _scale(graph, node)
-        if scale is None and node.kind not in kinds:
+        if scale is None and node.op_type not in kinds:
             break
-        value, factor = node.inputs[0], factor * (1.0 if scale is None else scale)
+        value, factor = node.input[0], factor * (1.0 if scale is None else scale)
     return value, factor
 
 
 def _scale(graph: FileGraph, node: FileNode) -> float | None:
     """What a node multiplies all numbers with; None where it does something else."""
-    constant = graph.constant(node.inputs[1]) if node.kind in _SCALES else None
+    constant = graph.constant(node.input[1]) if node.op_type in _SCALES else None
     if constant is None or constant.size != 1:
         return None
     number = float(constant.astype(np.float64).ravel()[0])
-    return 1 / number if node.kind == "Div" else number
+    return 1 / number if node.op_type == "Div" else number
 
 
 def _linear(graph: FileGraph, value: str) -> tuple[str, NDArray[np.float64], NDArray[np.float64], str] | None:
@@ -112,25 +112,25 @@ def _linear(graph: FileGraph, value: str) -> tuple[str, NDArray[np.float64], NDA
     node = graph.makers.get(value)
     if node is None:
         return None
-    if node.kind == "Add":
-        biases = graph.constant(node.inputs[1])
-        product = graph.makers.get(node.inputs[0])
-        found = _linear(graph, node.inputs[0]) if product is not None and product.kind == "MatMul" else None
+    if node.op_type == "Add":
+        biases = graph.constant(node.input[1])
+        product = graph.makers.get(node.input[0])
+        found = _linear(graph, node.input[0]) if product is not None and product.op_type == "MatMul" else None
         return None if found is None or biases is None else (*found[:2], biases.astype(np.float64).ravel(), value)
-    weights = graph.constant(node.inputs[1]) if node.kind in ("Gemm", "MatMul") else None
+    weights = graph.constant(node.input[1]) if node.op_type in ("Gemm", "MatMul") else None
     if weights is None or weights.ndim != 2 or node.integer("transA", 0):
         return None
     scaled = weights.astype(np.float64) * _number(node, "alpha")
-    scaled = scaled if node.kind == "Gemm" and node.integer("transB", 0) else scaled.T
-    biases = graph.constant(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else np.zeros(len(scaled))
+    scaled = scaled if node.op_type == "Gemm" and node.integer("transB", 0) else scaled.T
+    biases = graph.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else np.zeros(len(scaled))
     if biases is None:
         return None
     shifts = np.broadcast_to(biases.astype(np.float64).ravel() * _number(node, "beta"), (len(scaled),))
-    return node.inputs[0], scaled, np.array(shifts), value
+    return node.input[0], scaled, np.array(shifts), value
 
 
 def _number(node: FileNode, name: str) -> float:
-    found = node.attributes.get(name)
+    found = node.settings.get(name)
     return float(found) if isinstance(found, int | float) else 1.0
 
 
@@ -138,13 +138,13 @@ def _axes(graph: FileGraph, node: FileNode) -> list[int]:
     """Axes that a node reduces, as an attribute or as an input has them."""
     if listed := node.integers("axes"):
         return listed
-    constant = graph.constant(node.inputs[1]) if len(node.inputs) > 1 else None
+    constant = graph.constant(node.input[1]) if len(node.input) > 1 else None
     return [] if constant is None else [int(each) for each in constant.ravel()]
 
 
 def _pooled_layout(graph: FileGraph, node: FileNode) -> Layout | None:
     """Where the places of the map stand that a node reduces to one; None where it reduces something else."""
-    if node.kind.startswith("Global"):
+    if node.op_type.startswith("Global"):
         return "channels first"
     axes = sorted(_axes(graph, node))
     if axes in ([2, 3], [-2, -1]):

@@ -7,7 +7,6 @@ the network, so that runs can be compared.
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from whyconv.images.png import as_png
+from whyconv.images.png import as_png_text
 from whyconv.results.evidence import NearPicture, WhyNoNearest
 
 FEATURES, THUMBNAILS, EXAMPLES = "features.npy", "thumbnails.npy", "examples.jsonl"
@@ -78,7 +77,7 @@ def nearest(examples: Examples, features: NDArray[np.float32] | None, count: int
 
 def _near(examples: Examples, row: int, distance: float) -> NearPicture:
     path, part, label = examples.names[row] if examples.names is not None else (None, "train", None)
-    png = base64.b64encode(as_png(examples.thumbnails[row])).decode("ascii")
+    png = as_png_text(examples.thumbnails[row])
     return NearPicture(path=path, label=label, part=part, distance=max(0.0, distance), png=png)
 
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from whyconv.counting.graph import Graph
 from whyconv.evidence.activation import Map, logit_parts
 from whyconv.evidence.field import field_graph
-from whyconv.evidence.file_graph import FileGraph, read_graph, with_outputs
 from whyconv.evidence.heads import Head, find_head
 from whyconv.evidence.nearest import Examples, read_examples
+from whyconv.onnx_file.graph import FileGraph
+from whyconv.onnx_file.reading import read_file_graph, with_outputs
 from whyconv.recognizer import Recognizer, open_recognizer, open_session
 from whyconv.results.evidence import WhyNoNearest, WhyOcclusion
 
@@ -63,7 +64,7 @@ class Explainer:
 
     def __init__(self, recognizer: Recognizer, run: Path | None = None) -> None:
         self.recognizer = recognizer
-        self.graph: FileGraph = read_graph(recognizer.content, recognizer.where)
+        self.graph: FileGraph = read_file_graph(recognizer.content, recognizer.where)
         self._run = run
 
     @cached_property
@@ -87,11 +88,11 @@ class Explainer:
     def level(self) -> NDArray[np.uint8]:
         """What patches are hidden by, uint8 (channels,): the mean that the file takes off, else that of the bars."""
         policy = self.recognizer.policy
-        for node in self.graph.nodes:
-            mean = self.graph.constant(node.inputs[1]) if node.kind == "Sub" else None
+        for node in self.graph.node:
+            mean = self.graph.constant(node.input[1]) if node.op_type == "Sub" else None
             if mean is not None and mean.size == policy.channels:
                 return np.asarray(np.clip(np.rint(mean.astype(np.float64).ravel()), 0, 255), np.uint8)
-            if node.kind == "Conv":
+            if node.op_type == "Conv":
                 break
         return np.full(policy.channels, policy.letterbox_fill, np.uint8)
 

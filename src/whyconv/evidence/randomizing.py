@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from whyconv.errors import UsageError
 from whyconv.evidence.explaining import evidence_map
-from whyconv.evidence.file_graph import FileGraph, read_graph
 from whyconv.evidence.opening import Explainer, open_explainer
+from whyconv.onnx_file.graph import FileGraph
+from whyconv.onnx_file.reading import read_file_graph
 from whyconv.recognizer import Recognizer
 from whyconv.results import Estimate
 from whyconv.results.evidence import MapKind, RandomizationTest
@@ -48,7 +49,7 @@ def randomized(recognizer: Recognizer, layers: Layers = "all", seed: int = 0) ->
         UsageError: The file has no weights that can be read.
     """
     content = bytearray(recognizer.content)
-    graph = read_graph(content, recognizer.where)
+    graph = read_file_graph(content, recognizer.where)
     names = _weight_names(graph)
     if not names:
         raise UsageError(f"{recognizer.where} has no weights in float32 that could be drawn anew.")
@@ -117,7 +118,7 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _weight_names(graph: FileGraph) -> list[str]:
     """Names of the weights of layers, in their order, each once."""
-    used = [node.inputs[1] for node in graph.nodes if node.kind in _WITH_WEIGHTS and len(node.inputs) > 1]
+    used = [node.input[1] for node in graph.node if node.op_type in _WITH_WEIGHTS and len(node.input) > 1]
     arrays = graph.arrays
     return [name for name in dict.fromkeys(used) if name in arrays and arrays[name].dtype == np.float32]
 

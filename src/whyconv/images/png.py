@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 
 import numpy as np
@@ -18,3 +19,8 @@ def as_png(pixels: np.ndarray) -> bytes:
     content = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(plain)).save(content, "PNG")
     return content.getvalue()
+
+
+def as_png_text(pixels: np.ndarray) -> str:
+    """Returns a picture as a PNG file in base64, for JSON; ``pixels`` as ``as_png`` takes them."""
+    return base64.b64encode(as_png(pixels)).decode("ascii")

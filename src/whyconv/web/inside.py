@@ -23,8 +23,9 @@ from whyconv.counting.onnx_graph import read_graph
 from whyconv.counting.receptive_field import receptive_fields
 from whyconv.errors import ModelFileError, UsageError, nearest
 from whyconv.model_file import Metadata, read_model
+from whyconv.onnx_file.graph import FileGraph
+from whyconv.onnx_file.reading import read_file_graph, with_outputs
 from whyconv.results.fields import ReceptiveField
-from whyconv.web.onnx_file import File, Node, Tensor, read_file, with_outputs
 
 _STARTS = frozenset({"Conv", "MaxPool", "AveragePool", "Flatten", "Reshape", "Gemm", "MatMul", "Pad"})
 _WITH_WEIGHTS = frozenset({"Conv", "Gemm", "MatMul", "BatchNormalization", "ConvTranspose"})
@@ -71,7 +72,7 @@ class Inside:
         self._path, self._metadata = path, metadata
         self._content, _ = read_model(path)
         self._lock = threading.Lock()
-        self.layers = [row for row in layers if row.get("map") in {node.output[0] for node in self._file.node}]
+        self.layers = [row for row in layers if row.get("map") in self._file.makers]
 
     @cached_property
     def names(self) -> list[str]:
@@ -79,24 +80,13 @@ class Inside:
         return [row["map"] for row in self.layers]
 
     @cached_property
-    def _file(self) -> File:
-        try:
-            return read_file(self._content)
-        except (ValueError, IndexError, UnicodeDecodeError) as error:
-            raise ModelFileError(f"{self._path.name} is damaged. Export the run again.") from error
+    def _file(self) -> FileGraph:
+        return read_file_graph(self._content, self._path.name)
 
     @cached_property
     def _dims(self) -> dict[str, list[int | str]]:
         infos = (*self._file.input, *self._file.output, *self._file.value_info)
         return {info.name: info.dims for info in infos if info.dims}
-
-    @cached_property
-    def _nodes(self) -> dict[str, Node]:
-        return {node.output[0]: node for node in self._file.node if node.output}
-
-    @cached_property
-    def _tensors(self) -> dict[str, Tensor]:
-        return {tensor.name: tensor for tensor in self._file.initializer}
 
     @cached_property
     def start(self) -> str:
@@ -131,19 +121,19 @@ class Inside:
         Raises:
             UsageError: It has none.
         """
-        node = self._nodes[name]
-        tensor = self._tensors.get(node.input[1]) if len(node.input) > 1 and node.op_type in _WITH_WEIGHTS else None
-        if tensor is None:
+        node = self._file.makers[name]
+        found = self._file.arrays.get(node.input[1]) if len(node.input) > 1 and node.op_type in _WITH_WEIGHTS else None
+        if found is None:
             raise UsageError(f"Layer '{name}' ({node.op_type}) has no weights.")
-        array = tensor.array.astype(np.float32)
-        is_inputs_first = node.op_type == "MatMul" or (node.op_type == "Gemm" and not _settings(node).get("transB"))
+        array = found.astype(np.float32)
+        is_inputs_first = node.op_type == "MatMul" or (node.op_type == "Gemm" and not node.integer("transB", 0))
         return array.T if is_inputs_first and array.ndim == 2 else array
 
     def bias(self, name: str) -> NDArray[np.float32] | None:
         """The biases of a layer, one for each output; None where it has none."""
-        node = self._nodes[name]
-        tensor = self._tensors.get(node.input[2]) if len(node.input) > 2 else None
-        return None if tensor is None else tensor.array.astype(np.float32)
+        node = self._file.makers[name]
+        found = self._file.arrays.get(node.input[2]) if len(node.input) > 2 else None
+        return None if found is None else found.astype(np.float32)
 
     def seen(self, name: str, y: int, x: int) -> tuple[Mask, bool]:
         """The pixels that a place of a layer can depend on, and whether some of them may not matter.
@@ -165,17 +155,16 @@ class Inside:
         Raises:
             UsageError: The layer is no convolution over two axes.
         """
-        node = self._nodes[name]
+        node = self._file.makers[name]
         if node.op_type != "Conv" or len(self._shape(name)) != 4:
             raise UsageError(f"Layer '{name}' is of kind {node.op_type}. Expected a convolution.")
         source = node.input[0]
         found = self.maps(pixels, [name, source])
         weights = self.weights(name)[filter_number]
-        settings = _settings(node)
-        stride, dilation = settings.get("strides") or [1, 1], settings.get("dilations") or [1, 1]
-        before = settings.get("pads") or [0, 0, 0, 0]
+        stride, dilation = (node.integers(each) or [1, 1] for each in ("strides", "dilations"))
+        before = node.integers("pads") or [0, 0, 0, 0]
         top, left = y * stride[0] - before[0], x * stride[1] - before[1]
-        size = self.weights(name).shape[0] // settings.get("group", 1)
+        size = self.weights(name).shape[0] // node.integer("group", 1)
         channels = slice(filter_number // size * weights.shape[0], (filter_number // size + 1) * weights.shape[0])
         rows = top + dilation[0] * np.arange(weights.shape[1])
         columns = left + dilation[1] * np.arange(weights.shape[2])
@@ -207,7 +196,9 @@ class Inside:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
         given = {output.name for output in self._file.output}
-        inputs = {node.input[0] for name, node in self._nodes.items() if name in self.names and node.op_type == "Conv"}
+        inputs = {
+            node.input[0] for name, node in self._file.makers.items() if name in self.names and node.op_type == "Conv"
+        }
         content = with_outputs(self._content, sorted((inputs | set(self.names)) - given))
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
@@ -216,7 +207,7 @@ class Inside:
         dims = self._dims.get(name)
         return () if dims is None else (1, *(size if isinstance(size, int) else 0 for size in dims[1:]))
 
-    def _after_start(self) -> File:
+    def _after_start(self) -> FileGraph:
         """The nodes between the first view and the mean of all of them, and those that follow from the file alone."""
         rows = {name: dims[0] for name, dims in self._dims.items()}
         made = {self.start}
@@ -230,11 +221,7 @@ class Inside:
             else:
                 continue
             kept.append(node)
-        return File(kept, self._file.initializer, [], self._file.output, self._file.value_info)
-
-
-def _settings(node: Node) -> dict[str, Any]:
-    return {each.name: each.value for each in node.attribute}
+        return FileGraph(kept, self._file.initializer, [], self._file.output, self._file.value_info)
 
 
 def _window(values: NDArray[np.float32], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from starlette.responses import Response
 
 from whyconv.counting.controls import draw_permutation_and_signs, multiply_coordinates
 from whyconv.errors import ModelFileError
-from whyconv.images.png import as_png
+from whyconv.images.png import as_png_text
 from whyconv.web.parameters import whole
 from whyconv.web.refusals import missing
 from whyconv.web.replies import json_reply
@@ -56,7 +55,7 @@ def _thumbnails(path: Path, number: int) -> dict[str, Any]:
     except ValueError as error:
         raise ModelFileError("thumbnails.npy of this run is damaged.") from error
     rows = np.unique(np.linspace(0, len(pictures) - 1, min(number, len(pictures))).round().astype(np.int64))
-    pngs = [base64.b64encode(as_png(np.array(pictures[row]))).decode("ascii") for row in rows]
+    pngs = [as_png_text(np.array(pictures[row])) for row in rows]
     return {"side": pictures.shape[1], "pngs": pngs}
 
 
