@@ -106,7 +106,6 @@ _TORCH_HALF = (
 USED_BY: dict[str, tuple[str, ...]] = {
     "torch": (*_TORCH_HALF, "cli", "anatomy"),
     "onnx": ("export", "exporting", "counting", "pretrained", "novelty"),
-    "evidence": ("counting", "images", "model_file", "recognizer"),
     "onnxscript": ("export",),
     "safetensors": ("training", "export"),
     "sklearn": ("estimator", "demo", "study"),
