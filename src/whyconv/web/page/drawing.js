@@ -23,7 +23,7 @@ const FIRST = [
  * @param {import("./main.js").Context} context
  * @returns {HTMLDetailsElement}
  */
-export function drawing({ texts, picture, recognizer }) {
+export function drawing({ texts, picture, recognizer, calm }) {
   const { say } = texts;
   const canvas = element("canvas", {
     width: SIDE,
@@ -61,6 +61,7 @@ export function drawing({ texts, picture, recognizer }) {
     inner.fillRect(0, 0, SIDE, SIDE);
     inner.drawImage(canvas, left, top, side, side, 0, 0, SIDE, SIDE);
     const pixels = fromRgba(inner.getImageData(0, 0, SIDE, SIDE).data, channels);
+    calm();
     picture.set(resize(pixels, { side: SIDE, channels }, picture), say("page_drawn"));
   }
 

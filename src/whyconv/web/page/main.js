@@ -110,10 +110,7 @@ function show(context, signal) {
   incoming.listen(signal);
   const found = tabs(texts.say("page_views"), views(context));
   byId("views").replaceChildren(found.element);
-  picture.onchange(() => {
-    calm();
-    found.refresh();
-  });
+  picture.onchange(() => found.refresh());
 }
 
 async function main() {

@@ -176,11 +176,15 @@ function examples(context) {
  * @param {number} at
  * @param {() => void} use
  */
-function exampleRow({ texts, picture }, pixels, at, use) {
+function exampleRow({ texts, picture, calm }, pixels, at, use) {
   const { side, channels } = picture;
   const small = cells({ rows: side, columns: side, label: "", size: 40 });
   small.paint(colorsOfPixels(pixels, channels));
-  const made = button("", use, { "aria-label": texts.say("page_example", { number: at + 1 }), class: "example" });
+  const choose = () => {
+    calm();
+    use();
+  };
+  const made = button("", choose, { "aria-label": texts.say("page_example", { number: at + 1 }), class: "example" });
   made.append(silent(small.canvas));
   return element("li", {}, made);
 }
