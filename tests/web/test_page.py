@@ -362,8 +362,8 @@ def test_the_maps_move_along_with_the_picture(open_page: Open, run: Path, expect
     expect(panel.locator("output")).to_have_text("moved by 1 down, 1 right")
     maps = panel.locator("figure div canvas")
     still, moved = (np.array(cells_of(maps.nth(at), 8, 8)) for at in (0, 1))
-    # Away from the zero padding, which does not go around the ring; the largest value, which colors are relative to, may
-    # lie there.
+    # Away from the zero padding, which does not go around the ring. The largest value, which colors are relative to,
+    # may lie there.
     assert np.abs(moved[3:-1, 3:-1] - still[2:-2, 2:-2]).max() <= 4
     panel.get_by_role("button", name="Back").click()
     expect(panel.locator("output")).to_have_text("moved by 0 down, 0 right")
