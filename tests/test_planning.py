@@ -129,6 +129,16 @@ def test_of_few_epochs_a_part_of_the_last_is_planned_too(material, monkeypatch) 
     assert events[-1].values["epochs"] == pytest.approx(2.5, abs=0.1)
 
 
+def test_pictures_seen_a_few_times_are_hardly_varied(material, monkeypatch) -> None:
+    per_epoch = round(len(material.train) / 8)
+    for epochs, is_varied in ((2.5, False), (8.5, True)):
+        trial_of(monkeypatch, 45 * 0.92 / per_epoch / epochs)
+        plan, _, _ = plan_of(material, minutes=1, network="plain")
+        varied = plan.augment.min_area < 1, plan.augment.max_aspect > 1, plan.augment.max_degrees > 0
+        assert varied == (is_varied,) * 3
+        assert plan.augment.shift_fraction > 0
+
+
 def test_the_looks_after_the_last_step_are_left_time_for(material, monkeypatch) -> None:
     trial_of(monkeypatch, 0.01)
     without, _, _ = plan_of(material, minutes=10, flips="on")

@@ -26,7 +26,7 @@ from whyconv.training.circular import CERTIFICATE_SECONDS, views_kept
 from whyconv.training.loop import LEAST_STEPS, LabelledPixels, normalize, steps_per_epoch
 from whyconv.training.pictures import Division, Part, channel_statistics
 from whyconv.training.probe import MirrorTrial, try_mirror
-from whyconv.training.recipe import Facts, augment_plan, side_cost, training_plan
+from whyconv.training.recipe import Facts, augment_plan, hardly_varied, side_cost, training_plan
 from whyconv.training.run_folder import MOST_EXAMPLES
 from whyconv.training.self_test import try_precisions
 from whyconv.training.start import start_network
@@ -48,6 +48,8 @@ _NARROWEST, _FEW_PASSES = 16, 3
 _RETIMED_STEPS, _RETIMED_PICTURES = 6, 64
 # Up to so many epochs, a part of one more is worth having.
 _FEW_EPOCHS = 10
+# A picture seen no more often than this is not yet known by heart: varying it only makes it harder.
+_FEW_LOOKS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,8 +298,11 @@ def _settle(
     views = views_kept(settings, views_for(augment))
     epochs, steps = None, 0
     if math.isfinite(time_left) and settings.epochs is None:
-        seconds = time_left - _long_ending(settings, draft, trial, views)
-        epochs, steps = _fitting(draft, trial, views, max(0.0, seconds) * SLACK)
+        epochs, steps = _fitting_beside(settings, draft, trial, views, time_left)
+        if epochs <= _FEW_LOOKS:
+            augment = hardly_varied(augment)
+            views = views_kept(settings, views_for(augment))
+            epochs, steps = _fitting_beside(settings, draft, trial, views, time_left)
     return draft.model_copy(
         update={
             "network": draft.network.model_copy(update={"views": views}),
@@ -305,6 +310,14 @@ def _settle(
             "training": training_plan(settings, facts, epochs=epochs, steps=steps, precision=draft.training.precision),
         }
     )
+
+
+def _fitting_beside(
+    settings: TrainSettings, draft: Plan, trial: MirrorTrial, views: Sequence[View], time_left: float
+) -> tuple[int, int]:
+    """Epochs and steps, as ``_fitting`` has them, that leave the time for the last looks by these views."""
+    seconds = time_left - _long_ending(settings, draft, trial, views)
+    return _fitting(draft, trial, views, max(0.0, seconds) * SLACK)
 
 
 def _fitting(plan: Plan, trial: MirrorTrial, views: Sequence[View], seconds: float) -> tuple[int, int]:

@@ -137,6 +137,12 @@ def augment_plan(settings: TrainSettings, facts: Facts, *, flip: bool) -> Augmen
     )
 
 
+def hardly_varied(augment: AugmentPlan) -> AugmentPlan:
+    """Of a plan only the mirroring and the shifts: for trainings that see each picture a few times."""
+    whole = {"min_area": 1.0, "max_aspect": 1.0, "max_degrees": 0.0, "color": 0.0, "cutout_fraction": 0.0}
+    return augment.model_copy(update=whole)
+
+
 def sides_for(settings: TrainSettings, facts: Facts) -> list[int]:
     """For ``swift`` and ``plain``, on pictures of at least 24 pixels: half of the steps at three quarters of the side.
 
