@@ -44,6 +44,7 @@ _POST: dict[str, Handler] = {
     "/v1/steps": looking.steps,
     "/v1/explain": looking.explain,
 }
+WITH_PICTURES = frozenset(_POST)  # the routes whose requests bring pictures
 
 
 def application(service: Service) -> Starlette:

@@ -21,7 +21,7 @@ import uvicorn
 from whyconv.errors import UsageError
 from whyconv.machine import num_cores
 from whyconv.model_file import find_model
-from whyconv.web.application import application
+from whyconv.web.application import WITH_PICTURES, application
 from whyconv.web.batching import Batcher
 from whyconv.web.choosing import Choice, choose
 from whyconv.web.guard import Access, Guard
@@ -112,7 +112,8 @@ def serve(model: Path, address: Address, limits: Limits, on_ready: Callable[[Rea
         service = Service(name, choice.recognizers[0], batcher, run, limits, room, metrics)
         app = application(service)
         guard = Guard(app, Access(port, names, is_local, token), room, metrics)
-        server = _Server(_config(guard, protocol_for(room, limits, metrics), limits), room)
+        protocol = protocol_for(room, limits, metrics, WITH_PICTURES)
+        server = _Server(_config(guard, protocol, limits), room)
         app.state.connections = lambda: server.server_state.connections
         server.on_ready = lambda: on_ready(_ready(host, port, token, choice))
         try:
