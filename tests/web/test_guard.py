@@ -99,6 +99,7 @@ def test_a_token_is_demanded_where_there_is_one() -> None:
     assert status(access, **here, authorization="Bearer \xe9") == 401
     assert status(access, **here, cookie="a=b; whyconv_token=secret") == 200
     assert status(access, **here, cookie="whyconv_token=other") == 401
+    assert status(access, **here, cookie='a[]={"b": 1}; c@d=e; whyconv_token=secret') == 200  # of other servers here
     assert status(access, "GET", "/livez", **here) == 200
     assert status(access, "GET", "/metrics", **here) == 401
 
