@@ -67,7 +67,7 @@ def _parts_there(service: Service) -> dict[str, bool]:
         "nearest": has_neighbors,
         "thumbnails": service.file("thumbnails.npy") is not None,
         "evidence": True,
-        "unsure": getattr(service.recognizer.metadata, "unsure", None) is not None,
+        "unsure": service.recognizer.tells_unsure,
     }
 
 
