@@ -172,7 +172,7 @@ async def readyz(request: Request, service: Service) -> Response:
     """The server takes pictures.
 
     Raises:
-        Refusal: 503; it is being stopped, or is full.
+        Refusal: 503; it is being stopped.
     """
     del request
     if service.room.is_closing:
