@@ -26,6 +26,12 @@ def test_an_address_that_is_taken_is_wrong_use(run: Callable[..., Outcome], mode
     assert "cannot be listened on" in outcome.text
 
 
+def test_a_host_that_is_no_name_is_wrong_use(run: Callable[..., Outcome], model: Path) -> None:
+    outcome = run("serve", model, "--host", "a..b", "--port", 0)
+    assert outcome.code == 2
+    assert "a..b port 0 cannot be listened on" in outcome.text
+
+
 def test_a_model_that_is_not_there_is_said(run: Callable[..., Outcome], tmp_path: Path) -> None:
     outcome = run("serve", tmp_path / "none.onnx")
     assert outcome.code == 1

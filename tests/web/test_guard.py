@@ -8,6 +8,8 @@ import pytest
 from starlette.datastructures import Headers
 
 from http_server import Server, serving
+from whyconv.errors import UsageError
+from whyconv.web import Address, Limits, serve
 from whyconv.web.guard import Access
 from whyconv.web.refusals import Refusal
 
@@ -99,8 +101,15 @@ def test_a_token_is_demanded_where_there_is_one() -> None:
     assert status(access, **here, authorization="Bearer \xe9") == 401
     assert status(access, **here, cookie="a=b; whyconv_token=secret") == 200
     assert status(access, **here, cookie="whyconv_token=other") == 401
+    assert status(access, **here, cookie='a[]={"b": 1}; c@d=e; whyconv_token=secret') == 200  # of other servers here
     assert status(access, "GET", "/livez", **here) == 200
     assert status(access, "GET", "/metrics", **here) == 401
+
+
+@pytest.mark.parametrize("token", ["", "a b", "a&b", "a#b", "a;b", "a%b", "\xe9", "a\r\nb"])
+def test_a_token_that_would_not_come_through_is_refused(tmp_path: Path, token: str) -> None:
+    with pytest.raises(UsageError, match="token is empty or has other signs"):
+        serve(tmp_path, Address(token=token), Limits(), print)
 
 
 def test_the_checks_stand_before_every_route(server: Server) -> None:

@@ -198,7 +198,7 @@ def connected(room: Room, loop: asyncio.AbstractEventLoop, **limits: int) -> tup
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
-    kind = protocol_for(room, Limits(**limits), Metrics())
+    kind = protocol_for(room, Limits(**limits), Metrics(), ["/v1/predict"])
     protocol = kind(uvicorn.Config(app, http=kind, ws="none", log_config=None), ServerState(), {}, loop)
     transport = Remembering()
     protocol.connection_made(transport)
@@ -222,6 +222,46 @@ def test_a_full_room_refuses_from_the_first_bytes_and_the_connection_goes_on() -
     answers = [int(part[:3]) for part in written.split(b"HTTP/1.1 ")[1:]]
     assert answers == [503, 503, 204]
     assert b"Retry-After: 1\r\n" in written or b"retry-after: 1\r\n" in written
+
+
+UNUSUAL = [
+    head("/v1/nothing", 0),
+    head(length=0).replace(b"HTTP/1.1", b"HTTP/1.0"),
+    head("/v1/predict", 0, "Transfer-Encoding: chunked"),
+    head(length="0\r\nContent-Length: 9"),
+    head(length=1 << 19),
+    head("/v1/predict", 0, "Connection: close"),
+    head("/v1/predict", 0, "Expect: 100-continue"),
+]
+
+
+@pytest.mark.parametrize("question", UNUSUAL)
+def test_what_is_not_plainly_a_picture_is_parsed_also_when_the_room_is_full(question: bytes) -> None:
+    async def scene() -> str:
+        room = Room(1, 1000)
+        protocol, _ = connected(room, asyncio.get_running_loop())
+        with room.place("someone"):
+            protocol.data_received(question)
+            await asyncio.sleep(0)
+        return protocol.metrics.text(waiting=0, connections=0)
+
+    assert "whyconv_requests_total{" not in asyncio.run(scene())
+
+
+def test_the_end_of_a_body_after_its_answer_is_no_next_request() -> None:
+    async def scene() -> tuple[bytes, str]:
+        protocol, transport = connected(Room(1, 1000), asyncio.get_running_loop())
+        protocol.data_received(head(length=5) + b"ab")
+        await asyncio.sleep(0.05)
+        protocol.data_received(b"cde")
+        idle, _ = protocol._current()
+        protocol.data_received(b"GET /l")
+        begun, _ = protocol._current()
+        return transport.written, f"{idle} {begun}"
+
+    written, phases = asyncio.run(scene())
+    assert written.startswith(b"HTTP/1.1 204 ")
+    assert phases == "silent head"
 
 
 def test_health_is_told_when_the_room_is_full() -> None:

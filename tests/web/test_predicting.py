@@ -134,10 +134,10 @@ def test_the_whole_zoo_is_answered_as_on_the_command_line(
 
 def test_unsure_is_what_lies_above_the_threshold() -> None:
     recognizer = SimpleNamespace(metadata=SimpleNamespace(unsure=SimpleNamespace(threshold=0.5)))
-    answers = SimpleNamespace(probabilities=np.zeros((3, 2)), novelty=np.array([0.2, 0.5, 0.7], np.float32))
-    assert are_unsure(recognizer, answers) == [False, False, True]
+    answers = SimpleNamespace(probabilities=np.zeros((4, 2)), novelty=np.array([0.2, 0.5, 0.7, np.nan], np.float32))
+    assert are_unsure(recognizer, answers) == [False, False, True, True]
     recognizer.metadata.unsure = None
-    assert are_unsure(recognizer, answers) == [None] * 3
+    assert are_unsure(recognizer, answers) == [None] * 4
 
 
 def test_another_answer_is_noticed(server: Server, colors: dict[str, bytes], tmp_path: Path) -> None:

@@ -37,8 +37,6 @@ _PERHAPS_LEARNED = frozenset({"Add", "Mul", "Concat"})
 _MADE_UP = re.compile(r"(val|scalar|const|shape|_?lifted|onnx|_val|/)", re.IGNORECASE)
 _FLOATS = frozenset({1, 10, 11, 16})  # float32, float16, float64, bfloat16
 _MOST_NUMBERS = 1 << 12
-
-
 _EXTERNAL = 1  # data_location of a tensor whose numbers lie in another file
 
 

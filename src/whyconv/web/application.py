@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from whyconv.errors import UsageError, WhyconvError
+from whyconv.errors import ModelFileError, UsageError, WhyconvError
 from whyconv.web import looking, predicting, showing, telling
-from whyconv.web.guard import ROUTE, Guard
+from whyconv.web.guard import ROUTE
 from whyconv.web.pages import page_routes
 from whyconv.web.refusals import ClientGoneError, Refusal
 from whyconv.web.service import Service
@@ -44,6 +44,7 @@ _POST: dict[str, Handler] = {
     "/v1/steps": looking.steps,
     "/v1/explain": looking.explain,
 }
+WITH_PICTURES = frozenset(_POST)  # the routes whose requests bring pictures
 
 
 def application(service: Service) -> Starlette:
@@ -64,11 +65,6 @@ def application(service: Service) -> Starlette:
     return app
 
 
-def guarded(service: Service, guard: Callable[[Starlette], Guard]) -> Guard:
-    """The whole application: the routes behind their guard."""
-    return guard(application(service))
-
-
 def _endpoint(path: str, handler: Handler, service: Service) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         request.scope[ROUTE] = path
@@ -81,8 +77,7 @@ def _endpoint(path: str, handler: Handler, service: Service) -> Callable[[Reques
         except WhyconvError as error:
             # Whose text may name places on this machine, which are not the caller's business.
             _log.error("%s: %s", path, error)
-            error.args = ("The server cannot use its own files; its log says which.",)
-            return Refusal(500, error).response()
+            return Refusal(500, ModelFileError("The server cannot use its own files; its log says which.")).response()
         except Exception:  # noqa: BLE001 - whatever it is, the caller gets an answer
             _log.exception("%s: a mistake of the program", path)
             return Refusal(500, WhyconvError("A mistake of the server; its log says where.")).response()

@@ -111,12 +111,12 @@ class Batcher:
             futures = [one.future for one in batch]
             try:
                 answers = recognizer.run(np.stack([one.pixels for one in batch]))
+                pairs = zip(answers.probabilities, are_unsure(recognizer, answers), strict=True)
+                answered = [Answered(probabilities, is_unsure) for probabilities, is_unsure in pairs]
             except Exception as error:  # noqa: BLE001 - handed to those who wait for it
                 _fail(futures, error)
-                continue
-            unsure = are_unsure(recognizer, answers)
-            pairs = zip(answers.probabilities, unsure, strict=True)
-            _deliver(futures, [Answered(probabilities, found) for probabilities, found in pairs])
+            else:
+                _deliver(futures, answered)
 
     def _take(self) -> list[_Waiting]:
         """Waits for pictures and returns all of them, as far as they fit in a batch; none when closed."""
@@ -133,10 +133,11 @@ class Batcher:
 
 def are_unsure(recognizer: Recognizer, answers: Answers) -> list[bool | None]:
     """Whether each picture is unlike those that the recognizer knows; None where its file does not tell."""
-    limits, novelty = getattr(recognizer.metadata, "unsure", None), getattr(answers, "novelty", None)
-    if limits is None or novelty is None:
+    limits = recognizer.metadata.unsure
+    if limits is None or answers.novelty is None:
         return [None] * len(answers.probabilities)
-    return [bool(one > limits.threshold) for one in novelty]
+    # What is not a number is surely not known.
+    return [not one <= limits.threshold for one in answers.novelty.tolist()]
 
 
 def read_picture(content: bytes, metadata: Metadata, limits: Limits) -> NDArray[np.uint8]:

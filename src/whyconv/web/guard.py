@@ -14,10 +14,10 @@ import time
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -115,8 +115,7 @@ class Access:
 
 def _has_token(scope: Scope, headers: Headers, token: str) -> bool:
     given = [value[7:] for value in headers.getlist("authorization") if value[:7].lower() == "bearer "]
-    with suppress(CookieError):
-        given += [value.value for value in [SimpleCookie(headers.get("cookie", "")).get(COOKIE)] if value is not None]
+    given += [value for name, value in cookie_parser(headers.get("cookie", "")).items() if name == COOKIE]
     if scope["path"] == "/":
         given += _asked(scope)
     return any(hmac.compare_digest(one.encode("utf-8", "replace"), token.encode()) for one in given)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,13 +22,14 @@ from whyconv.web.replies import json_reply
 from whyconv.web.service import Service, caller
 
 _MOST_VALUES = 4_000_000
+Look = Callable[[Inside, NDArray[np.uint8], str, tuple[int, int, int]], dict[str, Any]]
 
 
 async def prepared(request: Request, service: Service) -> Response:
     """One picture as the network sees it, as PNG."""
     pixels = await service.one_picture(request)
     with service.room.place(caller(request)):
-        return Response(await asyncio.to_thread(as_png, pixels), media_type="image/png")
+        return Response(await service.in_thread(lambda: as_png(pixels)), media_type="image/png")
 
 
 async def maps(request: Request, service: Service) -> Response:
@@ -43,43 +44,43 @@ async def maps(request: Request, service: Service) -> Response:
         raise refused(422, f"{len(chosen)} maps of {shape[1]} x {shape[2]} are too many at once. Name fewer filters.")
     pixels = await service.one_picture(request)
     with service.room.place(caller(request)):
-        return json_reply(await asyncio.to_thread(_maps, inside, pixels, name, chosen, form))
+        return json_reply(await service.in_thread(lambda: _maps(inside, pixels, name, chosen, form)))
 
 
 async def units(request: Request, service: Service) -> Response:
     """One unit for one picture: its value, and exactly the pixels that it can depend on."""
-    inside = service.require_inside()
-    name, filter_number, y, x = _place(request, inside)
-    pixels = await service.one_picture(request)
-    with service.room.place(caller(request)):
-        return json_reply(await asyncio.to_thread(_unit, inside, pixels, name, (filter_number, y, x)))
+    return await _of_one_place(request, service, _unit)
 
 
 async def steps(request: Request, service: Service) -> Response:
     """One output of a convolution for one picture: inputs, weights, products, bias and sum."""
-    inside = service.require_inside()
-    name, filter_number, y, x = _place(request, inside)
-    pixels = await service.one_picture(request)
-    with service.room.place(caller(request)):
-        return json_reply(await asyncio.to_thread(_step, inside, pixels, name, (filter_number, y, x)))
+    return await _of_one_place(request, service, _step)
 
 
 async def explain(request: Request, service: Service) -> Response:
     """What an answer rests on: a map over the picture, what its strongest place sees, near training pictures."""
     pixels = await service.one_picture(request)
     with service.room.place(caller(request)):
-        return json_reply(await asyncio.to_thread(_evidence, service, pixels))
+        return json_reply(await service.in_thread(lambda: _evidence(service, pixels)))
 
 
 def _evidence(service: Service, pixels: NDArray[np.uint8]) -> dict[str, Any]:
     return as_message(find_evidence(service.explainer, pixels))
 
 
-def _place(request: Request, inside: Inside) -> tuple[str, int, int, int]:
+async def _of_one_place(request: Request, service: Service, look: Look) -> Response:
+    inside = service.require_inside()
+    name, place = _place(request, inside)
+    pixels = await service.one_picture(request)
+    with service.room.place(caller(request)):
+        return json_reply(await service.in_thread(lambda: look(inside, pixels, name, place)))
+
+
+def _place(request: Request, inside: Inside) -> tuple[str, tuple[int, int, int]]:
     name = one_of(request, "layer", inside.names)
     depth, height, width = _shape(inside, name)
     filter_number = whole(request, "filter", 0, most=depth - 1)
-    return name, filter_number, whole(request, "y", 0, most=height - 1), whole(request, "x", 0, most=width - 1)
+    return name, (filter_number, whole(request, "y", 0, most=height - 1), whole(request, "x", 0, most=width - 1))
 
 
 def _shape(inside: Inside, name: str) -> tuple[int, int, int]:

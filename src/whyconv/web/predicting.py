@@ -45,12 +45,12 @@ async def twin(request: Request, service: Service) -> Response:
         Refusal: 404; there is none.
     """
     top = _top(request, service)
-    recognizer = service.twin
+    recognizer = await asyncio.to_thread(lambda: service.twin)
     if recognizer is None:
         raise missing("There is no dense twin. whyconv why RUN trains one and leaves twin_dense.onnx in the run.")
     pixels = await service.one_picture(request)
     with service.room.place(caller(request)):
-        found = await asyncio.to_thread(recognizer.run, pixels[None])
+        found = await service.in_thread(lambda: recognizer.run(pixels[None]))
     answers = [Answered(found.probabilities[0])]
     return json_reply({"predictions": as_predictions([Upload("pixels", b"")], answers, recognizer.classes, top)})
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Collection
 from typing import Any
 
 import h11
@@ -22,8 +23,8 @@ from whyconv.web.refusals import Refusal, busy, refused
 from whyconv.web.room import Room
 
 _START = b"POST /v1/"
-_PATH = re.compile(rb"POST (/v1/[a-z]+)[ ?]")
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
+_LINE = re.compile(rb"POST (/v1/[a-z]+)(?:\?[!-~]*)? HTTP/1\.1\r\n")
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*(?=\r\n)", re.IGNORECASE)
 _UNUSUAL = re.compile(rb"\r\n(?:transfer-encoding|expect|upgrade|connection:[ \t]*close)", re.IGNORECASE)
 _SMALL_BODY = 1 << 18
 _FAREWELL_SECONDS = 1.0
@@ -73,6 +74,7 @@ class PatientProtocol(H11Protocol):
     room: Room
     limits: Limits
     metrics: Metrics
+    routes: frozenset[str]  # that take pictures
     ready: dict[int, bytes]  # by status: quick refusals as they go over the wire
     rest: Rest
 
@@ -108,7 +110,7 @@ class PatientProtocol(H11Protocol):
         if self.room.is_full and data.startswith(_START) and self._is_between() and self._refuse(data):
             return
         super().data_received(data)
-        self._has_begun = self.conn.their_state is h11.IDLE
+        self._has_begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
 
     def send_400_response(self, msg: str) -> None:
         """Says that this is no HTTP."""
@@ -167,17 +169,17 @@ class PatientProtocol(H11Protocol):
         """Refuses a request for want of room, from the bytes of its head; whether that was possible."""
         end = data.find(b"\r\n\r\n") + 4
         head = data[:end]
-        length, path = _LENGTH.search(head), _PATH.match(head)
-        if end < 4 or length is None or path is None or _UNUSUAL.search(head):
+        lengths, line = _LENGTH.findall(head), _LINE.match(head)
+        if end < 4 or len(lengths) != 1 or line is None or _UNUSUAL.search(head):
             return False
-        rest = int(length[1]) - (len(data) - end)
-        if not 0 <= rest <= _SMALL_BODY:
+        path, rest = line[1].decode(), int(lengths[0]) - (len(data) - end)
+        if path not in self.routes or not 0 <= rest <= _SMALL_BODY:
             return False
         self._unset_keepalive_if_required()
         self._to_skip = rest
         self._num_refused += 1
         status = 429 if self.room.takes_most(self.client[0] if self.client else "") else 503
-        self.metrics.request(path[1].decode(), status, 0.0)
+        self.metrics.request(path, status, 0.0)
         self.transport.write(self.ready[status])
         self.rest.call(self.loop)
         return True
@@ -191,13 +193,21 @@ class PatientProtocol(H11Protocol):
             self.transport.write_eof()
 
 
-def protocol_for(room: Room, limits: Limits, metrics: Metrics) -> type[PatientProtocol]:
-    """Returns the class of the connections of one server."""
+def protocol_for(room: Room, limits: Limits, metrics: Metrics, routes: Collection[str]) -> type[PatientProtocol]:
+    """Returns the class of the connections of one server.
+
+    Args:
+        room: Who is let in.
+        limits: Of callers.
+        metrics: Where refusals are counted.
+        routes: That take pictures: whoever asks for one of them while the room is full is refused at once.
+    """
     ready = {
         429: written(
             busy("More than half of what the server can do is yours. Wait for your answers.", 429), ends=False
         ),
         503: written(busy(f"{room.size} pictures are in work. Come again in a moment."), ends=False),
     }
-    shared = {"room": room, "limits": limits, "metrics": metrics, "ready": ready, "rest": Rest()}
+    shared = {"room": room, "limits": limits, "metrics": metrics, "routes": frozenset(routes)}
+    shared |= {"ready": ready, "rest": Rest()}
     return type("Protocol", (PatientProtocol,), shared)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ from whyconv.web.metrics import Metrics
 from whyconv.web.refusals import busy, missing, refused, unreadable
 from whyconv.web.room import Room
 from whyconv.web.uploads import Upload, read_uploads
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -109,18 +111,30 @@ class Service:
         return await self.in_time([self.batcher.ask(upload.content) for upload in uploads])
 
     async def in_time(self, futures: Sequence[asyncio.Future[Answered]]) -> list[Answered]:
-        """Waits for answers, no longer than the limit for as many pictures.
+        """Waits for answers, no longer than the limit for one picture, and an eighth of it more for each further one.
 
         Raises:
             Refusal: 503; it took too long.
         """
-        seconds = self.limits.picture_seconds * (1 + len(futures) / 8)
+        seconds = self.limits.picture_seconds * (1 + (len(futures) - 1) / 8)
         _, late = await asyncio.wait(futures, timeout=seconds)
         for future in late:
             future.cancel()
         if late:
             raise busy(f"{len(late)} of {len(futures)} pictures were not answered in {seconds:g} seconds.")
         return [future.result() for future in futures]
+
+    async def in_thread(self, work: Callable[[], Made]) -> Made:
+        """Runs work for one picture in a thread, and waits no longer than the limit; begun, it runs to its end.
+
+        Raises:
+            Refusal: 503; it took too long.
+        """
+        seconds = self.limits.picture_seconds
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(work), seconds)
+        except TimeoutError as error:
+            raise busy(f"The picture was not answered in {seconds:g} seconds.") from error
 
     async def received(self, request: Request) -> list[Upload]:
         """The pictures of a request; turned away before its body is read where there is no room for them.
@@ -141,7 +155,7 @@ class Service:
         if len(uploads) > 1:
             raise refused(422, f"{len(uploads)} pictures came. Expected one.")
         with self.room.place(caller(request)):
-            return await asyncio.to_thread(self._prepared, uploads[0].content)
+            return await self.in_thread(lambda: self._prepared(uploads[0].content))
 
     def _prepared(self, content: Content) -> NDArray[np.uint8]:
         if isinstance(content, np.ndarray):

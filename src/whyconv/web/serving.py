@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import logging
 import os
+import re
 import secrets
 import signal
 import socket
@@ -21,7 +22,7 @@ import uvicorn
 from whyconv.errors import UsageError
 from whyconv.machine import num_cores
 from whyconv.model_file import find_model
-from whyconv.web.application import application
+from whyconv.web.application import WITH_PICTURES, application
 from whyconv.web.batching import Batcher
 from whyconv.web.choosing import Choice, choose
 from whyconv.web.guard import Access, Guard
@@ -34,6 +35,7 @@ from whyconv.web.service import Service
 _BODIES = 26  # of the longest kind that may be held at once
 _BACKLOG = 2048
 _SWEEP_TICKS = 5  # of a tenth of a second
+_TOKEN = re.compile(r"[A-Za-z0-9._~-]+")
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,9 @@ def serve(model: Path, address: Address, limits: Limits, on_ready: Callable[[Rea
 
     Raises:
         ModelFileError: The model cannot be used.
-        UsageError: The address cannot be listened on.
+        UsageError: The address cannot be listened on, or the token cannot stand in an address.
     """
+    _check_token(address.token)
     path = find_model(model)
     listener = _listen(address)
     with listener:
@@ -112,13 +115,20 @@ def serve(model: Path, address: Address, limits: Limits, on_ready: Callable[[Rea
         service = Service(name, choice.recognizers[0], batcher, run, limits, room, metrics)
         app = application(service)
         guard = Guard(app, Access(port, names, is_local, token), room, metrics)
-        server = _Server(_config(guard, protocol_for(room, limits, metrics), limits), room)
+        protocol = protocol_for(room, limits, metrics, WITH_PICTURES)
+        server = _Server(_config(guard, protocol, limits), room)
         app.state.connections = lambda: server.server_state.connections
         server.on_ready = lambda: on_ready(_ready(host, port, token, choice))
         try:
             server.run([listener])
         finally:
             batcher.close()
+
+
+def _check_token(token: str | None) -> None:
+    """Takes only what stands as it is in an address, a header and a cookie."""
+    if token is not None and not _TOKEN.fullmatch(token):
+        raise UsageError("The token is empty or has other signs. Expected letters, digits and -._~ alone (--token).")
 
 
 def _ready(host: str, port: int, token: str | None, choice: Choice) -> Ready:
@@ -147,7 +157,7 @@ def _listen(address: Address) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(place)
         return listener
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         if listener is not None:
             listener.close()
         reason = getattr(error, "strerror", None) or str(error)
@@ -157,7 +167,8 @@ def _listen(address: Address) -> socket.socket:
 
 
 def _config(app: Guard, protocol: type[PatientProtocol], limits: Limits) -> uvicorn.Config:
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    for name in ("uvicorn.error", "python_multipart"):  # which else write a line for every odd request
+        logging.getLogger(name).setLevel(logging.ERROR)
     return uvicorn.Config(
         app,
         http=protocol,

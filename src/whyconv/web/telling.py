@@ -67,7 +67,7 @@ def _parts_there(service: Service) -> dict[str, bool]:
         "nearest": has_neighbors,
         "thumbnails": service.file("thumbnails.npy") is not None,
         "evidence": True,
-        "unsure": getattr(service.recognizer.metadata, "unsure", None) is not None,
+        "unsure": service.recognizer.tells_unsure,
     }
 
 
@@ -172,7 +172,7 @@ async def readyz(request: Request, service: Service) -> Response:
     """The server takes pictures.
 
     Raises:
-        Refusal: 503; it is being stopped, or is full.
+        Refusal: 503; it is being stopped.
     """
     del request
     if service.room.is_closing:
