@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -29,6 +30,10 @@ _CELLS = """(canvas, [rows, columns]) => {
         Array.from({length: columns}, (_, column) => [...at(row, column).data.slice(0, 3)]));
 }"""
 
+# A picture is there: until then it has no name.
+_NAMED = "() => !document.querySelector('figure.seen figcaption').textContent.startsWith(':')"
+_PATIENCE = 20.0  # seconds, for what comes at once on a machine that has nothing else to do
+
 Open = Callable[..., Any]
 
 
@@ -39,6 +44,7 @@ def browsing() -> Iterator[Any]:
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("chromium is not on this machine: apt-get install chromium")
+    sync_api.expect.set_options(timeout=1000 * _PATIENCE)
     with sync_api.sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *_CAMERA])
         yield found
@@ -77,7 +83,7 @@ def quiet_pages(browser: Any, address: str, allowed: Mapping[str, int]) -> Itera
         context = browser.new_context(viewport=viewport, permissions=["camera"], **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(1000 * _PATIENCE)
         page.add_init_script(_WATCH)
         page.on("console", lambda one: noise.append(f"console: {one.text}") if one.type == "error" else None)
         page.on("pageerror", lambda error: noise.append(f"error: {error}"))
@@ -89,6 +95,7 @@ def quiet_pages(browser: Any, address: str, allowed: Mapping[str, int]) -> Itera
         page.goto(f"{address}/?lang={language}#{tab}")
         page.wait_for_selector("html[data-ready]")
         page.wait_for_selector("figcaption:has-text('8 × 8')")
+        page.wait_for_function(_NAMED)
         return page
 
     yield load
@@ -109,6 +116,52 @@ def _with_more(has: Mapping[str, bool], route: Any) -> None:
     """The server's own answer, and more that it is said to have."""
     told = route.fetch().json()
     route.fulfill(json=told | {"has": told["has"] | has})
+
+
+class Held:
+    """Requests that are kept waiting until they are released.
+
+    Args:
+        page: Of Playwright.
+        pattern: Of their addresses.
+    """
+
+    def __init__(self, page: Any, pattern: str) -> None:
+        self._page, self._pattern = page, pattern
+        self._routes: list[Any] = []
+        self._holds = True
+        page.route(pattern, self._hold)
+
+    def _hold(self, route: Any) -> None:
+        if self._holds:
+            self._routes.append(route)
+        else:
+            route.continue_()
+
+    def wait(self) -> None:
+        """Waits until one is held."""
+        deadline = time.monotonic() + _PATIENCE
+        while not self._routes and time.monotonic() < deadline:
+            self._page.wait_for_timeout(10)
+        assert self._routes, f"no request {self._pattern}"
+
+    def rest(self) -> None:
+        """Holds no more than it has."""
+        self._holds = False
+
+    def release(self) -> None:
+        """Lets all go."""
+        self.rest()
+        for route in self._routes:
+            route.continue_()
+
+
+def comes(read: Callable[[], object], expected: object) -> None:
+    """Waits until what is read is what is expected; fails with both where it does not come."""
+    deadline = time.monotonic() + _PATIENCE
+    while read() != expected and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert read() == expected
 
 
 def cells_of(canvas: Any, rows: int, columns: int) -> Any:

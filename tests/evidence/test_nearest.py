@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tiny_model import SIDE, write_model
+from whyconv.errors import UsageError
 from whyconv.evidence import explain
 from whyconv.results.evidence import Evidence
 
@@ -71,6 +72,13 @@ def test_where_there_are_none_the_reason_is_told(run: Path) -> None:
     (run / "features.npy").unlink()
     found = ask(run)
     assert (found.nearest, found.why_no_nearest) == ([], "no_files")
+
+
+def test_none_are_asked_for_or_fewer_than_none(run: Path) -> None:
+    found = ask(run, num_nearest=0)
+    assert (found.nearest, found.num_known, found.why_no_nearest) == ([], 30, "")
+    with pytest.raises(UsageError, match="num_nearest is -1"):
+        ask(run, num_nearest=-1)
 
 
 def test_features_of_zeros_are_near_to_nothing(run: Path) -> None:

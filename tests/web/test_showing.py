@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,12 @@ PIXELS = "application/x-whyconv-pixels"
 def page_server(page_run: Path) -> Iterator[Server]:
     with serving(page_run) as found:
         yield found
+
+
+def as_npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
 
 
 def test_an_answer_is_explained_as_in_the_library(page_server: Server, page_run: Path) -> None:
@@ -55,6 +62,16 @@ def test_thumbnails_are_spread_evenly_over_those_there_are(page_server: Server) 
         found = [np.asarray(Image.open(io.BytesIO(base64.b64decode(png)))) for png in pngs]
         assert np.array_equal(found, known[list(rows)])
     assert page_server.ask("/v1/thumbnails?count=65").status == 422
+
+
+def test_thumbnails_that_are_none_are_the_files_fault(page_run: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(page_run, tmp_path / "bars-1"))
+    with serving(run) as found:
+        for damaged in (b"", b"\x93NUMPY", as_npy(np.zeros((3, 4), np.uint8)), as_npy(np.zeros((2, 3, 3, 1)))):
+            (run / "thumbnails.npy").write_bytes(damaged)
+            reply = found.ask("/v1/thumbnails")
+            assert (reply.status, reply.error["kind"]) == (500, "ModelFileError")
+            assert reply.error["message"] == "The server cannot use its own files; its log says which."
 
 
 def test_controls_are_those_that_the_square_was_measured_with(page_server: Server, page_run: Path) -> None:

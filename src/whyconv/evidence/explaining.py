@@ -47,9 +47,12 @@ def explain(
 
     Raises:
         PictureError: The picture cannot be read.
-        UsageError: There is no such class; or a class activation map is asked for, and the network has none.
+        UsageError: There is no such class; or a class activation map is asked for, and the network has none; or
+            ``num_nearest`` is below 0.
         ModelFileError: The file is missing, damaged or not written by whyconv.
     """
+    if num_nearest < 0:
+        raise UsageError(f"num_nearest is {num_nearest}. Expected 0 or more.")
     explainer = model if isinstance(model, Explainer) else open_explainer(model, run)
     recognizer = explainer.recognizer
     pixels = read_pixels(recognizer, picture)

@@ -26,7 +26,7 @@ class Examples:
 
     Attributes:
         directions: float32 (n, d), feature vectors of length 1.
-        thumbnails: uint8 (n, side, side, channels).
+        thumbnails: uint8 (n, side, side, channels), read from the file as they are asked for.
         names: Path, part and label of each; None where the run does not say.
     """
 
@@ -48,7 +48,7 @@ def read_examples(run: Path | None) -> Examples | WhyNoNearest:
         return "no_run"
     try:
         features = np.load(run / FEATURES, allow_pickle=False)
-        thumbnails = np.load(run / THUMBNAILS, allow_pickle=False)
+        thumbnails = np.load(run / THUMBNAILS, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return "no_files"
     if features.ndim != 2 or thumbnails.ndim != 4 or len(features) != len(thumbnails) or not len(features):
@@ -77,7 +77,7 @@ def nearest(examples: Examples, features: NDArray[np.float32] | None, count: int
 
 def _near(examples: Examples, row: int, distance: float) -> NearPicture:
     path, part, label = examples.names[row] if examples.names is not None else (None, "train", None)
-    png = as_png_text(examples.thumbnails[row])
+    png = as_png_text(np.array(examples.thumbnails[row]))
     return NearPicture(path=path, label=label, part=part, distance=max(0.0, distance), png=png)
 
 

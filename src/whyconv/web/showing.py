@@ -52,8 +52,10 @@ async def controls(request: Request, service: Service) -> Response:
 def _thumbnails(path: Path, number: int) -> dict[str, Any]:
     try:
         pictures = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
+    except (OSError, ValueError, EOFError) as error:
         raise ModelFileError("thumbnails.npy of this run is damaged.") from error
+    if pictures.ndim != 4 or pictures.dtype != np.uint8:
+        raise ModelFileError(f"thumbnails.npy of this run holds {pictures.dtype} {pictures.shape}, no pictures.")
     rows = np.unique(np.linspace(0, len(pictures) - 1, min(number, len(pictures))).round().astype(np.int64))
     pngs = [as_png_text(np.array(pictures[row])) for row in rows]
     return {"side": pictures.shape[1], "pngs": pngs}

@@ -18,8 +18,9 @@ import { element } from "./elements.js";
  * @property {(kept: Uint8Array | null) => void} shade Dims every cell where this is 0.
  */
 
-const BELOW = [33, 102, 190];
-const ABOVE = [200, 88, 8];
+// As in reports: blue above, orange below.
+const ABOVE = [33, 102, 190];
+const BELOW = [200, 88, 8];
 
 /**
  * @param {{rows: number, columns: number, label: string, size?: number}} wanted `size`: longer side on the screen.
@@ -104,7 +105,7 @@ export function colorsOfPixels(pixels, channels) {
 }
 
 /**
- * White at zero, blue below, orange above.
+ * White at zero, blue above, orange below.
  * @param {ArrayLike<number>} values
  * @param {number} reach The value of the strongest color, either way.
  * @returns {Uint8ClampedArray}

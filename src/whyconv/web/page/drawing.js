@@ -50,7 +50,7 @@ export function drawing({ texts, picture, recognizer, calm }) {
     context.stroke();
   }
 
-  const fills = element("input", { type: "checkbox", checked: true, onchange: () => tell() });
+  const fills = element("input", { type: "checkbox", checked: true, onchange: () => give() });
 
   function tell() {
     const { channels } = picture;
@@ -61,8 +61,14 @@ export function drawing({ texts, picture, recognizer, calm }) {
     inner.fillRect(0, 0, SIDE, SIDE);
     inner.drawImage(canvas, left, top, side, side, 0, 0, SIDE, SIDE);
     const pixels = fromRgba(inner.getImageData(0, 0, SIDE, SIDE).data, channels);
-    calm();
     picture.set(resize(pixels, { side: SIDE, channels }, picture), say("page_drawn"));
+  }
+
+  /** At a person's wish. */
+  function give() {
+    calm();
+    picture.wish();
+    tell();
   }
 
   function clear() {
@@ -73,7 +79,7 @@ export function drawing({ texts, picture, recognizer, calm }) {
   function go(/** @type {number[]} */ next) {
     if (isDown) line(place, next);
     place = next;
-    if (isDown) tell();
+    if (isDown) give();
   }
 
   listen(canvas, {
@@ -104,7 +110,7 @@ export function drawing({ texts, picture, recognizer, calm }) {
   if (picture.name === "" && !recognizer.has.thumbnails) tell();
   const emptied = () => {
     clear();
-    tell();
+    give();
   };
   return element(
     "details",
@@ -115,7 +121,7 @@ export function drawing({ texts, picture, recognizer, calm }) {
     element(
       "div",
       { class: "row" },
-      button(say("page_use_drawing"), tell),
+      button(say("page_use_drawing"), give),
       button(say("page_clear"), emptied),
       ink && element("label", { class: "field" }, element("span", {}, say("page_ink")), ink),
     ),

@@ -70,7 +70,7 @@ export function invariance(context) {
   }
 
   function move(/** @type {number} */ newDown, /** @type {number} */ newRight) {
-    [down, right] = [kept(newDown, picture.side), kept(newRight, picture.side)];
+    [down, right] = [kept(newDown, picture.side, border), kept(newRight, picture.side, border)];
     look();
   }
   dragging(board, { now: () => [down, right], ondrag: move });
@@ -101,7 +101,7 @@ export function invariance(context) {
             border,
             (value) => {
               border = /** @type {"circular" | "zero"} */ (value);
-              look();
+              move(down, right);
             },
           ),
           element("div", { class: "row" }, arrows(say, () => [down, right], move), where),
@@ -151,11 +151,15 @@ async function askAll({ recognizer, choice }, pixels, layer) {
 }
 
 /**
- * Steps between -side/2 and side/2: further is nearer, around the ring.
+ * Around the ring, steps between -side/2 and side/2: further is nearer. With a real border, until nothing is left.
  * @param {number} steps
  * @param {number} side
+ * @param {"circular" | "zero"} border
  */
-const kept = (steps, side) => modulo(steps + Math.floor(side / 2), side) - Math.floor(side / 2);
+function kept(steps, side, border) {
+  if (border === "zero") return Math.max(-side, Math.min(side, steps));
+  return modulo(steps + Math.floor(side / 2), side) - Math.floor(side / 2);
+}
 
 /**
  * @param {import("./texts.js").Texts} texts

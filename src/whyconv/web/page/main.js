@@ -70,10 +70,9 @@ function views(context) {
 /**
  * @param {string} language
  * @param {Context | null} before
- * @param {AbortSignal} signal
  * @returns {Promise<Context>}
  */
-async function build(language, before, signal) {
+async function build(language, before) {
   const [sentences, recognizer] = await Promise.all([api.texts(language), before?.recognizer ?? api.recognizer()]);
   const rows = recognizer.has.layers ? await api.layers() : [];
   const texts = createTexts(language, sentences);
@@ -81,19 +80,19 @@ async function build(language, before, signal) {
   const first = layers.find(({ isConvolution }) => isConvolution) ?? layers[0];
   const middle = { y: Math.floor((first?.rows ?? 1) / 2), x: Math.floor((first?.columns ?? 1) / 2) };
   const choice = before?.choice ?? { layer: first?.name ?? "", filter: 0, ...middle };
-  const picture = createPicture(recognizer);
-  if (before) Object.assign(picture, { pixels: before.picture.pixels, name: before.picture.name });
-  const context = { texts, recognizer, layers, picture, choice, trouble, calm };
-  show(context, signal);
-  return context;
+  // The same picture in every language: one that is still on its way arrives there.
+  const picture = before?.picture ?? createPicture(recognizer);
+  return { texts, recognizer, layers, picture, choice, trouble, calm };
 }
 
 /**
  * @param {Context} context
- * @param {AbortSignal} signal
+ * @returns {AbortController} Ends what the page listens to.
  */
-function show(context, signal) {
+function show(context) {
   const { texts, recognizer, picture } = context;
+  const listening = new AbortController();
+  picture.forget();
   document.documentElement.lang = texts.language;
   document.title = `whyconv: ${recognizer.name}`;
   fill(document, texts);
@@ -105,27 +104,30 @@ function show(context, signal) {
     side,
     channels: texts.say(channels === 1 ? "page_gray" : "page_color"),
   });
-  const incoming = sources(context);
-  byId("source").replaceChildren(incoming.element);
-  incoming.listen(signal);
+  byId("source").replaceChildren(sources(context, listening.signal));
   const found = tabs(texts.say("page_views"), views(context));
   byId("views").replaceChildren(found.element);
   picture.onchange(() => found.refresh());
+  return listening;
 }
 
 async function main() {
   const select = /** @type {HTMLSelectElement} */ (byId("language"));
   select.value = firstLanguage();
-  let listening = new AbortController();
-  let context = await build(select.value, null, listening.signal);
+  let context = await build(select.value, null);
+  let listening = show(context);
   select.addEventListener("change", async () => {
-    listening.abort();
-    listening = new AbortController();
-    localStorage.setItem("language", select.value);
-    context = await build(select.value, context, listening.signal).catch((error) => {
+    const language = select.value;
+    localStorage.setItem("language", language);
+    try {
+      const next = await build(language, context);
+      if (language !== select.value) return; // another one was chosen meanwhile
+      listening.abort();
+      context = next;
+      listening = show(context);
+    } catch (error) {
       trouble(error);
-      return context;
-    });
+    }
   });
   document.documentElement.dataset.ready = "true";
 }

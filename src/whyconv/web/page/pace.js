@@ -21,7 +21,7 @@ export function paced(name, work, trouble) {
         await work(...wanted);
         note(name, start);
       } catch (error) {
-        trouble(error);
+        if (next === null) trouble(error); // else the newer question says how things are
       }
     }
     isBusy = false;

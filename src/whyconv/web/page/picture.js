@@ -7,7 +7,9 @@
  * @property {Uint8Array} pixels
  * @property {string} name
  * @property {(pixels: Uint8Array, name: string) => void} set
+ * @property {() => () => boolean} wish A person wishes for another one; says until when no newer wish has come.
  * @property {(listener: () => void) => void} onchange
+ * @property {() => void} forget Nobody listens any more.
  */
 
 /**
@@ -17,6 +19,7 @@
 export function createPicture({ side, channels }) {
   /** @type {(() => void)[]} */
   const listeners = [];
+  let wishes = 0;
   return {
     side,
     channels,
@@ -27,8 +30,15 @@ export function createPicture({ side, channels }) {
       this.name = name;
       for (const listener of listeners) listener();
     },
+    wish() {
+      const mine = ++wishes;
+      return () => mine === wishes;
+    },
     onchange(listener) {
       listeners.push(listener);
+    },
+    forget() {
+      listeners.length = 0;
     },
   };
 }

@@ -8,8 +8,8 @@ import { paced } from "./pace.js";
 import { decode, fromBase64 } from "./pixels.js";
 
 const TOP = 5;
-const FOR = [240, 110, 20];
-const AGAINST = [40, 110, 225];
+const FOR = [40, 110, 225];
+const AGAINST = [240, 110, 20];
 
 /**
  * @param {import("./main.js").Context} context
@@ -37,7 +37,11 @@ export function recognize(context) {
       if (recognizer.has.evidence) explain(pixels);
       else evidence.replaceChildren(element("p", { class: "about" }, say("page_no_evidence")));
     },
-    trouble,
+    (error) => {
+      // What stands there is of another picture.
+      for (const old of [answer, evidence]) old.replaceChildren();
+      trouble(error);
+    },
   );
   const explain = paced(
     "explain",
@@ -103,7 +107,7 @@ const frameOfBounds = ([[top, bottom], [left, right]]) => ({
 });
 
 /**
- * A picture in gray, orange where the map speaks for the answer, blue where it speaks against it.
+ * A picture in gray, blue where the map speaks for the answer, orange where it speaks against it.
  * @param {Uint8ClampedArray} rgba Of the picture.
  * @param {number} side
  * @param {{values: number[][], box: number[]}} map Its box over the picture: top, left, height, width.

@@ -15,23 +15,26 @@ const HEAD = 1000;
 
 /**
  * @param {import("./main.js").Context} context
- * @returns {{element: DocumentFragment, listen: (signal: AbortSignal) => void}}
+ * @param {AbortSignal} signal Ends what the page listens to.
+ * @returns {DocumentFragment}
  */
-export function sources(context) {
+export function sources(context, signal) {
   const { texts, picture } = context;
   const { say } = texts;
   const seen = cells({ rows: picture.side, columns: picture.side, label: say("page_seen"), size: 240 });
   const name = element("figcaption", {});
-  const answers = element("ul", { class: "files" });
+  const answers = element("div", {});
   const input = element("input", { type: "file", multiple: true, accept: "image/*", class: "unseen" });
-  const take = (/** @type {File[]} */ files) => void bring(context, files, answers).catch(context.trouble);
+  const take = (/** @type {File[]} */ files) => {
+    if (files.length) wished(context, (isNewest) => bring(context, files, answers, isNewest));
+  };
 
-  const show = () => {
+  const draw = () => {
     seen.paint(colorsOfPixels(picture.pixels, picture.channels));
     name.textContent = say("page_seen_caption", { name: picture.name, side: picture.side });
   };
-  picture.onchange(show);
-  show();
+  picture.onchange(draw);
+  draw();
   input.addEventListener("change", () => {
     take([...input.files]);
     input.value = "";
@@ -44,14 +47,27 @@ export function sources(context) {
       "div",
       { class: "row" },
       element("label", { class: "button" }, input, say("page_choose")),
-      camera(context, (file) => take([file])),
+      camera(context, (file) => take([file]), signal),
     ),
     element("p", { class: "about" }, say("page_drop")),
     answers,
     drawing(context),
     examples(context),
   );
-  return { element: fragment, listen: (signal) => listen(take, signal) };
+  listen(take, signal);
+  return fragment;
+}
+
+/**
+ * A person wishes for a picture: what was told before is taken back. Where another one is wished for before this one is
+ * there, nothing is heard of it any more.
+ * @param {import("./main.js").Context} context
+ * @param {(isNewest: () => boolean) => Promise<void>} work
+ */
+function wished({ picture, calm, trouble }, work) {
+  calm();
+  const isNewest = picture.wish();
+  work(isNewest).catch((error) => isNewest() && trouble(error));
 }
 
 /**
@@ -88,29 +104,34 @@ function listen(take, signal) {
  * Shows the first of the files; several are answered together, and each can be shown.
  * @param {import("./main.js").Context} context
  * @param {File[]} files
- * @param {HTMLElement} list
+ * @param {HTMLElement} box Of the list of answers, the newest alone.
+ * @param {() => boolean} isNewest
  */
-async function bring(context, files, list) {
-  if (!files.length) return;
+async function bring(context, files, box, isNewest) {
   const start = performance.now();
-  context.calm();
-  list.replaceChildren();
-  const show = async (/** @type {File} */ file) => {
-    const { channels } = context.picture;
-    const pixels = await decode(await api.prepared(file), channels);
-    context.picture.set(pixels, file.name || context.texts.say("page_pasted"));
-  };
+  const list = element("ul", { class: "files" });
+  box.replaceChildren(list);
   if (files.length > 1) {
     /** @type {import("./api.js").Prediction[]} */
     const found = [];
     for (const group of groups(files, context.recognizer.limits)) found.push(...(await api.predictFiles(group, TOP)));
-    list.replaceChildren(...found.map((answer, at) => fileRow(context, files[at], answer, show)));
+    list.replaceChildren(...found.map((answer, at) => fileRow(context, files[at], answer)));
     const good = found.findIndex(({ error }) => !error);
-    if (good >= 0) await show(files[good]);
+    if (good >= 0) await show(context, files[good], isNewest);
   } else {
-    await show(files[0]);
+    await show(context, files[0], isNewest);
   }
   note("bring", start);
+}
+
+/**
+ * @param {import("./main.js").Context} context
+ * @param {File} file
+ * @param {() => boolean} isNewest
+ */
+async function show({ texts, picture }, file, isNewest) {
+  const pixels = await decode(await api.prepared(file), picture.channels);
+  if (isNewest()) picture.set(pixels, file.name || texts.say("page_pasted"));
 }
 
 /**
@@ -139,13 +160,14 @@ function groups(files, { max_body, max_pictures }) {
  * @param {import("./main.js").Context} context
  * @param {File} file
  * @param {import("./api.js").Prediction} answer
- * @param {(file: File) => Promise<void>} show
  */
-function fileRow({ texts, trouble }, file, answer, show) {
+function fileRow(context, file, answer) {
+  const { texts } = context;
   if (answer.error) return element("li", { class: "bad" }, `${file.name}: ${answer.error}`);
   const [{ label, probability }] = answer.labels;
   const text = `${file.name}: ${label} (${texts.percent(probability)})`;
-  return element("li", {}, button(text, () => void show(file).catch(trouble), { class: "link" }));
+  const use = () => wished(context, (isNewest) => show(context, file, isNewest));
+  return element("li", {}, button(text, use, { class: "link" }));
 }
 
 /** @param {import("./main.js").Context} context */
@@ -182,6 +204,7 @@ function exampleRow({ texts, picture, calm }, pixels, at, use) {
   small.paint(colorsOfPixels(pixels, channels));
   const choose = () => {
     calm();
+    picture.wish();
     use();
   };
   const made = button("", choose, { "aria-label": texts.say("page_example", { number: at + 1 }), class: "example" });

@@ -28,6 +28,8 @@ export function sparsity(context) {
   let seen = new Uint8Array(side * side).fill(1);
   let scribbled = picture.pixels;
   let before = 0;
+  /** Counts the units looked at: what was scribbled for one of them says nothing of the next. */
+  let looked = 0;
   let brush = "outside";
 
   const look = paced(
@@ -39,6 +41,7 @@ export function sparsity(context) {
         askMaps(pixels, choice.layer, [choice.filter]),
       ]);
       [seen, before, scribbled] = [seenPixels(told, side), told.value, pixels];
+      looked += 1;
       place.show(map);
       paper.shade(seen);
       paper.frame(frameOf(seen, side));
@@ -49,7 +52,10 @@ export function sparsity(context) {
   );
   const measure = paced(
     "scribble",
-    async (/** @type {Uint8Array} */ pixels) => tell((await api.unit(pixels, choice)).value),
+    async (/** @type {Uint8Array} */ pixels, /** @type {number} */ asked) => {
+      const { value } = await api.unit(pixels, choice);
+      if (asked === looked) tell(value);
+    },
     trouble,
   );
 
@@ -69,7 +75,7 @@ export function sparsity(context) {
 
   function scribble(/** @type {Uint8Array} */ marked) {
     scribbled = scramble(scribbled, picture, marked);
-    measure(scribbled);
+    measure(scribbled, looked);
   }
 
   painting(paper, {

@@ -44,6 +44,7 @@ export function steps(context) {
   );
 
   function draw() {
+    if (told === null) return; // nothing is answered yet
     const products = productsOf(told, shown);
     at = Math.max(0, Math.min(products.length, at));
     grids.replaceChildren(

@@ -21,15 +21,14 @@ export function layerTable({ texts, trouble, calm }) {
   const ask = paced(
     "count",
     async () => {
-      const report = await api.count(wanted);
-      calm();
-      result.replaceChildren(...shown(texts, report));
+      result.replaceChildren(...shown(texts, await api.count(wanted)));
     },
     trouble,
   );
   const fields = Object.entries(FIRST).map(
     ([name, value]) =>
       numberField(say(`page_size_${name}`), { value, min: name === "padding" ? 0 : 1, max: MOST[name] }, (found) => {
+        calm();
         wanted[/** @type {keyof typeof FIRST} */ (name)] = found;
         ask();
       }).element,
