@@ -42,7 +42,7 @@ def _row(words: argparse.Namespace, classes: list[str], left_out: str, place: Pa
             if name != left_out:
                 (place / "set" / part).mkdir(parents=True, exist_ok=True)
                 (place / "set" / part / name).symlink_to((words.pictures / part / name).resolve())
-    asked = {"epochs": words.epochs, "search": "off", "seed": words.seed, "start": words.start, "size": words.size}
+    asked = {name: getattr(words, name) for name in ("epochs", "seed", "start", "size", "threads")} | {"search": "off"}
     asked = {key: value for key, value in asked.items() if value is not None}
     run = train(str(place / "set"), out=str(place / "runs"), **asked)
     recognizer = open_recognizer(Path(run.run))
@@ -72,6 +72,7 @@ def _words() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--size", type=int)
     parser.add_argument("--start")
+    parser.add_argument("--threads", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--classes", nargs="*")
     return parser.parse_args()

@@ -12,9 +12,11 @@ from PIL import Image
 from tiny_training import bars, write_bars
 from whyconv import workflow
 from whyconv.errors import DataError, ModelFileError, PictureError, UsageError
+from whyconv.files import digest
+from whyconv.finishing import read_summary
 from whyconv.recognizer import open_recognizer
 from whyconv.results import Event, Note, RunSummary
-from whyconv.training.run_folder import SUMMARY
+from whyconv.training.run_folder import SUMMARY, read_plan
 from whyconv.training.seen import SEEN
 
 
@@ -122,6 +124,22 @@ def test_a_finished_run_keeps_no_checkpoint_and_is_not_trained_again(summary: Ru
     assert (run / SUMMARY).exists()
     with pytest.raises(UsageError, match="is not the plan that this run was made by"):
         workflow.resume(run)
+
+
+def test_a_run_whose_plan_an_older_whyconv_wrote_is_gone_on_with(summary: RunSummary, tmp_path: Path) -> None:
+    run = shutil.copytree(summary.run, tmp_path / "run")
+    lines = (run / "run.toml").read_text(encoding="utf-8").splitlines(keepends=True)
+    # As it was before blocks had a size of their own.
+    (run / "run.toml").write_text("".join(line for line in lines if "filter_size" not in line), encoding="utf-8")
+    files_digest = digest(run / "run.toml")
+    assert files_digest != read_plan(run).digest
+    stored = read_summary(run).model_copy(update={"plan_digest": files_digest})
+    (run / SUMMARY).write_text(stored.model_dump_json(), encoding="utf-8")
+    again = workflow.resume(run)
+    assert again.test.confusion == summary.test.confusion
+    assert again.plan_digest == read_plan(run).digest
+    assert open_recognizer(run).metadata.sets is not None
+    assert workflow.resume(run).num_steps == summary.num_steps
 
 
 def test_single_arrays_are_read_by_the_range_of_the_training_arrays(tmp_path: Path) -> None:

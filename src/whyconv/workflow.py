@@ -13,6 +13,7 @@ from torch import nn
 from whyconv.errors import ModelFileError, ParityError, StoppedError, UsageError
 from whyconv.explained import answered
 from whyconv.explaining import explain, settle_question
+from whyconv.files import digest
 from whyconv.finishing import finish, read_summary
 from whyconv.images.prepare import PicturePolicy
 from whyconv.inspection import inspect
@@ -31,7 +32,16 @@ from whyconv.training.checkpoint import load_weights
 from whyconv.training.lock import sole_writer
 from whyconv.training.loop import Outcome, train_network
 from whyconv.training.pictures import channels_for, divide, divide_again, load_parts, parts_of, side_for
-from whyconv.training.run_folder import CHECKPOINT, CHECKPOINTS, SUMMARY, WEIGHTS, new_run_folder, read_plan, write_plan
+from whyconv.training.run_folder import (
+    CHECKPOINT,
+    CHECKPOINTS,
+    PLAN,
+    SUMMARY,
+    WEIGHTS,
+    new_run_folder,
+    read_plan,
+    write_plan,
+)
 from whyconv.training.start import start_network
 from whyconv.training.stopping import stop_requests, stops_say_how_to_go_on
 from whyconv.training.torch_habits import torch_habits
@@ -117,7 +127,7 @@ def train_from_file(path: Path, notify: Notify = ignore, *, out: str = "runs") -
         DataError: The pictures are not those of the plan.
     """
     began = time.perf_counter()
-    plan = _with_the_end_of_its_run(Plan.read(path), path.parent, notify)
+    plan = _with_the_end_of_its_run(Plan.read(path), path, notify)
     with _new_run(out, plan.pictures.path, notify) as folder:
         return _carry_out(plan, _material_of(plan, notify), folder, began=began, notify=notify)
 
@@ -219,13 +229,13 @@ def _new_run(out: str, pictures: str, notify: Notify) -> Iterator[Path]:
         raise
 
 
-def _with_the_end_of_its_run(plan: Plan, folder: Path, notify: Notify) -> Plan:
-    """The plan with the step at which the clock ended its run, if it lies beside the summary of such a run."""
+def _with_the_end_of_its_run(plan: Plan, path: Path, notify: Notify) -> Plan:
+    """The plan with the step at which the clock ended its run, if its file lies beside the summary of such a run."""
     try:
-        summary = read_summary(folder)
+        summary = read_summary(path.parent)
     except ModelFileError:
         return plan
-    if summary.stopped != "clock" or summary.plan_digest != plan.digest:
+    if summary.stopped != "clock" or not _is_made_by(summary, plan, path):
         return plan
     notify(Note(key="run_repeats_clock", values={"steps": summary.num_steps}))
     if plan.frozen is not None and not summary.num_steps:
@@ -344,12 +354,17 @@ def _ended_before(folder: Path, network: nn.Module, plan: Plan) -> Outcome | Non
 def _summary_of(folder: Path, plan: Plan) -> RunSummary:
     """Reads the summary of a run that has ended, and makes sure that it was made by ``plan``."""
     summary = read_summary(folder)
-    if summary.plan_digest != plan.digest:
+    if not _is_made_by(summary, plan, folder / PLAN):
         raise UsageError(
             f"{folder}/run.toml is not the plan that this run was made by. Put it back as it was; to train anew by the "
             f"changed plan:  whyconv train --config {folder}/run.toml"
         )
     return summary
+
+
+def _is_made_by(summary: RunSummary, plan: Plan, path: Path) -> bool:
+    """Whether a run was made by the plan in a file: an older whyconv left out what has come into plans since."""
+    return summary.plan_digest in {plan.digest, digest(path)}
 
 
 def _material_of(plan: Plan, notify: Notify) -> Material:
