@@ -12,10 +12,10 @@ import pytest
 
 from test_workflow import write_bars
 from tiny_training import tiny_plan
-from whyconv import planning
 from whyconv.images.prepare import PicturePolicy
 from whyconv.inspection import inspect
-from whyconv.planning import Material, deadline, make_plan
+from whyconv.planning import Material, deadline, make_plan, making, time_left
+from whyconv.planning.trial import timed_anew
 from whyconv.results import Event, Note, Progress
 from whyconv.settings import TrainSettings
 from whyconv.training.loop import LabelledPixels
@@ -53,7 +53,7 @@ def trial_of(
     truth = np.arange(18) % 2
     mirrored = np.where(np.arange(18) < mirrored_right, truth, 1 - truth)
     trial = MirrorTrial(truth, truth, mirrored, seconds_per_step, seconds_per_picture)
-    monkeypatch.setattr(planning, "_try", lambda *_: trial)
+    monkeypatch.setattr(making, "try_draft", lambda *_: trial)
 
 
 def test_the_trial_says_that_it_comes_and_how_far_it_is(material: Material) -> None:
@@ -80,7 +80,7 @@ def test_the_trial_decides_about_mirroring(material, monkeypatch, mirrored_right
 def test_too_little_learned_is_told_apart_from_too_much_lost(material, monkeypatch) -> None:
     half = np.arange(18) % 2
     trial = MirrorTrial(half, np.zeros(18, np.int64), half, 0.01, 0.0)
-    monkeypatch.setattr(planning, "_try", lambda *_: trial)
+    monkeypatch.setattr(making, "try_draft", lambda *_: trial)
     plan, _, keys = plan_of(material)
     assert keys == ["run_flips_unlearned"]
     assert not plan.augment.flip
@@ -91,14 +91,14 @@ def test_the_class_that_mirroring_would_hurt_is_named_with_its_own_counts(materi
     mirrored = truth.copy()
     mirrored[:5] = 1
     trial = MirrorTrial(truth, truth, mirrored, 0.01, 0.0)
-    monkeypatch.setattr(planning, "_try", lambda *_: trial)
+    monkeypatch.setattr(making, "try_draft", lambda *_: trial)
     _, events, keys = plan_of(material)
     assert keys == ["run_flips_class_lost"]
     assert events[0].values == {"name": "lies", "n": 6, "num_right": 6, "num_right_mirrored": 1}
 
 
 def test_without_validation_pictures_nothing_is_tried_and_nothing_mirrored(material, monkeypatch) -> None:
-    monkeypatch.setattr(planning, "_try", lambda *_: pytest.fail("a trial was made"))
+    monkeypatch.setattr(making, "try_draft", lambda *_: pytest.fail("a trial was made"))
     data = material.validation.data
     nothing = Part("validation", [], LabelledPixels(data.pixels[:0], data.labels[:0]))
     without = Material(material.division, material.policy, material.train, nothing, material.test)
@@ -184,12 +184,12 @@ def test_few_minutes_halve_the_filters_until_some_passes_fit(material, monkeypat
     seconds = {32: 3.5, 16: 0.3}  # of a step, by the filters of the narrowest block
     timed: list[list[int]] = []
 
-    def timed_anew(_, draft, trial):
+    def by_table(_, draft, trial):
         timed.append(draft.network.widths)
         return replace(trial, seconds_per_step=seconds[min(draft.network.widths)])
 
-    monkeypatch.setattr(planning, "_timed_anew", timed_anew)
-    monkeypatch.setattr(planning, "widths_for", lambda side: [64, 256])
+    monkeypatch.setattr(time_left, "timed_anew", by_table)
+    monkeypatch.setattr(making, "widths_for", lambda side: [64, 256])
     narrow, _, keys = plan_of(material, network="swift", minutes=2)
     assert (narrow.network.widths, timed) == ([16, 64], [[32, 128], [16, 64]])
     assert keys.count("run_narrower") == 2
@@ -204,18 +204,18 @@ def test_few_minutes_halve_the_filters_until_some_passes_fit(material, monkeypat
 
 def test_the_looks_of_all_views_count_before_filters_are_halved(material, monkeypatch) -> None:
     """Where the steps alone would leave time for a few passes, and the looks after them would not."""
-    monkeypatch.setattr(planning, "widths_for", lambda side: [64, 256])
-    monkeypatch.setattr(planning, "_timed_anew", lambda _, draft, trial: trial)
+    monkeypatch.setattr(making, "widths_for", lambda side: [64, 256])
+    monkeypatch.setattr(time_left, "timed_anew", lambda _, draft, trial: trial)
     for views, widths in ((["upright"], [64, 256]), (["upright"] * 8, [16, 64])):
         trial_of(monkeypatch, 1.0, seconds_per_picture=0.05)
-        monkeypatch.setattr(planning, "views_kept", lambda settings, found, views=views: views)
+        monkeypatch.setattr(making, "views_kept", lambda settings, found, views=views: views)
         assert plan_of(material, network="swift", minutes=2)[0].network.widths == widths
 
 
 def test_another_network_is_timed_on_its_own_steps(material) -> None:
     draft, _, _ = plan_of(material, network="swift", epochs=1)
     trial = MirrorTrial(np.zeros(2, np.int64), np.zeros(2, np.int64), np.zeros(2, np.int64), 1e9, 1e9)
-    timed = planning._timed_anew(material, draft, trial)
+    timed = timed_anew(material, draft, trial)
     assert 0 < timed.seconds_per_step < 10
     assert 0 < timed.seconds_per_picture < 10
     assert timed.truth is trial.truth

@@ -17,7 +17,7 @@ from whyconv.counting.fields import count_fields
 from whyconv.counting.graph import Graph
 from whyconv.counting.network import count_network
 from whyconv.counting.onnx_graph import read_onnx
-from whyconv.errors import ModelFileError, UsageError, needing_extra
+from whyconv.errors import ModelFileError, SettingsError, UsageError, needing_extra
 from whyconv.images.prepare import PicturePolicy
 from whyconv.results import Note
 from whyconv.results.fields import EffectiveField, Verification
@@ -25,6 +25,8 @@ from whyconv.results.network import NetworkReport
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from whyconv.settings import NetworkPlan
 
 _CLASSES = 10  # of networks that say no number themselves
 _MOST_INPUT_NUMBERS = 10**10
@@ -115,7 +117,7 @@ def _policy(plan: dict[str, Any] | None, shape: Sequence[int]) -> PicturePolicy:
 
 def _build_for_real(name: str, input_shape: Sequence[int] | None) -> tuple[nn.Module, Sequence[int]]:
     """The network with its weights, and the shape of one picture."""
-    from whyconv.nets.catalogue import NETWORKS, build_default, build_network
+    from whyconv.nets.catalogue import NETWORKS, build_default, build_planned
     from whyconv.nets.windowed import without_windows
 
     path = Path(name)
@@ -125,8 +127,7 @@ def _build_for_real(name: str, input_shape: Sequence[int] | None) -> tuple[nn.Mo
     if plan is not None:
         from whyconv.training.checkpoint import load_weights
 
-        sizes = _sizes(plan)
-        network = build_network(plan["network"], **sizes)
+        network = build_planned(_planned(path, plan))
         load_weights(path / "model.safetensors", network)
         return without_windows(network), _shape(plan)
     if input_shape is None:
@@ -195,20 +196,23 @@ def _read_run(path: Path, input_shape: Sequence[int] | None) -> tuple[Graph, str
     plan = _network_plan(path)
     if plan is None or find_spec("torch") is None:
         return read_onnx(model), str(path)
-    from whyconv.nets.catalogue import NETWORKS, build_network
+    from whyconv.nets.catalogue import NETWORKS, build_planned
 
     if plan["network"] not in NETWORKS:
         return read_onnx(model), str(path)
-    sizes = _sizes(plan) | {"window": None, "side": plan.get("window") or plan["side"]}
-    return _read_torch(partial(build_network, plan["network"], **sizes), _shape(plan)), f"{path} ({plan['network']})"
+    shape = _shape(plan)
+    of_one_window = _planned(path, plan).model_copy(update={"window": None, "side": shape[1]})
+    return _read_torch(partial(build_planned, of_one_window), shape), f"{path} ({plan['network']})"
 
 
-def _sizes(plan: dict[str, Any]) -> dict[str, Any]:
+def _planned(path: Path, plan: dict[str, Any]) -> NetworkPlan:
     """What a run's network was built with."""
-    sizes = {"in_channels": plan["in_channels"], "side": plan["side"], "members": plan.get("members", 1)}
-    sizes |= {"widths": plan.get("widths", []), "window": plan.get("window")}
-    sizes["pooling"] = plan.get("pooling") or "largest"
-    return {**sizes, "num_classes": len(plan["classes"])}
+    from whyconv.settings import NetworkPlan
+
+    try:
+        return NetworkPlan.described(plan, str(path / "network.json"))
+    except SettingsError as error:
+        raise ModelFileError(f"{path / 'network.json'} is damaged: {error}.") from error
 
 
 def _shape(plan: dict[str, Any]) -> tuple[int, int, int]:

@@ -25,6 +25,8 @@ FORMAT_VERSION = 1
 METADATA_KEY = "whyconv"
 # The output that says how unlike the training pictures a picture is, and what the names of its nodes begin with.
 NOVELTY, NOVELTY_PREFIX = "novelty", "novelty/"
+# In a file that takes pictures of any size: what the names of the nodes of the resize begin with, and what they make.
+ANY_SIZE_PREFIX, PREPARED = "any_size/", "any_size/prepared"
 _MAX_FILE_BYTES = 2_000_000_000  # a protobuf message ends there
 
 # Where a message of one kind holds messages of other kinds: field number -> kind.

@@ -188,6 +188,16 @@ class NetworkPlan(Settings):
     pooling: Pooling | None = None
     window: int | None = Field(default=None, ge=1)
 
+    @classmethod
+    def described(cls, values: dict[str, Any], where: str) -> Self:
+        """Makes it from what ``network.json`` says, which calls the name ``network`` and has more in it.
+
+        Raises:
+            SettingsError: Something is missing or out of range.
+        """
+        known = {name: values[name] for name in cls.model_fields if name in values}
+        return cls.of(known | {"name": values.get("network")}, where=where)
+
 
 class AugmentPlan(Settings):
     """How training pictures are varied.

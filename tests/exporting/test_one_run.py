@@ -19,9 +19,9 @@ from tiny_training import bars, write_bars
 from whyconv import workflow
 from whyconv.errors import DataError, ModelFileError, ParityError, UsageError
 from whyconv.exporting import export_run, one_run, open_torch
-from whyconv.exporting.proof import ProofPictures, require_free_batch
+from whyconv.exporting.proof import ProofPictures, prove, require_equal, require_free_batch
 from whyconv.recognizer import open_recognizer
-from whyconv.results import Progress
+from whyconv.results import Progress, ignore
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 SMALL = {"network": "swift", "epochs": 2, "threads": 1, "flips": "on", "search": "off"}
@@ -117,10 +117,11 @@ def test_a_broken_graph_is_exit_code_4_and_leaves_no_file(run: Path, tmp_path: P
     assert caught.value.exit_code == 4
     assert not out.parent.exists() or not list(out.parent.iterdir())
     out.parent.mkdir(exist_ok=True)
-    out.write_bytes(b"an earlier export")
+    earlier = (run / "model.onnx").read_bytes()
+    out.write_bytes(earlier)
     with pytest.raises(ParityError):
         export_run(run, out=out, any_size=True)
-    assert out.read_bytes() == b"an earlier export"
+    assert out.read_bytes() == earlier
 
 
 def test_a_network_that_sees_its_neighbors_is_found_out() -> None:
@@ -134,6 +135,24 @@ def test_a_network_that_sees_its_neighbors_is_found_out() -> None:
     with pytest.raises(ParityError, match="Asked about 1 pictures at once"):
         require_free_batch(ask, pictures, metadata)
     require_free_batch(lambda pixels: np.full((len(pixels), 2), 0.5), pictures, metadata)
+
+
+def test_an_answer_that_is_no_number_is_no_proof() -> None:
+    """In a later batch than one that agrees, in the class that is right."""
+
+    def ask(pixels: np.ndarray) -> np.ndarray:
+        answers = np.tile([0.9, 0.1], (len(pixels), 1))
+        answers[(pixels == 255).all(axis=(1, 2, 3)), 0] = np.nan
+        return answers
+
+    levels = [np.full((8, 8, 1), 255 if row == 40 else 0, np.uint8) for row in range(50)]
+    pictures = ProofPictures("test", [lambda row=row: levels[row] for row in range(50)])
+    parity = prove(
+        lambda pixels: np.tile([0.9, 0.1], (len(pixels), 1)), ask, pictures, open_recognizer_metadata(), ignore
+    )
+    assert parity.num_same_answer == parity.n == 50
+    with pytest.raises(ParityError, match="differ by up to nan"):
+        require_equal(parity, "m.onnx")
 
 
 def open_recognizer_metadata():
@@ -243,7 +262,10 @@ def test_what_is_there_is_not_overwritten_by_mistake(run: Path, tmp_path: Path) 
     (tmp_path / "photos").mkdir()
     with pytest.raises(UsageError, match="is a folder"):
         export_run(run, out=tmp_path / "photos")
-    (tmp_path / "photos" / "one.jpg").write_bytes(b"")
+    (tmp_path / "photos" / "one.jpg").write_bytes(b"a photo")
+    with pytest.raises(UsageError, match=r"one.jpg is there and is no recognizer"):
+        export_run(run, out=tmp_path / "photos" / "one.jpg")
+    assert (tmp_path / "photos" / "one.jpg").read_bytes() == b"a photo"
     with pytest.raises(UsageError, match=r"holds other things \(one.jpg\)"):
         export_run(run, to="torch", out=tmp_path / "photos")
 

@@ -47,6 +47,17 @@ def test_without_a_name_the_file_has_the_runs(run: Path, tmp_path: Path, monkeyp
     assert {each.name for each in tmp_path.iterdir()} == {"bars-1.onnx", "bars-1-torch"}
 
 
+def test_other_pictures_and_the_folder_for_torch_are_named_as_words(run: Path, tmp_path: Path) -> None:
+    write_bars(tmp_path / "others", 21, seed=5)
+    folder = tmp_path / "folder"
+    done = shell("export", run, "--to", "torch", "--pictures", tmp_path / "others", "--out", folder, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["kind"], report["pictures"], report["parity"]["n"]) == ("torch", "pictures", 21)
+    assert "the folder named" in done.stderr
+    assert (folder / "model.safetensors").exists()
+
+
 def test_a_failed_proof_is_exit_code_4(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from whyconv.training.intervals import fraction, mean_of_fractions
+from whyconv.training.intervals import fraction, mean, mean_of_fractions
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 10), (10, 10), (90, 100), (1, 3), (500, 1000), (49, 50)])
@@ -26,6 +26,17 @@ def test_the_interval_of_a_mean_covers_the_truth_about_95_times_of_100() -> None
     covered = 0
     for _ in range(2000):
         parts = [fraction(int(generator.binomial(n, p)), n) for n, p in zip(sizes, truth, strict=True)]
-        mean = mean_of_fractions(parts)
-        covered += mean.low <= truth.mean() <= mean.high
+        found = mean_of_fractions(parts)
+        covered += found.low <= truth.mean() <= found.high
     assert 0.93 <= covered / 2000 <= 0.975
+
+
+@pytest.mark.parametrize(("n", "reach"), [(2, 12.706), (3, 4.303), (5, 2.776), (11, 2.228)])
+def test_a_mean_reaches_as_far_as_the_t_table_says(n: int, reach: float) -> None:
+    """Two-sided 95 % points of Student's t for n - 1 degrees of freedom, as printed in any table."""
+    values = np.random.default_rng(n).normal(0.6, 0.1, n)
+    found = mean(values.tolist(), over="seeds")
+    assert found.value == pytest.approx(values.mean())
+    assert found.high - found.value == pytest.approx(reach * values.std(ddof=1) / np.sqrt(n), rel=2e-4)
+    assert found.value - found.low == pytest.approx(found.high - found.value)
+    assert (found.n, found.over) == (n, "seeds")

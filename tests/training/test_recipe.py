@@ -11,7 +11,7 @@ from whyconv.settings import TrainSettings
 from whyconv.training.augment import epoch_draws, vary
 from whyconv.training.history import read_history
 from whyconv.training.loop import train_network
-from whyconv.training.recipe import Facts, augment_plan, side_cost, training_plan
+from whyconv.training.recipe import Facts, augment_plan, hardly_varied, side_cost, training_plan
 from whyconv.training.start import start_network
 
 FACTS = Facts(counts=[60, 40], side=64, in_channels=3)
@@ -77,3 +77,14 @@ def test_many_pictures_are_varied_by_whole_pixels_only() -> None:
     augment = augment_plan(asked(network="swift"), many, flip=True)
     assert (augment.min_area, augment.max_degrees, augment.color) == (1, 0, 0)
     assert augment_plan(asked(network="swift"), FACTS, flip=True).min_area < 1
+
+
+def test_hardly_varied_pictures_are_moved_and_mirrored_and_nothing_else() -> None:
+    usual = augment_plan(asked(network="plain"), FACTS, flip=True)
+    pictures = torch.from_numpy(np.random.default_rng(0).random((40, 3, 16, 16), np.float32))
+    varied = vary(pictures, epoch_draws(0, 1, 40), hardly_varied(usual.model_copy(update={"shift_fraction": 0.0})))
+    for one, picture in zip(varied, pictures, strict=True):
+        nearest = min(float((one - each).abs().max()) for each in (picture, picture.flip(2)))
+        assert nearest < 1e-5
+    assert hardly_varied(usual).shift_fraction == usual.shift_fraction > 0
+    assert hardly_varied(usual).flip

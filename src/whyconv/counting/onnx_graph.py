@@ -28,6 +28,8 @@ _MOST_BYTES_KEPT = 1 << 16
 _MAX_FILE_BYTES = 2_000_000_000
 # Nodes that judge the answers of a recognizer of ours: they are no part of its network.
 _BESIDE_THE_NETWORK = "novelty/"
+# Nodes that bring pictures of any size to the one that the network sees, and what they end with.
+_BEFORE_THE_NETWORK, _PREPARED = "any_size/", "any_size/prepared"
 
 
 def read_onnx(path: Path, input_shape: Sequence[int] | None = None) -> Graph:
@@ -85,7 +87,25 @@ def _load(path: Path) -> onnx.ModelProto:
     if not model.graph.node:
         raise ModelFileError(f"{path} is not an ONNX file, or there is no network in it.")
     _leave_out(model, _BESIDE_THE_NETWORK)
+    _leave_resize_out(model)
     return model
+
+
+def _leave_resize_out(model: onnx.ModelProto) -> None:
+    """Lets a recognizer of ours that takes pictures of any size begin where they have the network's."""
+    graph = model.graph
+    reshape = next((node for node in graph.node if _PREPARED in node.output), None)
+    if reshape is None:
+        return
+    from onnx import helper, numpy_helper
+
+    sizes = next(numpy_helper.to_array(tensor) for tensor in graph.initializer if tensor.name == reshape.input[1])
+    picture = helper.make_tensor_value_info(
+        _PREPARED, graph.input[0].type.tensor_type.elem_type, ["n", *sizes[1:].tolist()]
+    )
+    _leave_out(model, _BEFORE_THE_NETWORK)
+    del graph.input[:]
+    graph.input.append(picture)
 
 
 def _leave_out(model: onnx.ModelProto, prefix: str) -> None:

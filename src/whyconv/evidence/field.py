@@ -14,6 +14,7 @@ from whyconv.counting.axis import Axis
 from whyconv.counting.dependency import DependencySet, dependency_set
 from whyconv.counting.graph import Graph, Node, Reach
 from whyconv.counting.receptive_field import receptive_fields
+from whyconv.model_file import PREPARED
 from whyconv.onnx_file.graph import FileGraph, FileNode
 from whyconv.results.evidence import PlaceField
 from whyconv.results.fields import ReceptiveField
@@ -198,10 +199,12 @@ _READERS: dict[str, Callable[[_Entering, FileNode, str, tuple[str, ...]], Node]]
 
 def _prepared(file: FileGraph) -> set[str]:
     """Names of values that are the picture itself, or views of it: what is made before the first layer."""
-    has_views = any(_joins_views(node) for node in file.node)
+    resize = next((place for place, node in enumerate(file.node) if PREPARED in node.output), None)
+    nodes = file.node if resize is None else file.node[resize + 1 :]
+    has_views = any(_joins_views(node) for node in nodes)
     kinds = _ONE_BY_ONE | _PREPARES | (_MAKES_VIEWS if has_views else frozenset())
-    prepared = {"pixels"}
-    for node in file.node:
+    prepared = {"pixels" if resize is None else PREPARED}
+    for node in nodes:
         values = [name for name in node.input if name and file.constant(name) is None]
         is_allowed = node.op_type in kinds and bool(values) and all(name in prepared for name in values)
         if is_allowed or (_joins_views(node) and any(name in prepared for name in values)):

@@ -13,13 +13,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from whyconv.errors import UsageError
 from whyconv.images.prepare import PicturePolicy
+from whyconv.model_file import ANY_SIZE_PREFIX, PREPARED
 from whyconv.pretrained.foreign import operator_set
 
 PIXELS = "pixels"
 # The first operator set whose Resize can be told to antialias.
 LEAST_OPSET = 18
-_PREFIX = "any_size/"
-_PREPARED = f"{_PREFIX}prepared"
 _IR_VERSION = 9
 
 
@@ -43,7 +42,7 @@ def take_any_size(model: onnx.ModelProto, policy: PicturePolicy) -> None:
     for node in model.graph.node:
         for place, name in enumerate(node.input):
             if name == PIXELS:
-                node.input[place] = _PREPARED
+                node.input[place] = PREPARED
     later = [*model.graph.node]
     del model.graph.node[:], model.graph.input[:]
     model.graph.node.extend([*nodes, *later])
@@ -54,7 +53,7 @@ def take_any_size(model: onnx.ModelProto, policy: PicturePolicy) -> None:
 def resize_alone(policy: PicturePolicy) -> onnx.ModelProto:
     """The resize as a model of its own: ``pixels`` of any size to ``prepared``, uint8 (n, side, side, channels)."""
     nodes, tensors = _resize(policy)
-    nodes.append(helper.make_node("Identity", [_PREPARED], ["prepared"]))
+    nodes.append(helper.make_node("Identity", [PREPARED], ["prepared"]))
     shape: list[str | int | None] = ["n", policy.side, policy.side, policy.channels]
     outputs = [helper.make_tensor_value_info("prepared", TensorProto.UINT8, shape)]
     graph = helper.make_graph(nodes, "resize", [_picture(policy)], outputs, tensors)
@@ -86,7 +85,7 @@ def _resize(policy: PicturePolicy) -> tuple[list[onnx.NodeProto], list[onnx.Tens
         resized = _with_bars(pieces, resized, pieces.node("Sub", [square, fitted]), policy.letterbox_fill)
     # What is known of the shape is said, for the layers that need it.
     known = pieces.whole([-1, policy.side, policy.side, policy.channels])
-    pieces.nodes.append(helper.make_node("Reshape", [resized, known], [_PREPARED], _PREPARED))
+    pieces.nodes.append(helper.make_node("Reshape", [resized, known], [PREPARED], PREPARED))
     return pieces.nodes, pieces.tensors
 
 
@@ -118,7 +117,7 @@ class _Pieces:
 
     def node(self, kind: str, inputs: list[str], **attributes: int | str) -> str:
         """Adds a node and returns the name of its output."""
-        name = f"{_PREFIX}{kind.lower()}_{len(self.nodes)}"
+        name = f"{ANY_SIZE_PREFIX}{kind.lower()}_{len(self.nodes)}"
         node = helper.make_node(kind, inputs, [name], name)
         node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
         self.nodes.append(node)
@@ -130,6 +129,6 @@ class _Pieces:
 
     def tensor(self, values: NDArray[np.generic]) -> str:
         """Adds a constant and returns its name."""
-        name = f"{_PREFIX}constant_{len(self.tensors)}"
+        name = f"{ANY_SIZE_PREFIX}constant_{len(self.tensors)}"
         self.tensors.append(numpy_helper.from_array(values, name))
         return name

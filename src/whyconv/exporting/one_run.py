@@ -11,7 +11,7 @@ import onnx
 import torch
 
 from whyconv import __version__, files
-from whyconv.errors import UsageError
+from whyconv.errors import ModelFileError, UsageError
 from whyconv.exporting.any_size import take_any_size
 from whyconv.exporting.folding import fold_normalizations
 from whyconv.exporting.originals import compare_originals
@@ -19,7 +19,7 @@ from whyconv.exporting.proof import BATCHES, Ask, prove, require_equal, require_
 from whyconv.exporting.source import Source, ask_file, ask_module, open_source, said_in, trained_network
 from whyconv.exporting.torch_folder import open_torch, read_description
 from whyconv.machine import num_cores
-from whyconv.model_file import METADATA_KEY
+from whyconv.model_file import METADATA_KEY, read_metadata
 from whyconv.pretrained.foreign import operator_set
 from whyconv.results import Notify, Parity, ignore
 from whyconv.results.export import ExportReport, ResizeDifference
@@ -76,18 +76,28 @@ def _kind(to: str, any_size: bool) -> Kind:
 
 
 def _target(run: Path, kind: Kind, out: str | Path | None) -> Path:
-    """Where to write; what is already there is replaced only if an export wrote it."""
+    """Where to write; of what is already there, only a recognizer is replaced."""
     name = run.resolve().name
     path = Path(out) if out is not None else Path(f"{name}.onnx" if kind == "onnx" else f"{name}-torch")
     if path.exists() and path.resolve().parent == run.resolve():
         raise UsageError(f"{path} is the run's own. Name another place with --out.")
     if kind == "onnx" and path.is_dir():
         raise UsageError(f"{path} is a folder. Expected --out FILE.onnx.")
+    if kind == "onnx" and path.exists() and not _is_recognizer(path):
+        raise UsageError(f"{path} is there and is no recognizer of whyconv. Name another file with --out.")
     if kind == "torch" and path.exists():
         others = {each.name for each in path.iterdir()} - {WEIGHTS, NETWORK} if path.is_dir() else {path.name}
         if others:
             raise UsageError(f"{path} holds other things ({sorted(others)[0]}). Name a folder that does not exist.")
     return path
+
+
+def _is_recognizer(path: Path) -> bool:
+    try:
+        read_metadata(path.read_bytes(), str(path))
+    except (OSError, ModelFileError):
+        return False
+    return True
 
 
 def _write_onnx(source: Source, path: Path, *, any_size: bool) -> ExportReport:

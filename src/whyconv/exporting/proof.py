@@ -92,7 +92,7 @@ def prove(expected: Ask, found: Ask, pictures: ProofPictures, metadata: Metadata
     return Parity(
         n=sum(each.n for each in parts),
         num_same_answer=sum(each.num_same_answer for each in parts),
-        largest_difference=max(each.largest_difference for each in parts),
+        largest_difference=float(np.max([each.largest_difference for each in parts])),  # also where one is no number
         tolerance=TOLERANCE,
     )
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from whyconv.errors import ModelFileError, SettingsError
 from whyconv.export import Answering
 from whyconv.model_file import Metadata
-from whyconv.nets import build_network
+from whyconv.nets import build_planned
 from whyconv.settings import NetworkPlan
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.run_folder import NETWORK, WEIGHTS
@@ -38,19 +38,10 @@ def open_torch(folder: str | Path) -> Answering:
     values = read_description(folder)
     try:
         metadata = Metadata.model_validate(values)
-        named = {name: values[name] for name in NetworkPlan.model_fields if name in values}
-        plan = NetworkPlan.of({**named, "name": metadata.network}, where=str(folder / NETWORK))
+        plan = NetworkPlan.described(values, where=str(folder / NETWORK))
     except (ValidationError, SettingsError) as error:
         raise ModelFileError(f"{folder / NETWORK} is damaged: {str(error).splitlines()[0]}") from None
-    network = build_network(
-        plan.name,
-        in_channels=plan.in_channels,
-        num_classes=len(plan.classes),
-        side=plan.side,
-        members=plan.members,
-        widths=plan.widths,
-        filter_size=plan.filter_size,
-    )
+    network = build_planned(plan)
     load_weights(folder / WEIGHTS, network)
     module = Answering(network, plan, metadata.temperature)
     module.metadata = metadata

@@ -1,6 +1,6 @@
 """Networks as torch modules: plain numbers in, no settings."""
 
-from whyconv.nets.catalogue import NETWORKS, build_network, require_network
+from whyconv.nets.catalogue import NETWORKS, build_network, build_planned, require_network
 from whyconv.nets.committee import Committee
 from whyconv.nets.invariant import PlainCircular
 from whyconv.nets.layers import (
@@ -39,6 +39,7 @@ __all__ = [
     "UnitBatchNorm2d",
     "Windowed",
     "build_network",
+    "build_planned",
     "dense_twin",
     "local_twin",
     "require_network",

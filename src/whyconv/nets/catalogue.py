@@ -16,7 +16,7 @@ from torch import nn
 from whyconv.errors import UsageError, nearest
 from whyconv.nets.committee import Committee
 from whyconv.nets.windowed import Windowed
-from whyconv.settings import Pooling
+from whyconv.settings import NetworkPlan, Pooling
 
 # Each is imported when it is built.
 NETWORKS: dict[str, str] = {
@@ -94,6 +94,25 @@ def build_network(  # noqa: PLR0913
         sizes |= {"pooling": pooling}
     network = Committee(lambda: _build_one(name, sizes), members) if members > 1 else _build_one(name, sizes)
     return Windowed(network, side, window) if window else network
+
+
+def build_planned(plan: NetworkPlan) -> nn.Module:
+    """Builds the network that a plan names, with all that the plan says of its sizes, and random weights.
+
+    Raises:
+        UsageError: As ``build_network`` has it.
+    """
+    return build_network(
+        plan.name,
+        in_channels=plan.in_channels,
+        num_classes=len(plan.classes),
+        side=plan.side,
+        members=plan.members,
+        widths=plan.widths,
+        filter_size=plan.filter_size,
+        window=plan.window,
+        pooling=plan.pooling or "largest",
+    )
 
 
 def _build_one(name: str, sizes: dict[str, Any]) -> nn.Module:

@@ -9,7 +9,7 @@ from torch import nn
 
 from whyconv import files
 from whyconv.errors import ModelFileError
-from whyconv.nets import Swift, build_network
+from whyconv.nets import Swift, build_planned
 from whyconv.results import Notify, ignore
 from whyconv.settings import NetworkPlan, Plan
 from whyconv.training.loop import Pixels, normalize
@@ -35,17 +35,7 @@ def start_network(
     """
     torch.manual_seed(plan.seed)
     sizes = plan.network
-    network = build_network(
-        sizes.name,
-        in_channels=sizes.in_channels,
-        num_classes=len(sizes.classes),
-        side=sizes.side,
-        members=sizes.members,
-        widths=sizes.widths,
-        filter_size=sizes.filter_size,
-        window=sizes.window,
-        pooling=sizes.pooling or "largest",
-    )
+    network = build_planned(sizes)
     if pixels is not None:
         _whiten(network, pixels, sizes)
     if sizes.start and reads_file:
