@@ -49,7 +49,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "lookups": ("images", "training", "export", "planning", "promises", "recognizer", "predictions"),
     "telling": ("planning", "training"),
     "dense_twin_file": ("export", "model_file", "study"),
-    "explaining": ("images", "dense_twin_file", "dissecting", "explained", "moving", "report", "study", "training"),
+    "explaining": (
+        *("images", "dense_twin_file", "dissecting", "explained", "moving", "nets", "report", "study", "training"),
+    ),
     "explained": ("report",),
     "atlas": ("demo", "explaining", "images", "inspection", "report", "study", "training"),
     "dissecting": ("measures", "study"),

@@ -225,7 +225,7 @@ def with_matched(square: Square) -> Square:
     arms = [arm for arm in MATCHED_ARMS.values() if arm != "plain"]
     scores = [one.model_copy(update={"arm": arm}) for arm in arms for one in dense]
     size = MatchedSize(match="units", units=16_384, parameters=12_345_678, multiply_adds=13_000_000)
-    sizes = [size.model_copy(update={"match": match}) for match in MATCHES]
+    sizes = [size.model_copy(update={"match": match, "units": 10 + at}) for at, match in enumerate(MATCHES)]
     gains = [
         MatchedGain(match=match, place=place, n_train=n, gain=difference(by_draw(0.1 + at / 10), by_draw(0.3)))
         for at, match in enumerate(MATCHES)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from made_up_why import SQUARE
+from made_up_why import SQUARE, with_matched
 from whyconv.results import Crossing, Estimate, Square
-from whyconv.results.claims import Holds, claims
+from whyconv.results.claims import Holds, claims, matched_words
 
 SIGNS = {1: (0.01, 0.02, 0.03), 0: (-0.01, 0.01, 0.03), -1: (-0.03, -0.02, -0.01)}
 
@@ -45,3 +45,12 @@ def test_a_bound_is_no_finding_where_its_interval_reaches_one() -> None:
     ratios = [one.model_copy(update={"times": bound}) for one in SQUARE.ratios]
     found = {one.name: one.holds for one in claims(SQUARE.model_copy(update={"ratios": ratios}))}
     assert found["pictures"] == "unknown"
+
+
+def test_what_is_said_of_as_few_parameters_is_of_that_matching() -> None:
+    words = matched_words(with_matched(SQUARE))
+    assert words == {
+        **{"units": 11, "parameters": 12_345_678, "convolution": 12_345_678},
+        **{"still": "-10.0 ± 0.0", "moved": "-10.0 ± 0.0"},
+    }
+    assert matched_words(SQUARE) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def test_the_record_lies_in_the_run_folder_and_is_not_measured_again(
     assert why.translation[0].accuracy.value == pytest.approx(scored.accuracy.value)
     assert [(one.what, one.reason) for one in why.not_measured] == [("crop", "why_few_real")]
     told: list[object] = []
-    monkeypatch.setattr(workflow, "explain", None)
+    monkeypatch.setattr(workflow, "measure_why", None)
     assert workflow.why(bars_run, told.append, quick=True) == why
     assert [getattr(note, "key", None) for note in told] == ["square_saved"]
     monkeypatch.undo()
@@ -81,12 +82,26 @@ def test_the_dense_twin_is_the_dense_corner_of_the_first_draw(
     assert right.mean() == pytest.approx(score.by_draw[0], abs=1e-6 if size == 8 else 0.1)
     assert score.by_draw[0] > 0.6
     monkeypatch.setattr("whyconv.dense_twin_file._MOST_PARAMETERS", 10)
-    (run / "twin_dense.onnx").unlink()
-    (run / "why.json").unlink()
     told: list[object] = []
-    workflow.why(run, told.append, quick=True, side=8)
+    workflow.why(run, told.append, quick=True, side=8, seed=1)  # takes the place of the first
     assert "dense_twin_large" in [getattr(note, "key", None) for note in told]
     assert not (run / "twin_dense.onnx").exists()
+
+
+def test_a_shorter_answer_leaves_the_dense_twin_of_the_longer_one_alone(
+    bars_run: Path, least: None, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(bars_run, tmp_path / "run"))
+    longer = workflow.why(run, quick=True, seed=2)
+    record = longer.model_copy(update={"question": longer.question.model_copy(update={"minutes": 10.0})})
+    (run / "why.json").write_text(record.model_dump_json(), encoding="utf-8")
+    twin = (run / "twin_dense.onnx").read_bytes()
+    workflow.why(run, quick=True, seed=3)
+    assert (run / "why-8-pixels-quick-seed-3.json").exists()
+    assert (run / "twin_dense.onnx").read_bytes() == twin
+    (run / "why.json").unlink()
+    workflow.why(run, quick=True, seed=4)
+    assert (run / "twin_dense.onnx").read_bytes() != twin
 
 
 def test_real_pixels_come_in_where_originals_have_them(tmp_path: Path, least: None) -> None:

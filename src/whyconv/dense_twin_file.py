@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
+from whyconv import __version__
 from whyconv.export import export
 from whyconv.model_file import Metadata, find_model, read_model
 from whyconv.results import Note, Notify, Square
@@ -22,7 +23,8 @@ def write_dense_twin(run: Path, plan: Plan, pictures: SquarePictures, square: Sq
     """Trains the dense corner once more, and writes it into the run folder as ``twin_dense.onnx``.
 
     It takes the same prepared pixels as the run's own network; where the square looked at smaller pictures, the mean
-    over blocks of pixels makes them so inside the file. It learned from pictures as they are, never moved.
+    over blocks of pixels makes them so inside the file. It learned from pictures as they are, never moved. Where it
+    would be too large, or blocks would not come out even, there is none, and one of an earlier square is taken away.
 
     Args:
         run: The run folder.
@@ -37,6 +39,7 @@ def write_dense_twin(run: Path, plan: Plan, pictures: SquarePictures, square: Sq
     if rest or parameters > _MOST_PARAMETERS:
         values = {"parameters": parameters, "side": plan.network.side, "small": protocol.side}
         notify(Note(key="dense_twin_uneven" if rest else "dense_twin_large", values=values))
+        (run / DENSE_TWIN).unlink(missing_ok=True)  # that of another square
         return
     network = train_corner(pictures, square, "dense")
     metadata = read_model(find_model(run))[1]
@@ -57,4 +60,5 @@ def _of_the_twin(pictures: SquarePictures) -> dict[str, object]:
 
 def _said_of_the_twin() -> dict[str, object]:
     """What its file says otherwise than the run's: no temperature was fitted, and nothing is promised."""
-    return {"network": "dense", "temperature": 1.0, "views": ("upright",), "sets": None, "unsure": None}
+    plain = {"temperature": 1.0, "views": ("upright",), "sets": None, "unsure": None}
+    return {"network": "dense", "version": __version__, **plain}

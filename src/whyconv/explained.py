@@ -76,7 +76,7 @@ def write_why(run: Path, why: Why, pixels: Pixels, notify: Notify) -> Path:
     Returns:
         The file it was written to.
     """
-    kept = _minutes_of_longer(run, why)
+    kept = minutes_of_longer(run, why.question, why.digest)
     path = run / (RECORD if kept is None else _own_name(why.question))
     files.write_text(path, why.model_dump_json(indent=2) + "\n")
     if kept is None:
@@ -85,6 +85,25 @@ def write_why(run: Path, why: Why, pixels: Pixels, notify: Notify) -> Path:
         values = {"kept": str(run / RECORD), "minutes": kept, "path": str(path), "asked": _asked(why.question)}
         notify(Note(key="why_kept_longer", values=values, level="warning"))
     return path
+
+
+def minutes_of_longer(run: Path, question: Question, digest: str) -> float | None:
+    """Returns the minutes that ``why.json`` was given, where they are more than a question's; None where they are not.
+
+    Whatever version wrote it: what comes from more time about the same pictures stays.
+
+    Args:
+        run: The run folder.
+        question: Whose answer would take its place.
+        digest: Of the pictures and their division.
+    """
+    try:
+        saved = json.loads((run / RECORD).read_bytes())
+        is_same, minutes = saved["digest"] == digest, saved["question"]["minutes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    is_longer = isinstance(minutes, int | float) and _length(minutes) > _length(question.minutes)
+    return minutes if is_same and is_longer else None
 
 
 def record_path(run: Path, question: Question) -> Path:
@@ -114,17 +133,6 @@ def _length(minutes: float | None) -> float:
 def _has_more(saved: Question, asked: Question) -> bool:
     """Whether the same was asked for more minutes."""
     return (saved.side, saved.seed) == (asked.side, asked.seed) and _length(saved.minutes) > _length(asked.minutes)
-
-
-def _minutes_of_longer(run: Path, why: Why) -> float | None:
-    """Minutes that ``why.json`` took of the same pictures, where they are more; whatever version wrote it."""
-    try:
-        saved = json.loads((run / RECORD).read_bytes())
-        is_same, minutes = saved["digest"] == why.digest, saved["question"]["minutes"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    is_longer = isinstance(minutes, int | float) and _length(minutes) > _length(why.question.minutes)
-    return minutes if is_same and is_longer else None
 
 
 def _asked(question: Question) -> str:

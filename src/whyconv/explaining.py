@@ -15,11 +15,12 @@ from whyconv import __version__
 from whyconv.dense_twin_file import write_dense_twin
 from whyconv.dissecting import Dissection, dissect
 from whyconv.errors import DataError, ModelFileError, StoppedError, UsageError
-from whyconv.explained import Pixels, write_why
+from whyconv.explained import Pixels, minutes_of_longer, write_why
 from whyconv.moving import measure_moved, network_of
+from whyconv.nets.windowed import without_windows
 from whyconv.results import Note, Notify, Square, SquareProtocol
 from whyconv.results.certificate import Certificate
-from whyconv.results.hyperparameters import HyperparameterProtocol
+from whyconv.results.hyperparameters import HyperparameterProtocol, Hyperparameters
 from whyconv.results.why import Question, Why
 from whyconv.settings import Plan
 from whyconv.study import (
@@ -40,7 +41,7 @@ from whyconv.study import (
     whole,
 )
 from whyconv.training.pictures import Division, Part, channel_statistics, parts_of
-from whyconv.training.realistic import behind_windows
+from whyconv.training.realistic import through_middle
 from whyconv.training.stopping import stop_requests
 
 TRIALS, CERTIFICATE = "why-trials.jsonl", "certificate.json"
@@ -94,7 +95,7 @@ def settle_question(side: int | None, minutes: float | None, quick: bool, seed: 
     return Question(side=settled, minutes=None if quick else minutes or USUAL_MINUTES, seed=seed)
 
 
-def explain(run: Path, plan: Plan, division: Division, question: Question, notify: Notify) -> Why:
+def measure_why(run: Path, plan: Plan, division: Division, question: Question, notify: Notify) -> Why:
     """Measures why convolutions, for a run, and writes it into the run folder.
 
     Args:
@@ -121,7 +122,6 @@ def explain(run: Path, plan: Plan, division: Division, question: Question, notif
 
         protocol, left_out = _decide(plan, pictures, question, began, notify)
         square = _measure(run, division, pictures, protocol, notify, check_stop)
-        write_dense_twin(run, plan, pictures, square, notify)
         seconds = _seconds(question, _MOVING_FRACTION) or _QUICK_MOVING_SECONDS
         moved = measure_moved(run, plan, division, notify, seconds=seconds, seed=question.seed, check_stop=check_stop)
         why = Why(
@@ -139,7 +139,11 @@ def explain(run: Path, plan: Plan, division: Division, question: Question, notif
         )
         pixels = Pixels()
         if question.minutes is not None:
-            why, pixels = _in_full(why, run, plan, division, pictures, notify, check_stop)
+            found, pixels = _taken_apart(run, plan, division, question, notify, check_stop)
+            hyperparameters = _hyperparameters(pictures, question, found.failed, notify, check_stop)
+            why = why.model_copy(update={**vars(found), "hyperparameters": hyperparameters})
+        if minutes_of_longer(run, question, division.digest) is None:
+            write_dense_twin(run, plan, pictures, square, notify)
     why = why.model_copy(update={"seconds": round(time.perf_counter() - began, 1)})
     write_why(run, why, pixels, notify)
     return why
@@ -159,37 +163,49 @@ def _seconds(question: Question, fraction: float) -> float:
     return 60 * (question.minutes or 0.0) * fraction
 
 
-def _in_full(  # noqa: PLR0913, PLR0917
-    why: Why,
+def _taken_apart(
     run: Path,
     plan: Plan,
     division: Division,
-    pictures: SquarePictures,
+    question: Question,
     notify: Notify,
     check_stop: Callable[[], None],
-) -> tuple[Why, Pixels]:
-    """Adds what only the long form asks: the network's layers, and the layer's own hyperparameters; cuts pictures."""
-    seed = why.question.seed
-    found, pixels = Dissection(), Pixels()
-    if plan.frozen is None:
-        own = _pictures_at(plan, division, plan.network.window or plan.network.side, notify)
-        own = replace(own, mean=list(plan.network.mean), std=list(plan.network.std))
-        seconds = _seconds(why.question, _DISSECTING_FRACTION)
-        looking = behind_windows(network_of(run, plan))
-        found = dissect(looking, own, notify, seconds=seconds, seed=seed, check_stop=check_stop)
-        pixels = _pixels(found, own)
-    hyperparameters = None
+) -> tuple[Dissection, Pixels]:
+    """What the layers of the run's own network say, and the pictures that the report shows; nothing of a frozen one.
+
+    Where answers are the mean over windows, what looks through them is asked about the middle one.
+    """
+    if plan.frozen is not None:
+        return Dissection(), Pixels()
+    own = _pictures_at(plan, division, plan.network.side, notify)
+    train, validation, test = (through_middle(one, plan.network) for one in (own.train, own.validation, own.test))
+    mean, std = plan.network.mean, plan.network.std
+    own = replace(own, train=train, validation=validation, test=test, mean=mean, std=std)
+    seconds = _seconds(question, _DISSECTING_FRACTION)
+    looking = without_windows(network_of(run, plan))
+    found = dissect(looking, own, notify, seconds=seconds, seed=question.seed, check_stop=check_stop)
+    return found, _pixels(found, own)
+
+
+def _hyperparameters(
+    pictures: SquarePictures,
+    question: Question,
+    failed: dict[str, str],
+    notify: Notify,
+    check_stop: Callable[[], None],
+) -> Hyperparameters | None:
+    """What the layer's own hyperparameters do; None where it cannot be measured, and ``failed`` gets the reason."""
     try:
-        hyperparameters = study_hyperparameters(
+        return study_hyperparameters(
             pictures,
-            HyperparameterProtocol(seed=seed),
+            HyperparameterProtocol(seed=question.seed),
             notify,
-            seconds=_seconds(why.question, _HYPERPARAMETERS_FRACTION),
+            seconds=_seconds(question, _HYPERPARAMETERS_FRACTION),
             check_stop=check_stop,
         )
     except DataError as error:
-        found.failed["hyperparameters"] = str(error)
-    return why.model_copy(update={**vars(found), "hyperparameters": hyperparameters}), pixels
+        failed["hyperparameters"] = str(error)
+        return None
 
 
 def _pixels(found: Dissection, pictures: SquarePictures) -> Pixels:

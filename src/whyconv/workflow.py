@@ -12,7 +12,7 @@ from torch import nn
 
 from whyconv.errors import ModelFileError, ParityError, StoppedError, UsageError
 from whyconv.explained import answered
-from whyconv.explaining import explain, settle_question
+from whyconv.explaining import measure_why, settle_question
 from whyconv.files import digest
 from whyconv.finishing import finish, read_summary
 from whyconv.images.prepare import PicturePolicy
@@ -213,7 +213,7 @@ def why(
     question = settle_question(side, minutes, quick, seed, plan.network.side)
     if saved := answered(run, question, plan.pictures.digest, notify):
         return saved
-    return explain(run, plan, divide_again(plan, notify), question, notify)
+    return measure_why(run, plan, divide_again(plan, notify), question, notify)
 
 
 @contextmanager

@@ -28,15 +28,17 @@ def answers_of(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return answers, truth
 
 
-def rows_of(wrong: dict[str, float], n: int = 200, seeds: int = 5) -> tuple[list[dict[str, Any]], np.ndarray]:
-    """Arms that answer a share of the pictures wrongly under one shift, and all others rightly."""
+def rows_of(
+    wrong: dict[str, float], n: int = 200, seeds: int = 5, shift: int = 3
+) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """Arms that answer a share of the pictures wrongly under one shift (12: unmoved), and all others rightly."""
     truth = np.arange(n) % 10
     rows = []
     for seed in range(seeds):
         for arm, share in wrong.items():
             answers = np.repeat(truth[:, None], 25, axis=1)
             fooled = np.random.default_rng(seed).permutation(n)[: round(share * n)]
-            answers[fooled, 3] = (answers[fooled, 3] + 1) % 10
+            answers[fooled, shift] = (answers[fooled, shift] + 1) % 10
             row = {"arm": arm, "seed": seed, "answers": packed(answers)}
             rows.append(row | {"training_seconds": 1.0, "milliseconds_per_picture": 1.0})
     return rows, truth
@@ -95,6 +97,19 @@ def test_the_verdict_says_as_plainly_where_another_arm_wins() -> None:
     assert "(blur), interval above 0: does not hold" in verdict(lost, ["plain", "blur"], truth)
     assert "realistic less" in table(lost, truth)
     assert "does not hold" in table(lost, truth)
+
+
+def test_a_gain_whose_interval_touches_0_does_not_hold() -> None:
+    rows, truth = rows_of({"blur": 0.2, "realistic": 0.195}, seeds=1)
+    assert difference(rows, "realistic", "blur", truth, "worst_case_correct").value == pytest.approx(0.5)
+    assert "(blur), interval above 0: does not hold" in verdict(rows, ["blur"], truth)
+
+
+@pytest.mark.parametrize(("lost", "word"), [(2, "holds"), (4, "does not hold")])
+def test_plain_accuracy_may_fall_by_three_tenths_of_a_point(lost: int, word: str) -> None:
+    rows, truth = rows_of({"plain": 0.2, "blur": 0.1, "realistic": 0.1 + lost / 1000}, n=1000, shift=12)
+    last = verdict(rows, ["plain", "blur"], truth).splitlines()[-1]
+    assert f"against the best of them (blur): {word}," in last
 
 
 def test_what_is_there_is_not_trained_again_and_all_arms_of_a_seed_come_first() -> None:

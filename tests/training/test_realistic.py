@@ -9,8 +9,10 @@ from torch import nn
 
 from whyconv.errors import SettingsError, UsageError
 from whyconv.nets import Windowed
-from whyconv.settings import TrainSettings
-from whyconv.training.realistic import look_through, realistic_settings
+from whyconv.settings import NetworkPlan, TrainSettings
+from whyconv.training.loop import LabelledPixels
+from whyconv.training.pixel_rows import PixelRows
+from whyconv.training.realistic import look_through, realistic_settings, through_middle
 from whyconv.training.recipe import Facts, augment_plan
 
 
@@ -59,3 +61,15 @@ def test_the_record_counts_what_all_windows_and_what_one_would_answer() -> None:
     # Student's t over 0, 1, 1, 0, by hand: deviation 0.57735, t of 3 degrees 3.18245.
     assert found.gain.low == pytest.approx(0.5 - 3.182446 * 0.577350 / 2, abs=1e-5)
     assert found.price == found.seconds_per_picture / found.seconds_of_one > 0
+
+
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_layers_behind_windows_are_asked_about_the_middle_window(is_mapped: bool) -> None:
+    pixels = np.arange(3 * 8 * 8, dtype=np.uint8).reshape(3, 8, 8, 1)
+    part = LabelledPixels(PixelRows(pixels, np.array([2, 0])) if is_mapped else pixels, np.arange(3, dtype=np.int32))
+    plan = NetworkPlan.model_construct(side=8, window=6)
+    found = through_middle(part, plan).pixels
+    rows = pixels[[2, 0]] if is_mapped else pixels
+    assert found.shape == (len(rows), 6, 6, 1)
+    np.testing.assert_array_equal(found[np.arange(len(rows))], rows[:, 1:7, 1:7])
+    assert through_middle(part, plan.model_copy(update={"window": None})) is part

@@ -5,8 +5,8 @@
     shared weights   shared_global          convolution
 
 All have the same hidden units (``maps`` at every pixel) behind the same ReLU and the same linear readout. Windows go
-around the border: the picture is a ring along both axes, so that no place is special. Nothing is pooled locally and
-nothing is normalized, because both would single out neighbors, or pixels of equal sign.
+around the border: the picture is a ring along both axes, so that no place is special. Nothing is pooled locally and,
+unless it is asked for, nothing is normalized: both would single out neighbors, or pixels of equal sign.
 
 The readout sees the mean of each map over all places, times the side so that its spread does not shrink with the
 picture; so every place counts the same. Or it sees all places, each with weights of its own.

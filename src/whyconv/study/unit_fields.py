@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 from torch import nn
 
 from whyconv.counting.receptive_field import receptive_fields
 from whyconv.measures import trace
 from whyconv.results.unit_fields import UnitField, UnitFields
 from whyconv.study.patches import placed
+from whyconv.training.pixel_rows import evenly_chosen
 
 _MOST = 4
 _KINDS = ("convolution", "pooling")
@@ -44,10 +44,5 @@ def unit_fields(network: nn.Module, input_shape: tuple[int, int, int]) -> UnitFi
             found[field.size] = UnitField(
                 layer=node.name, places=(high, wide), place=place, size=field.size, box=field.box(place)
             )
-    return UnitFields(picture=picture, units=_spread_out(sorted(found.values(), key=lambda one: one.size)))
-
-
-def _spread_out(units: list[UnitField]) -> list[UnitField]:
-    if len(units) <= _MOST:
-        return units
-    return [units[round(place)] for place in np.linspace(0, len(units) - 1, _MOST)]
+    rising = sorted(found.values(), key=lambda one: one.size)
+    return UnitFields(picture=picture, units=[rising[place] for place in evenly_chosen(len(rising), _MOST)])

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from whyconv.nets.windowed import Windowed, window_for, window_places, without_windows
+from whyconv.nets.windowed import Windowed, window_for, window_places
 from whyconv.results.windows import ThroughWindows
 from whyconv.settings import SCRATCH, NetworkPlan, TrainSettings
 from whyconv.training.intervals import fraction, mean
+from whyconv.training.loop import LabelledPixels
+from whyconv.training.pixel_rows import PixelRows
 
 _BATCH = 256
 _TIMED, _TURNS = 32, 5
@@ -39,9 +42,19 @@ def num_windows(plan: NetworkPlan) -> int:
     return len(window_places(plan.side, plan.window)) ** 2 if plan.window else 1
 
 
-def behind_windows(network: nn.Module) -> nn.Module:
-    """What looks through the windows, whose layers can be asked; a network without windows as it is."""
-    return without_windows(network)
+def through_middle(part: LabelledPixels, plan: NetworkPlan) -> LabelledPixels:
+    """The middle window of each picture, which is what layers behind windows see; without windows whole pictures.
+
+    Args:
+        part: At the network's side; not copied.
+        plan: Of the network.
+    """
+    if not plan.window:
+        return part
+    inside, pixels = _middle(plan.side, plan.window), part.pixels
+    if isinstance(pixels, PixelRows):
+        return replace(part, pixels=replace(pixels, source=pixels.source[:, inside, inside]))
+    return replace(part, pixels=pixels[:, inside, inside])
 
 
 def look_through(network: Windowed, pictures: Tensor, labels: NDArray[np.int64]) -> ThroughWindows:
@@ -53,9 +66,7 @@ def look_through(network: Windowed, pictures: Tensor, labels: NDArray[np.int64])
         labels: Their classes (n,).
     """
     network.eval()
-    places = window_places(network.side, network.window)
-    middle = places[len(places) // 2]
-    inside = slice(middle, middle + network.window)
+    inside = _middle(network.side, network.window)
     with torch.inference_mode():
         every = _answers(network, pictures)
         one = _answers(network.network, pictures[:, :, inside, inside])
@@ -65,7 +76,7 @@ def look_through(network: Windowed, pictures: Tensor, labels: NDArray[np.int64])
     return ThroughWindows(
         side=network.side,
         window=network.window,
-        places=places,
+        places=window_places(network.side, network.window),
         num_windows=network.num_windows,
         accuracy=fraction(int(right.sum()), len(labels)),
         accuracy_of_one=fraction(int(right_one.sum()), len(labels)),
@@ -74,6 +85,13 @@ def look_through(network: Windowed, pictures: Tensor, labels: NDArray[np.int64])
         seconds_per_picture=seconds[0] / len(few),
         seconds_of_one=seconds[1] / len(few),
     )
+
+
+def _middle(side: int, window: int) -> slice:
+    """Where the middle one of the windows lies along one axis."""
+    places = window_places(side, window)
+    middle = places[len(places) // 2]
+    return slice(middle, middle + window)
 
 
 def _answers(ask: Callable[[Tensor], Tensor], pictures: Tensor) -> NDArray[np.int64]:
