@@ -40,6 +40,7 @@ def _judged(summary: RunSummary) -> dict[str, object]:
         "band": [sets.low, sets.high] if sets else None,
         "mean_size": sets.mean_size if sets else None,
         "accepted": accepted.accepted.value if accepted else None,
+        "accepted_band": [accepted.low, accepted.high] if accepted else None,
     }
 
 

@@ -129,6 +129,8 @@ def evaluation(names=FLOWERS, part="test", per_class=60, seed=0) -> Evaluation:
         ),
         acceptance=Acceptance(
             accepted=estimate(n - 9, n),
+            low=0.92,
+            high=0.98,
             accuracy_accepted=estimate(right - 4, n - 9),
             accuracy_unsure=estimate(4, 9),
             n_fit=400,

@@ -103,7 +103,8 @@ def judged(evaluation: Evaluation, answers: Answers, labels: NDArray[np.int32], 
         sets = score_sets(answers.probabilities, labels, metadata.sets.truths)
     if metadata.unsure is not None and answers.novelty is not None:
         is_right = answers.probabilities.argmax(axis=1) == labels
-        acceptance = score_acceptance(answers.novelty, metadata.unsure.threshold, is_right, metadata.unsure.n)
+        unsure = metadata.unsure
+        acceptance = score_acceptance(answers.novelty, unsure.threshold, is_right, unsure.n, unsure.accepted_fraction)
     return evaluation.model_copy(update={"sets": sets, "acceptance": acceptance})
 
 

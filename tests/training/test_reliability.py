@@ -109,11 +109,12 @@ def test_coverage_is_counted_and_its_band_is_that_of_simulated_pictures() -> Non
 
 def test_acceptance_is_counted_and_what_is_not_a_number_is_unsure() -> None:
     novelty = np.array([0.2, 1.0, 1.1, np.nan, 5.0])
-    found = score_acceptance(novelty, 1.0, np.array([True, False, True, False, False]), 40)
+    found = score_acceptance(novelty, 1.0, np.array([True, False, True, False, False]), 40, 0.9)
     assert found.accepted.value == 2 / 5
+    assert (found.low, found.high) == (3 / 5, 1)  # of 5 new ones, the 37th of 40 has 4.5 below it on average
     assert found.accuracy_accepted is not None
     assert found.accuracy_accepted.value == 1 / 2
     assert found.accuracy_unsure is not None
     assert found.accuracy_unsure.value == pytest.approx(1 / 3)
-    everything = score_acceptance(novelty[:2], 1.0, np.array([True, True]), 40)
+    everything = score_acceptance(novelty[:2], 1.0, np.array([True, True]), 40, 0.9)
     assert everything.accuracy_unsure is None

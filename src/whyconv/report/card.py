@@ -138,6 +138,8 @@ def _promises(score: Evaluation, say: Say) -> list[str]:
             accepted=_estimate(acceptance.accepted, say),
             right=among[0],
             others=among[1],
+            low=acceptance.low,
+            high=acceptance.high,
             n_fit=acceptance.n_fit,
         )
     return [_row(say("card_sets"), held), _row(say("card_unsure"), accepted)]

@@ -57,12 +57,16 @@ class Acceptance(Record):
 
     Attributes:
         accepted: Fraction of pictures that are not unsure.
+        low: By chance alone this fraction lies from here ...
+        high: ... to here, 95 times in 100.
         accuracy_accepted: Fraction of these answered rightly; None where there are none.
         accuracy_unsure: The same of the others.
         n_fit: Validation pictures that the threshold follows from.
     """
 
     accepted: Estimate
+    low: float
+    high: float
     accuracy_accepted: Estimate | None
     accuracy_unsure: Estimate | None
     n_fit: int

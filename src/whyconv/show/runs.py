@@ -168,7 +168,8 @@ def _promise_rows(evaluation: Evaluation, language: str) -> Iterable[tuple[str, 
         yield say("set_coverage", language, level=sets.level), told
     if acceptance is not None:
         right = acceptance.accuracy_accepted
-        yield say("accepted", language), interval(acceptance.accepted)
+        values = {"accepted": interval(acceptance.accepted), "low": acceptance.low, "high": acceptance.high}
+        yield say("accepted", language), say("accepted_value", language, **values)
         yield say("accuracy_accepted", language), interval(right) if right is not None else "-"
     elif evaluation.part != "validation":
         yield say("accepted", language), say("not_available", language)

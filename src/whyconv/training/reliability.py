@@ -76,15 +76,8 @@ def score_sets(
         labels: Their truth (n,), n >= 1.
         truths: Probability of the truth of each validation picture, ascending.
         level: As asked for, in (0, 1).
-
-    References:
-        Vovk, *Conditional validity of inductive conformal predictors* (2012), section 2: given the validation pictures
-        coverage has a Beta distribution, so that the covered of n new ones have a beta-binomial one.
     """
-    from scipy.stats import betabinom
-
-    rank = conformal_rank(len(truths), level)
-    if rank is None:
+    if conformal_rank(len(truths), level) is None:
         return None
     n, least = len(labels), least_probability(truths, level)
     own = probabilities[np.arange(n), labels]
@@ -92,20 +85,20 @@ def score_sets(
     first = probabilities.argmax(axis=1)
     bare = int((own >= least).sum())
     members[np.arange(n), first] = True
-    low, high = betabinom.ppf([0.025, 0.975], n, rank, len(truths) + 1 - rank) / n
+    low, high = chance_band(n, len(truths), level)
     return SetScore(
         level=level,
         coverage=fraction(int(members[np.arange(n), labels].sum()), n),
         bare_coverage=fraction(bare, n),
-        low=float(low),
-        high=float(high),
+        low=low,
+        high=high,
         mean_size=float(members.sum(axis=1).mean()),
         n_fit=len(truths),
     )
 
 
 def score_acceptance(
-    novelty: NDArray[np.floating], threshold: float, is_right: NDArray[np.bool_], n_fit: int
+    novelty: NDArray[np.floating], threshold: float, is_right: NDArray[np.bool_], n_fit: int, level: float
 ) -> Acceptance:
     """How many answers are not called unsure, and how many of them, and of the others, are right.
 
@@ -114,13 +107,37 @@ def score_acceptance(
         threshold: Above it an answer is unsure.
         is_right: Whether the first answer is (n,).
         n_fit: Validation pictures that the threshold follows from.
+        level: The fraction that it was to accept, in (0, 1).
     """
     accepted = novelty <= threshold
     counts = [(int(is_right[rows].sum()), int(rows.sum())) for rows in (accepted, ~accepted)]
     among = [fraction(right, n) if n else None for right, n in counts]
+    low, high = chance_band(len(accepted), n_fit, level)
     return Acceptance(
         accepted=fraction(int(accepted.sum()), len(accepted)),
+        low=low,
+        high=high,
         accuracy_accepted=among[0],
         accuracy_unsure=among[1],
         n_fit=n_fit,
     )
+
+
+def chance_band(n: int, n_fit: int, level: float) -> tuple[float, float]:
+    """Where the fraction of n pictures lies, 95 times in 100, that are within what was to hold ``level`` of all.
+
+    Args:
+        n: Pictures, n >= 1.
+        n_fit: Pictures exchangeable with them that the bound follows from; enough for the level.
+        level: In (0, 1).
+
+    References:
+        Vovk, *Conditional validity of inductive conformal predictors* (2012), section 2: given the pictures of the
+        bound, coverage has a Beta distribution, so that the covered of n new ones have a beta-binomial one.
+    """
+    from scipy.stats import betabinom
+
+    rank = conformal_rank(n_fit, level)
+    assert rank is not None
+    low, high = betabinom.ppf([0.025, 0.975], n, rank, n_fit + 1 - rank) / n
+    return float(low), float(high)
