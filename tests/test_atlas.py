@@ -97,8 +97,23 @@ def test_sets_are_named_by_their_last_part_or_as_asked(tmp_path: Path) -> None:
     found = atlases.name_places(asked)
     assert [one.name for one in found] == ["cats.v2", "faces", "cats", "a=b"]
     assert [one.where for one in found] == [asked[0], asked[1], "x/y=z", asked[3]]
+    assert {one.side for one in found} == {None}
     with pytest.raises(UsageError, match="Two sets are called cats"):
         atlases.name_places(["a/cats", "b/cats.npz"])
+
+
+def test_a_set_can_have_a_side_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "b@8").mkdir()
+    asked = ["photos=a/photos@32", f"{tmp_path}/b@8", f"{tmp_path}/c@x", "d.npz@16"]
+    found = [tuple(one) for one in atlases.name_places(asked)]
+    assert found == [
+        ("photos", "a/photos", 32),
+        ("b@8", f"{tmp_path}/b@8", None),
+        ("c@x", f"{tmp_path}/c@x", None),
+        ("d", "d.npz", 16),
+    ]
+    with pytest.raises(UsageError, match="side = 20: expected 8, 16 or 32"):
+        atlases.measure_atlas(["photos=a/photos@20"], tmp_path, lambda event: None)
 
 
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ def measure_atlas(  # noqa: PLR0913
     """Measures the control square on every set, and writes ``atlas.json`` and ``atlas.svg`` after each of them.
 
     Args:
-        sets: What ``whyconv train`` accepts, or NAME=PLACE; the digits that come with whyconv where there are none.
+        sets: What ``whyconv train`` accepts, or NAME=PLACE, each also with @SIDE behind it: then that counts instead of
+            ``side``; the digits that come with whyconv where there are none.
         folder: For the atlas; what lies there from before is gone on with.
         notify: Told of notes and progress.
         side: Of the pictures in pixels, 8, 16 or 32; by default 8 for sets of fewer than 16 pixels, else 16.
@@ -45,13 +46,14 @@ def measure_atlas(  # noqa: PLR0913
         StoppedError: Ctrl-C or SIGTERM; what was trained is kept and not trained again.
     """
     minutes = USUAL_MINUTES if minutes is None else minutes
-    _require_sound(side, minutes, seed)
-    places = name_places(sets) or [NamedPlace("digits", str(write_digits(folder / "digits")))]
+    places = name_places(sets)
+    _require_sound([side, *(place.side for place in places)], minutes, seed)
+    places = places or [NamedPlace("digits", str(write_digits(folder / "digits")))]
     atlas = Atlas(version=__version__, seed=seed, minutes=minutes, sets=[])
     for number, place in enumerate(places, 1):
         notify(Note(key="atlas_set", values={"name": place.name, "number": number, "total": len(places)}))
         try:
-            found = measure_set(place, folder / PIECES, side, minutes, seed, notify)
+            found = measure_set(place, folder / PIECES, place.side or side, minutes, seed, notify)
             atlas = atlas.model_copy(update={"sets": [*atlas.sets, found]})
         except (DataError, UsageError, ModelFileError) as error:
             notify(Note(key="atlas_skipped", values={"name": place.name, "reason": str(error)}, level="warning"))
@@ -63,10 +65,12 @@ def measure_atlas(  # noqa: PLR0913
     return atlas
 
 
-def _require_sound(side: int | None, minutes: float, seed: int) -> None:
-    mistakes = []
-    if side is not None and side not in SIDES:
-        mistakes.append(f"side = {side}: expected 8, 16 or 32, a power of two that one of the controls needs")
+def _require_sound(sides: Sequence[int | None], minutes: float, seed: int) -> None:
+    mistakes = [
+        f"side = {side}: expected 8, 16 or 32, a power of two that one of the controls needs"
+        for side in sides
+        if side is not None and side not in SIDES
+    ]
     if not 0 < minutes <= 100_000:
         mistakes.append(f"minutes = {minutes:g}: expected more than 0")
     if not 0 <= seed < 2**31:

@@ -11,14 +11,15 @@ from whyconv.errors import UsageError
 
 
 class NamedPlace(NamedTuple):
-    """A set of pictures as it was asked for."""
+    """A set of pictures as it was asked for; ``side`` in pixels, None where it was left open."""
 
     name: str
     where: str
+    side: int | None = None
 
 
 def name_places(sets: Sequence[str]) -> list[NamedPlace]:
-    """Takes NAME=PLACE apart; a place without a name is called by its last part, without the ending of a file.
+    """Takes NAME=PLACE@SIDE apart; a place without a name is called by its last part, without the ending of a file.
 
     Raises:
         UsageError: Two sets have one name.
@@ -36,6 +37,15 @@ def name_places(sets: Sequence[str]) -> list[NamedPlace]:
 def _name_place(asked: str) -> NamedPlace:
     name, equals, where = asked.partition("=")
     if equals and name and where and "/" not in name and not Path(asked).exists():
-        return NamedPlace(name, where)
-    path = Path(asked).resolve()
-    return NamedPlace(path.name if path.is_dir() else path.stem, asked)
+        return NamedPlace(name, *_apart(where))
+    where, side = _apart(asked)
+    path = Path(where).resolve()
+    return NamedPlace(path.name if path.is_dir() else path.stem, where, side)
+
+
+def _apart(asked: str) -> tuple[str, int | None]:
+    """The place, and the side that is asked for behind it; a place that is there keeps its name."""
+    where, at, side = asked.rpartition("@")
+    if at and where and side.isascii() and side.isdigit() and not Path(asked).exists():
+        return where, int(side)
+    return asked, None
