@@ -34,7 +34,7 @@ from whyconv.recognizer import Recognizer, open_recognizer
 from whyconv.settings import Plan
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.evaluate import softmax
-from whyconv.training.loop import network_logits
+from whyconv.training.logits import network_logits
 from whyconv.training.start import start_network
 
 WAYS = ("torch", "recognizer, arrays", "recognizer, PNG", "HTTP, PNG", "exported", "exported, any size")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from whyconv.study import SquarePictures
-from whyconv.training.loop import LabelledPixels
+from whyconv.training.pixel_rows import LabelledPixels
 
 
 def marks(n: int, seed: int, *, turned_rows: int = 0, side: int = 8) -> LabelledPixels:

@@ -18,7 +18,7 @@ from whyconv.images.prepare import PicturePolicy
 from whyconv.model_file import METADATA_KEY
 from whyconv.recognizer import Answers, open_recognizer
 from whyconv.training.evaluate import softmax
-from whyconv.training.loop import network_logits
+from whyconv.training.logits import network_logits
 from whyconv.training.start import start_network
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from whyconv import files
+from whyconv.errors import StorageError
 
 
 def names_in(folder: Path) -> list[str]:
@@ -51,6 +53,36 @@ def test_a_line_is_added_at_the_end(tmp_path: Path) -> None:
     files.append_line(tmp_path / "log.jsonl", '{"a": 1}')
     files.append_line(tmp_path / "log.jsonl", '{"a": 2}')
     assert (tmp_path / "log.jsonl").read_bytes() == b'{"a": 1}\n{"a": 2}\n'
+
+
+def test_a_line_that_the_disk_does_not_take_leaves_no_half_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.jsonl"
+    files.append_line(path, '{"a": 1}')
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(StorageError, match=r"log\.jsonl cannot be written: No space left on device. It needs 9 bytes"):
+        files.append_line(path, '{"a": 2}')
+    monkeypatch.undo()
+    files.append_line(path, '{"a": 3}')
+    assert path.read_bytes() == b'{"a": 1}\n{"a": 3}\n'
+
+
+def test_a_folder_that_cannot_be_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"a\.bin cannot be written: (File exists|Not a directory)"):
+        files.write_bytes(tmp_path / "file" / "a.bin", b"")
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".a.bin.x1y2.part", ".hidden", "b.part", "c"):
+        (tmp_path / name).touch()
+    files.remove_parts(tmp_path)
+    assert names_in(tmp_path) == [".hidden", "b.part", "c"]
 
 
 def test_the_digest_is_that_of_the_content(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from whyconv.planning import Material, deadline, make_plan, making, time_left
 from whyconv.planning.trial import timed_anew
 from whyconv.results import Event, Note, Progress
 from whyconv.settings import TrainSettings
-from whyconv.training.loop import LabelledPixels
 from whyconv.training.pictures import Part, divide, load_parts
+from whyconv.training.pixel_rows import LabelledPixels
 from whyconv.training.probe import MirrorTrial
 
 

@@ -21,7 +21,7 @@ from whyconv.results.windows import ThroughWindows
 from whyconv.settings import Plan
 from whyconv.show.runs import run_lines
 from whyconv.training.evaluate import softmax
-from whyconv.training.loop import normalize
+from whyconv.training.logits import normalize
 from whyconv.workflow import resume, train
 
 QUICK = {"epochs": 2, "batch": 16, "threads": 1, "flips": "off"}

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from whyconv.settings import AugmentPlan, NetworkPlan, PicturesPlan, Plan, TrainingPlan, View
-from whyconv.training.loop import LabelledPixels
+from whyconv.training.pixel_rows import LabelledPixels
 
 
 def bars(n: int, seed: int = 0, side: int = 8, channels: int = 1) -> LabelledPixels:

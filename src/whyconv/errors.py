@@ -80,12 +80,21 @@ class ModelFileError(WhyconvError):
     """A run folder or an ONNX file is missing, damaged, or not ours."""
 
 
-class StorageError(WhyconvError):
-    """The disk cannot hold what is to be written."""
+class StorageError(WhyconvError, OSError):
+    """The disk cannot hold what is to be written, or does not take it."""
 
 
 class DivergedError(WhyconvError):
-    """The cost J is no longer a number."""
+    """The cost J is no longer a number.
+
+    Args:
+        message: At which step, and what to do.
+        rows: Training pictures of that step, by their place in the part.
+    """
+
+    def __init__(self, message: str, rows: Iterable[int] = ()) -> None:
+        super().__init__(message)
+        self.rows = tuple(rows)
 
 
 class ParityError(WhyconvError):

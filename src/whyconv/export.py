@@ -30,7 +30,8 @@ from whyconv.results import Parity
 from whyconv.results.network import LayerCount
 from whyconv.settings import NetworkPlan
 from whyconv.training.evaluate import softmax
-from whyconv.training.loop import Pixels, network_logits
+from whyconv.training.logits import network_logits
+from whyconv.training.pixel_rows import Pixels
 from whyconv.training.views import seen
 
 TOLERANCE = 1e-4

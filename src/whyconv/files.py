@@ -2,43 +2,72 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from whyconv.errors import StorageError
+
 _BLOCK_BYTES = 1 << 20
+_PART = ".part"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[IO[bytes]]:
+def writing(path: Path, num_bytes: int | None = None) -> Iterator[IO[bytes]]:
     """Opens a temporary file beside ``path`` and puts it in place when the block ends well.
 
     The order is: write, fsync the file, rename over ``path``, fsync the folder. An error inside the
-    block leaves ``path`` as it was and removes the temporary file.
+    block leaves ``path`` as it was and removes the temporary file; a process that is killed leaves that behind,
+    for ``remove_parts``.
+
+    Args:
+        path: Of the file.
+        num_bytes: What it will hold, where that is known: a full disk's message says so.
+
+    Raises:
+        StorageError: The system does not take it: the disk is full, read-only or broken, the folder not ours.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    written, is_own = 0, True
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    sync_folder(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_PART, dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                try:
+                    is_own = False
+                    yield file
+                    is_own = True
+                    file.flush()
+                finally:
+                    written = os.fstat(descriptor).st_size
+                os.fsync(descriptor)
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+        sync_folder(path.parent)
+    except OSError as error:
+        if not is_own and error.errno not in (*_FULL, errno.EIO):
+            raise  # of what the block reads, perhaps
+        raise _storage_error(path, error, num_bytes, written) from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Writes ``data`` to ``path``, whole or not at all."""
-    with writing(path) as file:
+    """Writes ``data`` to ``path``, whole or not at all.
+
+    Raises:
+        StorageError: The system does not take it.
+    """
+    with writing(path, len(data)) as file:
         file.write(data)
 
 
@@ -48,9 +77,33 @@ def write_text(path: Path, text: str) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Adds one line to a log such as ``metrics.jsonl`` and flushes it to the system."""
-    with path.open("a", encoding="utf-8", newline="\n") as file:
-        file.write(line + "\n")
+    """Adds one line to a log such as ``metrics.jsonl``, and waits until the disk has it.
+
+    Raises:
+        StorageError: The system does not take it; the log ends where it ended before.
+    """
+    data = (line + "\n").encode("utf-8")
+    try:
+        with path.open("ab", buffering=0) as file:
+            end = file.tell()
+            try:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[file.write(rest) :]
+                os.fsync(file.fileno())
+            except OSError:
+                with suppress(OSError):
+                    file.truncate(end)
+                raise
+    except OSError as error:
+        raise _storage_error(path, error, len(data), 0) from error
+
+
+def remove_parts(folder: Path) -> None:
+    """Removes what processes that were killed left of files they were writing; only for who alone writes there."""
+    for path in folder.glob(f".*{_PART}"):
+        with suppress(OSError):
+            path.unlink()
 
 
 def digest(path: Path) -> str:
@@ -82,3 +135,18 @@ def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
+
+
+def _storage_error(path: Path, error: OSError, num_bytes: int | None, written: int) -> StorageError:
+    reason = error.strerror or str(error)
+    if error.errno not in _FULL:
+        return StorageError(f"{path} cannot be written: {reason}. What was there before is as it was.")
+    needed = f"{num_bytes:,}" if num_bytes is not None else f"more than {written:,}"
+    try:
+        free = f"{shutil.disk_usage(path.parent).free:,}"
+    except OSError:
+        free = "an unknown number of"
+    return StorageError(
+        f"{path} cannot be written: {reason}. It needs {needed} bytes, {free} bytes are free there. What was there "
+        "before is as it was; make room and try again."
+    )

@@ -35,7 +35,8 @@ from whyconv.settings import Plan
 from whyconv.training.checkpoint import save_weights
 from whyconv.training.circular import CERTIFICATE_SECONDS
 from whyconv.training.evaluate import calibration_error, fit_temperature, score, softmax
-from whyconv.training.loop import Outcome, network_logits, normalize
+from whyconv.training.logits import network_logits, normalize
+from whyconv.training.loop import Outcome
 from whyconv.training.pictures import Part
 from whyconv.training.pixel_rows import evenly_chosen
 from whyconv.training.realistic import look_through

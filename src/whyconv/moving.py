@@ -22,7 +22,7 @@ from whyconv.results.translation import ShiftKind, Translation
 from whyconv.results.why import NotMeasured
 from whyconv.settings import Plan
 from whyconv.training.checkpoint import load_weights
-from whyconv.training.loop import normalize
+from whyconv.training.logits import normalize
 from whyconv.training.pictures import Division, parts_of
 from whyconv.training.run_folder import WEIGHTS
 from whyconv.training.start import start_network

@@ -20,8 +20,7 @@ from whyconv.novelty.fitting import ACCEPTED
 from whyconv.recognizer import Answers
 from whyconv.results import Evaluation
 from whyconv.training.evaluate import softmax
-from whyconv.training.loop import Pixels
-from whyconv.training.pixel_rows import evenly_chosen
+from whyconv.training.pixel_rows import Pixels, evenly_chosen
 from whyconv.training.reliability import score_acceptance, score_sets
 
 _MOST_TRUTHS = 2000

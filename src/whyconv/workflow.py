@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from torch import nn
 
-from whyconv.errors import ModelFileError, ParityError, StoppedError, UsageError
+from whyconv.errors import DivergedError, ModelFileError, ParityError, StoppedError, UsageError
 from whyconv.explained import answered
 from whyconv.explaining import measure_why, settle_question
 from whyconv.files import digest
@@ -32,8 +32,8 @@ from whyconv.training.checkpoint import load_weights
 from whyconv.training.lock import sole_writer
 from whyconv.training.loop import Outcome, train_network
 from whyconv.training.pictures import channels_for, divide, divide_again, load_parts, parts_of, side_for
+from whyconv.training.rotation import states
 from whyconv.training.run_folder import (
-    CHECKPOINT,
     CHECKPOINTS,
     PLAN,
     SUMMARY,
@@ -45,6 +45,9 @@ from whyconv.training.run_folder import (
 from whyconv.training.start import start_network
 from whyconv.training.stopping import stop_requests, stops_say_how_to_go_on
 from whyconv.training.torch_habits import torch_habits
+
+# Pictures that a message names.
+_NAMED = 8
 
 
 def train(
@@ -286,16 +289,17 @@ def _carry_out(  # noqa: PLR0913
                     network = learned.network
                 else:
                     learned = None
-                    outcome = _ended_before(folder, network, plan) or train_network(
-                        network,
-                        material.train.data,
-                        material.validation.data,
-                        plan,
-                        folder=folder,
-                        notify=notify,
-                        stop_requested=stop_requested,
-                        deadline=end,
-                    )
+                    with _naming_pictures(material.train.names):
+                        outcome = _ended_before(folder, network, plan) or train_network(
+                            network,
+                            material.train.data,
+                            material.validation.data,
+                            plan,
+                            folder=folder,
+                            notify=notify,
+                            stop_requested=stop_requested,
+                            deadline=end,
+                        )
                 if code := stop_requested():
                     raise StoppedError("Stopped.", exit_code=code)
             tell_outcome(outcome, plan, notify)
@@ -309,6 +313,19 @@ def _carry_out(  # noqa: PLR0913
             f"(allowed {summary.parity.tolerance:g}). Do not use the file; the weights are in {WEIGHTS}."
         )
     return summary
+
+
+@contextmanager
+def _naming_pictures(names: Sequence[str]) -> Iterator[None]:
+    """Says which pictures a step was to be taken on whose cost is no number."""
+    try:
+        yield
+    except DivergedError as error:
+        if not error.rows:
+            raise
+        first = ", ".join(names[row] for row in error.rows[:_NAMED])
+        more = f" and {len(error.rows) - _NAMED} more" if len(error.rows) > _NAMED else ""
+        raise DivergedError(f"{error} The pictures of this step: {first}{more}.", error.rows) from error
 
 
 def _learn(
@@ -334,7 +351,7 @@ def _learn(
 
 def _has_weights(folder: Path) -> bool:
     """Whether the run has weights of its own already, so that those it started from are not needed."""
-    return any((folder / name).exists() for name in (CHECKPOINT, SUMMARY))
+    return (folder / SUMMARY).exists() or bool(states(folder / CHECKPOINTS))
 
 
 def _ended_before(folder: Path, network: nn.Module, plan: Plan) -> Outcome | None:

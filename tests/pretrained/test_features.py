@@ -14,7 +14,7 @@ from whyconv.pretrained.backbone import FrozenNetwork
 from whyconv.pretrained.features import BATCH, Bank
 from whyconv.pretrained.foreign import foreign_backbone
 from whyconv.results import Progress
-from whyconv.training.loop import LabelledPixels
+from whyconv.training.pixel_rows import LabelledPixels
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from whyconv.study.detectors import entropy_fraction, quadrants
 from whyconv.study.layer_calls import reached_convolutions
 from whyconv.study.patches import placed_field
 from whyconv.study.steps import paired_over_pictures
-from whyconv.training.loop import LabelledPixels
+from whyconv.training.pixel_rows import LabelledPixels
 
 
 def random_network(seed: int = 0) -> nn.Sequential:

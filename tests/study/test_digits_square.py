@@ -11,8 +11,8 @@ from whyconv.demo import load_digits
 from whyconv.results import Square
 from whyconv.study import SquarePictures, make_protocol, measure_square
 from whyconv.study.protocol import ADDITIONS, BASE
-from whyconv.training.loop import LabelledPixels
 from whyconv.training.pictures import channel_statistics
+from whyconv.training.pixel_rows import LabelledPixels
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from whyconv.results.hyperparameters import FACTORS, HyperparameterProtocol, Lay
 from whyconv.study import SquarePictures, study_hyperparameters
 from whyconv.study.effects import main_effects
 from whyconv.study.settings_design import build_layer_network, design, levels
-from whyconv.training.loop import LabelledPixels
+from whyconv.training.pixel_rows import LabelledPixels
 
 SHORT = HyperparameterProtocol(
     kernels=[1, 3],

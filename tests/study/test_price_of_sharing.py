@@ -19,7 +19,7 @@ from whyconv.study import SquarePictures, drift, price_of_sharing
 from whyconv.study import price_of_sharing as function
 from whyconv.study.price_of_sharing import far_apart
 from whyconv.study.steps import paired_over_pictures, score, take_steps
-from whyconv.training.loop import LabelledPixels
+from whyconv.training.pixel_rows import LabelledPixels
 
 SHORT = PriceProtocol(steps=60, batch=32, learning_rates=[0.01, 0.03], num_seeds=3)
 

@@ -12,14 +12,17 @@ import torch
 from torch import nn
 
 from tiny_training import bars, tiny_plan
-from whyconv.errors import ModelFileError, StoppedError, UsageError, WhyconvError
+from whyconv.errors import DivergedError, ModelFileError, StoppedError, UsageError, WhyconvError
 from whyconv.settings import Plan
 from whyconv.training import loop
+from whyconv.training.augment import epoch_order
 from whyconv.training.checkpoint import load_weights, save_weights
 from whyconv.training.cost import cost
 from whyconv.training.history import cut_history, read_history
-from whyconv.training.loop import Outcome, network_logits, train_network
+from whyconv.training.logits import network_logits
+from whyconv.training.loop import Outcome, train_network
 from whyconv.training.recipe import class_offsets
+from whyconv.training.rotation import states
 from whyconv.training.start import start_network
 
 TRAIN, VALIDATION = bars(64), bars(32, seed=1)
@@ -108,21 +111,68 @@ def test_resolution_rises_as_the_plan_says() -> None:
     assert {side for is_training, side in seen if not is_training} <= {8}
 
 
-def test_a_checkpoint_without_the_optimizers_state_would_be_noticed(tmp_path: Path) -> None:
+def test_a_checkpoint_without_the_optimizers_state_would_be_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan = tiny_plan(optimizer="adam")
     straight, _ = run(plan)
     with pytest.raises(StoppedError):
         run(plan, tmp_path, stop_at=6)
-    path = tmp_path / "checkpoints" / "last.safetensors"
-    from safetensors import safe_open
-    from safetensors.torch import save_file
+    real = loop.load_state
 
-    with safe_open(path, framework="pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        metadata = file.metadata()
-    forgotten = {key: torch.zeros_like(value) if "exp_avg" in key else value for key, value in tensors.items()}
-    save_file(forgotten, path, metadata)
+    def forgetful(path: Path, optimizer: torch.optim.Optimizer) -> object:
+        found = real(path, optimizer)
+        for state in optimizer.state.values():
+            state["exp_avg"].zero_()
+        return found
+
+    monkeypatch.setattr(loop, "load_state", forgetful)
     assert not same(straight, run(plan, tmp_path)[0])
+
+
+def test_a_cost_that_is_no_number_ends_it_before_the_step_and_says_on_which_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, real, seen = tiny_plan(epochs=6), loop.cost, []
+
+    def diverging(*given: object) -> torch.Tensor:
+        seen.append(1)
+        return real(*given) * (torch.nan if len(seen) == 10 else 1)
+
+    monkeypatch.setattr(loop, "cost", diverging)
+    monkeypatch.setattr(loop, "_CHECKPOINT_SECONDS", -1.0)
+    with pytest.raises(DivergedError, match=r"J became nan at step 10 \(epoch 3\)") as caught:
+        run(plan, tmp_path)
+    order = epoch_order(plan.seed, 3, len(TRAIN))
+    assert caught.value.rows == tuple(sorted(order[16:32].tolist()))
+    assert [path.name for path in states(tmp_path / "checkpoints")] == [
+        f"step-{step:09}.safetensors" for step in (8, 4)
+    ]
+    # What was saved is of use: with a cost that is a number again it goes on from there.
+    monkeypatch.setattr(loop, "cost", real)
+    assert same(run(plan, tmp_path)[0], run(plan)[0])
+
+
+@pytest.mark.parametrize("part", ["validation", "weights"])
+def test_weights_that_are_no_numbers_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    plan, real, steps = tiny_plan(epochs=2), loop.costs, [0]
+
+    def spoil() -> None:
+        if part == "weights" and steps[0] == 4:
+            next(network.parameters()).data[0] = torch.inf
+
+    monkeypatch.setattr(loop, "costs", lambda *given: real(*given) * (torch.nan if part == "validation" else 1))
+    torch.set_num_threads(1)
+    network = start_network(plan)
+
+    def stop_requested() -> int:
+        steps[0] += 1
+        spoil()
+        return 130 if part == "weights" and steps[0] == 4 else 0
+
+    with pytest.raises(DivergedError, match="on validation became nan" if part == "validation" else "A weight became"):
+        train_network(network, TRAIN, VALIDATION, plan, folder=tmp_path, stop_requested=stop_requested)
+    assert not states(tmp_path / "checkpoints")
 
 
 def test_history_holds_j_of_every_step_and_a_record_per_epoch(tmp_path: Path) -> None:
@@ -219,7 +269,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
         run(plan, tmp_path, stop_at=6)
     # The user's own network, say, of which the code was changed since.
-    with pytest.raises(ModelFileError, match=r"last\.safetensors"):
+    with pytest.raises(ModelFileError, match=r"step-000000006\.safetensors does not fit"):
         train_network(start_network(tiny_plan(network="plain")), TRAIN, VALIDATION, plan, folder=tmp_path)
 
 

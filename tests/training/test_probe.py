@@ -9,7 +9,7 @@ import pytest
 
 from tiny_training import bars, tiny_plan
 from whyconv.results import Event, Progress
-from whyconv.training.loop import LabelledPixels
+from whyconv.training.pixel_rows import LabelledPixels
 from whyconv.training.probe import MirrorTrial, try_mirror
 from whyconv.training.start import start_network
 

@@ -10,8 +10,7 @@ from torch import nn
 from whyconv.errors import SettingsError, UsageError
 from whyconv.nets import Windowed
 from whyconv.settings import NetworkPlan, TrainSettings
-from whyconv.training.loop import LabelledPixels
-from whyconv.training.pixel_rows import PixelRows
+from whyconv.training.pixel_rows import LabelledPixels, PixelRows
 from whyconv.training.realistic import look_through, realistic_settings, through_middle
 from whyconv.training.recipe import Facts, augment_plan
 

@@ -15,7 +15,7 @@ from whyconv.results import Event, Note, Progress, Search, SearchTrial, Setting
 from whyconv.settings import Plan
 from whyconv.training import search as searching
 from whyconv.training.intervals import fraction
-from whyconv.training.loop import LabelledPixels
+from whyconv.training.pixel_rows import LabelledPixels
 from whyconv.training.search import (
     MOST_SETTINGS,
     Contest,

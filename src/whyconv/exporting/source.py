@@ -25,7 +25,7 @@ from whyconv.results import Notify
 from whyconv.settings import PRETRAINED, Plan
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.evaluate import softmax
-from whyconv.training.loop import network_logits
+from whyconv.training.logits import network_logits
 from whyconv.training.pictures import divide_again
 from whyconv.training.run_folder import WEIGHTS
 from whyconv.training.seen import SEEN

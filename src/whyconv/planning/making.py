@@ -22,7 +22,7 @@ from whyconv.results import Note, Notify
 from whyconv.settings import NetworkPlan, Plan, TrainSettings
 from whyconv.training.augment import epoch_order
 from whyconv.training.circular import views_kept
-from whyconv.training.loop import normalize
+from whyconv.training.logits import normalize
 from whyconv.training.pictures import channel_statistics
 from whyconv.training.probe import MirrorTrial
 from whyconv.training.recipe import Facts, augment_plan, hardly_varied, training_plan

@@ -9,7 +9,8 @@ from dataclasses import replace
 from whyconv.planning.material import Material
 from whyconv.results import Note, Notify, ignore
 from whyconv.settings import Plan, TrainSettings
-from whyconv.training.loop import LabelledPixels, steps_per_epoch
+from whyconv.training.loop import steps_per_epoch
+from whyconv.training.pixel_rows import LabelledPixels
 from whyconv.training.probe import MirrorTrial, try_mirror
 from whyconv.training.start import start_network
 from whyconv.training.torch_habits import torch_habits

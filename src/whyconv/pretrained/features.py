@@ -18,7 +18,7 @@ from whyconv.machine import free_disk_bytes, memory_bytes
 from whyconv.pretrained.backbone import FrozenNetwork
 from whyconv.results import Notify, Progress
 from whyconv.settings import View
-from whyconv.training.loop import LabelledPixels
+from whyconv.training.pixel_rows import LabelledPixels
 
 BATCH = 32
 # Of the memory this process may use: what one array may take before it is laid on the disk.

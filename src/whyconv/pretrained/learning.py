@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -24,9 +25,9 @@ from whyconv.pretrained.tuning import TunedNetwork, features_of, tune
 from whyconv.results import EpochRecord, Note, Notify
 from whyconv.settings import FrozenPlan, Plan
 from whyconv.training.evaluate import fit_temperature
-from whyconv.training.history import append_epoch, cut_history
-from whyconv.training.loop import LabelledPixels, Outcome
-from whyconv.training.pixel_rows import PixelRows, evenly_chosen
+from whyconv.training.history import History, cut_history
+from whyconv.training.loop import Outcome
+from whyconv.training.pixel_rows import LabelledPixels, PixelRows, evenly_chosen
 from whyconv.training.run_folder import METRICS, MOST_EXAMPLES
 
 # Of the tuning: what must fit into the time for it to be begun.
@@ -89,6 +90,11 @@ class Lesson:
     deadline: float
     seconds_to_tune: float = 0.0
     last_step: int | None = None
+
+    @cached_property
+    def history(self) -> History:
+        """Where epochs are written."""
+        return History(self.folder / METRICS, self.notify)
 
     @property
     def frozen(self) -> FrozenPlan:
@@ -185,7 +191,7 @@ def _record_head(lesson: Lesson, head: Head, train: SeenPart, validation: SeenPa
         seconds=round(time.perf_counter() - began, 3),
         is_best=True,
     )
-    append_epoch(lesson.folder / METRICS, [], 1, record)
+    lesson.history.add_epoch([], 1, record)
     lesson.notify(record)
 
 
@@ -202,7 +208,7 @@ def _learn_tail(
         train,
         validation,
         lesson.plan,
-        metrics=lesson.folder / METRICS,
+        history=lesson.history,
         began=began,
         notify=lesson.notify,
         stop_requested=lesson.stop_requested,

@@ -21,7 +21,7 @@ from whyconv.pretrained.joining import Head
 from whyconv.pretrained.tail import Tail
 from whyconv.pretrained.tuning import NUMBERS, TunedNetwork
 from whyconv.settings import Numbers
-from whyconv.training.loop import Pixels
+from whyconv.training.pixel_rows import Pixels
 
 _TORCH_PICTURES = 2
 _ROUNDS = 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -22,7 +21,7 @@ from whyconv.results import EpochRecord, Notify
 from whyconv.settings import Numbers, Plan, View
 from whyconv.training import augment
 from whyconv.training.cost import cost, costs
-from whyconv.training.history import append_epoch
+from whyconv.training.history import History
 from whyconv.training.keeping import is_as_good
 from whyconv.training.loop import steps_per_epoch
 from whyconv.training.optimizers import build_optimizer, rate_fraction
@@ -81,7 +80,7 @@ def tune(  # noqa: PLR0913
     validation: SeenPart,
     plan: Plan,
     *,
-    metrics: Path | None,
+    history: History | None,
     began: float,
     notify: Notify,
     stop_requested: Callable[[], int] = lambda: 0,
@@ -98,7 +97,7 @@ def tune(  # noqa: PLR0913
         train: With maps.
         validation: With maps; may be empty.
         plan: Every number.
-        metrics: Where each step's J and each epoch's record go.
+        history: Where each step's J and each epoch's record go.
         began: When training began, on the clock of ``time.perf_counter``.
         notify: Told of every epoch.
         stop_requested: Asked after every step; what it returns but 0 is the exit code of the stop.
@@ -119,8 +118,8 @@ def tune(  # noqa: PLR0913
         first = session.step + 1
         losses, num_right, num_seen = session.run_epoch(epoch, stop_requested)
         record = session.end_epoch(epoch, losses, num_right / max(1, num_seen), time.perf_counter() - began)
-        if metrics is not None:
-            append_epoch(metrics, losses, first, record)
+        if history is not None:
+            history.add_epoch(losses, first, record)
         notify(record)
     network.load_state_dict(session.best)
     return Tuning(session.best_epoch, session.epoch, session.step, "clock" if session.is_late else "planned")

@@ -14,7 +14,7 @@ from whyconv.results import SquareProtocol
 from whyconv.study.protocol import Training
 from whyconv.study.rings import move, random_shifts, slide
 from whyconv.study.sizes import nested_order
-from whyconv.training.loop import LabelledPixels
+from whyconv.training.pixel_rows import LabelledPixels
 
 # Of the pictures of a draw one in so many is kept apart: it chooses settings and stops.
 KEPT_APART = 5

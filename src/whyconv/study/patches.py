@@ -13,7 +13,7 @@ from whyconv.errors import UsageError
 from whyconv.measures import trace
 from whyconv.results.detectors import Detector, Patch
 from whyconv.results.fields import AxisField
-from whyconv.training.loop import LabelledPixels
+from whyconv.training.pixel_rows import LabelledPixels
 
 Box = tuple[int, int, int, int]
 

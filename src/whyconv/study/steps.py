@@ -18,8 +18,8 @@ from whyconv.errors import DataError
 from whyconv.results import Estimate
 from whyconv.study.draws import SquarePictures, endless_batches, scored_rows
 from whyconv.study.stacks import WARMUP_FRACTION
-from whyconv.training.loop import LabelledPixels
 from whyconv.training.optimizers import rate_fraction
+from whyconv.training.pixel_rows import LabelledPixels
 
 _SCORED_AT_ONCE = 256
 _Z = 1.959963984540054

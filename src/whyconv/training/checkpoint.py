@@ -1,7 +1,12 @@
-"""Weights and the state of a training on disk: safetensors and JSON, never a pickle."""
+"""Weights and the state of a training on disk: safetensors and JSON, never a pickle.
+
+Safetensors files have no checksums. What is written here carries the digest of every tensor, so that a byte that
+changed on the disk is noticed before it is computed with.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +20,7 @@ from whyconv import files
 from whyconv.errors import ModelFileError
 
 _OPTIMIZER = "optimizer."
+_DIGESTS, _PROGRESS = "digests", "progress"
 
 
 def save_weights(path: Path, network: nn.Module, metadata: dict[str, str] | None = None) -> None:
@@ -69,7 +75,7 @@ def save_state(
         flat |= {
             f"{_OPTIMIZER}{index}.{key}": torch.as_tensor(value) for key, value in state.items() if value is not None
         }
-    _save(path, flat, {"progress": json.dumps(progress)})
+    _save(path, flat, {_PROGRESS: json.dumps(progress)})
 
 
 def load_state(path: Path, optimizer: torch.optim.Optimizer) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
@@ -79,6 +85,8 @@ def load_state(path: Path, optimizer: torch.optim.Optimizer) -> tuple[dict[str, 
         ModelFileError: The checkpoint is missing or damaged, or not of this optimizer.
     """
     flat, metadata = _load(path)
+    if _DIGESTS not in metadata:
+        raise ModelFileError(f"{path} is no checkpoint of this training: it holds no digests.")
     tensors: dict[str, dict[str, Tensor]] = {}
     states: dict[int, dict[str, Tensor]] = {}
     for key, value in flat.items():
@@ -90,7 +98,7 @@ def load_state(path: Path, optimizer: torch.optim.Optimizer) -> tuple[dict[str, 
             tensors.setdefault(name, {})[rest] = value
     try:
         optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
-        return tensors, json.loads(metadata["progress"])
+        return tensors, json.loads(metadata[_PROGRESS])
     except (KeyError, ValueError) as error:
         raise ModelFileError(f"{path} is no checkpoint of this training: {error!r}") from None
 
@@ -98,14 +106,40 @@ def load_state(path: Path, optimizer: torch.optim.Optimizer) -> tuple[dict[str, 
 def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     # Copies, because safetensors refuses tensors that share memory, as tied weights of an own network do.
     copies = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
-    files.write_bytes(path, save(copies, metadata))
+    files.write_bytes(path, save(copies, metadata | {_DIGESTS: json.dumps(_digests(copies, metadata))}))
 
 
 def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a file; where it carries digests, they are compared."""
     try:
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError:
         raise ModelFileError(f"{path} does not exist.") from None
     except SafetensorError as error:
         raise ModelFileError(f"{path} is damaged or no safetensors file: {error}") from None
+    if _DIGESTS in metadata:
+        _require_whole(path, tensors, metadata)
+    return tensors, metadata
+
+
+def _require_whole(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    others = {key: value for key, value in metadata.items() if key != _DIGESTS}
+    found = _digests(tensors, others)
+    try:
+        told = json.loads(metadata[_DIGESTS])
+        changed = sorted(name for name in found.keys() | told.keys() if found.get(name) != told.get(name))
+    except (ValueError, AttributeError):
+        changed = [_DIGESTS]
+    if changed:
+        raise ModelFileError(f"{path} is damaged: {changed[0]} is not what was written ({len(changed)} such).")
+
+
+def _digests(tensors: dict[str, Tensor], metadata: dict[str, str]) -> dict[str, str]:
+    """BLAKE2b of every tensor with its type and shape, and of every entry of the metadata."""
+    found = {}
+    for key, value in tensors.items():
+        hasher = hashlib.blake2b(f"{value.dtype} {tuple(value.shape)}".encode(), digest_size=16)
+        hasher.update(value.contiguous().view(-1).view(torch.uint8).numpy().data)
+        found[key] = hasher.hexdigest()
+    return found | {f"metadata {key}": files.digest_bytes(value.encode()) for key, value in metadata.items()}

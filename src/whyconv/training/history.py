@@ -6,12 +6,39 @@ import json
 from pathlib import Path
 
 from whyconv import files
-from whyconv.results import EpochRecord
+from whyconv.errors import StorageError
+from whyconv.results import EpochRecord, Note, Notify
 
 
-def append_epoch(path: Path, losses: list[float], first_step: int, record: EpochRecord) -> None:
-    """Adds one line for each step of an epoch, ``{"step": ..., "loss": ...}``, then the epoch's record."""
-    files.append_line(path, _epoch_text(losses, first_step, record))
+class History:
+    """Writes a history; what a full disk does not take waits, and is written before what comes next.
+
+    Args:
+        path: Of the file.
+        notify: Told where the disk does not take something.
+    """
+
+    def __init__(self, path: Path, notify: Notify) -> None:
+        self._path, self._notify = path, notify
+        self._waiting: list[str] = []
+
+    def add_epoch(self, losses: list[float], first_step: int, record: EpochRecord) -> None:
+        """Adds one line for each step of an epoch, ``{"step": ..., "loss": ...}``, then the epoch's record."""
+        self._waiting.append(_epoch_text(losses, first_step, record))
+        try:
+            self.write()
+        except StorageError as error:
+            self._notify(Note(key="run_history_waits", values={"reason": str(error)}, level="warning"))
+
+    def write(self) -> None:
+        """Writes what waits.
+
+        Raises:
+            StorageError: The disk does not take it.
+        """
+        if self._waiting:
+            files.append_line(self._path, "\n".join(self._waiting))
+            self._waiting = []
 
 
 def read_history(path: Path) -> tuple[list[float], list[EpochRecord]]:

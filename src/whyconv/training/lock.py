@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from whyconv.errors import WhyconvError
+from whyconv.files import remove_parts
 
 if sys.platform == "win32":
     import msvcrt
@@ -27,7 +28,8 @@ else:
 def sole_writer(folder: Path) -> Iterator[None]:
     """Holds the lock of a run folder while the block runs; the system frees it when the process ends, however it ends.
 
-    Where the file system knows no locks, nothing is held.
+    What killed processes left there of files they were writing is removed. Where the file system knows no locks,
+    nothing is held.
 
     Raises:
         WhyconvError: Another process trains in this folder.
@@ -44,4 +46,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
             ) from None
         except OSError:
             pass
+        else:
+            for each in (folder, path.parent):
+                remove_parts(each)
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,44 +17,27 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whyconv.errors import DivergedError, StoppedError, UsageError
-from whyconv.results import EpochRecord, Notify, ignore
-from whyconv.settings import NetworkPlan, Plan
+from whyconv.errors import DivergedError, StoppedError, StorageError, UsageError
+from whyconv.results import EpochRecord, Note, Notify, ignore
+from whyconv.settings import Plan
 from whyconv.training import augment
 from whyconv.training.checkpoint import load_state, put_weights, save_state
 from whyconv.training.cost import cost, costs
-from whyconv.training.history import append_epoch, cut_history
+from whyconv.training.history import History, cut_history
 from whyconv.training.keeping import is_as_good
+from whyconv.training.logits import logits_of, normalize
 from whyconv.training.optimizers import build_optimizer, rate_fraction
-from whyconv.training.pixel_rows import PixelRows
+from whyconv.training.pixel_rows import LabelledPixels
 from whyconv.training.precision import Forward, computing_in
-from whyconv.training.run_folder import CHECKPOINT
-from whyconv.training.views import from_afar, seen
+from whyconv.training.rotation import forget_older, load_newest, state_path, states
+from whyconv.training.run_folder import CHECKPOINTS, METRICS
+from whyconv.training.views import from_afar
 
-Pixels = NDArray[np.uint8] | PixelRows
-
-_EVALUATION_BATCH = 256
 _CHECKPOINT_SECONDS = 20.0
 # However little time there is, so many steps are taken.
 LEAST_STEPS = 5
 # An epoch that was expected to end in time may be late by this fraction of the time before it is cut short.
 _LATE_FRACTION = 0.02
-
-
-@dataclass(frozen=True, eq=False)
-class LabelledPixels:
-    """Pictures at the network's size, and their labels.
-
-    Attributes:
-        pixels: uint8 (n, side, side, channels); on disk where memory is short.
-        labels: Indices of classes (n,).
-    """
-
-    pixels: Pixels
-    labels: NDArray[np.int32]
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 @dataclass(frozen=True)
@@ -90,9 +73,9 @@ def train_network(  # noqa: PLR0913
     """Lowers the mean cross-entropy over the training pictures; leaves the best epoch's weights in ``network``.
 
     Best is the latest epoch in the second half of the plan whose J on validation is within one standard error of the
-    least. With ``folder``, J and a record per epoch go to ``metrics.jsonl``, and
-    ``checkpoints/last.safetensors`` holds all that is needed to go on; where it exists already, the training goes
-    on from it, bit for bit.
+    least. With ``folder``, J and a record per epoch go to ``metrics.jsonl``, and the three newest states, each with
+    all that is needed to go on, into ``checkpoints/``; where there are states already, the training goes on from the
+    newest that is whole, bit for bit.
 
     Args:
         network: Maps (n, c, side, side) to logits (n, classes); changed in place.
@@ -107,18 +90,19 @@ def train_network(  # noqa: PLR0913
 
     Raises:
         StoppedError: A stop was requested; the state was saved when there is a ``folder``.
+        StorageError: The disk did not take the last state. One that is saved on the way is told and tried again.
         UsageError: The checkpoint is of another plan.
         ModelFileError: The checkpoint cannot be used.
-        DivergedError: J is no longer a number.
+        DivergedError: J is no longer a number; the step is not taken.
     """
-    session = _Session(network, train, validation, plan, folder, deadline)
-    if session.checkpoint is not None and session.checkpoint.exists():
-        session.restore()
+    session = _Session(network, train, validation, plan, folder, deadline, notify)
+    if folder is not None and states(folder / CHECKPOINTS):
+        session.restore(folder)
     elif folder is not None:
-        cut_history(folder / "metrics.jsonl", 0)
+        cut_history(folder / METRICS, 0)
     with session.asking():
         while (reason := session.ended()) is None:
-            session.run_epoch(notify, stop_requested)
+            session.run_epoch(stop_requested)
     session.save()
     network.load_state_dict(session.best_weights)
     return Outcome(session.best_epoch, session.epoch, session.step, session.seconds, reason)
@@ -127,7 +111,7 @@ def train_network(  # noqa: PLR0913
 class _Session:
     """The state of one training: everything in it is in the checkpoint, or follows from the plan."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         network: nn.Module,
         train: LabelledPixels,
@@ -135,10 +119,11 @@ class _Session:
         plan: Plan,
         folder: Path | None,
         deadline: float,
+        notify: Notify,
     ) -> None:
         self.network, self.train, self.validation, self.plan = network, train, validation, plan
-        self.checkpoint = folder / CHECKPOINT if folder else None
-        self.metrics = folder / "metrics.jsonl" if folder else None
+        self.folder, self.notify = folder, notify
+        self.history = History(folder / METRICS, notify) if folder else None
         recipe = plan.training
         self.optimizer = build_optimizer(
             recipe.optimizer,
@@ -187,7 +172,7 @@ class _Session:
             self.is_out_of_time = time.perf_counter() + self.seconds / self.epoch > self.deadline
         return "clock" if self.is_out_of_time else None
 
-    def run_epoch(self, notify: Notify, stop_requested: Callable[[], int]) -> None:
+    def run_epoch(self, stop_requested: Callable[[], int]) -> None:
         began = time.perf_counter() - self.seconds
         epoch, seed = self.epoch + 1, self.plan.seed
         batches = augment.epoch_batches(augment.epoch_order(seed, epoch, len(self.train)), self.plan.training.batch)
@@ -203,7 +188,7 @@ class _Session:
                 self.is_out_of_time = True
                 break
         num_seen = sum(map(len, batches[: self.step - first_step]))
-        self._end_epoch(epoch, first_step, num_seen, began, notify)
+        self._end_epoch(epoch, first_step, num_seen, began)
 
     def _take_step(self, indices: NDArray[np.int64], draws: NDArray[np.float32]) -> None:
         recipe = self.plan.training
@@ -223,12 +208,12 @@ class _Session:
         num_members = logits.shape[1]
         own_labels = labels.repeat_interleave(num_members)
         loss = cost(logits.flatten(0, 1), own_labels, self.class_offsets, recipe.label_smoothing)
+        self.losses.append(self._require_finite(loss.item(), "The cost J", order))
         self.optimizer.zero_grad(set_to_none=True)
         # The sum of the members' costs: the gradient of each is as if it were alone.
         torch.autograd.backward(loss * num_members)
         self.optimizer.step()
         self.step += 1
-        self._note_loss(loss.item())
         self.num_right += int((logits.detach().mean(dim=1).argmax(dim=1) == labels).sum())
         self._average()
 
@@ -240,13 +225,16 @@ class _Session:
             return pixels
         return functional.interpolate(pixels, size=(side, side), mode="bilinear", antialias=True)
 
-    def _note_loss(self, loss: float) -> None:
-        if not math.isfinite(loss):
-            raise DivergedError(
-                f"The cost J became {loss} at step {self.step} (epoch {self.epoch + 1}). A lower --learning-rate "
-                f"than {self.plan.training.learning_rate:g} should help; the weights so far are in checkpoints/."
-            )
-        self.losses.append(loss)
+    def _require_finite(self, loss: float, name: str, rows: Iterable[int] = ()) -> float:
+        """Returns what is a number; before a step is taken on what is not, or its weights are kept."""
+        if math.isfinite(loss):
+            return loss
+        where = self.folder or "the run folder"
+        raise DivergedError(
+            f"{name} became {loss} at step {self.step + 1} (epoch {self.epoch + 1}). A lower --learning-rate than "
+            f"{self.plan.training.learning_rate:g} should help; the states before it are in {where}/{CHECKPOINTS}.",
+            rows,
+        )
 
     def _average(self) -> None:
         """Moves the averaged weights towards the current ones, faster in the first steps."""
@@ -258,7 +246,7 @@ class _Session:
                 else:
                     mean.copy_(value)
 
-    def _end_epoch(self, epoch: int, first_step: int, num_seen: int, began: float, notify: Notify) -> None:
+    def _end_epoch(self, epoch: int, first_step: int, num_seen: int, began: float) -> None:
         losses, accuracy = self._validate()
         self.epoch = epoch
         # While the learning rate is high, a small validation part may favor an epoch by luck: in the first half
@@ -282,12 +270,12 @@ class _Session:
             seconds=round(self.seconds, 3),
             is_best=is_best,
         )
-        if self.metrics is not None:
-            append_epoch(self.metrics, self.losses, first_step + 1, record)
+        if self.history is not None:
+            self.history.add_epoch(self.losses, first_step + 1, record)
         self.losses, self.num_right = [], 0
-        notify(record)
+        self.notify(record)
         if self.seconds - self.saved_at > _CHECKPOINT_SECONDS:
-            self.save()
+            self._try_to_save()
 
     def _validate(self) -> tuple[Tensor | None, float | None]:
         if not len(self.validation):
@@ -297,11 +285,29 @@ class _Session:
         logits = torch.from_numpy(logits_of(self.ask_averaged, self.validation.pixels, plan))
         labels = torch.from_numpy(self.validation.labels.astype(np.int64))
         losses = costs(logits, labels, self.class_offsets, self.plan.training.label_smoothing)
+        self._require_finite(float(losses.mean()), "The cost J on validation")
         return losses, (logits.argmax(dim=1) == labels).float().mean().item()
 
+    def _try_to_save(self) -> None:
+        """Saves, unless the disk does not take it: the training is worth more than one state of it."""
+        try:
+            self.save()
+        except StorageError as error:
+            self.saved_at = self.seconds  # not again after every epoch
+            self.notify(Note(key="run_state_not_saved", values={"reason": str(error)}, level="warning"))
+
     def save(self) -> None:
-        if self.checkpoint is None:
+        """Saves all that is needed to go on.
+
+        Raises:
+            DivergedError: A weight is no number; the states before it are as they were.
+            StorageError: The disk does not take it; the same.
+        """
+        if self.folder is None or self.history is None:
             return
+        if not all(value.isfinite().all() for value in self.network.parameters()):
+            self._require_finite(math.nan, "A weight")
+        self.history.write()  # no state is ahead of its history
         progress = {
             "plan": self.plan.digest,
             "is_out_of_time": self.is_out_of_time,
@@ -318,65 +324,37 @@ class _Session:
             "best": self.best_weights,
             "least": {} if self.least is None else {"losses": self.least},
         }
-        save_state(self.checkpoint, tensors, self.optimizer, progress)
+        save_state(state_path(self.folder / CHECKPOINTS, self.step), tensors, self.optimizer, progress)
+        forget_older(self.folder / CHECKPOINTS)
         self.saved_at = self.seconds
 
-    def restore(self) -> None:
-        assert self.checkpoint is not None
-        assert self.metrics is not None
-        tensors, progress = load_state(self.checkpoint, self.optimizer)
+    def restore(self, run: Path) -> None:
+        """Goes back to the newest state in the run folder that is whole."""
+        path, (tensors, progress) = load_newest(
+            run / CHECKPOINTS, lambda path: load_state(path, self.optimizer), self.notify
+        )
         if progress["plan"] != self.plan.digest:
-            run = self.checkpoint.parent.parent
             raise UsageError(
                 f"{run}/run.toml is not the plan that this run was started with. To go on, put it back as it was; to "
                 f"train anew by the changed plan:  whyconv train --config {run}/run.toml"
             )
-        put_weights(self.checkpoint, self.network, tensors["network"])
-        put_weights(self.checkpoint, self.averaged, tensors["averaged"])
+        put_weights(path, self.network, tensors["network"])
+        put_weights(path, self.averaged, tensors["averaged"])
         self.best_weights = tensors["best"]
         self.epoch, self.step, self.best_epoch = progress["epoch"], progress["step"], progress["best_epoch"]
         self.least = tensors.get("least", {}).get("losses")
         self.seconds, self.losses, self.num_right = progress["seconds"], progress["losses"], progress["num_right"]
         self.is_out_of_time = progress["is_out_of_time"]
-        cut_history(self.metrics, self.epoch)
+        cut_history(run / METRICS, self.epoch)
 
     def _how_to_go_on(self) -> str:
-        where = self.checkpoint.parent.parent if self.checkpoint else None
-        saved = f" All is saved. Go on with:  whyconv train --resume {where}" if where else ""
+        saved = f" All is saved. Go on with:  whyconv train --resume {self.folder}" if self.folder else ""
         return f"Stopped at step {self.step} of {self.num_steps} (epoch {self.epoch + 1}).{saved}"
 
 
 def steps_per_epoch(num_train: int, batch: int) -> int:
     """Steps that one pass over the training part takes."""
     return len(augment.epoch_batches(np.arange(num_train), batch))
-
-
-def normalize(pixels: Tensor, plan: NetworkPlan) -> Tensor:
-    """Brings pixels (n, c, h, w) from [0, 255] to mean 0 and deviation 1 over the training part, channel by channel."""
-    mean = torch.tensor(plan.mean, dtype=torch.float32).view(1, -1, 1, 1)
-    std = torch.tensor(plan.std, dtype=torch.float32).view(1, -1, 1, 1)
-    return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
-
-
-def network_logits(network: nn.Module, pixels: Pixels, plan: NetworkPlan) -> NDArray[np.float32]:
-    """Logits (n, classes) of pictures uint8 (n, side, side, c), in evaluation mode, without gradients.
-
-    The mean over the views of the plan.
-    """
-    network.eval()
-    return logits_of(network, pixels, plan)
-
-
-def logits_of(ask: Forward, pixels: Pixels, plan: NetworkPlan) -> NDArray[np.float32]:
-    """As ``network_logits``, of a network that is in evaluation mode already and may compute in another precision."""
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, len(pixels), _EVALUATION_BATCH):
-            batch = torch.from_numpy(pixels[start : start + _EVALUATION_BATCH].transpose(0, 3, 1, 2)).float()
-            x = normalize(batch, plan)
-            logits = torch.stack([ask(seen(x, view)) for view in plan.views]).mean(dim=0)
-            parts.append(logits.numpy())
-    return np.concatenate(parts) if parts else np.zeros((0, len(plan.classes)), np.float32)
 
 
 def _tensors(network: nn.Module) -> list[Tensor]:

@@ -21,8 +21,7 @@ from whyconv.machine import memory_bytes
 from whyconv.results import Note, Notify, Unreadable
 from whyconv.settings import PicturesPlan, Plan, TrainSettings
 from whyconv.texts import say
-from whyconv.training.loop import LabelledPixels, Pixels
-from whyconv.training.pixel_rows import PixelRows
+from whyconv.training.pixel_rows import LabelledPixels, PixelRows, Pixels
 
 _LEAK_KEYS = {
     TRAIN: "not_scored_in_train",

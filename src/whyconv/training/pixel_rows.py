@@ -41,3 +41,22 @@ def evenly_chosen(count: int, wanted: int) -> NDArray[np.int64]:
     if not wanted or wanted >= count:
         return np.arange(count)
     return np.linspace(0, count - 1, wanted).round().astype(np.int64)
+
+
+Pixels = NDArray[np.uint8] | PixelRows
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPixels:
+    """Pictures at the network's size, and their labels.
+
+    Attributes:
+        pixels: uint8 (n, side, side, channels); on disk where memory is short.
+        labels: Indices of classes (n,).
+    """
+
+    pixels: Pixels
+    labels: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.labels)

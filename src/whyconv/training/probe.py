@@ -13,7 +13,9 @@ from torch import nn
 
 from whyconv.results import Notify, Progress
 from whyconv.settings import Plan
-from whyconv.training.loop import LabelledPixels, network_logits, steps_per_epoch, train_network
+from whyconv.training.logits import network_logits
+from whyconv.training.loop import steps_per_epoch, train_network
+from whyconv.training.pixel_rows import LabelledPixels
 
 _SIGNIFICANCE = 0.05
 _LOSS_FRACTION = 0.02

@@ -16,8 +16,9 @@ from torch.nn import functional
 
 from whyconv.settings import Plan
 from whyconv.training.augment import epoch_batches, epoch_order
-from whyconv.training.loop import LabelledPixels, normalize
+from whyconv.training.logits import normalize
 from whyconv.training.optimizers import build_optimizer
+from whyconv.training.pixel_rows import LabelledPixels
 from whyconv.training.precision import computing_in
 from whyconv.training.start import start_network
 from whyconv.training.torch_habits import torch_habits

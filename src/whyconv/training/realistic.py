@@ -16,8 +16,7 @@ from whyconv.nets.windowed import Windowed, window_for, window_places
 from whyconv.results.windows import ThroughWindows
 from whyconv.settings import SCRATCH, NetworkPlan, TrainSettings
 from whyconv.training.intervals import fraction, mean
-from whyconv.training.loop import LabelledPixels
-from whyconv.training.pixel_rows import PixelRows
+from whyconv.training.pixel_rows import LabelledPixels, PixelRows
 
 _BATCH = 256
 _TIMED, _TURNS = 32, 5

@@ -18,7 +18,6 @@ from whyconv.settings import Plan
 
 PLAN, NETWORK, WEIGHTS, MODEL = "run.toml", "network.json", "model.safetensors", "model.onnx"
 METRICS, SUMMARY, CHECKPOINTS, SEARCH = "metrics.jsonl", "summary.json", "checkpoints", "search.json"
-CHECKPOINT = f"{CHECKPOINTS}/last.safetensors"
 # Training pictures of which features and thumbnails are kept.
 MOST_EXAMPLES = 1000
 _PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "onnx", "onnxruntime", "scipy")

@@ -27,7 +27,9 @@ from whyconv.results import Note, Notify, Progress, Search, SearchTrial, Setting
 from whyconv.settings import Plan
 from whyconv.training.cost import costs
 from whyconv.training.intervals import fraction
-from whyconv.training.loop import LabelledPixels, network_logits, train_network
+from whyconv.training.logits import network_logits
+from whyconv.training.loop import train_network
+from whyconv.training.pixel_rows import LabelledPixels
 from whyconv.training.start import start_network
 from whyconv.training.views import from_afar
 

@@ -12,8 +12,8 @@ from whyconv.errors import ModelFileError
 from whyconv.nets import Swift, build_planned
 from whyconv.results import Notify, ignore
 from whyconv.settings import NetworkPlan, Plan
-from whyconv.training.loop import Pixels, normalize
-from whyconv.training.pixel_rows import evenly_chosen
+from whyconv.training.logits import normalize
+from whyconv.training.pixel_rows import Pixels, evenly_chosen
 from whyconv.training.start_weights import put_start_weights
 
 _MOST_SEEN = 2000
