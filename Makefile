@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Pins hold for what pip builds from source too; older pips read the first name, newer ones the second.
 INSTALL = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet -c constraints.txt
 
-.PHONY: demo test check slow test-wheel peers clean
+.PHONY: demo test check slow trust test-wheel peers clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/whyconv demo
@@ -20,6 +20,10 @@ check: $(VENV)/test.stamp
 
 slow: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+# The long forms of what docs/trust.md promises.
+trust: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m "long or not long" tests/trust $(ARGS)
 
 test-wheel: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m "slow or not slow" tests/test_wheel.py $(ARGS)

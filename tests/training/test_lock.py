@@ -37,3 +37,13 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> 
         first.wait()
         with sole_writer(tmp_path / "pets-1"):
             pass
+
+
+def test_who_alone_writes_removes_what_killed_processes_left(tmp_path: Path) -> None:
+    left = [tmp_path / ".model.onnx.a1b2.part", tmp_path / "checkpoints" / ".step-000000004.safetensors.c3d4.part"]
+    kept = [tmp_path / "model.onnx", tmp_path / "checkpoints" / "step-000000004.safetensors"]
+    (tmp_path / "checkpoints").mkdir()
+    for path in [*left, *kept]:
+        path.touch()
+    with sole_writer(tmp_path):
+        assert [path.exists() for path in [*left, *kept]] == [False, False, True, True]

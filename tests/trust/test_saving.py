@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from tiny_training import bars, tiny_plan
 from whyconv import files
@@ -222,6 +224,27 @@ def test_every_flipped_bit_of_a_state_is_noticed(contents: list[Path], tmp_path:
             load(path)
 
 
+@pytest.mark.parametrize("change", ["shape", "type", "progress", "missing"])
+def test_a_state_that_was_written_anew_with_the_old_digests_is_noticed(
+    contents: list[Path], tmp_path: Path, change: str
+) -> None:
+    with safe_open(contents[3], framework="pt") as file:
+        tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118
+    name = next(name for name, value in tensors.items() if value.ndim == 2)
+    match change:
+        case "shape":
+            tensors[name] = tensors[name].reshape(-1)
+        case "type":
+            tensors[name] = tensors[name].view(torch.int32)
+        case "progress":
+            metadata["progress"] = metadata["progress"].replace("3", "4")
+        case "missing":
+            del tensors[name]
+    save_file(tensors, tmp_path / "anew", metadata)
+    with pytest.raises(ModelFileError, match=r"is damaged: .* is not what was written"):
+        load(tmp_path / "anew")
+
+
 def test_every_flipped_bit_of_the_weights_is_noticed(tmp_path: Path) -> None:
     network, path, generator = start_network(tiny_plan()), tmp_path / "model.safetensors", random.Random(1)
     save_weights(path, network, {"made by": "a test"})
@@ -268,8 +291,11 @@ def test_three_states_are_kept(contents: list[Path], tmp_path: Path) -> None:
     assert [path.name for path in states(tmp_path)] == [f"step-{step:09}.safetensors" for step in (100, 11, 10)]
 
 
-def test_a_full_disk_costs_a_state_and_not_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk is full for two epochs in the middle, for states and history alike; then there is room again."""
+@pytest.mark.parametrize("takes_states", [False, True])
+def test_a_full_disk_costs_a_state_and_not_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, takes_states: bool
+) -> None:
+    """The disk is full for two epochs in the middle, for the history, or for that and states; then there is room."""
     plan, told, epoch = tiny_plan(epochs=6), [], [0]
     real_write, real_line = files.write_bytes, files.append_line
 
@@ -277,13 +303,16 @@ def test_a_full_disk_costs_a_state_and_not_the_training(tmp_path: Path, monkeypa
         if isinstance(event, Note):
             told.append(event)
         else:
+            num_written = len(read_history(tmp_path / "metrics.jsonl")[1])
+            most = state_path(tmp_path / "checkpoints", 4 * num_written)
+            assert all(state <= most for state in states(most.parent))  # none is ahead of its history
             epoch[0] += 1
 
     def is_full() -> bool:
         return epoch[0] in {2, 3}
 
     def write_bytes(path: Path, data: bytes) -> None:
-        if is_full():
+        if is_full() and not takes_states:
             raise StorageError(f"{path} cannot be written: No space left on device.")
         real_write(path, data)
 
@@ -298,6 +327,6 @@ def test_a_full_disk_costs_a_state_and_not_the_training(tmp_path: Path, monkeypa
     torch.set_num_threads(1)
     outcome = train_network(start_network(plan), TRAIN, VALIDATION, plan, folder=tmp_path, notify=heard)
     assert (outcome.num_epochs, outcome.reason) == (6, "planned")
-    assert Counter(note.key for note in told) == {"run_history_waits": 2, "run_state_not_saved": 2}
+    assert Counter(note.key for note in told) == {"run_history_waits": 2, "run_state_not_saved": 2 - takes_states}
     assert [record.epoch for record in read_history(tmp_path / "metrics.jsonl")[1]] == [1, 2, 3, 4, 5, 6]
     assert len(read_history(tmp_path / "metrics.jsonl")[0]) == 24
