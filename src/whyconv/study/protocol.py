@@ -62,6 +62,7 @@ LEAST = (
     Extent(1, (0.1, 0.3), steps=150),
     Extent(2, (0.1, 0.3), steps=250, controlled=("moved",)),
     Extent(3, (0.02, 0.1, 0.5), steps=250, controlled=("moved",)),
+    Extent(3, _RATES, steps=300, controlled=("moved",)),
 )
 QUICK = LEAST[1]
 BASE = Extent(3, _RATES, _DECAYS, most_extensions=1)
