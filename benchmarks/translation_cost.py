@@ -1,6 +1,7 @@
 """What asking about every shift costs beside the bare forward passes that it needs.
 
-    python benchmarks/translation_cost.py [--pictures 1000] [--side 32] [--reach 2] [--pairs 5] [--kinds circular,zero,fractional]
+    python benchmarks/translation_cost.py [--pictures 1000] [--side 32] [--reach 2] [--pairs 5]
+        [--kinds circular,zero,fractional]
 
 ``swift`` with random weights, ten classes, random pictures. The measure, and as many forward passes as it needs over
 the same pictures in batches of 256, in turns. Wanted: at most 1.3 times.

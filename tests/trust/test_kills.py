@@ -5,14 +5,21 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
+import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from command_line import run_whyconv
 from killed_trainings import EPOCHS, NUM_TIMED, STEPS_PER_EPOCH
+from whyconv.demo import write_digits
 
 HELPERS = Path(__file__).parents[1]
 
@@ -52,3 +59,36 @@ def test_a_thousand_kills_lose_nothing(tmp_path: Path) -> None:
     rows = killed_trainings(tmp_path, 340, seed=1)
     require_nothing_lost(rows, 340)
     assert sum("kill" in row for row in rows) >= 1000
+
+
+@pytest.mark.long
+def test_the_command_itself_killed_at_random_makes_the_same_model(tmp_path: Path) -> None:
+    """Whatever it was doing: reading, trying, training, exporting, writing the report."""
+    digits = write_digits(tmp_path / "digits")
+    words = ["train", str(digits), "--epochs", "6", "--threads", "1", "--flips", "off"]
+    began = time.monotonic()
+    assert run_whyconv(tmp_path, *words, "--out", "alone").returncode == 0
+    length, generator = time.monotonic() - began, random.Random(2)
+    run, num_killed = tmp_path / "killed" / "digits-1", 0
+    for _ in range(6):
+        again = ["train", "--resume", str(run)] if (run / "run.toml").exists() else [*words, "--out", "killed"]
+        with subprocess.Popen(
+            [sys.executable, "-m", "whyconv", *again],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            time.sleep(generator.uniform(0.2, 0.8) * length)
+            process.kill()
+        num_killed += process.returncode == -signal.SIGKILL
+        if not (run / "run.toml").exists():
+            shutil.rmtree(run, ignore_errors=True)
+    assert num_killed >= 3
+    done = run_whyconv(tmp_path, "train", "--resume", str(run))
+    assert done.returncode == 0, done.stdout
+    for name in ("model.safetensors", "model.onnx", "metrics.jsonl"):
+        ours, other = ((folder / name).read_bytes() for folder in (run, tmp_path / "alone" / "digits-1"))
+        if name.endswith(".jsonl"):
+            ours, other = (re.sub(rb'"seconds": ?[0-9.]+', b"", text) for text in (ours, other))
+        assert ours == other, name
+    assert not list(run.glob(".*.part"))
