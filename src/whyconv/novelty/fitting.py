@@ -1,4 +1,4 @@
-"""From training and validation pictures to a number that is above 1 for pictures unlike them. NumPy only.
+"""From training and validation pictures to a number that is above 1 for pictures unlike them. NumPy, scipy.
 
 Test pictures have no part in it: which of two measures of the network's own (or both) is used is judged by classes that
 are taken away, one after the other, and whose validation pictures are then to be told from the others.
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from whyconv.answer_sets import conformal_rank
 from whyconv.novelty.looks import looks
+from whyconv.novelty.normal import NormalScale, normal_scale
 
 Floats = NDArray[np.float64]
 Measure = Literal["both", "energy", "neighbors"]
@@ -27,7 +28,6 @@ _MOST_KNOWN, _MOST_NUMBERS, _LEAST_KNOWN = 1000, 2_000_000, 100
 _LOOKS_ACCEPTED = 0.99
 # Inside of their bounds looks are to say next to nothing: so steeply they fall there.
 _LOOKS_STEEPNESS = 4.0
-_LEAST_SPREAD = 0.05
 # Of the area under the curve: less is no reason to do without one of the two measures.
 _BETTER_BY = 0.005
 _MOST_CLASSES_TAKEN = 20
@@ -61,9 +61,8 @@ class Novelty:
         num_neighbors: The distance to the one so many-th nearest of them counts.
         centers: Of "energy" and "neighbors": the median over the validation pictures, less which they are taken.
         spreads: And what they are then divided by: from there to the point that 95 % stay below.
-        look_mean: Of the training pictures' looks (m,).
-        look_whitening: Makes their differences from it uncorrelated and of variance 1 (m, m).
-        look_limit: The root mean square of a whitened look that 99 % of the validation pictures stay below.
+        look_scale: On which the training pictures' looks are normal.
+        look_limit: The strangeness of a look that 99 % of the validation pictures stay below.
         threshold: Of the network's own number: so many validation pictures are below it, with looks inside of their
             bounds, that 95 % are accepted.
         n: Validation pictures.
@@ -76,8 +75,7 @@ class Novelty:
     num_neighbors: int
     centers: Mapping[str, float]
     spreads: Mapping[str, float]
-    look_mean: Floats
-    look_whitening: Floats
+    look_scale: NormalScale
     look_limit: float
     threshold: float
     n: int
@@ -86,7 +84,7 @@ class Novelty:
     def of(self, pictures: KnownPictures) -> Floats:
         """The number for each picture (n,): 1 is the most that is accepted; the median of known ones is near 0."""
         assert pictures.logits is not None
-        look = _strangeness(looks(pictures.pixels), self.look_mean, self.look_whitening) / self.look_limit
+        look = self.look_scale.strangeness(looks(pictures.pixels)) / self.look_limit
         steep = 1 + self.look_steepness * (look - 1)
         return np.asarray(np.maximum(self.own(pictures) + 1 - self.threshold, np.minimum(look, steep)))
 
@@ -121,8 +119,8 @@ def fit_novelty(train: KnownPictures, validation: KnownPictures) -> Novelty | No
         "neighbors": neighbor_distance(validation.features, known, num_neighbors),
     }
     judged = _judge(known, labels, validation, num_neighbors)
-    mean, whitening = _gaussian(looks(train.pixels))
-    strange = _strangeness(looks(validation.pixels), mean, whitening)
+    scale = normal_scale(looks(train.pixels))
+    strange = scale.strangeness(looks(validation.pixels))
     limit = float(np.sort(strange)[(conformal_rank(len(strange), _LOOKS_ACCEPTED) or len(strange)) - 1])
     novelty = Novelty(
         measure=_best(judged),
@@ -130,8 +128,7 @@ def fit_novelty(train: KnownPictures, validation: KnownPictures) -> Novelty | No
         num_neighbors=num_neighbors,
         centers={name: float(np.median(values)) for name, values in raw.items()},
         spreads={name: _spread(values) for name, values in raw.items()},
-        look_mean=mean,
-        look_whitening=whitening,
+        look_scale=scale,
         look_limit=max(limit, _TINY),
         threshold=1.0,
         n=len(validation.labels),
@@ -183,28 +180,6 @@ def _lengthless(features: NDArray[np.floating]) -> Floats:
 
 def _spread(values: Floats) -> float:
     return max(float(np.quantile(values, ACCEPTED) - np.median(values)), _TINY)
-
-
-def _gaussian(rows: Floats) -> tuple[Floats, Floats]:
-    """Mean (m,), and a matrix (m, m) that whitens differences from it: columns at spread 1, covariance shrunk.
-
-    References:
-        Ledoit, Wolf, *A well-conditioned estimator for large-dimensional covariance matrices* (2004), section 3.2.
-    """
-    mean, spread = rows.mean(axis=0), np.maximum(rows.std(axis=0), _LEAST_SPREAD)
-    x = (rows - mean) / spread
-    (n, m), covariance = x.shape, x.T @ x / len(x)
-    level = np.trace(covariance) / m
-    distance = ((covariance - level * np.eye(m)) ** 2).sum()
-    noise = (((x**2).sum(axis=1) ** 2).sum() / n - (covariance**2).sum()) / n
-    weight = min(1.0, noise / distance) if distance > 0 else 1.0
-    shrunk = (1 - weight) * covariance + (weight * level + _TINY) * np.eye(m)
-    return mean, np.linalg.inv(np.linalg.cholesky(shrunk)).T / spread[:, None]
-
-
-def _strangeness(rows: Floats, mean: Floats, whitening: Floats) -> Floats:
-    """Root mean square of whitened looks (n,)."""
-    return np.asarray(np.sqrt((((rows - mean) @ whitening) ** 2).mean(axis=1)))
 
 
 def _best(judged: Mapping[str, float]) -> Measure:

@@ -105,12 +105,22 @@ class _Nodes:
         return self._call("Sqrt", [gap], "neighbors")
 
     def _strangeness(self) -> str:
-        """Root mean square of the whitened look (n, 1)."""
-        mean, whitening = (each.astype(np.float32) for each in (self.novelty.look_mean, self.novelty.look_whitening))
-        x = self._call("Sub", [self._looks(), self._tensor("look.mean", mean)], "look.centered")
-        x = self._call("MatMul", [x, self._tensor("look.whitening", whitening)], "look.white")
+        """Root mean square of the look on the scale of the training pictures (n, 1)."""
+        scale = self.novelty.look_scale
+        num_pieces, size = scale.starts.shape
+        apart = self._tensor("look.apart", np.array([-1, 1, size], np.int64))
+        x = self._call("Reshape", [self._looks(), apart], "look.apart.all")
+        x = self._call("Sub", [x, self._floats("look.starts", scale.starts[None])], "look.beyond")
+        lengths = self._floats("look.lengths", scale.lengths[None])
+        x = self._call("Min", [self._call("Relu", [x], "look.after"), lengths], "look.inside")
+        x = self._call("Mul", [x, self._floats("look.slopes", scale.slopes[None])], "look.pieces")
+        x = self._call("MatMul", [self._floats("look.each", np.ones((1, num_pieces))), x], "look.line")
+        together = self._tensor("look.together", np.array([-1, size], np.int64))
+        x = self._call("Reshape", [x, together], "look.normal")
+        x = self._call("Sub", [x, self._floats("look.mean", scale.mean - scale.lowest)], "look.centered")
+        x = self._call("MatMul", [x, self._floats("look.whitening", scale.whitening)], "look.white")
         squares = self._call("Mul", [x, x], "look.squares")
-        share = self._tensor("look.share.each", np.full((len(mean), 1), 1 / len(mean), np.float32))
+        share = self._floats("look.share.each", np.full((size, 1), 1 / size))
         return self._call("Sqrt", [self._call("MatMul", [squares, share], "look.square")], "look.strangeness")
 
     def _looks(self) -> str:
@@ -144,6 +154,9 @@ class _Nodes:
 
     def _number(self, name: str, value: float) -> str:
         return self._tensor(name, np.array(value, np.float32))
+
+    def _floats(self, name: str, value: NDArray[np.floating]) -> str:
+        return self._tensor(name, value.astype(np.float32))
 
     def _tensor(self, name: str, value: NDArray[np.generic]) -> str:
         name = f"{NOVELTY_PREFIX}{name}"
