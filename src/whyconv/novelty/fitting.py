@@ -1,4 +1,4 @@
-"""From training and validation pictures to a number that is above 1 for pictures unlike them. NumPy, scipy.
+"""From training and validation pictures to a number that is above 1 for pictures unlike them. NumPy only.
 
 Test pictures have no part in it: which of two measures of the network's own (or both) is used is judged by classes that
 are taken away, one after the other, and whose validation pictures are then to be told from the others.

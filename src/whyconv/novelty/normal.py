@@ -1,4 +1,4 @@
-"""Looks on a scale on which those of training pictures are normal: how far from all of them one lies. NumPy, scipy.
+"""Looks on a scale on which those of training pictures are normal: how far from all of them one lies. NumPy only.
 
 A few photos in a hundred are drawings, gray, or blank. On the own scale of looks these stretch a Gaussian so far that
 noise and handwriting fit into it. By their ranks they do not.
@@ -7,6 +7,7 @@ noise and handwriting fit into it. By their ranks they do not.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,17 +64,15 @@ def normal_scale(looks: Floats) -> NormalScale:
         Liu, Lafferty, Wasserman, *The nonparanormal* (2009), Journal of Machine Learning Research 10. Ledoit, Wolf,
         *A well-conditioned estimator for large-dimensional covariance matrices* (2004), section 3.2.
     """
-    from scipy.special import ndtr, ndtri
-
-    farthest = float(ndtri(1 - 0.5 / len(looks)))
+    normal = NormalDist()
+    farthest = normal.inv_cdf(1 - 0.5 / len(looks))
     knots = np.linspace(-farthest, farthest, _NUM_KNOTS)
-    quantiles = np.quantile(looks, ndtr(knots), axis=0)
+    quantiles = np.quantile(looks, [normal.cdf(knot) for knot in knots.tolist()], axis=0)
     lengths = np.maximum(np.diff(quantiles, axis=0), _LEAST_STEP)
     starts = quantiles[0] + np.concatenate([np.zeros_like(lengths[:1]), np.cumsum(lengths, axis=0)[:-1]])
     slopes = np.diff(knots)[:, None] / lengths
     scale = NormalScale(-farthest, starts, lengths, slopes, np.zeros(looks.shape[1]), np.eye(looks.shape[1]))
-    normal = scale._normal(looks)
-    mean, whitening = _whitening(normal)
+    mean, whitening = _whitening(scale._normal(looks))
     return NormalScale(-farthest, starts, lengths, slopes, mean, whitening)
 
 
