@@ -28,7 +28,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*(?=\r\n)", re.IG
 _UNUSUAL = re.compile(rb"\r\n(?:transfer-encoding|expect|upgrade|connection:[ \t]*close)", re.IGNORECASE)
 _SMALL_BODY = 1 << 18
 _FAREWELL_SECONDS = 1.0
-_REST_SECONDS = 0.008
+_REST_SECONDS = 0.005
 _READ_BYTES = 1 << 16
 _REASONS = {400: "Bad Request", 408: "Request Timeout", 429: "Too Many Requests", 503: "Service Unavailable"}
 
