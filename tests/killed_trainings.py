@@ -111,6 +111,7 @@ def main() -> None:
         folder, saved = place / f"{schedule}", 0
         for kill in range(generator.randint(1, MOST_KILLS) if schedule >= 0 else 0):
             pause = generator.uniform(0, length * (1 - saved / (EPOCHS * STEPS_PER_EPOCH)))
+            progress[:4] = saved.to_bytes(4, "little")  # what the one before reached says nothing of one killed at once
             child = forked(folder, progress)
             time.sleep(pause)
             os.kill(child, signal.SIGKILL)
