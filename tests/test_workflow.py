@@ -21,11 +21,20 @@ from sklearn import metrics
 
 from tiny_training import bars, write_bars
 from whyconv import workflow
-from whyconv.errors import DataError, ModelFileError, SettingsError, StoppedError, UsageError, WhyconvError
+from whyconv.errors import (
+    DataError,
+    DivergedError,
+    ModelFileError,
+    SettingsError,
+    StoppedError,
+    UsageError,
+    WhyconvError,
+)
 from whyconv.recognizer import open_recognizer
 from whyconv.results import Event, Note
 from whyconv.settings import Plan
 from whyconv.training.checkpoint import load_weights
+from whyconv.training.cost import cost
 from whyconv.training.lock import sole_writer
 from whyconv.training.start import start_network
 
@@ -181,6 +190,19 @@ def test_a_caller_finds_torch_and_the_search_path_as_they_were(place: Path, tmp_
     workflow.train(str(place / "bars"), out=str(tmp_path), store=str(place / "store"), **SMALL | {"threads": 2})
     assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), list(sys.path)) == before
     assert torch.equal(torch.get_rng_state(), drawn)
+
+
+def test_a_cost_that_is_no_number_is_told_with_the_pictures_of_its_step(
+    place: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("whyconv.training.loop.cost", lambda *given: cost(*given) * torch.inf)
+    words = {"network": "lesson", "epochs": 1, "batch": 4, "flips": "off", "threads": 1, "store": str(place / "store")}
+    with pytest.raises(DivergedError, match=r"J became inf at step 1 ") as caught:
+        workflow.train(str(place / "bars"), out=str(tmp_path), **words)
+    named = re.search(r"The pictures of this step: (.*)\.$", str(caught.value))
+    assert named is not None
+    assert len(set(named[1].split(", "))) == len(caught.value.rows) == 4
+    assert all((place / "bars" / name).is_file() for name in named[1].split(", "))
 
 
 def test_a_run_that_another_process_trains_is_left_alone(finished, tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ def killed_trainings(folder: Path, num_schedules: int, seed: int) -> list[dict[s
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def require_nothing_lost(rows: list[dict[str, Any]], num_schedules: int) -> None:
+def count_kills(rows: list[dict[str, Any]], num_schedules: int) -> int:
+    """Makes sure that no state was lost and all trainings ended alike; returns how many kills hit a training."""
     ends = [row for row in rows if "exit" in row]
     assert [row["exit"] for row in ends] == [0] * (num_schedules + NUM_TIMED)
     assert {row["step"] for row in ends} == {EPOCHS * STEPS_PER_EPOCH}
@@ -46,19 +47,17 @@ def require_nothing_lost(rows: list[dict[str, Any]], num_schedules: int) -> None
         # A state is saved after each epoch: what was reached is less than an epoch and the save after it ahead.
         assert row["saved"] <= row["reached"] <= row["saved"] + 2 * STEPS_PER_EPOCH, row
     killed = [row for row in kills if row["was_killed"]]
-    assert len(killed) > 1.5 * num_schedules
     assert len({row["saved"] for row in killed}) > 3  # the kills came all over the training
+    return len(killed)
 
 
 def test_ten_schedules_of_kills_end_in_the_same_bits(tmp_path: Path) -> None:
-    require_nothing_lost(killed_trainings(tmp_path, 10, seed=0), 10)
+    assert count_kills(killed_trainings(tmp_path, 10, seed=0), 10) > 15
 
 
 @pytest.mark.long
 def test_a_thousand_kills_lose_nothing(tmp_path: Path) -> None:
-    rows = killed_trainings(tmp_path, 340, seed=1)
-    require_nothing_lost(rows, 340)
-    assert sum("kill" in row for row in rows) >= 1000
+    assert count_kills(killed_trainings(tmp_path, 400, seed=1), 400) >= 1000
 
 
 @pytest.mark.long

@@ -72,6 +72,14 @@ def strace() -> str:
     return found
 
 
+def with_states(folder: Path, contents: list[Path]) -> Path:
+    """A folder with these states, of steps 0, 1, ..."""
+    folder.mkdir()
+    for step, content in enumerate(contents):
+        shutil.copy(content, state_path(folder, step))
+    return folder
+
+
 def saving(folder: Path, contents: list[Path], first: int) -> list[str]:
     return [sys.executable, str(SAVER), str(folder), str(first), *map(str, contents)]
 
@@ -97,21 +105,16 @@ def test_killed_at_every_system_call_of_a_save_the_newest_state_is_whole(
 ) -> None:
     """The first save, the second, and the one after which the oldest of three is removed."""
 
-    def prepared(name: str) -> Path:
-        folder = tmp_path / name
-        folder.mkdir()
-        for step in range(num_there):
-            shutil.copy(contents[step], state_path(folder, step))
-        return folder
-
     new = [contents[num_there]]
-    before, total = calls_of_saving(strace, saving(prepared("counted"), new, num_there), tmp_path / "trace")
+    before, total = calls_of_saving(
+        strace, saving(with_states(tmp_path / "counted", contents[:num_there]), new, num_there), tmp_path / "trace"
+    )
     points = [(name, at) for name in CALLS for at in range(before[name] + 1, total[name] + 1)]
     assert {"openat", "write", "fsync", "rename"} <= {name for name, _ in points}
     assert ("unlink" in {name for name, _ in points}) == (num_there == 3)
     num_killed, seen = 0, set()
     for name, at in points:
-        folder = prepared(f"{name}-{at}")
+        folder = with_states(tmp_path / f"{name}-{at}", contents[:num_there])
         inject = ["-e", f"trace={name}", "-e", f"inject={name}:signal=SIGKILL:when={at}"]
         done = subprocess.run(
             [strace, "-qq", "-o", os.devnull, *inject, *saving(folder, new, num_there)],
@@ -136,19 +139,14 @@ def test_killed_at_every_system_call_of_a_save_the_newest_state_is_whole(
 def test_an_error_of_any_system_call_of_a_save_is_told_and_loses_nothing(
     strace: str, contents: list[Path], tmp_path: Path, reason: str
 ) -> None:
-    def prepared(name: str) -> Path:
-        folder = tmp_path / name
-        folder.mkdir()
-        for step in range(3):
-            shutil.copy(contents[step], state_path(folder, step))
-        return folder
-
-    before, total = calls_of_saving(strace, saving(prepared("counted"), [contents[3]], 3), tmp_path / "trace")
+    before, total = calls_of_saving(
+        strace, saving(with_states(tmp_path / "counted", contents[:3]), [contents[3]], 3), tmp_path / "trace"
+    )
     calls = [
         (call, at) for call in ("openat", "write", "fsync", "rename", "unlink") for at in range(1, total[call] + 1)
     ]
     for name, at in [(call, at) for call, at in calls if at > before[call]]:
-        folder = prepared(f"{name}-{at}")
+        folder = with_states(tmp_path / f"{name}-{at}", contents[:3])
         inject = ["-o", os.devnull, "-e", f"trace={name}", "-e", f"inject={name}:error={reason}:when={at}"]
         command = [strace, "-qq", *inject, *saving(folder, [contents[3]], 3)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -70,3 +70,26 @@ def browser() -> Iterator[Any]:
 
     with browsing() as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def allowed() -> dict[str, int]:
+    """Lines that a test expects in the console of the browser, by a part of them: how many."""
+    return {}
+
+
+@pytest.fixture
+def open_page(browser: Any, page_address: str, allowed: dict[str, int]) -> Iterator[Any]:
+    """Opens the served page; afterwards nothing else than what is allowed stands in the console."""
+    from page_driver import quiet_pages
+
+    allowed.clear()
+    with quiet_pages(browser, page_address, allowed) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def expect(browser: Any) -> Any:
+    from playwright.sync_api import expect
+
+    return expect

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 OUTSIDE = """() => [...document.querySelectorAll('body *')]
     .filter(e => !e.closest('.scroll, .skip') && e.getBoundingClientRect().right > innerWidth + 0.5)
     .map(e => e.tagName + '.' + e.className)"""
-
-
-@pytest.fixture
-def open_page(browser: Any, page_address: str) -> Iterator[Open]:
-    with quiet_pages(browser, page_address, {}) as found:
-        yield found
 
 
 def settle(page: Any, tab: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from page_driver import Held, Open, cells_of, comes, quiet_pages
+from page_driver import Held, Open, cells_of, comes
 from served_run import SIDE
 from tiny_training import bars
 
@@ -23,25 +23,6 @@ DROP = """bytes => {
     data.items.add(new File([new Uint8Array(bytes)], 'dropped.png', {type: 'image/png'}));
     document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true}));
 }"""
-
-
-@pytest.fixture(scope="module")
-def allowed() -> dict[str, int]:
-    return {}
-
-
-@pytest.fixture
-def open_page(browser: Any, page_address: str, allowed: dict[str, int]) -> Iterator[Open]:
-    allowed.clear()
-    with quiet_pages(browser, page_address, allowed) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def expect(browser: Any) -> Any:
-    from playwright.sync_api import expect
-
-    return expect
 
 
 @pytest.fixture
@@ -64,13 +45,19 @@ def ready(open_page: Open, expect: Any) -> Callable[..., Any]:
     return load
 
 
+def choose_late(page: Any, picture: Path) -> Held:
+    """Chooses a file whose answer waits for its release."""
+    late = Held(page, PREPARED)
+    page.set_input_files("input[type=file]", picture)
+    late.wait()
+    return late
+
+
 def test_a_picture_that_comes_late_does_not_replace_a_newer_one(
     ready: Callable[..., Any], picture: Path, expect: Any
 ) -> None:
     page = ready()
-    late = Held(page, PREPARED)
-    page.set_input_files("input[type=file]", picture)
-    late.wait()
+    late = choose_late(page, picture)
     page.get_by_role("button", name="training picture 5").click()
     late.release()
     page.wait_for_function("() => performance.getEntriesByName('whyconv:bring').length > 0")
@@ -83,9 +70,7 @@ def test_a_picture_that_was_refused_late_says_nothing_of_a_newer_one(
     allowed["the server responded with a status of 422"] = 1
     page = ready()
     picture.write_text("no picture")
-    late = Held(page, PREPARED)
-    page.set_input_files("input[type=file]", picture)
-    late.wait()
+    late = choose_late(page, picture)
     page.get_by_role("button", name="training picture 5").click()
     with page.expect_response(PREPARED):
         late.release()
@@ -97,9 +82,7 @@ def test_a_picture_on_its_way_arrives_in_the_other_language(
     ready: Callable[..., Any], picture: Path, expect: Any
 ) -> None:
     page = ready()
-    late = Held(page, PREPARED)
-    page.set_input_files("input[type=file]", picture)
-    late.wait()
+    late = choose_late(page, picture)
     late.rest()
     page.locator("#language").select_option("ko")
     expect(page.locator("h2").first).to_have_text("이미지")

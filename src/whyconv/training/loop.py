@@ -232,7 +232,7 @@ class _Session:
         where = self.folder or "the run folder"
         raise DivergedError(
             f"{name} became {loss} at step {self.step + 1} (epoch {self.epoch + 1}). A lower --learning-rate than "
-            f"{self.plan.training.learning_rate:g} should help; the states before it are in {where}/{CHECKPOINTS}.",
+            f"{self.plan.training.learning_rate:g} should help; what was saved before is in {where}/{CHECKPOINTS}.",
             rows,
         )
 
