@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import h11
@@ -22,13 +22,13 @@ from whyconv.web.metrics import Metrics
 from whyconv.web.refusals import Refusal, busy, refused
 from whyconv.web.room import Room
 
-_START = b"POST /v1/"
 _LINE = re.compile(rb"POST (/v1/[a-z]+)(?:\?[!-~]*)? HTTP/1\.1\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*(?=\r\n)", re.IGNORECASE)
 _UNUSUAL = re.compile(rb"\r\n(?:transfer-encoding|expect|upgrade|connection:[ \t]*close)", re.IGNORECASE)
+_LONGEST_HEAD = 1 << 12
 _SMALL_BODY = 1 << 18
 _FAREWELL_SECONDS = 1.0
-_REST_SECONDS = 0.005
+_REST_SECONDS = 0.003
 _READ_BYTES = 1 << 16
 _REASONS = {400: "Bad Request", 408: "Request Timeout", 429: "Too Many Requests", 503: "Service Unavailable"}
 
@@ -77,6 +77,7 @@ class PatientProtocol(H11Protocol):
     routes: frozenset[str]  # that take pictures
     ready: dict[int, bytes]  # by status: quick refusals as they go over the wire
     rest: Rest
+    buffer: memoryview
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*args, **kwargs)
@@ -90,26 +91,19 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Lets a caller in, or says at once that there are too many."""
         super().connection_made(transport)
-        if hasattr(transport, "max_size"):
-            # What asyncio asks for otherwise, 256 kB a read, is taken from the system and given back every time.
-            transport.max_size = _READ_BYTES
         if len(self.connections) > self.limits.max_connections:
             self.metrics.cut["too_many"] += 1
             self._end(busy(f"{self.limits.max_connections} connections are open. Come again in a moment."))
 
-    def data_received(self, data: bytes) -> None:
-        """Takes bytes of a request, or of one that was refused already."""
+    def take(self, nbytes: int) -> None:
+        """Takes what has come into the buffer, less what belongs to a request that was refused already."""
         if self._is_ending:
             return
-        if self._to_skip:
-            skipped = min(self._to_skip, len(data))
-            self._to_skip -= skipped
-            data = data[skipped:]
-            if not data:
-                return
-        if self.room.is_full and data.startswith(_START) and self._is_between() and self._refuse(data):
+        skipped = min(self._to_skip, nbytes)
+        self._to_skip -= skipped
+        if skipped == nbytes or (self.room.is_full and self._is_between() and self._refuse(skipped, nbytes)):
             return
-        super().data_received(data)
+        self.data_received(bytes(self.buffer[skipped:nbytes]))
         self._has_begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
 
     def send_400_response(self, msg: str) -> None:
@@ -165,14 +159,15 @@ class PatientProtocol(H11Protocol):
         is_idle = self.conn.our_state is h11.IDLE and self.conn.their_state is h11.IDLE
         return is_answered and is_idle and not self._has_begun
 
-    def _refuse(self, data: bytes) -> bool:
+    def _refuse(self, start: int, stop: int) -> bool:
         """Refuses a request for want of room, from the bytes of its head; whether that was possible."""
-        end = data.find(b"\r\n\r\n") + 4
-        head = data[:end]
+        begun = bytes(self.buffer[start : min(stop, start + _LONGEST_HEAD)])
+        end = begun.find(b"\r\n\r\n") + 4
+        head = begun[:end]
         lengths, line = _LENGTH.findall(head), _LINE.match(head)
         if end < 4 or len(lengths) != 1 or line is None or _UNUSUAL.search(head):
             return False
-        path, rest = line[1].decode(), int(lengths[0]) - (len(data) - end)
+        path, rest = line[1].decode(), int(lengths[0]) - (stop - start - end)
         if path not in self.routes or not 0 <= rest <= _SMALL_BODY:
             return False
         self._unset_keepalive_if_required()
@@ -193,8 +188,43 @@ class PatientProtocol(H11Protocol):
             self.transport.write_eof()
 
 
-def protocol_for(room: Room, limits: Limits, metrics: Metrics, routes: Collection[str]) -> type[PatientProtocol]:
-    """Returns the class of the connections of one server.
+class Reading(asyncio.BufferedProtocol):
+    """Reads for a connection into one piece of memory that all connections share.
+
+    Only what is not thrown away is copied: the bodies of refused requests would cost a new piece each.
+    """
+
+    def __init__(self, connection: PatientProtocol) -> None:
+        self.connection = connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Likewise, and so on: what does not read is the connection's."""
+        self.connection.connection_made(transport)  # type: ignore[arg-type]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.connection.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self.connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        self.connection.resume_writing()
+
+    def eof_received(self) -> None:
+        self.connection.eof_received()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes are put."""
+        del sizehint
+        return self.connection.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So many have come."""
+        self.connection.take(nbytes)
+
+
+def protocol_for(room: Room, limits: Limits, metrics: Metrics, routes: Collection[str]) -> Callable[..., Reading]:
+    """Returns what makes the connections of one server, with uvicorn's arguments.
 
     Args:
         room: Who is let in.
@@ -209,5 +239,6 @@ def protocol_for(room: Room, limits: Limits, metrics: Metrics, routes: Collectio
         503: written(busy(f"{room.size} pictures are in work. Come again in a moment."), ends=False),
     }
     shared = {"room": room, "limits": limits, "metrics": metrics, "routes": frozenset(routes)}
-    shared |= {"ready": ready, "rest": Rest()}
-    return type("Protocol", (PatientProtocol,), shared)
+    shared |= {"ready": ready, "rest": Rest(), "buffer": memoryview(bytearray(_READ_BYTES))}
+    kind = type("Protocol", (PatientProtocol,), shared)
+    return lambda *args, **kwargs: Reading(kind(*args, **kwargs))

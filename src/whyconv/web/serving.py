@@ -28,7 +28,7 @@ from whyconv.web.choosing import Choice, choose
 from whyconv.web.guard import Access, Guard
 from whyconv.web.limits import Limits
 from whyconv.web.metrics import Metrics
-from whyconv.web.protocol import PatientProtocol, protocol_for
+from whyconv.web.protocol import PatientProtocol, Reading, protocol_for
 from whyconv.web.room import Room
 from whyconv.web.service import Service
 
@@ -166,15 +166,15 @@ def _listen(address: Address) -> socket.socket:
         ) from error
 
 
-def _config(app: Guard, protocol: type[PatientProtocol], limits: Limits) -> uvicorn.Config:
+def _config(app: Guard, protocol: Callable[..., Reading], limits: Limits) -> uvicorn.Config:
     for name in ("uvicorn.error", "python_multipart"):  # which else write a line for every odd request
         logging.getLogger(name).setLevel(logging.ERROR)
     return uvicorn.Config(
         app,
-        http=protocol,
+        http=protocol,  # type: ignore[arg-type]  # whatever makes one will do
         ws="none",
         lifespan="off",
-        loop="asyncio",
+        loop="auto",
         log_config=None,
         access_log=False,
         proxy_headers=False,
