@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from whyconv.errors import DataError, MissingExtraError
-from whyconv.images.sources.array_files import ARRAY_ENDINGS
+from whyconv.images.sources.array_files import is_array_file
 from whyconv.images.sources.array_names import parts_in
 from whyconv.images.sources.columns import has_labels
 from whyconv.images.sources.labels import part_of
@@ -61,7 +61,7 @@ def array_files(tree: Tree, base: str, *, is_sure: bool) -> list[Path]:
         is_sure: Whether there is nothing else to read; otherwise files of other things, such as weights
             of a network, are no arrays of pictures and no trouble.
     """
-    found = [path for path in tree.others if path.lower().endswith(ARRAY_ENDINGS)]
+    found = [path for path in tree.others if is_array_file(path.rpartition("/")[2])]
     files = [Path(tree.root, path) for path in found if path.rpartition("/")[0] in ("", base.rstrip("/"))]
     return files if is_sure or any(map(_may_hold_pictures, files)) else []
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from whyconv.errors import DataError, UsageError, nearest
-from whyconv.images.sources.array_files import ARRAY_ENDINGS
+from whyconv.images.sources.array_files import ARRAY_ENDINGS, is_array_file
 from whyconv.images.sources.array_names import companions
 from whyconv.images.sources.arrays import read_arrays
 from whyconv.images.sources.candidates import array_files, labels_files, nothing_found_error, table_of_another_name
@@ -85,10 +85,10 @@ class _Request:
         """Reads a table or a file of arrays."""
         path, name = Path(self.where), printable(self.where)
         ending = path.suffix.lower()
-        if ending not in (*TABLE_ENDINGS, *ARRAY_ENDINGS):
+        if ending not in TABLE_ENDINGS and not is_array_file(path.name):
             raise DataError(
                 f"{name} is a single file. Expected a folder of pictures, a table ({', '.join(TABLE_ENDINGS)}) "
-                f"or arrays ({', '.join(ARRAY_ENDINGS)})."
+                f"or arrays ({', '.join(ARRAY_ENDINGS)}, IDX, CIFAR's .bin)."
             )
         kind = "table" if ending in TABLE_ENDINGS else "arrays"
         if self.layout not in ("auto", kind):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from whyconv.errors import DataError, nearest
+from whyconv.images.sources.binary_files import is_idx
 from whyconv.images.sources.listing import few, printable
 
 Kind = Literal["file", "other", "hidden", "run", "again", "special", "folder", "closed"]
@@ -18,7 +19,7 @@ Kind = Literal["file", "other", "hidden", "run", "again", "special", "folder", "
 _OTHER_WORDS = """
     txt csv tsv json jsonl ndjson md rst html htm css js py ipynb xml yaml yml toml ini cfg conf log lock sh bat
     pdf doc docx xls xlsx ppt pptx odt ods rtf zip tar gz tgz bz2 xz 7z rar parquet arrow feather npz npy h5 hdf5
-    mat pkl pickle pt pth ckpt onnx safetensors tflite pb keras tfrecord db sqlite mp4 mov avi mkv webm mp3 wav
+    mat bin pkl pickle pt pth ckpt onnx safetensors tflite pb keras tfrecord db sqlite mp4 mov avi mkv webm mp3 wav
     flac exe dll so dylib class jar java c cpp h hpp rs go rb r
 """
 OTHER_ENDINGS = frozenset(_OTHER_WORDS.split())
@@ -182,7 +183,7 @@ def _kind(entry: os.DirEntry[str]) -> Kind:
         return "file"
     # A link that leads nowhere stays a candidate: reading it then says that the file is missing.
     ending = name.rpartition(".")[2].lower() if "." in name else ""
-    return "other" if ending in OTHER_ENDINGS else "file"
+    return "other" if ending in OTHER_ENDINGS or is_idx(name) else "file"
 
 
 def _identity(folder: str) -> tuple[int, int] | str:
