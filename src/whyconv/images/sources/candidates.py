@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from whyconv.errors import DataError, MissingExtraError
+from whyconv.images.sources.archives import ARCHIVE_ENDINGS
 from whyconv.images.sources.array_files import is_array_file
 from whyconv.images.sources.array_names import parts_in
 from whyconv.images.sources.arrow_files import ARROW_ENDINGS
@@ -21,7 +22,7 @@ from whyconv.images.sources.walk import Tree
 
 _LABELS_FILE_STEMS = ("labels", "label", "metadata")
 _SHARD_FOLDERS = ("", "data")
-_ARCHIVE_ENDINGS = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+_PACKED_ENDINGS = (".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
 
 def labels_files(tree: Tree, base: str) -> list[TableFile]:
@@ -84,7 +85,9 @@ def nothing_found_error(where: str, tree: Tree) -> DataError:
     endings = Counter(PurePosixPath(path).suffix.lower() for path in tree.others)
     found = ", ".join(f"{num:,} {ending}" for ending, num in endings.most_common(5)) or "no files"
     hint = ""
-    if any(ending in endings for ending in _ARCHIVE_ENDINGS):
+    if any(ending in endings for ending in ARCHIVE_ENDINGS):
+        hint = " Name the archive itself instead of the folder around it."
+    elif any(ending in endings for ending in _PACKED_ENDINGS):
         hint = " Unpack the archive first."
     elif tree.skipped:
         hint = f" Passed over: {few(tree.skipped)}."
