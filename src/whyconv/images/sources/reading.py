@@ -19,13 +19,14 @@ from whyconv.images.sources.arrays import read_arrays
 from whyconv.images.sources.candidates import array_files, labels_files, nothing_found_error, table_of_another_name
 from whyconv.images.sources.folders import Shape, flat_parts_error, no_classes_error, read_folders, shape_of
 from whyconv.images.sources.listing import PART_NAMES, FileContents, Names, Pictures, few, printable
+from whyconv.images.sources.samples import has_samples, read_samples, sample_files
 from whyconv.images.sources.table_files import TABLE_ENDINGS
 from whyconv.images.sources.table_rows import TableFile
 from whyconv.images.sources.tables import check_missing, read_tables
 from whyconv.images.sources.walk import Tree, missing_error, tree_of, walk
 from whyconv.results import Note
 
-LAYOUTS = ("auto", "folders", "splits", "table", "arrays")
+LAYOUTS = ("auto", "folders", "splits", "table", "arrays", "webdataset")
 
 
 def read_pictures(
@@ -40,7 +41,7 @@ def read_pictures(
 
     Args:
         where: A folder, a .zip or .tar of one, a labels file or table, or a file of arrays.
-        layout: "auto", or the reading to take: "folders", "splits", "table" or "arrays".
+        layout: "auto", or the reading to take: "folders", "splits", "table", "arrays" or "webdataset".
         label_from: Regular expression searched in each name; its group ``label``, else its first, is the label.
         group_by: Regular expression on the names, or a column of the labels file, or an array: pictures
             that share it stay together in a split.
@@ -109,6 +110,8 @@ class _Request:
     def read_archive(self) -> tuple[str, Pictures]:
         """Reads an archive as the folder that it would be."""
         members = open_archive(Path(self.where))
+        if self.layout == "webdataset" or (self.layout == "auto" and has_samples(members.names)):
+            return "webdataset", self._samples([Path(self.where)])
         tree = tree_of(self.where, members.names)
         place = {name: index for index, name in enumerate(members.names)}
         rows = np.array([place[name] for name in tree.files], np.int64)
@@ -154,6 +157,9 @@ class _Request:
         if self.layout == "folders" and shape.tops:
             readings["folders"] = _Reading(partial(self._folders, tree, shape, contents, with_parts=False))
         arrays = array_files(tree, shape.base, is_sure=not tree.files) if is_folder else []
+        samples = sample_files(tree) if is_folder else []
+        if samples:
+            readings["webdataset"] = _Reading(partial(self._samples, samples), samples)
         if arrays:
             readings["arrays"] = _Reading(partial(self._arrays, arrays), arrays)
         return readings
@@ -176,6 +182,11 @@ class _Request:
         return read_tables(
             root, files, label_from=self.label_from, group_by=self.group_by, require_labels=self.require_labels
         )
+
+    def _samples(self, files: list[Path]) -> Pictures:
+        if self.label_from is not None:
+            raise UsageError("--label-from reads file names, and samples carry their labels. Leave it out.")
+        return read_samples(self.where, files, group_by=self.group_by)
 
     def _arrays(self, files: list[Path]) -> Pictures:
         if self.label_from is not None:
