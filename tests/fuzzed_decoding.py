@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,7 +33,7 @@ from whyconv.images.prepare import PicturePolicy, prepare
 
 OUTCOME = np.dtype([("digest", "S16"), ("is_read", "?"), ("is_cut_off", "?")])
 NUM_KEPT = 5
-BYTES_PER_PIXEL = 16  # what a picture takes at its honest size, in both processes together
+BYTES_PER_PIXEL = 32  # what a decoder is given for a picture of its size
 
 _LARGEST_ZOO_FILE = 10_000
 _CUT_OFF = re.compile(r"takes too long|more memory than its size allows")
@@ -73,17 +73,28 @@ def _highest(pid: int) -> int:
     return int(found[1]) * 1024 if found else 0
 
 
-def outcome_of(content: bytes) -> tuple[str, bool, str]:
-    """Digest of pixels and facts or of the reason, whether there are pixels, and the reason without its numbers."""
+class Outcome(NamedTuple):
+    """What became of a file: a digest of pixels and facts or of the reason, and the reason without its numbers."""
+
+    digest: str
+    is_read: bool
+    reason: str
+    seconds: float
+
+
+def outcome_of(content: bytes) -> Outcome:
+    began = time.perf_counter()
     try:
         decoded = decode(content)
     except PictureError as error:
-        digest = hashlib.blake2b(str(error).encode(), digest_size=8)
-        return digest.hexdigest(), False, re.sub(r"[\d,.]+|\(it starts.*", "#", str(error))
+        seconds = time.perf_counter() - began
+        digest = hashlib.blake2b(str(error).encode(), digest_size=8).hexdigest()
+        return Outcome(digest, False, re.sub(r"[\d,.]+|\(it starts.*", "#", str(error)), seconds)
+    seconds = time.perf_counter() - began
     _check(decoded)
-    digest = hashlib.blake2b(repr(decoded.facts).encode(), digest_size=8)
-    digest.update(np.ascontiguousarray(decoded.pixels).data)
-    return digest.hexdigest(), True, f"read as {decoded.facts.format}"
+    hasher = hashlib.blake2b(repr(decoded.facts).encode(), digest_size=8)
+    hasher.update(np.ascontiguousarray(decoded.pixels).data)
+    return Outcome(hasher.hexdigest(), True, f"read as {decoded.facts.format}", seconds)
 
 
 def _check(decoded: Decoded) -> None:
@@ -133,15 +144,13 @@ class Visit:
     def _decode_one(self, number: int, content: bytes, watch: Watch | None) -> None:
         if watch is not None:
             watch.begin()
-        began = time.perf_counter()
-        digest, is_read, reason = outcome_of(content)
-        seconds = time.perf_counter() - began
-        self.outcomes[number - self.first] = digest, is_read, bool(_CUT_OFF.search(reason))
+        found = outcome_of(content)
+        self.outcomes[number - self.first] = found.digest, found.is_read, bool(_CUT_OFF.search(found.reason))
         if watch is not None:
-            self.reasons[reason] += 1
-            self.slowest = sorted([*self.slowest, (round(seconds, 3), number)])[-NUM_KEPT:]
-            growth, claimed = watch.growth(), look_otherwise(content, is_read)
+            growth, claimed = watch.growth(), look_otherwise(content, found.is_read)
             is_more = growth > BYTES_PER_PIXEL * claimed
+            self.reasons[found.reason] += 1
+            self.slowest = sorted([*self.slowest, (round(found.seconds, 3), number)])[-NUM_KEPT:]
             self.largest = sorted([*self.largest, (is_more, growth, number)])[-NUM_KEPT:]
 
     def report(self) -> dict[str, Any]:

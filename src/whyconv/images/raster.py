@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Callable
 
-from PIL import ImageFile
+from PIL import Image, ImageFile
 
 from whyconv.errors import PictureError
 from whyconv.images.facts import Decoded, PictureFacts, is_gray
@@ -120,10 +120,12 @@ def check_size(width: int, height: int, format_name: str, limit: int = MAX_PIXEL
     if width <= 0 or height <= 0:
         raise PictureError(f"has no pixels: {width} x {height}")
     if width * height > limit:
-        raise PictureError(
-            f"too large: {width} x {height} is {width * height / 1e6:,.0f} megapixels, and at most {limit / 1e6:,.0f} "
-            f"are read from a {say_format(format_name)}. Make it smaller first"
-        )
+        raise PictureError(_too_large(f"{width} x {height} is {width * height / 1e6:,.0f}", format_name, limit))
+
+
+def _too_large(claim: str, format_name: str, limit: int) -> str:
+    most = f"at most {limit / 1e6:,.0f} are read from a {say_format(format_name)}"
+    return f"too large: {claim} megapixels, and {most}. Make it smaller first"
 
 
 def _open(content: bytes, format_name: str, expect: Expect) -> ImageFile.ImageFile:
@@ -133,6 +135,9 @@ def _open(content: bytes, format_name: str, expect: Expect) -> ImageFile.ImageFi
     module, name = _PLUGINS[format_name]
     try:
         image: ImageFile.ImageFile = getattr(importlib.import_module(module), name)(io.BytesIO(content))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        num_pixels = int(re.findall(r"\d+", str(error))[0])
+        raise PictureError(_too_large(f"{num_pixels / 1e6:,.0f}", format_name, MAX_PIXELS)) from error
     except Exception as error:  # A plugin may raise anything on a damaged file.
         raise PictureError(explain(error, format_name)) from error
     check_size(*image.size, format_name)

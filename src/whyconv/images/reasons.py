@@ -6,7 +6,6 @@ _NAMES = {"jpeg2000": "JPEG 2000", "webp": "WebP"}
 _CUT_SHORT = "cut short: the {} ends before its pixels do"
 # Words in a decoder's complaint -> the reason; the first that fits.
 _REASONS = (
-    (("exceeds limit",), "too large: a picture inside this {} has more pixels than are read"),
     (("truncated", "not enough", "premature"), _CUT_SHORT),
     (
         ("text chunk", "too large for png", "text memory"),

@@ -88,8 +88,8 @@ def _answer(request: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
     def expect(num_pixels: int) -> None:
         limit_memory(spare + _BYTES_PER_PIXEL * num_pixels)
 
-    # Our own limit is checked before any pixel is decoded; but the picture inside an icon only Pillow sees in time.
-    Image.MAX_IMAGE_PIXELS = MAX_PIXELS if format_name == "ico" else None
+    # Our own limit is checked before any pixel is decoded; but pictures inside these only Pillow sees in time.
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS if format_name in ("gif", "ico") else None
     try:
         limit_memory(spare)
         if request["is_header_only"]:
