@@ -108,12 +108,12 @@ def look_otherwise(content: bytes, is_read: bool) -> int:
     """The way of a small picture, and the head alone: where the file is read, these are too. The pixels it claims."""
     try:
         prepare(content, _POLICY)
-    except PictureError:
-        assert not is_read, "decoded, and not prepared"
+    except PictureError as error:
+        assert not is_read or _CUT_OFF.search(str(error)), f"decoded, and not prepared: {error}"
     try:
         header = read_header(content)
-    except PictureError:
-        assert not is_read, "decoded, and its head is refused"
+    except PictureError as error:
+        assert not is_read or _CUT_OFF.search(str(error)), f"decoded, and its head is refused: {error}"
         return 0
     return header.width * header.height
 

@@ -176,11 +176,11 @@ def _kind(entry: os.DirEntry[str]) -> Kind:
     try:
         if entry.is_dir():
             return "folder"
-        if not entry.is_file() and not entry.is_symlink():
+        # A link that leads nowhere stays a candidate: reading it then says that the file is missing.
+        if not entry.is_file() and os.path.exists(entry):  # noqa: PTH110 - pathlib costs as much as the walk itself
             return "special"
     except OSError:
         return "file"
-    # A link that leads nowhere stays a candidate: reading it then says that the file is missing.
     ending = name.rpartition(".")[2].lower() if "." in name else ""
     return "other" if ending in OTHER_ENDINGS else "file"
 
