@@ -21,6 +21,7 @@ from scenes import png, scene
 from tiny_model import write_model
 from whyconv.errors import DataError, PictureError
 from whyconv.images.prepare import PicturePolicy
+from whyconv.images.sources import listing
 from whyconv.images.sources.listing import MAX_FILE_BYTES, read_file
 from whyconv.inspection import inspect
 from whyconv.recognizer import open_recognizer
@@ -36,7 +37,7 @@ HUNG_SECONDS = 60
 @pytest.fixture(autouse=True)
 def ended_when_hung() -> Iterator[None]:
     def hung(*_: object) -> None:
-        raise TimeoutError(f"hung for {HUNG_SECONDS} s")
+        raise KeyboardInterrupt(f"hung for {HUNG_SECONDS} s")  # as an error it could be taken for one of the file
 
     before = signal.signal(signal.SIGALRM, hung)
     signal.alarm(HUNG_SECONDS)
@@ -167,6 +168,13 @@ def test_a_file_that_changes_while_it_is_read_is_whole_or_refused(damage: Callab
     else:
         assert {"file is missing", "it is not a regular file", "it is a folder, not a file"} <= reasons
         assert num_read
+
+
+def test_what_became_a_pipe_after_it_was_asked_for_is_no_file(tmp_path: Path, monkeypatch) -> None:
+    os.mkfifo(tmp_path / "cat.png")
+    monkeypatch.setattr(listing, "stat_file", lambda path: (100, 0))
+    with pytest.raises(PictureError, match="it is not a regular file"):
+        read_file(tmp_path / "cat.png")
 
 
 def test_no_verb_hangs_or_breaks_while_its_folder_is_changed(tmp_path: Path) -> None:
