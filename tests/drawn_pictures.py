@@ -52,3 +52,27 @@ def jpeg_claiming(content: bytes, width: int, height: int) -> bytes:
     """The same JPEG with another size in its frame header."""
     frame = next(content.find(marker) for marker in (b"\xff\xc0", b"\xff\xc2") if marker in content)
     return content[: frame + 5] + struct.pack(">HH", height, width) + content[frame + 9 :]
+
+
+def tiff(pixels: np.ndarray, order: str = "<") -> bytes:
+    """An uncompressed TIFF of uint8 (h, w, 3), in strips of 8 rows."""
+    height, width, _ = pixels.shape
+    num_strips = -(-height // 8)
+    strip, end = 8 * width * 3, height * width * 3
+    starts = [8 + place for place in range(0, end, strip)]
+    lengths = [min(strip, end - place) for place in range(0, end, strip)]
+    lists = 8 + end
+    entries = (
+        *((256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, lists), (259, 3, 1, 1), (262, 3, 1, 2)),
+        *((273, 4, num_strips, lists + 6), (277, 3, 1, 3), (278, 4, 1, 8)),
+        (279, 4, num_strips, lists + 6 + 4 * num_strips),
+    )
+    behind = struct.pack(f"{order}3H{2 * num_strips}I", 8, 8, 8, *starts, *lengths)
+    directory = struct.pack(f"{order}H", len(entries))
+    for tag, kind, count, value in entries:
+        is_short = kind == 3 and count == 1
+        directory += struct.pack(
+            f"{order}HHIHH" if is_short else f"{order}HHII", tag, kind, count, value, *[0] * is_short
+        )
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", lists + len(behind))
+    return head + pixels.tobytes() + behind + directory + bytes(4)

@@ -6,6 +6,7 @@ from PIL import Image
 
 from drawn_pictures import encode, jpeg_claiming, photo
 from whyconv.errors import PictureError
+from whyconv.images import decode as decode_module
 from whyconv.images.decode import decode, read_header
 from whyconv.images.jpeg import choose_factor, decode_jpeg, decode_plain_with_pillow, read_jpeg_header, without_metadata
 from whyconv.images.prepare import PicturePolicy, fit, prepare
@@ -138,10 +139,21 @@ def test_limits_of_pixels():
         decode(jpeg_claiming(content, 0, 64))
 
 
+def test_a_size_that_so_few_bytes_cannot_hold_is_refused_before_it_is_decoded(monkeypatch):
+    """One color, coded as short as can be, is not refused."""
+    large = encode(Image.new("L", (4000, 3000)), "JPEG", quality=1, optimize=True)
+    assert decode(large).pixels.shape == (3000, 4000, 1)
+    monkeypatch.setattr(decode_module, "decode_jpeg", lambda *_, **__: pytest.fail("decoded"))
+    for kind in _KINDS.values():
+        claiming = jpeg_claiming(encode(photo(64, 64), "JPEG", **kind), 4000, 3000)
+        with pytest.raises(PictureError, match=r"^cut short"):
+            decode(claiming)
+
+
 def test_too_many_passes_over_a_large_picture():
     content = encode(photo(64, 64), "JPEG", progressive=True)
     scan = content.find(b"\xff\xda")
-    hostile = jpeg_claiming(content, 12000, 12000) + content[scan:-2] * 10
+    hostile = jpeg_claiming(content, 12000, 12000) + content[scan:-2] * 10 + bytes(300_000)
     with pytest.raises(PictureError, match=r"^hostile: .* passes over 144 megapixels"):
         decode(hostile)
 

@@ -47,6 +47,7 @@ def check(  # noqa: PLR0913, PLR0917
     from whyconv import inspection
     from whyconv.images.check import require_trainable
     from whyconv.show.data import check_lines
+    from whyconv.show.text import printable
 
     language = texts.language(lang)
     given = {"layout": layout, "label_from": label_from, "group_by": group_by}
@@ -58,7 +59,7 @@ def check(  # noqa: PLR0913, PLR0917
     print_text(check_lines(report, language))
     require_trainable(report)
     options = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
-    print_text([texts.say("check_next", language, words=shlex.join([pictures, *options]))])
+    print_text([texts.say("check_next", language, words=printable(shlex.join([pictures, *options])))])
 
 
 def cache(

@@ -8,7 +8,7 @@ import numpy as np
 
 from whyconv.errors import DataError
 from whyconv.images.duplicates import MIN_NEAR_SIDE, Duplicates
-from whyconv.images.sources.listing import PART_NAMES, Pictures
+from whyconv.images.sources.listing import PART_NAMES, Pictures, printable
 from whyconv.images.survey import Survey
 from whyconv.results import CheckReport, ClassCount, DuplicateGroup, Note, SizeRange, Unreadable
 
@@ -37,7 +37,7 @@ def check(pictures: Pictures, survey: Survey, duplicates: Duplicates, *, seconds
     formats, counts = np.unique(survey.formats[shown], return_counts=True)
     num_gray = int(survey.is_gray[shown].sum())
     return CheckReport(
-        where=pictures.where,
+        where=printable(pictures.where),
         layout=pictures.layout,
         num_pictures=int(counted.sum()),
         classes=classes,

@@ -10,7 +10,15 @@ from whyconv.errors import PictureError
 from whyconv.images.facts import Decoded, PictureFacts, is_gray
 from whyconv.images.formats import Header, sniff
 from whyconv.images.isolation import DECODE_SECONDS, decode_apart, read_header_apart
-from whyconv.images.jpeg import Covers, check_passes, choose_factor, decode_jpeg, read_jpeg_header, without_metadata
+from whyconv.images.jpeg import (
+    Covers,
+    check_length,
+    check_passes,
+    choose_factor,
+    decode_jpeg,
+    read_jpeg_header,
+    without_metadata,
+)
 from whyconv.images.modes import Background, blend, scale_floats, scale_integers
 from whyconv.images.orientation import turn, turn_box
 from whyconv.images.raster import MAX_PIXELS, check_size, read_raster, read_raster_header
@@ -82,6 +90,7 @@ def decode(
     header = _read_jpeg_header(content)
     if not header.is_plain_jpeg:
         return _decode_odd_jpeg(content, header, alpha_background)
+    check_length(content, header)
     factor = choose_factor(header.width, header.height, target_side, covers)
     pixels = decode_jpeg(content, header, factor, is_gray=to_gray or header.mode == "L")
     return _finish_jpeg(pixels, header, factor)
@@ -138,7 +147,7 @@ def _read_jpeg_header(content: bytes) -> Header:
 
 
 def _decode_odd_jpeg(content: bytes, header: Header, background: Background) -> Decoded:
-    odd = read_raster(without_metadata(content), "jpeg", background)
+    odd = decode_apart(without_metadata(content), "jpeg", background)
     return _finish_jpeg(odd.pixels, header)
 
 

@@ -34,6 +34,7 @@ _KEPT_SIDE = 8
 _SCAN = b"\xff\xda"
 _SHORTEST_SCAN = 10  # bytes of its head alone
 _MAX_PIXEL_PASSES = 4_000_000_000
+_MOST_PIXELS_PER_BYTE = 512  # at best one bit for the mean of each block of 64
 
 
 @dataclass
@@ -88,6 +89,16 @@ def check_passes(content: bytes, header: Header) -> None:
         )
 
 
+def check_length(content: bytes, header: Header) -> None:
+    """Refuses a plain JPEG that is too short for the size it claims, before any memory is taken for it.
+
+    Raises:
+        PictureError: Not even one bit for each block can be there.
+    """
+    if header.width * header.height > _MOST_PIXELS_PER_BYTE * len(content):
+        raise PictureError(_CUT_SHORT)
+
+
 def choose_factor(width: int, height: int, target_side: int | None, covers: Covers) -> int:
     """Returns the fraction 1/2, 1/4 or 1/8 (as 2, 4, 8; 1 for full size) at which to decode a JPEG.
 
@@ -128,11 +139,11 @@ def decode_jpeg(content: bytes, header: Header, factor: int, *, is_gray: bool) -
 def decode_plain_with_pillow(content: bytes, header: Header, factor: int, *, is_gray: bool) -> np.ndarray:
     """Does the same as ``decode_jpeg`` with the other decoder, and gives the same pixels."""
     mode = "L" if is_gray else "RGB"
-    image = JpegImageFile(io.BytesIO(without_metadata(content)))
-    image.draft(mode, (header.width // factor, header.height // factor))
     try:
+        image = JpegImageFile(io.BytesIO(without_metadata(content)))
+        image.draft(mode, (header.width // factor, header.height // factor))
         image.load()
-    except OSError as error:
+    except Exception as error:  # It may raise anything on a damaged file.
         raise PictureError(_CUT_SHORT if "truncated" in str(error) else "damaged: the JPEG breaks off") from error
     pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     return pixels[:, :, None] if pixels.ndim == 2 else pixels

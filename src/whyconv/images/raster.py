@@ -15,6 +15,7 @@ from whyconv.images.formats import Header
 from whyconv.images.frames import count_gif_frames, count_tiff_pages
 from whyconv.images.modes import Background, to_uint8
 from whyconv.images.orientation import read_orientation, turn
+from whyconv.images.png_rows import check_rows_are_there, check_rows_fit
 from whyconv.images.reasons import explain, say_format
 from whyconv.images.webp import read_webp_size
 
@@ -47,6 +48,7 @@ _PLUGINS = {
     "pcx": ("PIL.PcxImagePlugin", "PcxImageFile"),
     "tga": ("PIL.TgaImagePlugin", "TgaImageFile"),
 }
+_IMAGE_WIDTH, _IMAGE_LENGTH = 256, 257
 _BITS_PER_SAMPLE = 258
 _ORIENTATION = 274
 _SAMPLE_FORMAT = 339
@@ -77,9 +79,13 @@ def read_raster(content: bytes, format_name: str, background: Background, expect
     image = _open(content, format_name, expect)
     header = _describe(image, content, format_name)
     expect(header.width * header.height)
+    if format_name == "png":
+        check_rows_fit(content)
     try:
         image.load()
         check_size(*image.size, format_name)
+        if format_name == "png":
+            check_rows_are_there(content, image)
         pixels, has_alpha = to_uint8(image, background, bits=header.bits, is_unsigned=_is_unsigned(image))
         orientation = _orientation(image, format_name)
     except PictureError:
@@ -114,10 +120,12 @@ def check_size(width: int, height: int, format_name: str, limit: int = MAX_PIXEL
     if width <= 0 or height <= 0:
         raise PictureError(f"has no pixels: {width} x {height}")
     if width * height > limit:
-        raise PictureError(
-            f"too large: {width} x {height} is {width * height / 1e6:,.0f} megapixels, and at most {limit / 1e6:,.0f} "
-            f"are read from a {say_format(format_name)}. Make it smaller first"
-        )
+        raise PictureError(_too_large(f"{width} x {height} is {width * height / 1e6:,.0f}", format_name, limit))
+
+
+def _too_large(claim: str, format_name: str, limit: int) -> str:
+    most = f"at most {limit / 1e6:,.0f} are read from a {say_format(format_name)}"
+    return f"too large: {claim} megapixels, and {most}. Make it smaller first"
 
 
 def _open(content: bytes, format_name: str, expect: Expect) -> ImageFile.ImageFile:
@@ -127,12 +135,25 @@ def _open(content: bytes, format_name: str, expect: Expect) -> ImageFile.ImageFi
     module, name = _PLUGINS[format_name]
     try:
         image: ImageFile.ImageFile = getattr(importlib.import_module(module), name)(io.BytesIO(content))
-    except Image.DecompressionBombError as error:
-        raise PictureError(f"too large: this {say_format(format_name)} claims a giant size") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        num_pixels = int(re.findall(r"\d+", str(error))[0])
+        raise PictureError(_too_large(f"{num_pixels / 1e6:,.0f}", format_name, MAX_PIXELS)) from error
     except Exception as error:  # A plugin may raise anything on a damaged file.
         raise PictureError(explain(error, format_name)) from error
     check_size(*image.size, format_name)
+    if format_name == "tiff":
+        _check_covered(image)
     return image
+
+
+def _check_covered(image: ImageFile.ImageFile) -> None:
+    """Refuses a TIFF without a strip or tile for its right or lower edge: what is not there would be black."""
+    boxes = [tile.extents for tile in image.tile if tile.extents]
+    right, bottom = (max((box[side] for box in boxes), default=0) for side in (2, 3))
+    tags = getattr(image, "tag_v2", {})  # Its size is that of the upright picture, its strips lie as stored.
+    width, height = tags.get(_IMAGE_WIDTH, 0), tags.get(_IMAGE_LENGTH, 0)
+    if right < width or bottom < height:
+        raise PictureError(f"cut short: of {width} x {height} pixels the TIFF holds {right} x {bottom}")
 
 
 def _describe(image: ImageFile.ImageFile, content: bytes, format_name: str) -> Header:

@@ -3,6 +3,19 @@
 from __future__ import annotations
 
 _NAMES = {"jpeg2000": "JPEG 2000", "webp": "WebP"}
+_CUT_SHORT = "cut short: the {} ends before its pixels do"
+# Words in a decoder's complaint -> the reason; the first that fits.
+_REASONS = (
+    (("truncated", "not enough", "premature"), _CUT_SHORT),
+    (
+        ("text chunk", "too large for png", "text memory"),
+        "hostile: a note inside this {} unpacks to more than is reasonable",
+    ),
+    (
+        ("compression", "unknown", "unsupported", "not supported"),
+        "a kind of {} that is not supported (or damaged)",
+    ),
+)
 
 
 def say_format(name: str) -> str:
@@ -21,12 +34,11 @@ def explain(error: BaseException, format_name: str) -> str:
     text = str(error).lower()
     if isinstance(error, MemoryError):
         return f"damaged or hostile: this {title} asks for more memory than its size allows"
-    if isinstance(error, EOFError) or any(word in text for word in ("truncated", "not enough", "premature")):
-        return f"cut short: the {title} ends before its pixels do"
-    if "text chunk" in text or "too large for" in text or "text memory" in text:
-        return f"hostile: a note inside this {title} unpacks to more than is reasonable"
-    if "compression" in text or "unknown" in text or "unsupported" in text or "not supported" in text:
-        return f"a kind of {title} that is not supported (or damaged)"
+    if isinstance(error, EOFError):
+        return _CUT_SHORT.format(title)
+    for words, reason in _REASONS:
+        if any(word in text for word in words):
+            return reason.format(title)
     if format_name == "tiff":
         return "damaged, or compressed in a way that is not supported: the TIFF cannot be decoded"
     return f"damaged: the {title} cannot be decoded"

@@ -46,6 +46,7 @@ class PixelStore:
             is read. Zeros where a picture cannot be read.
         readable: bool (n,).
         reasons: Why a picture cannot be read, by its index.
+        digests: Of the contents that the pixels were made from, uint8 (n, 16); zeros where there were none to be had.
         path: Folder of the store.
         num_decoded: How many pictures were decoded to open it; the others were there already.
     """
@@ -53,6 +54,7 @@ class PixelStore:
     pixels: np.ndarray
     readable: np.ndarray
     reasons: dict[int, str]
+    digests: np.ndarray
     path: Path
     num_decoded: int = 0
 
@@ -109,7 +111,7 @@ def open_store(
             # Only saves reading the touched files once more; a cache that cannot be written serves as well.
             with suppress(OSError):
                 write_index(path, pictures.where, old.with_stats(stats))
-        return _finish(job, old_pixels, old.reasons, num_decoded=0)
+        return _finish(job, old_pixels, old, num_decoded=0)
     digests = np.zeros((len(names), DIGEST_BYTES), np.uint8)
     digests[places >= 0] = old.digests[places[places >= 0]]
     kept = Index(names, stats, digests, old.reasons_at(places), old.file)
@@ -166,7 +168,7 @@ def _build(job: _Job, index: Index, old_pixels: np.ndarray, places: np.ndarray) 
         (job.path / name).unlink(missing_ok=True)
         raise
     _sweep(job.path, name, index.file)
-    return _finish(job, pixels, built.reasons, num_decoded=int((places < 0).sum()))
+    return _finish(job, pixels, built, num_decoded=int((places < 0).sum()))
 
 
 def _rows(job: _Job, old_pixels: np.ndarray, places: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
@@ -218,10 +220,10 @@ def _map(job: _Job, index: Index) -> np.ndarray | None:
         return None
 
 
-def _finish(job: _Job, pixels: np.ndarray, reasons: dict[int, str], *, num_decoded: int) -> PixelStore:
+def _finish(job: _Job, pixels: np.ndarray, index: Index, *, num_decoded: int) -> PixelStore:
     readable = np.ones(len(job.pictures), bool)
-    readable[list(reasons)] = False
-    return PixelStore(pixels, readable, reasons, job.path, num_decoded)
+    readable[list(index.reasons)] = False
+    return PixelStore(pixels, readable, index.reasons, index.digests, job.path, num_decoded)
 
 
 def _announce(job: _Job) -> None:

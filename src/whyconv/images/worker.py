@@ -20,7 +20,7 @@ from typing import IO, Any
 from PIL import Image
 
 from whyconv.errors import PictureError
-from whyconv.images.raster import read_raster, read_raster_header
+from whyconv.images.raster import MAX_PIXELS, read_raster, read_raster_header
 from whyconv.images.reasons import explain
 
 READY = b"ready\n"
@@ -59,7 +59,7 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; its end is ours too.
     answers = _take_over_streams()
     warnings.simplefilter("ignore")
-    Image.MAX_IMAGE_PIXELS = None  # Our own limits are checked before any pixel is decoded.
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
     answers.write(READY)
     answers.flush()
     requests = sys.stdin.buffer
@@ -88,6 +88,8 @@ def _answer(request: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
     def expect(num_pixels: int) -> None:
         limit_memory(spare + _BYTES_PER_PIXEL * num_pixels)
 
+    # Our own limit is checked before any pixel is decoded; but pictures inside these only Pillow sees in time.
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS if format_name in ("gif", "ico") else None
     try:
         limit_memory(spare)
         if request["is_header_only"]:

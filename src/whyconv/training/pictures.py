@@ -15,7 +15,7 @@ from whyconv.images.check import require_trainable
 from whyconv.images.prepare import PicturePolicy
 from whyconv.images.sources import Pictures
 from whyconv.images.split import LEFT_OUT, TEST, TRAIN, VALIDATION, Material, assign_parts
-from whyconv.images.store import open_store
+from whyconv.images.store import PixelStore, open_store
 from whyconv.inspection import Inspection, inspect
 from whyconv.machine import memory_bytes
 from whyconv.results import Note, Notify, Unreadable
@@ -231,9 +231,13 @@ def load_parts(
     Memory: n x side x side x channels bytes, as long as that is at most a quarter of what this process may use.
     Above that, and where pictures are ``read_once``, pixels stay in the store on disk, and what is needed is read each
     time: slower where the system cannot keep the store in its own cache.
+
+    Raises:
+        DataError: Pictures have changed since they were inspected: what they show now was not divided.
     """
     pictures = division.inspection.pictures
     opened = open_store(pictures, policy, folder=store, notify=notify, num_threads=num_threads)
+    _require_unchanged(division, opened)
     labels = division.labels
     memory = memory_bytes()
     fits = not read_once and (memory is None or opened.pixels.nbytes <= _MEMORY_FRACTION * memory)
@@ -244,6 +248,22 @@ def load_parts(
         return Part(name, [pictures.names[row] for row in rows], LabelledPixels(pixels, labels[rows]))
 
     return part(TRAIN, "train"), part(VALIDATION, "validation"), part(TEST, "test")
+
+
+def _require_unchanged(division: Division, opened: PixelStore) -> None:
+    """Refuses pixels made from other contents than those that were inspected, and pictures that cannot be read now."""
+    pictures, survey = division.inspection.pictures, division.inspection.survey
+    is_other = (opened.digests != survey.digests).any(axis=1) | ~opened.readable
+    rows = np.flatnonzero(is_other & (division.parts != LEFT_OUT)).tolist()
+    if not rows:
+        return
+    named = ", ".join(
+        f"{pictures.names[row]} ({opened.reasons.get(row, 'another picture')})" for row in rows[:_MOST_NAMED]
+    )
+    raise DataError(
+        f"{len(rows):,} of {len(pictures):,} pictures in {pictures.where} are not what they were when they were looked "
+        f"at a moment ago: {named}{', ...' * (len(rows) > _MOST_NAMED)}. Train again when nothing writes there."
+    )
 
 
 def parts_of(

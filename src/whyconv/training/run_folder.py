@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from whyconv import __version__, files
-from whyconv.errors import ModelFileError, StorageError
+from whyconv.errors import DataError, ModelFileError, StorageError
+from whyconv.images.sources.listing import printable
 from whyconv.machine import num_cores
 from whyconv.settings import Plan
 
@@ -27,9 +28,11 @@ def new_run_folder(out: str, pictures: str) -> Path:
     """Makes ``out/<name of the pictures>-<n>/`` with the first n that is free; safe against a second process.
 
     Raises:
+        DataError: The place of the pictures cannot be written into a plan.
         StorageError: The folder cannot be made.
     """
     place = Path(pictures).resolve()
+    _require_text(place)
     name = re.sub(r"[^\w.-]+", "-", place.stem if place.is_file() else place.name).strip("-.") or "run"
     parent = Path(out)
     try:
@@ -50,6 +53,16 @@ def new_run_folder(out: str, pictures: str) -> Path:
     except OSError as error:
         raise StorageError(
             f"No run folder can be made in {out}: {error.strerror or error}. Name another with --out."
+        ) from None
+
+
+def _require_text(place: Path) -> None:
+    try:
+        str(place).encode("utf-8")
+    except UnicodeEncodeError:
+        raise DataError(
+            f"{printable(str(place))} has bytes in its name that are not UTF-8, and {PLAN}, a text file, must name the "
+            "pictures. Rename that folder."
         ) from None
 
 

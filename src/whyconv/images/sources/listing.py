@@ -168,14 +168,38 @@ class Pictures:
 
 
 def read_file(path: Path) -> bytes:
-    """Returns the bytes of one regular file within the limit of size; raises PictureError."""
-    num_bytes, _ = stat_file(path)
-    if num_bytes > MAX_FILE_BYTES:
-        raise PictureError(f"the file has {num_bytes:,} bytes; at most {MAX_FILE_BYTES:,} are read")
+    """Returns the bytes of one regular file within the limit of size; raises PictureError.
+
+    Never waits: what has become a pipe since it was listed is refused, and of what grows no more is read than was
+    there at the beginning.
+    """
+    _check_length(stat_file(path)[0])
     try:
-        return path.read_bytes()
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            before = os.fstat(file.fileno())
+            _check_kind(before.st_mode)
+            _check_length(before.st_size)
+            content = file.read(before.st_size + 1) or b""
+            after = os.fstat(file.fileno())
     except OSError as error:
         raise PictureError(_reason(error)) from None
+    if not (len(content) == before.st_size == after.st_size and before.st_mtime_ns == after.st_mtime_ns):
+        raise PictureError("the file was changed while it was read: try again when nothing writes to it any more")
+    return content
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _check_length(num_bytes: int) -> None:
+    if num_bytes > MAX_FILE_BYTES:
+        raise PictureError(f"the file has {num_bytes:,} bytes; at most {MAX_FILE_BYTES:,} are read")
+
+
+def _check_kind(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise PictureError("it is a folder, not a file" if stat.S_ISDIR(mode) else "it is not a regular file")
 
 
 def stat_file(path: Path) -> tuple[int, int]:
@@ -186,8 +210,7 @@ def stat_file(path: Path) -> tuple[int, int]:
         raise PictureError(_reason(error)) from None
     except ValueError:
         raise PictureError("the name holds a zero byte") from None
-    if not stat.S_ISREG(facts.st_mode):
-        raise PictureError("it is a folder, not a file" if stat.S_ISDIR(facts.st_mode) else "it is not a regular file")
+    _check_kind(facts.st_mode)
     return facts.st_size, facts.st_mtime_ns
 
 

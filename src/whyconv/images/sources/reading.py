@@ -86,6 +86,11 @@ class _Request:
     def read_file(self) -> tuple[str, Pictures]:
         """Reads a table or a file of arrays."""
         path, name = Path(self.where), printable(self.where)
+        if not path.is_file():
+            raise DataError(
+                f"{name} is neither a folder nor a regular file: a pipe, a device, or a link that leads nowhere. "
+                "Expected a folder of pictures, a table or a file of arrays."
+            )
         ending = path.suffix.lower()
         if ending in ARCHIVE_ENDINGS:
             return self.read_archive()

@@ -7,6 +7,7 @@ import csv
 import importlib
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -50,18 +51,19 @@ class Table:
     def rows(self, columns: Sequence[str]) -> Iterator[Row]:
         """Yields the line number (Parquet and Arrow: the row number, from 1) and the values of ``columns``."""
         ending = self.path.suffix.lower()
-        if ending in PARQUET_ENDINGS:
-            return _parquet_rows(self, columns)
         if ending in ARROW_ENDINGS:
-            return arrow_rows(self.path, columns)
-        return _json_rows(self, columns) if ending in JSONL_ENDINGS else _csv_rows(self, columns)
+            yield from arrow_rows(self.path, columns)
+            return
+        read = _json_rows if ending in JSONL_ENDINGS else _csv_rows
+        with _saying_what_is_closed(self.path):
+            yield from (_parquet_rows if ending in PARQUET_ENDINGS else read)(self, columns)
 
 
 def open_table(path: Path) -> Table:
     """Opens a table by its ending and reads the names of its columns.
 
     Raises:
-        DataError: The file is empty, damaged, or not UTF-8.
+        DataError: The file is empty, damaged, not UTF-8, or may not be read.
         MissingExtraError: Parquet or Arrow without pyarrow.
     """
     ending = path.suffix.lower()
@@ -70,14 +72,26 @@ def open_table(path: Path) -> Table:
     if ending in ARROW_ENDINGS:
         return _of_schema(path, open_arrow(path).schema)
     table = Table(path, ())
-    if ending in JSONL_ENDINGS:
-        keys = dict.fromkeys(key for _, record in islice(_records(table), _LINES_LOOKED_AT) for key in record)
-        table.columns, table.problems = tuple(keys), []
-    else:
-        table.columns = tuple(name.strip() for name in next(_fields(path), (0, []))[1])
+    with _saying_what_is_closed(path):
+        if ending in JSONL_ENDINGS:
+            keys = dict.fromkeys(key for _, record in islice(_records(table), _LINES_LOOKED_AT) for key in record)
+            table.columns, table.problems = tuple(keys), []
+        else:
+            table.columns = tuple(name.strip() for name in next(_fields(path), (0, []))[1])
     if not table.columns:
         raise DataError(f"{printable(path.name)} has no columns. Expected a first line such as file_name,label.")
     return table
+
+
+@contextmanager
+def _saying_what_is_closed(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise DataError(
+            f"{printable(path.name)} cannot be read: {reason}. Expected a table that may be read."
+        ) from None
 
 
 def import_parquet() -> ModuleType:

@@ -207,11 +207,11 @@ def _kind(entry: os.DirEntry[str]) -> Kind:
     try:
         if entry.is_dir():
             return "folder"
-        if not entry.is_file() and not entry.is_symlink():
+        # A link that leads nowhere stays a candidate: reading it then says that the file is missing.
+        if not entry.is_file() and os.path.exists(entry):  # noqa: PTH110 - pathlib costs as much as the walk itself
             return "special"
     except OSError:
         return "file"
-    # A link that leads nowhere stays a candidate: reading it then says that the file is missing.
     return kind_by_name(name)
 
 
