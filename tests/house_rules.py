@@ -7,27 +7,27 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-GROUND_FLOOR = ("errors", "results", "settings", "files", "texts", "machine")
+GROUND_FLOOR = ("errors", "results", "settings", "files", "texts", "machine", "untrusted")
 
 # Part of the package -> what it may import besides itself and the ground floor.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(GROUND_FLOOR, ()),
     "images": (),
-    "counting": (),
+    "counting": ("onnx_file",),
     "nets": (),
     "predictions": (),
     "answer_sets": (),
     "onnx_file": (),
     "model_file": ("images", "onnx_file"),
-    "recognizer": ("images", "model_file", "predictions", "answer_sets"),
+    "recognizer": ("images", "model_file", "onnx_file", "predictions", "answer_sets"),
     "evidence": ("counting", "images", "model_file", "onnx_file", "recognizer"),
     "report": (),
     "novelty": ("answer_sets", "model_file"),
-    "promises": ("answer_sets", "novelty", "recognizer", "model_file", "training"),
+    "promises": ("answer_sets", "novelty", "onnx_file", "recognizer", "model_file", "training"),
     "training": ("nets", "images", "inspection", "answer_sets"),
     "measures": ("counting", "nets.layers", "nets.twins", "images", "training.intervals"),
-    "export": ("nets", "training", "measures", "counting", "recognizer", "model_file", "images"),
-    "exporting": ("export", "images", "model_file", "nets", "pretrained", "recognizer", "training"),
+    "export": ("nets", "training", "measures", "counting", "onnx_file", "recognizer", "model_file", "images"),
+    "exporting": ("export", "images", "model_file", "nets", "onnx_file", "pretrained", "recognizer", "training"),
     "study": ("training", "nets", "counting", "measures", "images"),
     "web": ("recognizer", "evidence", "counting", "images", "model_file", "onnx_file"),
     "cluster": ("recognizer", "images"),
@@ -39,12 +39,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "progress": ("show",),
     "scoring": ("images", "inspection", "training", "promises", "recognizer", "model_file"),
     "planning": ("images", "nets", "training", "measures"),
-    "pretrained": ("images", "inspection", "nets", "training", "planning", "model_file"),
+    "pretrained": ("images", "inspection", "nets", "onnx_file", "training", "planning", "model_file"),
     "spare_time": ("planning", "training"),
     "reporting": ("training", "planning", "report", "measures", "counting", "nets"),
     "finishing": (
         *("images", "nets", "training", "measures", "export", "reporting"),
-        *("scoring", "planning", "pretrained", "promises", "lookups", "recognizer", "model_file"),
+        *("scoring", "planning", "pretrained", "promises", "lookups", "onnx_file", "recognizer", "model_file"),
     ),
     "lookups": ("images", "training", "export", "planning", "promises", "recognizer", "predictions"),
     "telling": ("planning", "training"),
@@ -114,7 +114,7 @@ USED_BY: dict[str, tuple[str, ...]] = {
     "scipy": ("training", "measures", "study"),
     "matplotlib": ("report",),
     "jinja2": ("report",),
-    "onnxruntime": ("recognizer", "evidence", "model_file", "export", "exporting", "pretrained", "web", "cli"),
+    "onnxruntime": ("onnx_file", "recognizer", "evidence", "exporting", "web"),
     "PIL": ("images", "demo", "report", "workflow"),
     "simplejpeg": ("images",),
     "pillow_heif": ("images",),

@@ -87,7 +87,7 @@ def test_a_changed_weight_is_noticed(exported) -> None:
 def test_the_file_says_what_it_is_and_holds_no_paths(exported) -> None:
     path, _, plan = exported
     model = onnx.load(path)
-    assert [each.key for each in model.metadata_props] == [METADATA_KEY]
+    assert [each.key for each in model.metadata_props] == [METADATA_KEY, SEAL_KEY]
     metadata = open_recognizer(path).metadata
     assert metadata.classes == ("lies", "stands")
     assert metadata.temperature == 1.7

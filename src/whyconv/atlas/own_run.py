@@ -15,6 +15,7 @@ from whyconv.report.atlas import atlas_figure
 from whyconv.results.atlas import Atlas, AtlasSet
 from whyconv.results.why import Why
 from whyconv.settings import Plan
+from whyconv.untrusted import sound_json_in
 
 
 def read_atlas(place: Path) -> Atlas:
@@ -28,7 +29,7 @@ def read_atlas(place: Path) -> Atlas:
     """
     path = place / RECORD if place.is_dir() else place
     try:
-        return Atlas.model_validate_json(path.read_bytes())
+        return Atlas.model_validate_json(sound_json_in(path))
     except OSError:
         raise UsageError(f"There is no atlas at {path}. Make one with:  whyconv atlas SET ... --out FOLDER") from None
     except ValidationError as error:
