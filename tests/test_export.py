@@ -16,6 +16,7 @@ from whyconv.errors import ModelFileError, StoppedError
 from whyconv.export import compare, describe_layers, export, export_maps, metadata_for
 from whyconv.images.prepare import PicturePolicy
 from whyconv.model_file import METADATA_KEY
+from whyconv.onnx_file.seal import SEAL_KEY
 from whyconv.recognizer import Answers, open_recognizer
 from whyconv.training.evaluate import softmax
 from whyconv.training.logits import network_logits

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from whyconv.errors import ModelFileError, require_known_version
 from whyconv.files import digest_bytes
 from whyconv.images.array_levels import White
-from whyconv.images.prepare import PicturePolicy
+from whyconv.images.prepare import POLICY_VERSION, PicturePolicy
 from whyconv.onnx_file.admission import admit, read_onnx_content
 from whyconv.onnx_file.seal import SEAL_KEY, is_as_written
 from whyconv.settings import MOST_CLASSES, ClassName, View
@@ -198,7 +198,7 @@ def read_description(path: Path) -> dict[str, Any]:
         raise ModelFileError(f"{path} is damaged: {error}. Export it again.") from None
     if not isinstance(values, dict):
         raise ModelFileError(f"{path} is damaged: it holds no JSON object. Export it again.")
-    require_known_version(values.get("format_version"), FORMAT_VERSION, str(path))
+    _require_known(values, str(path))
     told = {key: value for key, value in values.items() if key != _DIGEST}
     # Those of older versions have none.
     if (_HAS_DIGEST in values or _DIGEST in values) and values.get(_DIGEST) != _digest(told):
@@ -207,6 +207,13 @@ def read_description(path: Path) -> dict[str, Any]:
             f"'{_DIGEST}' and '{_HAS_DIGEST}' out of it."
         )
     return values
+
+
+def _require_known(values: dict[str, Any], where: str) -> None:
+    require_known_version(values.get("format_version"), FORMAT_VERSION, where)
+    policy = values.get("policy")
+    version = policy.get("version") if isinstance(policy, dict) else None
+    require_known_version(version, POLICY_VERSION, f"{where}: its picture policy")
 
 
 def _digest(values: dict[str, Any]) -> str:
@@ -223,7 +230,7 @@ def _parse_metadata(where: str, text: str | None) -> Metadata:
         values = json_values(text)
         if not isinstance(values, dict):
             raise ValueError("no JSON object")
-        require_known_version(values.get("format_version"), FORMAT_VERSION, where)
+        _require_known(values, where)
         return Metadata.model_validate(values)
     except ValidationError as error:
         named = [f"{'.'.join(map(str, one['loc'])) or 'all'}: {one['msg']}" for one in error.errors()]

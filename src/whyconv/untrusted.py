@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,10 @@ def content_of(path: Path, most_bytes: int) -> bytes:
         OSError: It cannot be read.
         ValueError: It is larger than that; nothing was read.
     """
-    num_bytes = path.stat().st_size
+    found = path.stat()
+    num_bytes = found.st_size
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is no file")  # but a pipe, say, that never ends
     if num_bytes > most_bytes:
         raise ValueError(f"it has {num_bytes:,} bytes, expected at most {most_bytes:,}")
     with path.open("rb") as file:

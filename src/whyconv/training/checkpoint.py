@@ -98,8 +98,6 @@ def load_state(path: Path, optimizer: torch.optim.Optimizer) -> tuple[dict[str, 
         NewerFormatError: A newer whyconv wrote it.
     """
     flat, metadata = _load(path, is_state=True)
-    told = metadata.get(_VERSION, "1")  # the first ones did not say
-    require_known_version(int(told) if told.isdecimal() else told, STATE_VERSION, str(path))
     if _DIGESTS not in metadata:
         raise ModelFileError(f"{path} is no checkpoint of this training: it holds no digests.")
     try:
@@ -158,11 +156,20 @@ def _load(path: Path, *, is_state: bool = False) -> tuple[dict[str, Tensor], dic
     return tensors, metadata
 
 
+def _require_known(path: Path, metadata: dict[str, str], told: object) -> None:
+    """Makes sure that no newer version wrote a file: a number that agrees with its digest, in all versions."""
+    version = metadata.get(_VERSION, "")
+    is_told = isinstance(told, dict) and told.get(f"metadata {_VERSION}") == files.digest_bytes(version.encode())
+    if is_told and version.isdecimal():
+        require_known_version(int(version), STATE_VERSION, str(path))
+
+
 def _require_whole(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     others = {key: value for key, value in metadata.items() if key != _DIGESTS}
     found = _digests(tensors, others)
     try:
         told = json_values(metadata[_DIGESTS])
+        _require_known(path, metadata, told)
         changed = sorted(name for name in found.keys() | told.keys() if found.get(name) != told.get(name))
     except (ValueError, AttributeError):
         changed = [_DIGESTS]

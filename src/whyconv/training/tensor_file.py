@@ -54,6 +54,8 @@ def require_sound(path: Path, *, is_state: bool = False) -> None:
         ModelFileError: The file cannot be read, or its header is out of bounds or untrue.
     """
     factor = STATE_FACTOR if is_state else 1
+    if path.exists() and not path.is_file():
+        raise ModelFileError(f"{path} is no file. Expected one such as model.safetensors.")
     try:
         with path.open("rb") as file:
             num_bytes = os.fstat(file.fileno()).st_size
