@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from whyconv import files
@@ -42,7 +41,7 @@ from whyconv.training.pixel_rows import evenly_chosen
 from whyconv.training.realistic import look_through
 from whyconv.training.run_folder import CHECKPOINTS, MODEL, MOST_EXAMPLES, NETWORK, SUMMARY, WEIGHTS, write_json
 from whyconv.training.seen import write_seen
-from whyconv.untrusted import sound_json_in
+from whyconv.untrusted import mistakes_in, sound_json_in
 
 # Pictures asked about at once: of large ones, more take longer each.
 _BATCH = 32
@@ -148,10 +147,8 @@ def read_summary(run: Path) -> RunSummary:
         ) from None
     except OSError as error:
         raise ModelFileError(f"{run / SUMMARY} cannot be read: {error.strerror}.") from None
-    except ValidationError as error:
-        raise ModelFileError(f"{run / SUMMARY} is damaged: {error.error_count()} mistake(s).") from None
     except ValueError as error:
-        raise ModelFileError(f"{run / SUMMARY} is damaged: {error}.") from None
+        raise ModelFileError(f"{run / SUMMARY} is damaged: {mistakes_in(error)}.") from None
 
 
 def _write_model(

@@ -13,6 +13,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 # A description with 100,000 classes of 100 letters has 10 MB; records of measurements have less than 1 MB.
 MOST_JSON_BYTES = 16_000_000
 # Twice the classes with some to spare. The dearest kind of value, a key with its own object, takes 400 bytes.
@@ -107,6 +109,11 @@ def sound_json_in(path: Path) -> bytes:
     content = content_of(path, MOST_JSON_BYTES)
     json_values(content)
     return content
+
+
+def mistakes_in(error: ValueError) -> str:
+    """What is wrong with a file, in a line, whoever found it: the readers here, or pydantic behind them."""
+    return f"{error.error_count()} mistake(s)" if isinstance(error, ValidationError) else str(error)
 
 
 def toml_in(path: Path) -> dict[str, Any]:

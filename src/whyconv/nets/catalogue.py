@@ -175,7 +175,10 @@ def _build_one(name: str, sizes: dict[str, Any]) -> nn.Module:
     if ":" in name:
         return _build_own(name, sizes)
     require_network(name)
-    return _find(NETWORKS[name])(**sizes)
+    build = _find(NETWORKS[name])
+    if unknown := sizes.keys() - inspect.signature(build).parameters:
+        raise UsageError(f"{name} takes no {' and no '.join(sorted(unknown))}. Is this another network's plan?")
+    return build(**sizes)
 
 
 def build_default(name: str, *, in_channels: int, side: int, num_classes: int) -> nn.Module:

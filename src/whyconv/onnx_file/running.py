@@ -25,6 +25,7 @@ MOST_SECONDS_A_PICTURE = 60.0
 # Of one value that is computed when a file is opened, in place of each time that it is asked.
 _MOST_FOLDED_BYTES = 64_000_000
 _WATCH_SECONDS = 0.5
+_ARENA_IS_FULL = "Available memory of"
 
 # Session calls on their way: when each is to be stopped, and what stops it.
 _running: dict[int, tuple[float, onnxruntime.RunOptions]] = {}
@@ -133,4 +134,6 @@ def _stop_late_ones() -> None:
 
 
 def _reason(error: Exception) -> str:
+    if _ARENA_IS_FULL in str(error):
+        return "it needs more memory than this process may use"
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
