@@ -1,6 +1,6 @@
 """Run folders as each released format has them, kept in the repository: they have to open for ever.
 
-    python tests/golden_runs.py
+    make golden
 
 Writes ``tests/golden/<formats>/`` with what this version writes; an existing folder is left as it is. To be done once
 when the number of a format is raised, and the new folder kept beside the old ones. In it are 48 of scikit-learn's

@@ -53,8 +53,8 @@ def external(folder: Path, secret: Path) -> Iterator[tuple[str, bytes]]:
     (folder / "below").mkdir()
     away = "/".join([".."] * 40) + str(secret)
     names = ["hard", "link", str(secret), "../" * 9 + "etc/passwd", "a/../../b", away, "/dev/zero", "below/../hard"]
-    for name in [*names, "", ".", "file://" + str(secret), "\\\\server\\share", "hard\0.bin"]:
-        yield f"external-{name[:20]!r}", outside(name).SerializeToString()
+    for number, name in enumerate([*names, "", ".", "file://" + str(secret), "\\\\server\\share", "hard\0.bin"]):
+        yield f"external-{number}-{name[-20:]!r}", outside(name).SerializeToString()
     yield "external-far-away", outside("hard", offset=str(1 << 62), length=str(1 << 62)).SerializeToString()
     location = make_model(make_metadata())
     location.graph.initializer[0].data_location = TensorProto.EXTERNAL

@@ -46,7 +46,8 @@ def copies(folder: Path, which: str) -> Callable[[str], Path]:
     return copy
 
 
-def _described(run: Path, **changes: Any) -> Path:
+def described(run: Path, **changes: Any) -> Path:
+    """Changes what a run says of its network; without a digest, as a stranger can."""
     said = json.loads((run / "network.json").read_text()) | changes
     said = {key: value for key, value in said.items() if "digest" not in key}  # a stranger can leave it out
     (run / "network.json").write_text(json.dumps(said))
@@ -61,7 +62,7 @@ def code_by_name(folder: Path) -> Iterator[Payload]:
         plan = (run / "run.toml").read_text().replace('name = "lesson"', f"name = {json.dumps(name)}")
         (run / "run.toml").write_text(plan)
         for opener in ("torch", "export", "resume"):
-            yield f"code-{opener}-{name}", opener, _described(run, network=name), "refused"
+            yield f"code-{opener}-{name}", opener, described(run, network=name), "refused"
         run = stopped(f"{number}")
         (run / "run.toml").write_text(plan)
         yield f"code-go-on-{name}", "resume", run, "refused"
@@ -87,7 +88,7 @@ def descriptions(folder: Path) -> Iterator[Payload]:
         "classes-are-text": {"classes": "01"},
     }
     for name, changes in asked.items():
-        yield f"description-{name}", "torch", _described(ended(name), **changes), "refused"
+        yield f"description-{name}", "torch", described(ended(name), **changes), "refused"
     for name, text in {
         "deep": "[" * 1_000_000,
         "list": "[]",

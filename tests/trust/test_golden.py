@@ -44,7 +44,7 @@ def pixels_of(golden: Path, policy: PicturePolicy) -> np.ndarray:
 
 
 def test_what_this_version_writes_is_kept() -> None:
-    assert formats() in SETS, "the number of a format was raised: run  python tests/golden_runs.py"
+    assert formats() in SETS, "the number of a format was raised: run  make golden"
 
 
 def test_all_sets_are_small() -> None:

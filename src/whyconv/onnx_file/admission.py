@@ -21,8 +21,8 @@ from whyconv.onnx_file.protobuf import as_integers, as_message, as_text, message
 MOST_FILE_BYTES = 2_000_000_000
 # A committee of 64 networks of 152 layers has 33,000 nodes.
 MOST_NODES = 50_000
-# The same committee has as many tensors, and a constant beside each node.
-MOST_TENSORS = 100_000
+# The same committee has as many tensors.
+MOST_TENSORS = 50_000
 # Exporters nest the branches of a condition two or three deep.
 MOST_DEPTH = 16
 # ONNX's own operators are told with at most 5 axes; a picture has 4.
