@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Pins hold for what pip builds from source too; older pips read the first name, newer ones the second.
 INSTALL = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet -c constraints.txt
 
-.PHONY: demo test check slow trust test-wheel peers clean
+.PHONY: demo test check slow trust golden test-wheel peers clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/whyconv demo
@@ -27,6 +27,10 @@ trust: $(VENV)/test.stamp
 
 test-wheel: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m "slow or not slow" tests/test_wheel.py $(ARGS)
+
+# Files as this version writes them, to be kept for ever; once, where the number of a format was raised.
+golden: $(VENV)/test.stamp
+	PYTHONPATH=tests $(BIN)/python tests/golden_runs.py
 
 # Environments of the tools that benchmarks/ compares with, outside of the project; 9 GB.
 peers:

@@ -7,27 +7,27 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-GROUND_FLOOR = ("errors", "results", "settings", "files", "texts", "machine")
+GROUND_FLOOR = ("errors", "results", "settings", "files", "texts", "machine", "untrusted")
 
 # Part of the package -> what it may import besides itself and the ground floor.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(GROUND_FLOOR, ()),
     "images": (),
-    "counting": (),
+    "counting": ("onnx_file",),
     "nets": (),
     "predictions": (),
     "answer_sets": (),
     "onnx_file": (),
     "model_file": ("images", "onnx_file"),
-    "recognizer": ("images", "model_file", "predictions", "answer_sets"),
+    "recognizer": ("images", "model_file", "onnx_file", "predictions", "answer_sets"),
     "evidence": ("counting", "images", "model_file", "onnx_file", "recognizer"),
     "report": (),
     "novelty": ("answer_sets", "model_file"),
-    "promises": ("answer_sets", "novelty", "recognizer", "model_file", "training"),
+    "promises": ("answer_sets", "novelty", "onnx_file", "recognizer", "model_file", "training"),
     "training": ("nets", "images", "inspection", "answer_sets"),
     "measures": ("counting", "nets.layers", "nets.twins", "images", "training.intervals"),
-    "export": ("nets", "training", "measures", "counting", "recognizer", "model_file", "images"),
-    "exporting": ("export", "images", "model_file", "nets", "pretrained", "recognizer", "training"),
+    "export": ("nets", "training", "measures", "counting", "onnx_file", "recognizer", "model_file", "images"),
+    "exporting": ("export", "images", "model_file", "nets", "onnx_file", "pretrained", "recognizer", "training"),
     "study": ("training", "nets", "counting", "measures", "images"),
     "web": ("recognizer", "evidence", "counting", "images", "model_file", "onnx_file"),
     "cluster": ("recognizer", "images"),
@@ -39,12 +39,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "progress": ("show",),
     "scoring": ("images", "inspection", "training", "promises", "recognizer", "model_file"),
     "planning": ("images", "nets", "training", "measures"),
-    "pretrained": ("images", "inspection", "nets", "training", "planning", "model_file"),
+    "pretrained": ("images", "inspection", "nets", "onnx_file", "training", "planning", "model_file"),
     "spare_time": ("planning", "training"),
     "reporting": ("training", "planning", "report", "measures", "counting", "nets"),
     "finishing": (
         *("images", "nets", "training", "measures", "export", "reporting"),
-        *("scoring", "planning", "pretrained", "promises", "lookups", "recognizer", "model_file"),
+        *("scoring", "planning", "pretrained", "promises", "lookups", "onnx_file", "recognizer", "model_file"),
     ),
     "lookups": ("images", "training", "export", "planning", "promises", "recognizer", "predictions"),
     "telling": ("planning", "training"),
@@ -114,7 +114,7 @@ USED_BY: dict[str, tuple[str, ...]] = {
     "scipy": ("training", "measures", "study"),
     "matplotlib": ("report",),
     "jinja2": ("report",),
-    "onnxruntime": ("recognizer", "evidence", "model_file", "export", "exporting", "pretrained", "web", "cli"),
+    "onnxruntime": ("onnx_file", "recognizer", "evidence", "exporting", "web"),
     "PIL": ("images", "demo", "report", "workflow"),
     "simplejpeg": ("images",),
     "pillow_heif": ("images",),
@@ -132,7 +132,41 @@ OPTIONAL = ("h5py", "pyarrow", "pillow_heif")
 SLOW = ("torch", "onnx", "onnxscript", "matplotlib", "sklearn", "scipy", "onnxruntime", "jinja2", "safetensors")
 
 BANNED_NAMES = {"utils", "util", "common", "helpers", "helper", "core", "base", "misc", "manager"}
-CODE_CARRIERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "pickletools"}
+CODE_CARRIERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "pickletools"}
+CODE_CARRIERS |= {"runpy", "code", "codeop", "imp", "yaml", "ruamel", "builtins", "pty"}
+# Names that an import could hide under others.
+CODE_NAMES = {"torch.load", "torch.save", "torch.jit", "torch.package", "torch.hub", "os.system", "importlib.reload"}
+CODE_NAMES |= {"importlib.machinery", "importlib.abc", "ast.literal_eval", "numpy.load", "json.loads", "json.load"}
+# Modules that may import what a variable names, all but one out of a table of their own. ``nets.catalogue`` imports the
+# user's own network, where the user has named it.
+IMPORTS_BY_NAME = ("", "images.raster", "nets.catalogue")
+# Calls that read what may be anybody's -> the modules that make them, each after the check that belongs before it.
+DOORS: dict[str, tuple[str, ...]] = {
+    "json.load": (),
+    # Rows of tables; what a process or a record of our own says.
+    "json.loads": (
+        "untrusted",
+        "images.sources.table_files",
+        "images.worker",
+        "export",
+        "exporting.one_run",
+        "web.telling",
+    ),
+    "tomllib.load": (),
+    "tomllib.loads": ("untrusted", "texts"),
+    "safe_open": ("training.checkpoint",),
+    "load_file": (),
+    "onnx.load": ("export",),
+    "onnx.load_model_from_string": (
+        *("counting.onnx_graph", "export", "exporting.one_run", "exporting.source", "novelty.graph"),
+        *("pretrained.foreign", "pretrained.published"),
+    ),
+    "onnxruntime.InferenceSession": ("onnx_file.running",),
+    "np.load": ("evidence.nearest", "images.cache", "web.showing"),
+    "np.fromfile": (),
+    "h5py.File": ("images.sources.array_files",),
+}
+_CHECKED = "sound_json_in"
 # The one module with one call of torch.load: weights from a package, their digest checked before.
 READS_PICKLED_WEIGHTS = "nets.pretrained"
 MAX_FILE_LINES = 400
@@ -313,11 +347,11 @@ def code_from_data(package: Path) -> list[str]:
     complaints = []
     for module in modules(package):
         for item in module.imports():
-            if item.target.split(".")[0] in CODE_CARRIERS:
+            if item.target.split(".")[0] in CODE_CARRIERS or _begins(item.target, CODE_NAMES):
                 complaints.append(f"{module.name}:{item.line}: import of {item.target}")
         num_allowed = 1 if module.name == READS_PICKLED_WEIGHTS else 0
         for node in ast.walk(module.tree):
-            if not isinstance(node, ast.Call) or not (what := _unsafe(node)):
+            if not isinstance(node, ast.Call) or not (what := _unsafe(node) or _unnamed(node, module.name)):
                 continue
             is_weights_only = any(keyword.arg == "weights_only" for keyword in node.keywords)
             if num_allowed and what.startswith("torch.load") and is_weights_only:
@@ -334,11 +368,36 @@ def _unsafe(node: ast.Call) -> str:
             return "allow_pickle"
         if keyword.arg == "weights_only" and ast.unparse(keyword.value) != "True":
             return "weights_only is not True"
-    if called in ("eval", "exec", "compile", "__import__"):
+    if called in ("np.load", "numpy.load") and not any(keyword.arg == "allow_pickle" for keyword in node.keywords):
+        return f"{called}() does not say allow_pickle=False"
+    if called.split(".")[-1] in ("exec_module", "load_module", "spec_from_file_location", "find_class", "literal_eval"):
+        return f"{called}()"
+    if called in ("eval", "exec", "compile", "__import__", "os.system", "os.popen", "builtins.eval", "builtins.exec"):
         return f"{called}()"
     if called in ("torch.load", "torch.save", "torch.jit.load", "yaml.load", "yaml.unsafe_load"):
         return f"{called}() reads or writes pickle"
     return ""
+
+
+def _unnamed(node: ast.Call, module: str) -> str:
+    """An import of what a variable names, in a module that may not."""
+    is_import = _called(node) in ("import_module", "__import__")
+    is_literal = bool(node.args) and isinstance(node.args[0], ast.Constant)
+    return "" if not is_import or is_literal or module in IMPORTS_BY_NAME else "imports what a variable names"
+
+
+def doors(package: Path) -> list[str]:
+    """What may be anybody's is read in few places, and records only after their text was checked."""
+    complaints = []
+    for module in modules(package):
+        for node in ast.walk(module.tree):
+            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            where = f"{module.name}:{getattr(node, 'lineno', 0)}"
+            if called in DOORS and module.name not in DOORS[called]:
+                complaints.append(f"{where}: {called}() only in {', '.join(DOORS[called]) or 'no module'}")
+            elif called.endswith(".model_validate_json") and _CHECKED not in ast.unparse(node):
+                complaints.append(f"{where}: {called}() of what {_CHECKED} has not seen")
+    return complaints
 
 
 def handed_on(package: Path) -> list[str]:

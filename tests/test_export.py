@@ -16,6 +16,7 @@ from whyconv.errors import ModelFileError, StoppedError
 from whyconv.export import compare, describe_layers, export, export_maps, metadata_for
 from whyconv.images.prepare import PicturePolicy
 from whyconv.model_file import METADATA_KEY
+from whyconv.onnx_file.seal import SEAL_KEY
 from whyconv.recognizer import Answers, open_recognizer
 from whyconv.training.evaluate import softmax
 from whyconv.training.logits import network_logits
@@ -87,7 +88,7 @@ def test_a_changed_weight_is_noticed(exported) -> None:
 def test_the_file_says_what_it_is_and_holds_no_paths(exported) -> None:
     path, _, plan = exported
     model = onnx.load(path)
-    assert [each.key for each in model.metadata_props] == [METADATA_KEY]
+    assert [each.key for each in model.metadata_props] == [METADATA_KEY, SEAL_KEY]
     metadata = open_recognizer(path).metadata
     assert metadata.classes == ("lies", "stands")
     assert metadata.temperature == 1.7

@@ -91,10 +91,10 @@ def test_a_newer_format_asks_for_an_update(tmp_path: Path) -> None:
         json.dumps(make_metadata(temperature=0)),
         json.dumps(make_metadata(temperature=float("nan"))),
         json.dumps(make_metadata(policy={"side": 8, "channels": 2})),
-        json.dumps(make_metadata(policy={"version": 9, "side": 8, "channels": 3})),
+        json.dumps(make_metadata(policy={"version": 0, "side": 8, "channels": 3})),
         json.dumps({"format_version": 1}),
     ],
-    ids=["cut", "list", "deep", "one class", "same names", "zero", "nan", "2 channels", "policy 9", "empty"],
+    ids=["cut", "list", "deep", "one class", "same names", "zero", "nan", "2 channels", "policy 0", "empty"],
 )
 def test_damaged_metadata_is_refused(metadata: str, tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(make_model(metadata).SerializeToString())

@@ -16,6 +16,7 @@ PUBLIC = {
         "DivergedError",
         "MissingExtraError",
         "ModelFileError",
+        "NewerFormatError",
         "ParityError",
         "PictureError",
         "SettingsError",
@@ -26,6 +27,7 @@ PUBLIC = {
         "PictureClassifier",
         "Recognizer",
         "__version__",
+        "allow_code",
         "check",
         "explain",
         "export_run",
@@ -91,7 +93,7 @@ def test_the_half_that_uses_loads_no_torch(name: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["train", "why", "PictureClassifier", "export_run", "open_torch"])
+@pytest.mark.parametrize("name", ["train", "why", "PictureClassifier", "allow_code", "export_run", "open_torch"])
 def test_without_torch_the_line_that_installs_it_is_told(name: str) -> None:
     done = run_python(f"{WITHOUT_TORCH}import whyconv\nwhyconv.{name}")
     assert f"whyconv.{name} needs an optional package. Install it with:  pip install 'whyconv[train]'" in done.stderr

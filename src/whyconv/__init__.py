@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         DivergedError,
         MissingExtraError,
         ModelFileError,
+        NewerFormatError,
         ParityError,
         PictureError,
         SettingsError,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from whyconv.evidence import explain
     from whyconv.exporting import export_run, open_torch
     from whyconv.inspection import check
+    from whyconv.nets import allow_code
     from whyconv.recognizer import Recognizer
     from whyconv.recognizer import open_recognizer as open
     from whyconv.workflow import train, why
@@ -40,6 +42,7 @@ __all__ = [
     "DivergedError",
     "MissingExtraError",
     "ModelFileError",
+    "NewerFormatError",
     "ParityError",
     "PictureClassifier",
     "PictureError",
@@ -50,6 +53,7 @@ __all__ = [
     "UsageError",
     "WhyconvError",
     "__version__",
+    "allow_code",
     "check",
     "explain",
     "export_run",
@@ -71,6 +75,7 @@ _MODULES = {
 _OTHER_NAMES = {"inspect": "inspect_network", "open": "open_recognizer"}
 _NEED_TRAINING = {
     "PictureClassifier": "estimator",
+    "allow_code": "nets",
     "export_run": "exporting",
     "open_torch": "exporting",
     "train": "workflow",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Sequence
@@ -117,7 +116,7 @@ def _policy(plan: dict[str, Any] | None, shape: Sequence[int]) -> PicturePolicy:
 
 def _build_for_real(name: str, input_shape: Sequence[int] | None) -> tuple[nn.Module, Sequence[int]]:
     """The network with its weights, and the shape of one picture."""
-    from whyconv.nets.catalogue import NETWORKS, build_default, build_planned
+    from whyconv.nets.catalogue import NETWORKS, build_default
     from whyconv.nets.windowed import without_windows
 
     path = Path(name)
@@ -125,10 +124,9 @@ def _build_for_real(name: str, input_shape: Sequence[int] | None) -> tuple[nn.Mo
     if path.is_file() or (path.is_dir() and (plan is None or plan["network"] not in NETWORKS)):
         raise UsageError(f"A network in torch is needed, to run it backward; {name} can only be read.")
     if plan is not None:
-        from whyconv.training.checkpoint import load_weights
+        from whyconv.training.stored import build_stored
 
-        network = build_planned(_planned(path, plan))
-        load_weights(path / "model.safetensors", network)
+        network = build_stored(_planned(path, plan), path / "model.safetensors")
         return without_windows(network), _shape(plan)
     if input_shape is None:
         raise UsageError(f"{name} takes pictures of which size? Say it with --input, such as --input 3x224x224.")
@@ -223,13 +221,15 @@ def _shape(plan: dict[str, Any]) -> tuple[int, int, int]:
 
 def _network_plan(path: Path) -> dict[str, Any] | None:
     """What ``network.json`` of a run says; None where there is none that can be used."""
+    from whyconv.model_file import read_description
+
+    if not (path / "network.json").exists():
+        return None
+    found = read_description(path / "network.json")
     try:
-        found = json.loads((path / "network.json").read_text(encoding="utf-8"))
         wanted = {"network": str, "in_channels": int, "side": int, "classes": list}
         is_whole = all(isinstance(found[key], kind) for key, kind in wanted.items())
-    except OSError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
+    except KeyError as error:
         raise ModelFileError(f"{path / 'network.json'} is damaged: {error}.") from error
     return found if is_whole else None
 

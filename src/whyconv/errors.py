@@ -10,6 +10,7 @@ Text of every error: what is wrong, with the value; what was expected; what to d
             PictureError        3   one picture cannot be read
             ArrayError          3   an array given to the estimator has the wrong shape, type or range
         ModelFileError          1   a run folder or an ONNX file cannot be used
+            NewerFormatError    1   a newer whyconv wrote it
         StorageError            1   the disk cannot hold what is to be written
         ParityError             4   two ways to the same answer disagree
         StoppedError            130 on Ctrl-C, 143 on SIGTERM; the run can go on with --resume
@@ -80,6 +81,10 @@ class ModelFileError(WhyconvError):
     """A run folder or an ONNX file is missing, damaged, or not ours."""
 
 
+class NewerFormatError(ModelFileError):
+    """A newer whyconv wrote the file: it is not damaged, and nothing of it is read."""
+
+
 class StorageError(WhyconvError, OSError):
     """The disk cannot hold what is to be written, or does not take it."""
 
@@ -114,6 +119,24 @@ class StoppedError(WhyconvError):
     def __init__(self, message: str, exit_code: int = 130) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def require_known_version(version: object, newest: int, where: str) -> None:
+    """Makes sure that a file is of a format that this whyconv knows.
+
+    Args:
+        version: As the file says; what is no whole number is left to whoever checks the rest.
+        newest: That is known.
+        where: What the file is called.
+
+    Raises:
+        NewerFormatError: It is newer.
+    """
+    if isinstance(version, int) and version > newest:
+        raise NewerFormatError(
+            f"{where} has format version {str(version)[:20]}; this whyconv reads up to {newest}. "
+            "Update it with:  pip install --upgrade whyconv"
+        )
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from whyconv import __version__, files
 from whyconv.report import Patches, lacks_why, page_language, why_section, with_why
 from whyconv.results import Note, Notify
 from whyconv.results.why import Question, Why
+from whyconv.untrusted import json_in, sound_json_in
 
 RECORD, REPORT = "why.json", "report.html"
 
@@ -98,7 +97,7 @@ def minutes_of_longer(run: Path, question: Question, digest: str) -> float | Non
         digest: Of the pictures and their division.
     """
     try:
-        saved = json.loads((run / RECORD).read_bytes())
+        saved = json_in(run / RECORD)
         is_same, minutes = saved["digest"] == digest, saved["question"]["minutes"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -115,8 +114,8 @@ def record_path(run: Path, question: Question) -> Path:
 
 def _read(path: Path) -> Why | None:
     try:
-        return Why.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+        return Why.model_validate_json(sound_json_in(path))
+    except (OSError, ValueError):
         return None
 
 

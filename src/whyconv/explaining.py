@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import ValidationError
 
 from whyconv import __version__
 from whyconv.dense_twin_file import write_dense_twin
@@ -43,6 +42,7 @@ from whyconv.study import (
 from whyconv.training.pictures import Division, Part, channel_statistics, parts_of
 from whyconv.training.realistic import through_middle
 from whyconv.training.stopping import stop_requests
+from whyconv.untrusted import mistakes_in, sound_json_in
 
 TRIALS, CERTIFICATE = "why-trials.jsonl", "certificate.json"
 USUAL_MINUTES = 10.0
@@ -153,9 +153,9 @@ def _certificate(run: Path) -> Certificate | None:
     """What an invariant run was certified when it was trained; None for another one."""
     path = run / CERTIFICATE
     try:
-        return Certificate.model_validate_json(path.read_bytes()) if path.exists() else None
-    except ValidationError as error:
-        raise ModelFileError(f"{path} is damaged: {error.error_count()} mistake(s). Train anew to have one.") from None
+        return Certificate.model_validate_json(sound_json_in(path)) if path.exists() else None
+    except ValueError as error:
+        raise ModelFileError(f"{path} is damaged: {mistakes_in(error)}. Train anew to have one.") from None
 
 
 def _seconds(question: Question, fraction: float) -> float:

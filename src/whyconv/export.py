@@ -25,6 +25,7 @@ from whyconv.images.prepare import PicturePolicy
 from whyconv.model_file import METADATA_KEY, NOVELTY_PREFIX, Metadata
 from whyconv.nets import Committee
 from whyconv.nets.windowed import Windowed, mean_of_windows
+from whyconv.onnx_file.seal import sealed, without_seal
 from whyconv.recognizer import Recognizer
 from whyconv.results import Parity
 from whyconv.results.network import LayerCount
@@ -135,7 +136,7 @@ def export(path: Path, network: nn.Module, metadata: Metadata, plan: NetworkPlan
     model = _to_onnx(Answering(network, plan, metadata.temperature).eval(), plan)
     _describe(model, {METADATA_KEY: metadata.model_dump_json()})
     onnx.checker.check_model(model, full_check=True)
-    files.write_bytes(path, model.SerializeToString())
+    files.write_bytes(path, sealed(model.SerializeToString()))
 
 
 def export_maps(path: Path, model_path: Path) -> None:
@@ -143,7 +144,7 @@ def export_maps(path: Path, model_path: Path) -> None:
 
     Where the answer averages v views, the maps have v n rows: n of the first view, then n of the next.
     """
-    model = onnx.shape_inference.infer_shapes(onnx.load(model_path, load_external_data=False))
+    model = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(without_seal(model_path.read_bytes())))
     shapes = {info.name: info for info in model.graph.value_info}
     known = {output.name for output in model.graph.output}
     for node in _layers(model):
@@ -152,7 +153,7 @@ def export_maps(path: Path, model_path: Path) -> None:
             model.graph.output.append(shapes[name])
             known.add(name)
     onnx.checker.check_model(model, full_check=True)
-    files.write_bytes(path, model.SerializeToString())
+    files.write_bytes(path, sealed(model.SerializeToString()))
 
 
 def describe_layers(model_path: Path) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Mapping
@@ -12,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from whyconv import files
@@ -21,8 +19,9 @@ from whyconv.export import compare, export, metadata_for, parity_of
 from whyconv.images.sources.arrays import ArrayContents
 from whyconv.lookups import write_lookups
 from whyconv.measures.certificate import require_conditions, require_held, try_shifts
-from whyconv.model_file import Metadata
+from whyconv.model_file import Metadata, read_description, with_digest
 from whyconv.nets.windowed import Windowed
+from whyconv.onnx_file.seal import sealed
 from whyconv.planning import Material
 from whyconv.pretrained.learning import Learned, some
 from whyconv.promises import Examples, ValidationAnswers, add_promises, judged
@@ -42,6 +41,7 @@ from whyconv.training.pixel_rows import evenly_chosen
 from whyconv.training.realistic import look_through
 from whyconv.training.run_folder import CHECKPOINTS, MODEL, MOST_EXAMPLES, NETWORK, SUMMARY, WEIGHTS, write_json
 from whyconv.training.seen import write_seen
+from whyconv.untrusted import mistakes_in, sound_json_in
 
 # Pictures asked about at once: of large ones, more take longer each.
 _BATCH = 32
@@ -139,14 +139,16 @@ def read_summary(run: Path) -> RunSummary:
         ModelFileError: ``run`` is no finished run folder.
     """
     try:
-        return RunSummary.model_validate_json((run / SUMMARY).read_bytes())
+        return RunSummary.model_validate_json(sound_json_in(run / SUMMARY))
     except FileNotFoundError:
         raise ModelFileError(
             f"{run} is no finished run: it has no {SUMMARY}. If its training was stopped, go on with:  "
             f"whyconv train --resume {run}"
         ) from None
-    except ValidationError as error:
-        raise ModelFileError(f"{run / SUMMARY} is damaged: {error.error_count()} mistake(s).") from None
+    except OSError as error:
+        raise ModelFileError(f"{run / SUMMARY} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise ModelFileError(f"{run / SUMMARY} is damaged: {mistakes_in(error)}.") from None
 
 
 def _write_model(
@@ -157,11 +159,12 @@ def _write_model(
     contents = material.division.inspection.pictures.contents
     white = contents.white if isinstance(contents, ArrayContents) else None
     metadata = metadata_for(plan.network, material.policy, temperature, counts, array_white=white)
-    write_json(folder / NETWORK, metadata.model_dump(mode="json") | plan.network.model_dump(exclude={"name"}))
+    values = metadata.model_dump(mode="json") | plan.network.model_dump(exclude={"name"})
+    write_json(folder / NETWORK, with_digest(values))
     if learned is None:
         export(folder / MODEL, network, metadata, plan.network)
     else:
-        files.write_bytes(folder / MODEL, learned.as_file(plan, metadata))
+        files.write_bytes(folder / MODEL, sealed(learned.as_file(plan, metadata)))
     write_seen(folder, material.division)
     return metadata
 
@@ -173,8 +176,8 @@ def _promise(
     features, examples = (known.validation.features, known.examples) if known is not None else (None, None)
     asked = ValidationAnswers(validation.data.pixels, validation.data.labels, logits, features)
     found = add_promises(folder / MODEL, metadata, asked, examples)
-    values = json.loads((folder / NETWORK).read_text(encoding="utf-8"))
-    write_json(folder / NETWORK, values | found.model_dump(mode="json"))
+    values = read_description(folder / NETWORK)
+    write_json(folder / NETWORK, with_digest(values | found.model_dump(mode="json")))
 
 
 def _known_logits(

@@ -1,10 +1,6 @@
 """What an ONNX file says about itself, read and checked before anything runs it.
 
-Only the outer structure of the file is walked (no ``onnx`` package is needed): the metadata, and every
-place where a tensor may point to data outside of the file, which is refused.
-
-References:
-    The message and field numbers are those of ``onnx.proto`` (https://github.com/onnx/onnx).
+``onnx_file.admission`` has looked at the structure of the file; here is what its metadata say.
 """
 
 from __future__ import annotations
@@ -15,11 +11,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from whyconv.errors import ModelFileError
+from whyconv.errors import ModelFileError, require_known_version
+from whyconv.files import digest_bytes
 from whyconv.images.array_levels import White
-from whyconv.images.prepare import PicturePolicy
-from whyconv.onnx_file.protobuf import as_message, as_text, message_fields
-from whyconv.settings import View
+from whyconv.images.prepare import POLICY_VERSION, PicturePolicy
+from whyconv.onnx_file.admission import admit, read_onnx_content
+from whyconv.onnx_file.seal import SEAL_KEY, is_as_written
+from whyconv.settings import MOST_CLASSES, ClassName, View
+from whyconv.untrusted import json_in, json_values
 
 FORMAT_VERSION = 1
 METADATA_KEY = "whyconv"
@@ -27,21 +26,9 @@ METADATA_KEY = "whyconv"
 NOVELTY, NOVELTY_PREFIX = "novelty", "novelty/"
 # In a file that takes pictures of any size: what the names of the nodes of the resize begin with, and what they make.
 ANY_SIZE_PREFIX, PREPARED = "any_size/", "any_size/prepared"
-_MAX_FILE_BYTES = 2_000_000_000  # a protobuf message ends there
-
-# Where a message of one kind holds messages of other kinds: field number -> kind.
-_CHILDREN: dict[str, dict[int, str]] = {
-    "model": {7: "graph", 20: "training", 25: "function"},
-    "training": {1: "graph", 2: "graph"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "function": {7: "node", 11: "attribute"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
-    "sparse": {1: "tensor", 2: "tensor"},
-}
-_MAX_DEPTH = 64
-_METADATA_FIELD = 14  # of the model: pairs of key (1) and value (2)
-_EXTERNAL_FIELDS = (13, 14)  # of a tensor: external_data, data_location
+# In ``network.json``: over all else that it says, and that it is there.
+_DIGEST, _HAS_DIGEST = "digest", "has_digest"
+_NAMED = 5  # mistakes that a message names
 
 
 class AnswerSets(BaseModel):
@@ -113,7 +100,7 @@ class Metadata(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     format_version: Literal[1] = 1
-    classes: tuple[str, ...] = Field(min_length=2)
+    classes: tuple[ClassName, ...] = Field(min_length=2, max_length=MOST_CLASSES)
     policy: PicturePolicy
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     network: str = ""
@@ -165,12 +152,7 @@ def read_model(path: Path) -> tuple[bytes, Metadata]:
         ModelFileError: The file cannot be read, is not ONNX, was not written by whyconv, is of a newer
             format, or points to data outside of itself.
     """
-    try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise ModelFileError(f"{path} is over 2 GB, more than an ONNX file can hold. Was it renamed?")
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error.strerror}.") from error
+    content = read_onnx_content(path)
     return content, read_metadata(content, str(path))
 
 
@@ -184,18 +166,58 @@ def read_metadata(content: bytes, where: str) -> Metadata:
     Raises:
         ModelFileError: See there.
     """
-    try:
-        found, is_external = _walk(memoryview(content))
-    except (ValueError, IndexError, UnicodeDecodeError) as error:
+    found = admit(content, where)
+    if not is_as_written(content, has_entry=SEAL_KEY in found):
         raise ModelFileError(
-            f"{where} is not an ONNX file, or it is damaged. Expected one that whyconv wrote."
-        ) from error
-    if is_external:
-        raise ModelFileError(
-            f"{where} points to data in other files, which is refused: a file may not read what lies beside it. "
-            "Export it as one file."
+            f"{where} is damaged: it is not what whyconv wrote. Take it anew from where it came from; if another "
+            f"program changed it on purpose, take the entry '{SEAL_KEY}' out of its metadata."
         )
     return _parse_metadata(where, found.get(METADATA_KEY))
+
+
+def with_digest(values: dict[str, Any]) -> dict[str, Any]:
+    """Returns what ``network.json`` is to say, with the digest of all of it."""
+    told = {key: value for key, value in values.items() if key != _DIGEST} | {_HAS_DIGEST: True}
+    return told | {_DIGEST: _digest(told)}
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """Reads ``network.json`` as it is.
+
+    Raises:
+        ModelFileError: It is missing, no JSON object, or not what was written.
+        NewerFormatError: A newer whyconv wrote it.
+    """
+    try:
+        values = json_in(path)
+    except OSError as error:
+        raise ModelFileError(
+            f"{path} cannot be read: {error.strerror}. Expected a run folder, or one of `whyconv export --to torch`."
+        ) from None
+    except ValueError as error:
+        raise ModelFileError(f"{path} is damaged: {error}. Export it again.") from None
+    if not isinstance(values, dict):
+        raise ModelFileError(f"{path} is damaged: it holds no JSON object. Export it again.")
+    _require_known(values, str(path))
+    told = {key: value for key, value in values.items() if key != _DIGEST}
+    # Those of older versions have none.
+    if (_HAS_DIGEST in values or _DIGEST in values) and values.get(_DIGEST) != _digest(told):
+        raise ModelFileError(
+            f"{path} is damaged: it is not what whyconv wrote. Export it again; if it was changed on purpose, take "
+            f"'{_DIGEST}' and '{_HAS_DIGEST}' out of it."
+        )
+    return values
+
+
+def _require_known(values: dict[str, Any], where: str) -> None:
+    require_known_version(values.get("format_version"), FORMAT_VERSION, where)
+    policy = values.get("policy")
+    version = policy.get("version") if isinstance(policy, dict) else None
+    require_known_version(version, POLICY_VERSION, f"{where}: its picture policy")
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return digest_bytes(json.dumps(values, sort_keys=True).encode())
 
 
 def _parse_metadata(where: str, text: str | None) -> Metadata:
@@ -205,39 +227,15 @@ def _parse_metadata(where: str, text: str | None) -> Metadata:
             "Expected model.onnx of a run folder."
         )
     try:
-        values = json.loads(text)
-        version = values.get("format_version")
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise ModelFileError(
-                f"{where} has format version {version}; this whyconv reads up to {FORMAT_VERSION}. "
-                "Update it with:  pip install --upgrade whyconv"
-            )
+        values = json_values(text)
+        if not isinstance(values, dict):
+            raise ValueError("no JSON object")
+        _require_known(values, where)
         return Metadata.model_validate(values)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'all'}: {one['msg']}" for one in error.errors())
+        named = [f"{'.'.join(map(str, one['loc'])) or 'all'}: {one['msg']}" for one in error.errors()]
+        more = f"; and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+        wrong = "; ".join(named[:_NAMED]) + more
         raise ModelFileError(f"{where} has damaged whyconv metadata ({wrong}). Export it again.") from error
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise ModelFileError(f"{where} has damaged whyconv metadata (not a JSON object). Export it again.") from error
-
-
-def _walk(model: memoryview) -> tuple[dict[str, str], bool]:
-    """Returns a model's metadata, and whether any tensor's data lies outside of the file."""
-    metadata: dict[str, str] = {}
-    num_graphs, is_external = 0, False
-    stack = [("model", model, 0)]
-    while stack:
-        kind, message, depth = stack.pop()
-        if depth > _MAX_DEPTH:
-            raise ValueError("nested too deeply")
-        num_graphs += kind == "graph"
-        for number, value in message_fields(message):
-            if kind == "tensor":
-                is_external |= number in _EXTERNAL_FIELDS and value != 0
-            elif kind == "model" and number == _METADATA_FIELD:
-                pair = {key: as_text(text) for key, text in message_fields(as_message(value))}
-                metadata[pair.get(1, "")] = pair.get(2, "")
-            elif number in _CHILDREN[kind]:
-                stack.append((_CHILDREN[kind][number], as_message(value), depth + 1))
-    if num_graphs == 0:
-        raise ValueError("no graph")
-    return metadata, is_external
+    except ValueError as error:
+        raise ModelFileError(f"{where} has damaged whyconv metadata ({error}). Export it again.") from error

@@ -21,11 +21,10 @@ from whyconv.results import Notify, Progress
 from whyconv.results.translation import ShiftKind, Translation
 from whyconv.results.why import NotMeasured
 from whyconv.settings import Plan
-from whyconv.training.checkpoint import load_weights
 from whyconv.training.logits import normalize
 from whyconv.training.pictures import Division, parts_of
 from whyconv.training.run_folder import WEIGHTS
-from whyconv.training.start import start_network
+from whyconv.training.stored import build_stored
 from whyconv.training.torch_habits import torch_habits
 
 KINDS: tuple[ShiftKind, ...] = ("crop", "zero", "circular")
@@ -98,9 +97,7 @@ def network_of(run: Path, plan: Plan) -> nn.Module:
     """A run's network: of torch's, or, where it started from a frozen one, its exported file in the place of one."""
     if plan.frozen is not None:
         return _Served(open_recognizer(run, num_threads=plan.threads))
-    network = start_network(plan, reads_file=False)
-    load_weights(run / WEIGHTS, network)
-    return network.eval()
+    return build_stored(plan.network, run / WEIGHTS).eval()
 
 
 def _measure(

@@ -17,6 +17,7 @@ from whyconv import files
 from whyconv.model_file import AnswerSets, Metadata, Unsure
 from whyconv.novelty import KnownPictures, Novelty, add_novelty, fit_novelty
 from whyconv.novelty.fitting import ACCEPTED
+from whyconv.onnx_file.seal import sealed, without_seal
 from whyconv.recognizer import Answers
 from whyconv.results import Evaluation
 from whyconv.training.evaluate import softmax
@@ -84,7 +85,8 @@ def add_promises(path: Path, metadata: Metadata, validation: ValidationAnswers, 
     found = metadata.model_copy(
         update={"sets": AnswerSets(truths=_truths(logits, validation.labels)), "unsure": _unsure(novelty)}
     )
-    files.write_bytes(path, add_novelty(path.read_bytes(), novelty, found.model_dump_json()))
+    content = add_novelty(without_seal(path.read_bytes()), novelty, found.model_dump_json())
+    files.write_bytes(path, sealed(content))
     return found
 
 

@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from whyconv.answer_sets import least_probability, require_level
 from whyconv.errors import ModelFileError, PictureError, UsageError
@@ -19,6 +18,7 @@ from whyconv.images.sources.listing import read_file
 from whyconv.images.threads import map_in_order
 from whyconv.machine import num_cores
 from whyconv.model_file import NOVELTY, find_model, read_metadata, read_model
+from whyconv.onnx_file.running import open_session, run_session
 from whyconv.results import Prediction, RankedLabel
 
 Content = bytes | np.ndarray
@@ -78,7 +78,7 @@ class Recognizer:
             self.where = "model in memory"
             self._content, self.metadata = model, read_metadata(model, self.where)
         self._num_threads = num_threads or num_cores()
-        self._session = open_session(self.where, self._content, self._num_threads)
+        self._session = open_session(self._content, self._num_threads, self.where)
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._check_graph()
 
@@ -234,7 +234,7 @@ class Recognizer:
         """
         if len(pixels) == 0:
             return self._nothing()
-        found = dict(zip(self._outputs, self._session.run(None, {"pixels": pixels}), strict=True))
+        found = dict(zip(self._outputs, run_session(self._session, None, {"pixels": pixels}, self.where), strict=True))
         probabilities = found["probabilities"]
         if probabilities.shape != (len(pixels), len(self.classes)) or not np.isfinite(probabilities).all():
             raise ModelFileError(f"{self.where} gives no probability for each class: shape {probabilities.shape}.")
@@ -337,28 +337,3 @@ def _as_item(index: int, picture: Picture) -> tuple[str, Loader]:
     if isinstance(picture, bytes | np.ndarray):
         return f"[{index}]", lambda: picture
     raise UsageError(f"Picture {index} is of type {type(picture).__name__}. Expected a path, file content or an array.")
-
-
-def open_session(where: str, content: bytes, num_threads: int) -> onnxruntime.InferenceSession:
-    """Makes an ONNX file ready to be asked; its threads sleep while they wait.
-
-    Args:
-        where: What it is called in errors.
-        content: The whole file.
-        num_threads: For the network.
-
-    Raises:
-        ModelFileError: It cannot be run.
-    """
-    onnxruntime.disable_telemetry_events()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = num_threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what goes wrong is said by the exception
-    # Idle threads that spin would take the cores from the threads that decode.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own errors share no nearer class
-        reason = str(error).splitlines()[0]
-        raise ModelFileError(f"{where} cannot be run: {reason}. Export it again, or update onnxruntime.") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from whyconv.counting.network import count_network
-from whyconv.errors import UsageError
+from whyconv.errors import ModelFileError, UsageError
 from whyconv.measures.trace import trace
 from whyconv.nets.invariant import fitting_side
 from whyconv.nets.windowed import without_windows
@@ -27,6 +26,7 @@ from whyconv.training.pictures import Part, side_for
 from whyconv.training.realistic import num_windows
 from whyconv.training.recipe import LEAST_EPOCHS, MOST_EPOCHS, PICTURES_SEEN, Facts, training_plan
 from whyconv.training.run_folder import METRICS, SEARCH
+from whyconv.untrusted import json_in, mistakes_in, sound_json_in
 
 _NUM_SEEN = 24
 _INITIAL = {name: f"plan_initial_{name}" for name in ("swift", "plain", "lesson")}
@@ -54,7 +54,7 @@ def write_pages(folder: Path, summary: RunSummary, network: nn.Module, plan: Pla
         detectors=first_detectors(network),
         layers=layer_rows(looking, plan),
         network=counted(looking, plan),
-        environment=json.loads((folder / "environment.json").read_text(encoding="utf-8")),
+        environment=_environment(folder),
         data_digest=plan.pictures.digest,
         search=search,
     )
@@ -63,9 +63,24 @@ def write_pages(folder: Path, summary: RunSummary, network: nn.Module, plan: Pla
 
 
 def read_search(folder: Path) -> Search | None:
-    """What was searched before the run, from its folder; None where nothing was."""
+    """What was searched before the run, from its folder; None where nothing was.
+
+    Raises:
+        ModelFileError: It is damaged.
+    """
     path = folder / SEARCH
-    return Search.model_validate_json(path.read_bytes()) if path.exists() else None
+    try:
+        return Search.model_validate_json(sound_json_in(path)) if path.exists() else None
+    except ValueError as error:
+        raise ModelFileError(f"{path} is damaged: {mistakes_in(error)}. Take it away to go on without it.") from None
+
+
+def _environment(folder: Path) -> dict[str, Any]:
+    try:
+        found = json_in(folder / "environment.json")
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def first_detectors(network: nn.Module) -> NDArray[Any] | None:

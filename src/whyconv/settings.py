@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
-from whyconv.errors import SettingsError, nearest
+from whyconv.errors import SettingsError, nearest, require_known_version
 from whyconv.files import digest_bytes
+from whyconv.untrusted import toml_in
 
 OptimizerName = Literal["gd", "momentum", "rmsprop", "adam", "adamw", "muon"]
 Precision = Literal["float32", "bfloat16"]
@@ -24,6 +24,13 @@ View = Literal["upright", "mirrored", "closer", "closer_mirrored"]
 Numbers = Literal["float32", "bfloat16"]
 # Words of ``start`` that name no file.
 PRETRAINED, SCRATCH = "pretrained", "scratch"
+# What a plan or a model may ask for, also one that somebody else made.
+MOST_CLASSES = 100_000  # four times those of the largest sets of labelled photos
+MOST_MEMBERS = 64
+LARGEST_SIDE = 4096  # pixels; that of the picture policy
+MOST_CLASS_LETTERS = 1000
+ClassName = Annotated[str, Field(max_length=MOST_CLASS_LETTERS)]
+PLAN_VERSION = 1
 # Networks for which ``plain_circular`` is taken where answers are to be invariant: the default, and its plain form.
 CAN_BE_CIRCULAR = ("swift", "plain", "plain_circular")
 
@@ -108,7 +115,7 @@ class TrainSettings(Settings):
     validation_fraction: float | None = Field(default=None, ge=0, le=0.5)
     test_fraction: float = Field(default=0.15, ge=0, le=0.5)
     network: str = "swift"
-    members: int = Field(default=1, ge=1, le=64)
+    members: int = Field(default=1, ge=1, le=MOST_MEMBERS)
     start: str | None = None
     optimizer: OptimizerName | None = None
     epochs: int | None = Field(default=None, ge=1, le=100_000)
@@ -173,20 +180,20 @@ class NetworkPlan(Settings):
     """
 
     name: str
-    members: int = Field(default=1, ge=1)
-    widths: list[int] = Field(default_factory=list)
-    filter_size: int = Field(default=3, ge=1)
+    members: int = Field(default=1, ge=1, le=MOST_MEMBERS)
+    widths: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(default_factory=list, max_length=64)
+    filter_size: int = Field(default=3, ge=1, le=1024)
     start: str = ""
     start_digest: str = ""
     in_channels: Literal[1, 3]
-    side: int
-    classes: list[str]
+    side: int = Field(ge=1, le=LARGEST_SIDE)
+    classes: list[ClassName] = Field(max_length=MOST_CLASSES)
     mean: list[float]
     std: list[float]
-    views: list[View] = Field(min_length=1)
+    views: list[View] = Field(min_length=1, max_length=16)
     invariant: Invariance | None = None
     pooling: Pooling | None = None
-    window: int | None = Field(default=None, ge=1)
+    window: int | None = Field(default=None, ge=1, le=LARGEST_SIDE)
 
     @classmethod
     def described(cls, values: dict[str, Any], where: str) -> Self:
@@ -294,9 +301,9 @@ class Plan(Settings):
         frozen: Where a network that has learned before is started from and mostly stays as it is; else None.
     """
 
-    version: int = 1
-    seed: int
-    threads: int
+    version: int = PLAN_VERSION
+    seed: int = Field(ge=0, lt=2**63)
+    threads: int = Field(ge=1, le=1024)
     language: Literal["en", "ko"] = "en"
     pictures: PicturesPlan
     network: NetworkPlan
@@ -319,11 +326,15 @@ class Plan(Settings):
 
         Raises:
             SettingsError: The file is missing, not TOML, or says something unknown.
+            NewerFormatError: A newer whyconv wrote it.
         """
         try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
+            values = toml_in(path)
         except FileNotFoundError:
             raise SettingsError(f"{path} does not exist. A run folder has its plan in run.toml.") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise SettingsError(f"{path} cannot be read: {error.strerror}.") from None
+        except ValueError as error:
             raise SettingsError(f"{path} is not TOML: {error}") from None
+        require_known_version(values.get("version"), PLAN_VERSION, str(path))
         return cls.of(values, where=str(path))

@@ -20,6 +20,7 @@ from whyconv.evidence.field import field_graph, seen_pixels
 from whyconv.exporting import export_run, open_torch
 from whyconv.exporting.any_size import take_any_size
 from whyconv.images.prepare import PicturePolicy
+from whyconv.model_file import with_digest
 from whyconv.nets import Swift, Windowed
 from whyconv.onnx_file.reading import read_file_graph
 from whyconv.recognizer import open_recognizer
@@ -115,7 +116,7 @@ def test_what_a_place_sees_is_told_for_a_file_for_any_size_too(tmp_path: Path) -
 
 def test_a_run_is_inspected_with_the_filters_it_was_built_with(windowed: Path, tmp_path: Path) -> None:
     values = json.loads((windowed / "network.json").read_text()) | {"widths": [4], "filter_size": 5}
-    (tmp_path / "network.json").write_text(json.dumps(values))
+    (tmp_path / "network.json").write_text(json.dumps(with_digest(values)))
     (tmp_path / "model.onnx").write_bytes((windowed / "model.onnx").read_bytes())
     network = Swift(1, 2, values["window"], widths=[4], filter_size=5)
     assert network.blocks[0].refine.weight.shape == (4, 4, 5, 5)

@@ -132,7 +132,7 @@ def test_a_file_that_is_none_or_points_elsewhere_is_refused(tmp_path: Path) -> N
         find_foreign(tmp_path / "none.onnx")
     path = tmp_path / "no.onnx"
     path.write_bytes(b"nothing of the kind")
-    with pytest.raises(ModelFileError, match="no ONNX file"):
+    with pytest.raises(ModelFileError, match="not an ONNX file"):
         foreign_backbone(path, 1)
     model = tiny_backbone()
     kernel = model.graph.initializer[0]

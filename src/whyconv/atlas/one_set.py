@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from whyconv import __version__, files
 from whyconv.atlas.places import NamedPlace
 from whyconv.errors import DataError, StoppedError
@@ -37,6 +35,7 @@ from whyconv.study import (
 )
 from whyconv.training.pictures import Division, channel_statistics, channels_for, divide, load_parts, side_for
 from whyconv.training.stopping import stop_requests
+from whyconv.untrusted import sound_json_in
 
 USUAL_MINUTES = 3.0
 _LEAST_TRAIN, _LEAST_TEST = 10, 2
@@ -111,8 +110,8 @@ def _stopper(stop_requested: Callable[[], int]) -> Callable[[], None]:
 
 def _read_piece(path: Path, question: Question) -> Piece | None:
     try:
-        piece = Piece.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+        piece = Piece.model_validate_json(sound_json_in(path))
+    except (OSError, ValueError):
         return None
     return piece if (piece.question, piece.version) == (question, __version__) else None
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from whyconv import files
 from whyconv.atlas.measuring import FIGURE, RECORD
 from whyconv.atlas.one_set import as_set
@@ -15,6 +13,7 @@ from whyconv.report.atlas import atlas_figure
 from whyconv.results.atlas import Atlas, AtlasSet
 from whyconv.results.why import Why
 from whyconv.settings import Plan
+from whyconv.untrusted import mistakes_in, sound_json_in
 
 
 def read_atlas(place: Path) -> Atlas:
@@ -28,12 +27,12 @@ def read_atlas(place: Path) -> Atlas:
     """
     path = place / RECORD if place.is_dir() else place
     try:
-        return Atlas.model_validate_json(path.read_bytes())
+        return Atlas.model_validate_json(sound_json_in(path))
     except OSError:
         raise UsageError(f"There is no atlas at {path}. Make one with:  whyconv atlas SET ... --out FOLDER") from None
-    except ValidationError as error:
+    except ValueError as error:
         raise UsageError(
-            f"{path} is no atlas of this version ({error.error_count()} mistake(s)). Make it anew with:  whyconv atlas"
+            f"{path} is no atlas of this version ({mistakes_in(error)}). Make it anew with:  whyconv atlas"
         ) from None
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from whyconv import texts
-from whyconv.cli.options import Json, Lang
+from whyconv.cli.options import AllowCode, Json, Lang, allow
 from whyconv.cli.terminal import listening, print_data, print_text
 from whyconv.errors import needing_extra
 
@@ -27,6 +27,7 @@ def export(  # noqa: PLR0913, PLR0917
     pictures: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Pictures for the proof, where the run's own are gone.")
     ] = None,
+    allow_code: AllowCode = None,
     as_json: Json = False,
     lang: Lang = None,
 ) -> None:
@@ -44,6 +45,8 @@ def export(  # noqa: PLR0913, PLR0917
 
         set_thread_habits()
         from whyconv.exporting import export_run
+
+        allow(allow_code)
     with listening(language) as notify:
         report = export_run(run, notify, to=to, any_size=any_size, out=out, pictures=pictures)
     if as_json:

@@ -23,3 +23,15 @@ GroupBy = Annotated[
 Store = Annotated[str | None, typer.Option(metavar="DIR", help="Folder for decoded pictures.")]
 Seed = Annotated[int | None, typer.Option(help="Of the split, the weights and the order.")]
 Out = Annotated[str | None, typer.Option(metavar="DIR", help="Folder for the run; runs by default.")]
+AllowCode = Annotated[
+    str | None,
+    typer.Option(metavar="MODULE:NAME", help="Import this network, which the run names and is not whyconv's own."),
+]
+
+
+def allow(code: str | None) -> None:
+    """Lets the run name this code, where it was said on the command line; needs torch."""
+    if code is not None:
+        from whyconv.nets import allow_code
+
+        allow_code(code)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from whyconv import texts
-from whyconv.cli.options import GroupBy, Json, LabelFrom, Lang, Layout, Out, Seed, Store
+from whyconv.cli.options import AllowCode, GroupBy, Json, LabelFrom, Lang, Layout, Out, Seed, Store, allow
 from whyconv.cli.terminal import listening, print_data, print_text
 from whyconv.errors import UsageError, needing_extra
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from whyconv.results.why import Why
 
 # Words of `train` that say where the settings come from or how to show the outcome, and are none themselves.
-_NOT_SETTINGS = ("config", "resume", "as_json", "lang")
+_NOT_SETTINGS = ("config", "resume", "allow_code", "as_json", "lang")
 
 
 def demo(out: Out = None, seed: Seed = None, as_json: Json = False, lang: Lang = None) -> None:
@@ -97,6 +97,7 @@ def train(  # noqa: PLR0913, PLR0917
     ] = False,
     store: Store = None,
     out: Out = None,
+    allow_code: AllowCode = None,
     as_json: Json = False,
     lang: Lang = None,
 ) -> None:
@@ -112,6 +113,8 @@ def train(  # noqa: PLR0913, PLR0917
     if sum(word is not None for word in (pictures, config, resume)) != 1:
         raise UsageError("Expected one of: whyconv train PICTURES, --config RUN.TOML, --resume RUN.")
     language = texts.language(lang)
+    with needing_extra("Training", "train"):
+        allow(allow_code)
     if pictures is not None:
         is_profiled = bool(given.pop("profile", False))
         _show(_train(given, language, is_profiled=is_profiled), language, as_json)
@@ -160,6 +163,7 @@ def why(  # noqa: PLR0913, PLR0917
     atlas: Annotated[
         Path | None, typer.Option(metavar="FOLDER|atlas.json", help="Draw the run among the sets of this atlas.")
     ] = None,
+    allow_code: AllowCode = None,
     as_json: Json = False,
     lang: Lang = None,
 ) -> None:
@@ -176,6 +180,8 @@ def why(  # noqa: PLR0913, PLR0917
 
     language = texts.language(lang)
     others = None if atlas is None else _read_atlas(atlas)
+    with needing_extra("Measuring", "train"):
+        allow(allow_code)
     found = _why(run, language, {"side": side, "minutes": minutes, "quick": quick, "seed": seed or 0})
     if as_json:
         print_data(found.model_dump_json())

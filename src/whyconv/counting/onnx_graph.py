@@ -19,13 +19,13 @@ from whyconv.counting.layout import Factor, Layout, picture_layout
 from whyconv.counting.onnx_arrays import FixedArrays
 from whyconv.counting.onnx_readers import SAME_NUMBERS, SHAPE_ONLY, Array, Operation, read
 from whyconv.errors import ModelFileError, needing_extra
+from whyconv.onnx_file.admission import admit, read_onnx_content
 from whyconv.results import Note
 
 if TYPE_CHECKING:
     import onnx
 
 _MOST_BYTES_KEPT = 1 << 16
-_MAX_FILE_BYTES = 2_000_000_000
 # Nodes that judge the answers of a recognizer of ours: they are no part of its network.
 _BESIDE_THE_NETWORK = "novelty/"
 # Nodes that bring pictures of any size to the one that the network sees, and what they end with.
@@ -76,12 +76,10 @@ def _load(path: Path) -> onnx.ModelProto:
         import onnx
     from google.protobuf.message import DecodeError
 
+    content = read_onnx_content(path)
+    admit(content, str(path), runs=False)
     try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise ModelFileError(f"{path} is over 2 GB, more than an ONNX file can hold. Was it renamed?")
-        model = onnx.load(str(path), load_external_data=False)
-    except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error.strerror}.") from error
+        model = onnx.load_model_from_string(content)
     except (DecodeError, UnicodeDecodeError) as error:
         raise ModelFileError(f"{path} is not an ONNX file, or it is damaged.") from error
     if not model.graph.node:

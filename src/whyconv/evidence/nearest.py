@@ -7,7 +7,6 @@ the network, so that runs can be compared.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,10 @@ from numpy.typing import NDArray
 
 from whyconv.images.png import as_png_text
 from whyconv.results.evidence import NearPicture, WhyNoNearest
+from whyconv.untrusted import MOST_JSON_BYTES, content_of, json_values
 
+# A thousand pictures with 50,000 features each.
+_MOST_NUMBERS = 50_000_000
 FEATURES, THUMBNAILS, EXAMPLES = "features.npy", "thumbnails.npy", "examples.jsonl"
 
 
@@ -47,11 +49,13 @@ def read_examples(run: Path | None) -> Examples | WhyNoNearest:
     if run is None or not run.is_dir():
         return "no_run"
     try:
-        features = np.load(run / FEATURES, allow_pickle=False)
+        features = np.load(run / FEATURES, mmap_mode="r", allow_pickle=False)
         thumbnails = np.load(run / THUMBNAILS, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return "no_files"
     if features.ndim != 2 or thumbnails.ndim != 4 or len(features) != len(thumbnails) or not len(features):
+        return "no_files"
+    if features.size > _MOST_NUMBERS or features.itemsize > 8:
         return "no_files"
     if thumbnails.dtype != np.uint8 or not np.issubdtype(features.dtype, np.floating):
         return "no_files"
@@ -91,7 +95,7 @@ def _directions(features: NDArray[np.floating]) -> NDArray[np.float32]:
 def _names(path: Path, count: int) -> list[tuple[str, str, str]] | None:
     """The rows of ``examples.jsonl``; None where it is missing, damaged or of other pictures."""
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [json_values(line) for line in content_of(path, MOST_JSON_BYTES).decode("utf-8").splitlines()]
         names = [(str(row["path"]), str(row["part"]), str(row["label"])) for row in rows]
     except (OSError, ValueError, KeyError, TypeError):
         return None

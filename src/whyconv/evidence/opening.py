@@ -17,7 +17,8 @@ from whyconv.evidence.heads import Head, find_head
 from whyconv.evidence.nearest import Examples, read_examples
 from whyconv.onnx_file.graph import FileGraph
 from whyconv.onnx_file.reading import read_file_graph, with_outputs
-from whyconv.recognizer import Recognizer, open_recognizer, open_session
+from whyconv.onnx_file.running import open_session, run_session
+from whyconv.recognizer import Recognizer, open_recognizer
 from whyconv.results.evidence import WhyNoNearest, WhyOcclusion
 
 # Of the sizes of its parts: how far the parts of a logit may be from it and still count as all of it.
@@ -106,7 +107,8 @@ class Explainer:
         head = self.head
         if isinstance(head, str):
             return head
-        maps, logits = self._session.run([head.map, head.logits], {"pixels": pixels[None]})
+        asked = {"pixels": pixels[None]}
+        maps, logits = run_session(self._session, [head.map, head.logits], asked, self.recognizer.where)
         if maps.ndim != 4 or len(maps) != len(self.recognizer.metadata.views) or len(logits) != len(maps):
             return "unknown"
         parts = logit_parts(maps, head, label)
@@ -118,7 +120,7 @@ class Explainer:
         head = self.head
         assert isinstance(head, Head)
         content = with_outputs(self.recognizer.content, [head.map, head.logits])
-        return open_session(self.recognizer.where, content, self.recognizer.num_threads)
+        return open_session(content, self.recognizer.num_threads, self.recognizer.where)
 
 
 def open_explainer(model: Recognizer | str | Path, run: str | Path | None = None) -> Explainer:

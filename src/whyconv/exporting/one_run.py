@@ -17,9 +17,10 @@ from whyconv.exporting.folding import fold_normalizations
 from whyconv.exporting.originals import compare_originals
 from whyconv.exporting.proof import BATCHES, Ask, prove, require_equal, require_free_batch
 from whyconv.exporting.source import Source, ask_file, ask_module, open_source, said_in, trained_network
-from whyconv.exporting.torch_folder import open_torch, read_description
+from whyconv.exporting.torch_folder import open_torch
 from whyconv.machine import num_cores
-from whyconv.model_file import METADATA_KEY, read_metadata
+from whyconv.model_file import METADATA_KEY, read_description, read_model, with_digest
+from whyconv.onnx_file.seal import sealed, without_seal
 from whyconv.pretrained.foreign import operator_set
 from whyconv.results import Notify, Parity, ignore
 from whyconv.results.export import ExportReport, ResizeDifference
@@ -94,14 +95,14 @@ def _target(run: Path, kind: Kind, out: str | Path | None) -> Path:
 
 def _is_recognizer(path: Path) -> bool:
     try:
-        read_metadata(path.read_bytes(), str(path))
+        read_model(path)
     except (OSError, ModelFileError):
         return False
     return True
 
 
 def _write_onnx(source: Source, path: Path, *, any_size: bool) -> ExportReport:
-    model = onnx.load_model_from_string(source.model)
+    model = onnx.load_model_from_string(without_seal(source.model))
     num_folded = fold_normalizations(model)
     if any_size:
         take_any_size(model, source.metadata.policy)
@@ -123,8 +124,7 @@ def _content(model: onnx.ModelProto, known: dict[str, Any]) -> bytes:
             pair.value = json.dumps(json.loads(pair.value) | known, ensure_ascii=False)
     model.producer_name, model.producer_version = "whyconv", __version__
     onnx.checker.check_model(model, full_check=True)
-    content: bytes = model.SerializeToString()
-    return content
+    return sealed(model.SerializeToString())
 
 
 def _write_torch(source: Source, path: Path) -> ExportReport:
@@ -135,18 +135,18 @@ def _write_torch(source: Source, path: Path) -> ExportReport:
         )
     known = _known(source, None)
     said = json.loads(source.metadata.model_dump_json()) | said_in(source.model)
-    values = read_description(source.run) | said | known
+    values = read_description(source.run / NETWORK) | said | known
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as place:
         folder = Path(place) / path.name
         folder.mkdir()
         names = {"classes": json.dumps(source.metadata.classes, ensure_ascii=False)}
         save_weights(folder / WEIGHTS, trained_network(source.run, source.plan), names)
-        write_json(folder / NETWORK, values)
+        write_json(folder / NETWORK, with_digest(values))
         ask = ask_module(open_torch(folder))
         parity = _proved(source, ask, path)
         require_free_batch(ask, source.pictures, source.metadata)
-        write_json(folder / NETWORK, values | {"proof": _proof(source, parity, None)})
+        write_json(folder / NETWORK, with_digest(values | {"proof": _proof(source, parity, None)}))
         _put_in_place(folder, path)
     report = _report(source, "torch", path, parity, known)
     return report.model_copy(update={"num_bytes": sum((path / name).stat().st_size for name in (WEIGHTS, NETWORK))})

@@ -14,7 +14,7 @@ from whyconv.exporting.any_size import PIXELS, resize_alone
 from whyconv.exporting.proof import Ask, Levels, ProofPictures
 from whyconv.images.prepare import PicturePolicy, fit, full_pixels, prepare
 from whyconv.model_file import Metadata
-from whyconv.recognizer import open_session
+from whyconv.onnx_file.running import open_session
 from whyconv.results import Notify, Progress
 from whyconv.results.export import ResizeDifference
 
@@ -62,7 +62,7 @@ def compare_originals(ask: Ask, pictures: ProofPictures, metadata: Metadata, not
 
 def _differences(ask: Ask, pictures: ProofPictures, metadata: Metadata, notify: Notify) -> Iterator[_Difference]:
     policy, white = metadata.policy, metadata.array_white
-    session = open_session("the resize", resize_alone(policy).SerializeToString(), 1)
+    session = open_session(resize_alone(policy).SerializeToString(), 1, "the resize")
     for count, read in enumerate(pictures.contents, start=1):
         try:
             content = read()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,17 +18,17 @@ from whyconv.export import Answering
 from whyconv.exporting.proof import Ask, Levels, ProofPictures, pictures_in, pictures_of_run
 from whyconv.exporting.torch_folder import open_torch
 from whyconv.machine import num_cores
-from whyconv.model_file import METADATA_KEY, Metadata, find_model, read_metadata
+from whyconv.model_file import METADATA_KEY, Metadata, find_model, read_model
 from whyconv.recognizer import Recognizer
 from whyconv.results import Notify
 from whyconv.settings import PRETRAINED, Plan
-from whyconv.training.checkpoint import load_weights
 from whyconv.training.evaluate import softmax
 from whyconv.training.logits import network_logits
 from whyconv.training.pictures import divide_again
 from whyconv.training.run_folder import WEIGHTS
 from whyconv.training.seen import SEEN
-from whyconv.training.start import start_network
+from whyconv.training.stored import build_stored
+from whyconv.untrusted import json_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +71,7 @@ def open_source(run: Path, plan: Plan, pictures: str | Path | None, notify: Noti
         ModelFileError: The run is not finished, or lacks a file.
         DataError: There are no pictures for the proof.
     """
-    model = find_model(run).read_bytes()
-    metadata = read_metadata(model, str(run))
+    model, metadata = read_model(find_model(run))
     found = _proof_pictures(plan, pictures, notify)
     has_torch = plan.frozen is None or plan.network.start == PRETRAINED
     ask = _ask_trained(run, plan, metadata.temperature) if has_torch else ask_file(model)
@@ -107,9 +105,7 @@ def trained_network(run: Path, plan: Plan) -> nn.Module:
     """The run's network in torch with the weights that were kept, in evaluation mode."""
     if plan.frozen is not None:
         return open_torch(run).network
-    network = start_network(plan, reads_file=False)
-    load_weights(run / WEIGHTS, network)
-    return network.eval()
+    return build_stored(plan.network, run / WEIGHTS).eval()
 
 
 def ask_file(content: bytes) -> Ask:
@@ -143,5 +139,5 @@ def _data_digest(run: Path) -> str:
 def said_in(model: bytes) -> dict[str, Any]:
     """What a file says of itself, word for word: also what this version does not know."""
     pairs = {pair.key: pair.value for pair in onnx.load_model_from_string(model).metadata_props}
-    values: dict[str, Any] = json.loads(pairs[METADATA_KEY])
+    values: dict[str, Any] = json_values(pairs[METADATA_KEY])
     return values

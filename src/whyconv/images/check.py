@@ -11,6 +11,7 @@ from whyconv.images.duplicates import MIN_NEAR_SIDE, Duplicates
 from whyconv.images.sources.listing import PART_NAMES, Pictures, printable
 from whyconv.images.survey import Survey
 from whyconv.results import CheckReport, ClassCount, DuplicateGroup, Note, SizeRange, Unreadable
+from whyconv.settings import MOST_CLASS_LETTERS, MOST_CLASSES
 
 # From here on the largest class is answered too often unless the recipe balances.
 UNBALANCED_RATIO = 3.0
@@ -68,7 +69,11 @@ def require_trainable(report: CheckReport) -> None:
         DataError: There are no pictures, none can be read, none has a label, all show the same thing; there
             is one class; a class has nothing to train on; or every class has a single picture.
     """
-    wrong = _nothing_at_all(report) or [*_too_few_classes(report), *_classes_without_pictures(report)]
+    wrong = _nothing_at_all(report) or [
+        *_too_few_classes(report),
+        *_too_many_classes(report),
+        *_classes_without_pictures(report),
+    ]
     if wrong:
         raise DataError(" ".join(wrong))
 
@@ -113,6 +118,18 @@ def _too_few_classes(report: CheckReport) -> Iterator[str]:
         yield (
             f"All {report.num_pictures:,} pictures show the same thing ({first}), in all classes. "
             "Expected different pictures: look whether the files were copied as meant."
+        )
+
+
+def _too_many_classes(report: CheckReport) -> Iterator[str]:
+    """Says where no file of a recognizer could hold the classes."""
+    if len(report.classes) > MOST_CLASSES:
+        yield f"There are {len(report.classes):,} classes; expected at most {MOST_CLASSES:,}."
+    longest = max((one.name for one in report.classes), key=len, default="")
+    if len(longest) > MOST_CLASS_LETTERS:
+        yield (
+            f"The name of a class has {len(longest):,} letters ({longest[:40]}...); expected at most "
+            f"{MOST_CLASS_LETTERS:,}. Is that the column of the labels?"
         )
 
 

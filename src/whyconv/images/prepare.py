@@ -13,6 +13,7 @@ from whyconv.images.array_levels import to_levels
 from whyconv.images.decode import decode, decode_array
 from whyconv.images.facts import Box
 
+POLICY_VERSION = 1
 _Level = Annotated[int, Field(ge=0, le=255)]
 
 

@@ -1,6 +1,6 @@
 """Networks as torch modules: plain numbers in, no settings."""
 
-from whyconv.nets.catalogue import NETWORKS, build_network, build_planned, require_network
+from whyconv.nets.catalogue import NETWORKS, allow_code, build_network, build_planned, require_network
 from whyconv.nets.committee import Committee
 from whyconv.nets.invariant import PlainCircular
 from whyconv.nets.layers import (
@@ -38,6 +38,7 @@ __all__ = [
     "Swift",
     "UnitBatchNorm2d",
     "Windowed",
+    "allow_code",
     "build_network",
     "build_planned",
     "dense_twin",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import torch
 from torch import nn
 
 from whyconv.errors import UsageError, nearest
+from whyconv.machine import memory_bytes
 from whyconv.nets.committee import Committee
 from whyconv.nets.windowed import Windowed
 from whyconv.settings import NetworkPlan, Pooling
@@ -37,9 +40,42 @@ NETWORKS: dict[str, str] = {
     "efficientnet_lite0": "whyconv.nets.efficientnet:EfficientNetLite0",
 }
 
+_OWN_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+# What was said in this process by whoever runs it, in place of by a file.
+_allowed: set[str] = set()
+
+
+def allow_code(name: str) -> None:
+    """Lets a plan or a run folder name this code: from now on, in this process, it may be imported.
+
+    A name that stands in a file is no reason to run code: who made the file may be somebody else.
+
+    Args:
+        name: ``package.module:callable``, as the file has it.
+
+    Raises:
+        UsageError: It is no such name.
+    """
+    if not _OWN_NAME.fullmatch(name):
+        raise UsageError(f"{name!r} names no code. Expected package.module:callable.")
+    _allowed.add(name)
+
+
+def _require_allowed(name: str) -> None:
+    if not _OWN_NAME.fullmatch(name):
+        raise UsageError(f"The network {name[:200]!r} cannot be imported. Expected package.module:callable.")
+    if name not in _allowed:
+        raise UsageError(
+            f"The network of this run is code that is not whyconv's own, {name}: it is imported and run only where you "
+            f"say so. If you trust it, repeat the command with:  --allow-code {name}  (in Python, before: "
+            f"whyconv.allow_code({name!r}))"
+        )
+
 
 def require_network(name: str) -> None:
-    """Makes sure that a network of this name can be found, without building it.
+    """Makes sure that a network which the user names can be found, without building it.
+
+    Code of others is imported, and may from then on be named by the plan that is made of what the user said.
 
     Raises:
         UsageError: The name is unknown, or cannot be imported.
@@ -47,6 +83,7 @@ def require_network(name: str) -> None:
     if ":" in name:
         with _current_folder_searched():
             _find(name)
+        _allowed.add(name)
     elif name not in NETWORKS:
         known = ", ".join(NETWORKS)
         raise UsageError(
@@ -96,12 +133,31 @@ def build_network(  # noqa: PLR0913
     return Windowed(network, side, window) if window else network
 
 
-def build_planned(plan: NetworkPlan) -> nn.Module:
+def build_planned(plan: NetworkPlan, most_bytes: int | None = None) -> nn.Module:
     """Builds the network that a plan names, with all that the plan says of its sizes, and random weights.
 
+    Args:
+        plan: May be anybody's.
+        most_bytes: Of its numbers; by default what this process may use of memory. Of code of others nobody knows it
+            before it is built.
+
     Raises:
-        UsageError: As ``build_network`` has it.
+        UsageError: As ``build_network`` has it; or the name is that of code of others, which was not allowed.
+        MemoryError: Its numbers need more.
     """
+    build = partial(_build_planned, plan)
+    if ":" in plan.name:
+        _require_allowed(plan.name)
+        return build()
+    limit = memory_bytes() if most_bytes is None else most_bytes
+    with torch.device("meta"):
+        needed = sum(each.nbytes for each in build().state_dict().values())
+    if limit is not None and needed > limit:
+        raise MemoryError(f"{plan.name} as planned has {needed:,} bytes of numbers; there are {limit:,}")
+    return build()
+
+
+def _build_planned(plan: NetworkPlan) -> nn.Module:
     return build_network(
         plan.name,
         in_channels=plan.in_channels,
@@ -119,7 +175,10 @@ def _build_one(name: str, sizes: dict[str, Any]) -> nn.Module:
     if ":" in name:
         return _build_own(name, sizes)
     require_network(name)
-    return _find(NETWORKS[name])(**sizes)
+    build = _find(NETWORKS[name])
+    if unknown := sizes.keys() - inspect.signature(build).parameters:
+        raise UsageError(f"{name} takes no {' and no '.join(sorted(unknown))}. Is this another network's plan?")
+    return build(**sizes)
 
 
 def build_default(name: str, *, in_channels: int, side: int, num_classes: int) -> nn.Module:

@@ -1,1 +1,1 @@
-"""ONNX files, read from their bytes: no package ``onnx`` is needed, which a machine that only serves does not have."""
+"""ONNX files, let in, read from their bytes, and run: no package ``onnx`` is needed, which servers do not have."""

@@ -8,12 +8,12 @@ from typing import Literal
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from whyconv.errors import ModelFileError
+from whyconv.onnx_file.running import open_session, run_session
 from whyconv.settings import View
 from whyconv.training.views import seen
 
@@ -120,13 +120,7 @@ class FrozenNetwork:
         if backbone.takes_levels:
             pictures = np.clip(np.rint(pictures), 0, 255)
         pictures = pictures.astype(_TYPES[backbone.kind], copy=False)
-        try:
-            found = self._session.run(list(outputs), {backbone.picture: pictures})
-        except Exception as error:  # onnxruntime's own errors share no nearer class
-            shape = " x ".join(map(str, pictures.shape))
-            raise ModelFileError(
-                f"{backbone.name} fails on pictures of shape {shape}: {str(error).splitlines()[0]}"
-            ) from error
+        found = run_session(self._session, list(outputs), {backbone.picture: pictures}, backbone.name)
         return [np.asarray(each, np.float32) for each in found]
 
 
@@ -142,21 +136,3 @@ def as_seen(pixels: NDArray[np.uint8], mean: Sequence[float], std: Sequence[floa
     x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).to(torch.float32)
     level, unit = (torch.tensor(each, dtype=torch.float32).view(1, -1, 1, 1) for each in (mean, std))
     return seen((x - level) / unit, view).contiguous()
-
-
-def open_session(content: bytes, threads: int, name: str) -> onnxruntime.InferenceSession:
-    """Opens a model for a training that has the processor for itself.
-
-    Raises:
-        ModelFileError: onnxruntime cannot run it.
-    """
-    onnxruntime.disable_telemetry_events()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 4  # what goes wrong is said by the exception
-    # Threads that spin while they wait slow each other down as soon as another process uses a core.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own errors share no nearer class
-        raise ModelFileError(f"{name} cannot be run by onnxruntime: {str(error).splitlines()[0]}") from error

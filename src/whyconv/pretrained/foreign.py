@@ -6,7 +6,6 @@ does not fit is refused with what was found.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,10 @@ from torch import Tensor
 
 from whyconv import files
 from whyconv.errors import ModelFileError
+from whyconv.onnx_file.admission import admit, read_onnx_content
 from whyconv.pretrained.backbone import Backbone, FrozenNetwork, Layout, as_seen, pooled
+from whyconv.settings import LARGEST_SIDE
+from whyconv.untrusted import json_values
 
 # Gray levels of ImageNet's channels: what networks trained on it take as mean 0 and deviation 1.
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -36,6 +38,8 @@ _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 # Of several outputs with one vector a picture, these names go before the others.
 _NAMES = ("features", "embedding", "embeddings", "pooler_output", "image_embeds")
 _SAME = 1e-3
+# Of all pictures that a file takes at once: a picture of the largest side, or 334 of 224 pixels.
+_MOST_TRIED_PIXELS = LARGEST_SIDE**2
 
 
 def find_foreign(path: str | Path) -> Path:
@@ -105,20 +109,14 @@ def operator_set(model: onnx.ModelProto) -> int:
 
 
 def _read(path: Path) -> onnx.ModelProto:
+    content = read_onnx_content(path)
+    admit(content, str(path))
     try:
-        model = onnx.load_model_from_string(path.read_bytes())
+        model = onnx.load_model_from_string(content)
         onnx.checker.check_model(model)
-    except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error.strerror}.") from error
     except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelFileError(f"{path} is no ONNX file that can be used: {reason}") from error
-    outside = [each.name for each in model.graph.initializer if each.data_location == TensorProto.EXTERNAL]
-    if outside:
-        raise ModelFileError(
-            f"{path} points to data in other files ({outside[0]} and {len(outside) - 1} more), which is refused: a "
-            "file may not read what lies beside it. Export it as one file."
-        )
     return model
 
 
@@ -140,6 +138,9 @@ def _picture(model: onnx.ModelProto, mistakes: list[str]) -> onnx.ValueInfoProto
         )
     elif (sides := {each for each in _places(picture) if each}) and len(sides) > 1:
         mistakes.append(f"its input takes pictures of {' x '.join(map(str, dims[2:]))}; expected squares")
+    elif max(sides, default=0) > LARGEST_SIDE or _num_pixels(picture) > _MOST_TRIED_PIXELS:
+        most = f"up to {LARGEST_SIDE} pixels a side, and few pictures at once"
+        mistakes.append(f"its input {_described(picture)} is too large; expected {most}")
     return picture
 
 
@@ -148,7 +149,7 @@ def _normalization(model: onnx.ModelProto, mistakes: list[str]) -> tuple[list[fl
     found = []
     for key, usual in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
         try:
-            values = [float(each) for each in json.loads(texts[key])] if key in texts else list(usual)
+            values = [float(each) for each in json_values(texts[key])] if key in texts else list(usual)
         except (ValueError, TypeError):
             values = []
         if len(values) != 3 or not np.isfinite(values).all() or (key == "std" and min(values) <= 0):
@@ -250,6 +251,11 @@ def _places(info: onnx.ValueInfoProto) -> Sequence[int]:
 
 def _side(info: onnx.ValueInfoProto) -> int:
     return max(_places(info))
+
+
+def _num_pixels(info: onnx.ValueInfoProto) -> int:
+    """Of the pictures that it takes at once, where that is fixed."""
+    return max(1, info.type.tensor_type.shape.dim[0].dim_value) * _side(info) ** 2
 
 
 def _described(info: onnx.ValueInfoProto) -> str:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from whyconv.results import SquareProtocol
 from whyconv.study.trials import Job, JobResult
+from whyconv.untrusted import MOST_HISTORY_BYTES, content_of, json_values
 
 # What a training depends on beside its job and its pictures; how much else is trained does not matter.
 _DEPENDS_ON = {
@@ -52,9 +53,9 @@ class KeptTrials:
 
 def _read(path: Path) -> dict[str, JobResult]:
     found = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in content_of(path, MOST_HISTORY_BYTES).decode("utf-8").splitlines():
         try:
-            row = json.loads(line)
+            row = json_values(line)
             found[row["key"]] = JobResult.model_validate(row["result"])
         except (ValueError, KeyError, TypeError, ValidationError):
             continue

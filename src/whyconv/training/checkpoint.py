@@ -17,10 +17,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from whyconv import files
-from whyconv.errors import ModelFileError
+from whyconv.errors import ModelFileError, require_known_version
+from whyconv.training.tensor_file import require_sound
+from whyconv.untrusted import json_values
 
 _OPTIMIZER = "optimizer."
 _DIGESTS, _PROGRESS = "digests", "progress"
+_VERSION, STATE_VERSION = "version", 1
 
 
 def save_weights(path: Path, network: nn.Module, metadata: dict[str, str] | None = None) -> None:
@@ -34,7 +37,16 @@ def load_weights(path: Path, network: nn.Module) -> None:
     Raises:
         ModelFileError: The file cannot be read, or its names or shapes are not those of the network.
     """
-    put_weights(path, network, read_tensors(path))
+    tensors = read_tensors(path)
+    if (name := not_finite(tensors)) is not None:
+        raise ModelFileError(f"{path} holds numbers in {name!r} that are infinite or none. Take another file.")
+    put_weights(path, network, tensors)
+
+
+def not_finite(tensors: dict[str, Tensor]) -> str | None:
+    """The first tensor with a number that is infinite or none; None where all are finite."""
+    floats = ((name, each) for name, each in tensors.items() if each.is_floating_point())
+    return next((name for name, each in floats if not each.to(torch.float32).isfinite().all()), None)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -75,7 +87,7 @@ def save_state(
         flat |= {
             f"{_OPTIMIZER}{index}.{key}": torch.as_tensor(value) for key, value in state.items() if value is not None
         }
-    _save(path, flat, {_PROGRESS: json.dumps(progress)})
+    _save(path, flat, {_PROGRESS: json.dumps(progress), _VERSION: str(STATE_VERSION)})
 
 
 def load_state(path: Path, optimizer: torch.optim.Optimizer) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
@@ -83,10 +95,36 @@ def load_state(path: Path, optimizer: torch.optim.Optimizer) -> tuple[dict[str, 
 
     Raises:
         ModelFileError: The checkpoint is missing or damaged, or not of this optimizer.
+        NewerFormatError: A newer whyconv wrote it.
     """
-    flat, metadata = _load(path)
+    flat, metadata = _load(path, is_state=True)
     if _DIGESTS not in metadata:
         raise ModelFileError(f"{path} is no checkpoint of this training: it holds no digests.")
+    try:
+        tensors, states = _sorted(flat)
+        optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+        progress = json_values(metadata[_PROGRESS])
+        if not isinstance(progress, dict):
+            raise TypeError("its progress is no JSON object")
+    except (KeyError, ValueError, RuntimeError, TypeError) as error:
+        raise ModelFileError(f"{path} is no checkpoint of this training: {error!r}") from None
+    return tensors, progress
+
+
+def require_fitting(path: Path, optimizer: torch.optim.Optimizer) -> None:
+    """Makes sure that what was read of an optimizer belongs to its parameters.
+
+    Raises:
+        ModelFileError: It does not.
+    """
+    for parameter, state in optimizer.state.items():
+        shape = getattr(parameter, "shape", None)
+        if any(value.ndim and value.shape != shape for value in state.values()):
+            raise ModelFileError(f"{path} does not fit the network: the optimizer's state has other shapes.")
+
+
+def _sorted(flat: dict[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], dict[int, dict[str, Tensor]]]:
+    """State dicts by name, and the optimizer's states by the number of the parameter."""
     tensors: dict[str, dict[str, Tensor]] = {}
     states: dict[int, dict[str, Tensor]] = {}
     for key, value in flat.items():
@@ -96,11 +134,7 @@ def load_state(path: Path, optimizer: torch.optim.Optimizer) -> tuple[dict[str, 
             states.setdefault(int(index), {})[entry] = value
         else:
             tensors.setdefault(name, {})[rest] = value
-    try:
-        optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
-        return tensors, json.loads(metadata[_PROGRESS])
-    except (KeyError, ValueError) as error:
-        raise ModelFileError(f"{path} is no checkpoint of this training: {error!r}") from None
+    return tensors, states
 
 
 def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -109,25 +143,33 @@ def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> N
     files.write_bytes(path, save(copies, metadata | {_DIGESTS: json.dumps(_digests(copies, metadata))}))
 
 
-def _load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _load(path: Path, *, is_state: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a file; where it carries digests, they are compared."""
+    require_sound(path, is_state=is_state)
     try:
         with safe_open(path, framework="pt") as file:
             tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except FileNotFoundError:
-        raise ModelFileError(f"{path} does not exist.") from None
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{path} is damaged or no safetensors file: {error}") from None
     if _DIGESTS in metadata:
         _require_whole(path, tensors, metadata)
     return tensors, metadata
 
 
+def _require_known(path: Path, metadata: dict[str, str], told: object) -> None:
+    """Makes sure that no newer version wrote a file: a number that agrees with its digest, in all versions."""
+    version = metadata.get(_VERSION, "")
+    is_told = isinstance(told, dict) and told.get(f"metadata {_VERSION}") == files.digest_bytes(version.encode())
+    if is_told and version.isdecimal():
+        require_known_version(int(version), STATE_VERSION, str(path))
+
+
 def _require_whole(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     others = {key: value for key, value in metadata.items() if key != _DIGESTS}
     found = _digests(tensors, others)
     try:
-        told = json.loads(metadata[_DIGESTS])
+        told = json_values(metadata[_DIGESTS])
+        _require_known(path, metadata, told)
         changed = sorted(name for name in found.keys() | told.keys() if found.get(name) != told.get(name))
     except (ValueError, AttributeError):
         changed = [_DIGESTS]

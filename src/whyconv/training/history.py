@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 from whyconv import files
-from whyconv.errors import StorageError
+from whyconv.errors import ModelFileError, StorageError
 from whyconv.results import EpochRecord, Note, Notify
+from whyconv.untrusted import MOST_HISTORY_BYTES, content_of, json_values
 
 
 class History:
@@ -42,21 +43,35 @@ class History:
 
 
 def read_history(path: Path) -> tuple[list[float], list[EpochRecord]]:
-    """Reads J of every step and the records of the epochs; a last line cut short is passed over."""
+    """Reads J of every step and the records of the epochs; a last line cut short is passed over.
+
+    Raises:
+        ModelFileError: It is no history.
+    """
     losses: list[float] = []
     records: list[EpochRecord] = []
     if not path.exists():
         return losses, records
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in _content(path).decode("utf-8", "replace").splitlines():
         try:
-            values = json.loads(line)
-        except json.JSONDecodeError:
+            values = json_values(line)
+        except ValueError:
             continue
-        if "epoch" in values:
-            records.append(EpochRecord.model_validate(values))
-        else:
-            losses.append(values["loss"])
+        try:
+            if "epoch" in values:
+                records.append(EpochRecord.model_validate(values))
+            else:
+                losses.append(float(values["loss"]))
+        except (KeyError, TypeError, ValueError):
+            raise ModelFileError(f"{path} is damaged: {line[:80]!r} is no line of a history.") from None
     return losses, records
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return content_of(path, MOST_HISTORY_BYTES)
+    except ValueError as error:
+        raise ModelFileError(f"{path} is no history: {error}.") from None
 
 
 def cut_history(path: Path, num_epochs: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whyconv.errors import DivergedError, StoppedError, StorageError, UsageError
+from whyconv.errors import DivergedError, ModelFileError, StoppedError, StorageError, UsageError
 from whyconv.results import EpochRecord, Note, Notify, ignore
 from whyconv.settings import Plan
 from whyconv.training import augment
-from whyconv.training.checkpoint import load_state, put_weights, save_state
+from whyconv.training.checkpoint import load_state, put_weights, require_fitting, save_state
 from whyconv.training.cost import cost, costs
 from whyconv.training.history import History, cut_history
 from whyconv.training.keeping import is_as_good
@@ -330,9 +330,7 @@ class _Session:
 
     def restore(self, run: Path) -> None:
         """Goes back to the newest state in the run folder that is whole."""
-        path, (tensors, progress) = load_newest(
-            run / CHECKPOINTS, lambda path: load_state(path, self.optimizer), self.notify
-        )
+        path, (tensors, progress) = load_newest(run / CHECKPOINTS, self._read_state, self.notify)
         if progress["plan"] != self.plan.digest:
             raise UsageError(
                 f"{run}/run.toml is not the plan that this run was started with. To go on, put it back as it was; to "
@@ -340,12 +338,23 @@ class _Session:
             )
         put_weights(path, self.network, tensors["network"])
         put_weights(path, self.averaged, tensors["averaged"])
+        require_fitting(path, self.optimizer)
         self.best_weights = tensors["best"]
         self.epoch, self.step, self.best_epoch = progress["epoch"], progress["step"], progress["best_epoch"]
         self.least = tensors.get("least", {}).get("losses")
         self.seconds, self.losses, self.num_right = progress["seconds"], progress["losses"], progress["num_right"]
         self.is_out_of_time = progress["is_out_of_time"]
         cut_history(run / METRICS, self.epoch)
+
+    def _read_state(self, path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+        """Reads a state and makes sure that all is there."""
+        tensors, progress = load_state(path, self.optimizer)
+        kinds = {"plan": str, "is_out_of_time": bool, "epoch": int, "step": int, "best_epoch": int}
+        kinds |= {"seconds": float, "losses": list, "num_right": int}
+        is_whole = all(isinstance(progress.get(key), kinds[key]) for key in kinds)
+        if not is_whole or not tensors.keys() >= {"network", "averaged", "best"}:
+            raise ModelFileError(f"{path} is no checkpoint of this training: something is missing.")
+        return tensors, progress
 
     def _how_to_go_on(self) -> str:
         saved = f" All is saved. Go on with:  whyconv train --resume {self.folder}" if self.folder else ""

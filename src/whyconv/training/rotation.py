@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from whyconv.errors import ModelFileError
+from whyconv.errors import ModelFileError, NewerFormatError
 
 if TYPE_CHECKING:
     from whyconv.results import Notify
@@ -52,6 +52,7 @@ def load_newest(folder: Path, load: Callable[[Path], T], notify: Notify) -> tupl
 
     Raises:
         ModelFileError: All are damaged.
+        NewerFormatError: A newer whyconv wrote the newest.
     """
     from whyconv.results import Note
 
@@ -59,6 +60,8 @@ def load_newest(folder: Path, load: Callable[[Path], T], notify: Notify) -> tupl
     for path in states(folder):
         try:
             found = load(path)
+        except NewerFormatError:
+            raise
         except ModelFileError as error:
             damaged.append((path, error))
             continue

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 
 from whyconv import __version__, files
-from whyconv.errors import DataError, ModelFileError, StorageError
+from whyconv.errors import DataError, ModelFileError, StorageError, UsageError
 from whyconv.images.sources.listing import printable
 from whyconv.machine import num_cores
 from whyconv.settings import Plan
+from whyconv.untrusted import MOST_TOML_BYTES
 
 PLAN, NETWORK, WEIGHTS, MODEL = "run.toml", "network.json", "model.safetensors", "model.onnx"
 METRICS, SUMMARY, CHECKPOINTS, SEARCH = "metrics.jsonl", "summary.json", "checkpoints", "search.json"
@@ -67,8 +68,18 @@ def _require_text(place: Path) -> None:
 
 
 def write_plan(folder: Path, plan: Plan) -> None:
-    """Writes ``run.toml`` and ``environment.json``, before step 1."""
-    files.write_text(folder / PLAN, plan.to_toml())
+    """Writes ``run.toml`` and ``environment.json``, before step 1.
+
+    Raises:
+        UsageError: The names of the classes are too long to be read again.
+    """
+    text = plan.to_toml()
+    if len(text.encode()) > MOST_TOML_BYTES:
+        raise UsageError(
+            f"The plan of this run has {len(text):,} letters, most of them in the names of its "
+            f"{len(plan.network.classes):,} classes; expected at most {MOST_TOML_BYTES:,}. Shorten the names."
+        )
+    files.write_text(folder / PLAN, text)
     write_json(folder / "environment.json", environment(plan.threads))
 
 

@@ -8,13 +8,14 @@ import torch
 from torch import nn
 
 from whyconv import files
-from whyconv.errors import ModelFileError
+from whyconv.errors import ModelFileError, UsageError
 from whyconv.nets import Swift, build_planned
 from whyconv.results import Notify, ignore
 from whyconv.settings import NetworkPlan, Plan
 from whyconv.training.logits import normalize
 from whyconv.training.pixel_rows import Pixels, evenly_chosen
 from whyconv.training.start_weights import put_start_weights
+from whyconv.training.tensor_file import require_storable
 
 _MOST_SEEN = 2000
 
@@ -35,7 +36,11 @@ def start_network(
     """
     torch.manual_seed(plan.seed)
     sizes = plan.network
-    network = build_planned(sizes)
+    try:
+        network = build_planned(sizes)
+    except MemoryError as error:
+        raise UsageError(f"The network does not fit into memory: {error}. Expected a smaller one.") from None
+    require_storable(len(network.state_dict()))
     if pixels is not None:
         _whiten(network, pixels, sizes)
     if sizes.start and reads_file:

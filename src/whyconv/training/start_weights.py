@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from whyconv.errors import ModelFileError, UsageError
 from whyconv.results import Note, Notify
-from whyconv.training.checkpoint import read_tensors
+from whyconv.training.checkpoint import not_finite, read_tensors
 from whyconv.training.run_folder import WEIGHTS
 
 _PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
@@ -61,6 +61,8 @@ def put_start_weights(path: Path, network: nn.Module, *, num_classes: int, notif
             shape is told.
     """
     tensors, own = read_tensors(path), network.state_dict()
+    if (name := not_finite(tensors)) is not None:
+        raise ModelFileError(f"{path} holds numbers in {name!r} that are infinite or none. Take another file.")
     unused = {name for name in tensors if name not in own and name.startswith(_unused_prefixes(network))}
     anew = _anew(network, tensors, own, num_classes)
     if mistakes := _mistakes({name: tensors[name] for name in tensors.keys() - unused - anew}, own, anew):

@@ -25,6 +25,7 @@ from whyconv.errors import ModelFileError, UsageError, nearest
 from whyconv.model_file import Metadata, read_model
 from whyconv.onnx_file.graph import FileGraph
 from whyconv.onnx_file.reading import read_file_graph, with_outputs
+from whyconv.onnx_file.running import open_session, run_session
 from whyconv.results.fields import ReceptiveField
 
 _STARTS = frozenset({"Conv", "MaxPool", "AveragePool", "Flatten", "Reshape", "Gemm", "MatMul", "Pad"})
@@ -112,7 +113,7 @@ class Inside:
     def maps(self, pixels: NDArray[np.uint8], names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """The values of layers for a prepared picture, of its first view: (c, h, w), or (d,) of a dense layer."""
         with self._lock:
-            found = self._session.run(list(names), {"pixels": pixels[None]})
+            found = run_session(self._session, list(names), {"pixels": pixels[None]}, self._path.name)
         return {name: np.asarray(values[0], np.float32) for name, values in zip(names, found, strict=True)}
 
     def weights(self, name: str) -> NDArray[np.float32]:
@@ -192,15 +193,12 @@ class Inside:
 
     @cached_property
     def _session(self) -> onnxruntime.InferenceSession:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
         given = {output.name for output in self._file.output}
         inputs = {
             node.input[0] for name, node in self._file.makers.items() if name in self.names and node.op_type == "Conv"
         }
         content = with_outputs(self._content, sorted((inputs | set(self.names)) - given))
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return open_session(content, 1, self._path.name)
 
     def _shape(self, name: str) -> tuple[int, ...]:
         """Of a value, for one picture; 0 for what is open, but for the number of pictures."""

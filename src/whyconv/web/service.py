@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from starlette.requests import Request
 from whyconv.errors import ModelFileError, PictureError
 from whyconv.evidence import Explainer, open_explainer
 from whyconv.recognizer import Content, Recognizer
+from whyconv.untrusted import json_in
 from whyconv.web.batching import Answered, Batcher, read_picture
 from whyconv.web.inside import Inside
 from whyconv.web.limits import Limits
@@ -88,7 +88,7 @@ class Service:
         if path is None:
             return None
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            return json_in(path)
         except ValueError as error:
             raise ModelFileError(f"{name} of this run is damaged: no JSON.") from error
 

@@ -17,6 +17,7 @@ from typing import Any
 from whyconv.errors import DataError, MissingExtraError
 from whyconv.images.sources.arrow_files import ARROW_ENDINGS, arrow_rows, open_arrow
 from whyconv.images.sources.listing import few, printable
+from whyconv.untrusted import json_values
 
 CSV_ENDINGS = (".csv", ".tsv")
 JSONL_ENDINGS = (".jsonl", ".ndjson")
@@ -197,7 +198,7 @@ def _struct_fields(kind: Any) -> list[str]:  # noqa: ANN401
 def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
     """Class names that the `datasets` library writes beside a column of class numbers."""
     try:
-        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        features = json_values(metadata.get(b"huggingface", b"{}"))["info"]["features"]
         return {name: [str(each) for each in about["names"]] for name, about in features.items() if "names" in about}
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}
