@@ -63,11 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         signal.signal(number, _on_signal)
     try:
         app(args=words, prog_name="whyconv")
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         if has_traceback:
             raise
-        print_error(error)
-        sys.exit(error.exit_code if isinstance(error, WhyconvError) else 1)
+        if arguments is None:
+            _let_signals_end_it()
+        told = stopped_by(error) if isinstance(error, KeyboardInterrupt) else error
+        print_error(told)
+        sys.exit(told.exit_code if isinstance(told, WhyconvError) else 1)
     finally:
         _flush()
 
@@ -130,6 +133,12 @@ def _take_traceback(words: list[str]) -> tuple[list[str], bool]:
 
 def _on_signal(number: int, _: object) -> None:
     raise SignalInterrupt(number)
+
+
+def _let_signals_end_it() -> None:
+    """From here on there is nothing left to do in good order: another Ctrl-C ends the process without a word."""
+    for number in signals_to_end():
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _fill_closed_streams() -> None:

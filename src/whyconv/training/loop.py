@@ -209,9 +209,8 @@ class _Session:
         order = np.sort(indices)
         rows, labels = order.tolist(), torch.from_numpy(self.train.labels[order].astype(np.int64))
         varied = augment.vary(self._pixels_of(order), draws[np.argsort(indices)], self.plan.augment)
-        fraction = rate_fraction(recipe.schedule, self.step, self.num_steps, recipe.warmup_fraction)
         for group in self.optimizer.param_groups:
-            group["lr"] = fraction * group["highest"]
+            group["lr"] = self._learning_rate(self.step, group["highest"])
         self.network.train()
         buffers = self.divergence.buffers_of(self.network)
         # Of each member of a committee; one for a single network.
@@ -233,6 +232,10 @@ class _Session:
         self.step, self.rows = self.step + 1, rows
         self.num_right += int((logits.detach().mean(dim=1).argmax(dim=1) == labels).sum())
         move_mean(self.averaged, self.network, recipe.average, self.step)
+
+    def _learning_rate(self, step: int, highest: float) -> float:
+        recipe = self.plan.training
+        return highest * rate_fraction(recipe.schedule, step, self.num_steps, recipe.warmup_fraction)
 
     def _pixels_of(self, order: NDArray[np.int64]) -> Tensor:
         """Training pictures at the side that the plan has for this share of the steps."""
@@ -282,7 +285,8 @@ class _Session:
             train_accuracy=self.num_right / num_seen,
             validation_loss=None if losses is None else float(losses.mean()),
             validation_accuracy=accuracy,
-            learning_rate=self.optimizer.param_groups[0]["lr"],
+            # Not as the optimizer has it: a training that was stopped after the last step of an epoch has a new one.
+            learning_rate=self._learning_rate(self.step - 1, self.optimizer.param_groups[0]["highest"]),
             seconds=round(self.seconds, 3),
             is_best=is_best,
         )
