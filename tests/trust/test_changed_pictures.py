@@ -15,35 +15,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stopped_run import begin
 from tiny_training import bars, write_bars
 from whyconv import workflow
 from whyconv.cli import main
-from whyconv.errors import DataError, ModelFileError, StoppedError
+from whyconv.errors import DataError, ModelFileError
 from whyconv.results import Event, Note
 from whyconv.settings import Plan
-from whyconv.training import loop
 from whyconv.training.manifest import PictureRow, compare, read_manifest, write_manifest
 
-SMALL = {"network": "lesson", "epochs": 3, "batch": 16, "flips": "off", "threads": 1}
 N = 80
-
-
-def begin(pictures: Path, place: Path, monkeypatch: pytest.MonkeyPatch, **settings: object) -> Path:
-    """A run that was stopped inside its second epoch."""
-    real, calls = loop._Session._take_step, [0]
-
-    def take_step(*given: object) -> None:
-        real(*given)  # type: ignore[arg-type]
-        calls[0] += 1
-        if calls[0] == 5:
-            signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(loop._Session, "_take_step", take_step)
-    with pytest.raises(StoppedError):
-        workflow.train(str(pictures), out=str(place / "runs"), store=str(place / "store"), **SMALL | settings)
-    monkeypatch.undo()
-    (run,) = (place / "runs").iterdir()
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +33,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parent = tmp_path_factory.mktemp("begun")
     place = parent / "here"
     write_bars(place / "bars", N)
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        run = begin(place / "bars", place, monkeypatch)
+    run = begin(place / "bars", place)
     straight = workflow.train_from_file(run / "run.toml", out=str(parent))
     shutil.copy(Path(straight.run) / "model.safetensors", place)
     shutil.copytree(place, parent / "as it was", copy_function=shutil.copy2)
@@ -228,9 +208,9 @@ def write_table(folder: Path) -> Path:
     return folder / "flat"
 
 
-def test_a_table_with_another_label_or_without_a_row_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_with_another_label_or_without_a_row_is_seen(tmp_path: Path) -> None:
     flat = write_table(tmp_path)
-    run = begin(flat / "labels.csv", tmp_path, monkeypatch)
+    run = begin(flat / "labels.csv", tmp_path)
     table = (flat / "labels.csv").read_text()
     (flat / "labels.csv").write_text(table.replace("004.png,lies", "004.png,stands"))
     with pytest.raises(DataError, match=r"1 with another label \(004\.png: lies -> stands\)"):
@@ -243,12 +223,12 @@ def test_a_table_with_another_label_or_without_a_row_is_seen(tmp_path: Path, mon
     assert workflow.resume(run).num_epochs == 3
 
 
-def test_an_array_with_another_pixel_label_or_order_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_array_with_another_pixel_label_or_order_is_seen(tmp_path: Path) -> None:
     data = bars(N)
     x, y = data.pixels[:, :, :, 0], data.labels.astype(np.int64)
     path = tmp_path / "bars.npz"
     np.savez(path, x=x, y=y)
-    run = begin(path, tmp_path, monkeypatch)
+    run = begin(path, tmp_path)
     changed = x.copy()
     changed[7, 3, 3] ^= 1
     np.savez(path, x=changed, y=y)

@@ -12,13 +12,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from whyconv.errors import WhyconvError
+from whyconv.errors import StorageError, WhyconvError
 from whyconv.files import remove_parts
 
 # Of the file, behind all that is written into it: where a lock keeps others from reading, they can read the rest.
 _PLACE = 1 << 20
 # A process that has just taken the lock has said so after a moment.
 _TRIES, _PAUSE_SECONDS = 40, 0.05
+# While one process looks for the lock, so many others may come to their end.
+_MOST_FINISHES = 1000
 
 if sys.platform == "win32":
     import msvcrt
@@ -73,12 +75,12 @@ def _open_and_take(path: Path, folder: Path) -> tuple[IO[bytes], bool]:
     Who finishes a run removes the lock's folder. A process that had opened the file before would then hold a file that
     nobody else finds, beside one who holds the next: so it looks again.
     """
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    for _ in range(_MOST_FINISHES):
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             file = path.open("ab", buffering=0)
-        except FileNotFoundError:
-            continue  # removed since it was made
+        except (FileExistsError, FileNotFoundError):
+            continue  # the folder was removed between two of these calls
         try:
             _take(file)
         except (BlockingIOError, PermissionError):
@@ -93,6 +95,7 @@ def _open_and_take(path: Path, folder: Path) -> tuple[IO[bytes], bool]:
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file, True
         file.close()
+    raise StorageError(f"{path} cannot be made: there is something else of that name, or it is removed all the time.")
 
 
 def _holder(path: Path) -> str:
@@ -103,6 +106,8 @@ def _holder(path: Path) -> str:
             pid, host = int(told["pid"]), str(told["host"])
             if host != socket.gethostname() or _is_alive(pid):
                 return f": process {pid} on {host}"
+        except FileNotFoundError:
+            break  # it has finished, and removed it
         except (OSError, ValueError, KeyError, TypeError):
             pass
         time.sleep(_PAUSE_SECONDS)  # there is still what the one before it had said
