@@ -1,10 +1,14 @@
-"""Trainings that are killed at random times and go on, in forks of one process that has torch loaded already.
+"""Trainings that are stopped at random times and go on, in forks of one process that has torch loaded already.
 
-    python killed_trainings.py FOLDER SCHEDULES SEED
+    python killed_trainings.py FOLDER SCHEDULES SEED [SIGNALS]
 
-Some trainings are not killed: one in this process, so that all is loaded, and three to be timed. Each of the others is
-killed 1 to 5 times, each time after a random part of the time that what is left of it takes, and then runs to its end.
-One line of JSON for each kill, and one for the end of each training.
+Some trainings are not stopped: one in this process, so that all is loaded, and three to be timed. Each of the others is
+stopped 1 to 5 times, each time after a random part of the time that what is left of it takes, and then runs to its end.
+What stops it is drawn from SIGNALS, such as "SIGKILL,SIGTERM,SIGINT,SIGINT+SIGINT"; the last is Ctrl-C twice. One line
+of JSON for each stop, and one for the end of each training.
+
+What is trained has all that a state must hold: normalization with its statistics, dropout, averaged weights, an
+optimizer of two parts, pictures that are varied, a warm-up and a falling learning rate.
 """
 
 from __future__ import annotations
@@ -18,13 +22,15 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from tiny_training import bars, tiny_plan
-from whyconv.errors import WhyconvError
+from whyconv.errors import StoppedError, WhyconvError
 from whyconv.settings import Plan
 from whyconv.training import loop
 from whyconv.training.checkpoint import load_state
@@ -33,46 +39,75 @@ from whyconv.training.optimizers import build_optimizer
 from whyconv.training.rotation import load_newest, states
 from whyconv.training.run_folder import CHECKPOINTS, METRICS
 from whyconv.training.start import start_network
+from whyconv.training.stopping import stop_requests
 
 EPOCHS, STEPS_PER_EPOCH = 10, 4
-MOST_KILLS, NUM_TIMED = 5, 3
+MOST_STOPS, NUM_TIMED = 5, 3
+HEARD = {signal.SIGINT, signal.SIGTERM}
 
 
 def plan() -> Plan:
     return tiny_plan(network="plain", optimizer="muon", epochs=EPOCHS, learning_rate=0.02)
 
 
-def train(folder: Path, progress: mmap.mmap) -> None:
+def network() -> nn.Module:
+    started = start_network(plan())
+    started.get_submodule("dropout").p = 0.2
+    return started
+
+
+def train(folder: Path, progress: mmap.mmap, stop_requested: Callable[[], int] = lambda: 0) -> None:
     """All of the training, or what is left of it; a state is saved after every epoch."""
 
     def note_step() -> int:
         steps = int.from_bytes(progress[:4], "little") + 1
         progress[:4] = steps.to_bytes(4, "little")
-        return 0
+        return stop_requested()
 
     found = states(folder / CHECKPOINTS)
     done = int(found[0].stem.partition("-")[2]) if found else 0
     progress[:4] = done.to_bytes(4, "little")
-    train_network(start_network(plan()), bars(64), bars(32, seed=1), plan(), folder=folder, stop_requested=note_step)
+    train_network(network(), bars(64), bars(32, seed=1), plan(), folder=folder, stop_requested=note_step)
 
 
 def forked(folder: Path, progress: mmap.mmap) -> int:
-    """Starts a training in a process of its own."""
+    """Starts a training in a process of its own, which hears signals from its first moment."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            train(folder, progress)
+            with stop_requests() as stop_requested:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
+                train(folder, progress, stop_requested)
             code = 0
+        except StoppedError as stop:
+            code = stop.exit_code
+        except KeyboardInterrupt:
+            code = 130
         finally:
             os._exit(code)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
     return child
+
+
+def stop(child: int, names: str, pause: float) -> dict[str, Any]:
+    """Sends one or two signals; how the training ended, and after how many seconds."""
+    began = time.perf_counter()
+    first, *others = [signal.Signals[name] for name in names.split("+")]
+    os.kill(child, first)
+    for number in others:
+        time.sleep(pause)
+        os.kill(child, number)
+    _, status = os.waitpid(child, 0)
+    code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+    return {"signals": names, "code": code, "seconds": time.perf_counter() - began}
 
 
 def newest(folder: Path) -> tuple[int, str]:
     """Step and content of the newest state: a digest of all of it but the seconds."""
     optimizer = build_optimizer(
-        "muon", start_network(plan()), learning_rate=0.02, momentum=0.9, weight_decay=0.0, other_learning_rate=None
+        "muon", network(), learning_rate=0.02, momentum=0.9, weight_decay=0.0, other_learning_rate=None
     )
     damaged: list[Any] = []
     _, (tensors, progress) = load_newest(folder / CHECKPOINTS, lambda path: load_state(path, optimizer), damaged.append)
@@ -103,23 +138,22 @@ def tell(row: dict[str, Any]) -> None:
 
 def main() -> None:
     place, num_schedules, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    kinds = sys.argv[4].split(",") if len(sys.argv) > 4 else ["SIGKILL"]
     loop._CHECKPOINT_SECONDS = -1.0
     generator, progress, length = random.Random(seed), mmap.mmap(-1, 4), math.inf
     torch.set_num_threads(1)
     train(place / "loaded", progress)
     for schedule in range(-NUM_TIMED, num_schedules):
         folder, saved = place / f"{schedule}", 0
-        for kill in range(generator.randint(1, MOST_KILLS) if schedule >= 0 else 0):
+        for number in range(generator.randint(1, MOST_STOPS) if schedule >= 0 else 0):
             pause = generator.uniform(0, length * (1 - saved / (EPOCHS * STEPS_PER_EPOCH)))
             progress[:4] = saved.to_bytes(4, "little")  # what the one before reached says nothing of one killed at once
             child = forked(folder, progress)
             time.sleep(pause)
-            os.kill(child, signal.SIGKILL)
-            _, status = os.waitpid(child, 0)
+            ended = stop(child, generator.choice(kinds), generator.uniform(0, 0.02))
             reached = int.from_bytes(progress[:4], "little")
             saved = newest(folder)[0] if states(folder / CHECKPOINTS) else 0
-            was_killed = os.WIFSIGNALED(status)
-            tell({"schedule": schedule, "kill": kill, "was_killed": was_killed, "reached": reached, "saved": saved})
+            tell({"schedule": schedule, "stop": number, "reached": reached, "saved": saved, **ended})
         began = time.perf_counter()
         _, status = os.waitpid(forked(folder, progress), 0)
         length = min(length, time.perf_counter() - began) if schedule < 0 else length

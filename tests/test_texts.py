@@ -45,6 +45,7 @@ MADE = {
     "plan_schedule_": ("cosine", "constant", "linear"),
     "plan_initial_": ("swift", "plain", "lesson"),
     "run_": ("bfloat16", "float32"),
+    "run_step_skipped_": ("cost", "gradient"),
     "scores_": ("class", "pictures", "recall", "precision"),
     "read_as_": ("folders", "splits", "table", "arrays", "webdataset"),
     "split_": ("made", "kept", "both_carved", "validation_carved", "test_carved"),

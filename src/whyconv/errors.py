@@ -13,12 +13,13 @@ Text of every error: what is wrong, with the value; what was expected; what to d
             NewerFormatError    1   a newer whyconv wrote it
         StorageError            1   the disk cannot hold what is to be written
         ParityError             4   two ways to the same answer disagree
-        StoppedError            130 on Ctrl-C, 143 on SIGTERM; the run can go on with --resume
+        StoppedError            130 on Ctrl-C, 143 on SIGTERM, 129 on SIGHUP; the run can go on with --resume
 """
 
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -113,7 +114,7 @@ class StoppedError(WhyconvError):
 
     Args:
         message: What was saved and how to go on.
-        exit_code: 130 after Ctrl-C, 143 after SIGTERM.
+        exit_code: 128 and the number of the signal: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
     """
 
     def __init__(self, message: str, exit_code: int = 130) -> None:
@@ -137,6 +138,25 @@ def require_known_version(version: object, newest: int, where: str) -> None:
             f"{where} has format version {str(version)[:20]}; this whyconv reads up to {newest}. "
             "Update it with:  pip install --upgrade whyconv"
         )
+
+
+class SignalInterrupt(KeyboardInterrupt):
+    """A signal that asks to end, where nothing else waits for it: like Ctrl-C, no ``except Exception`` holds it up.
+
+    Args:
+        number: Of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def stopped_by(interrupt: KeyboardInterrupt) -> StoppedError:
+    """The error that a Ctrl-C, or another signal that asks to end, amounts to."""
+    number = interrupt.number if isinstance(interrupt, SignalInterrupt) else signal.SIGINT
+    name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+    return StoppedError(f"Stopped by {name}.", exit_code=128 + number)
 
 
 def nearest(name: str, options: Iterable[str]) -> str:

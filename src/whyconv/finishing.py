@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from whyconv import files
-from whyconv.errors import ModelFileError
+from whyconv.errors import ModelFileError, ParityError
 from whyconv.export import compare, export, metadata_for, parity_of
 from whyconv.images.sources.arrays import ArrayContents
 from whyconv.lookups import write_lookups
@@ -88,7 +88,8 @@ def finish(  # noqa: PLR0913
 
     Raises:
         UsageError: Answers are to be invariant, and the network's graph does not show it.
-        ParityError: It does, and answers changed; everything is written.
+        ParityError: It does, and answers changed; or the exported file answers otherwise than torch. Everything is
+            written.
     """
     save_weights(folder / WEIGHTS, network)
     logits = _known_logits(network, plan, material, learned)
@@ -112,6 +113,7 @@ def finish(  # noqa: PLR0913
         best_epoch=outcome.best_epoch or outcome.num_epochs,
         num_epochs=outcome.num_epochs,
         num_steps=outcome.num_steps,
+        skipped_steps=list(outcome.skipped),
         plan_digest=plan.digest,
         seconds=round(time.perf_counter() - began, 2),
         stopped=outcome.reason,
@@ -127,8 +129,7 @@ def finish(  # noqa: PLR0913
     files.write_text(folder / SUMMARY, summary.model_dump_json(indent=2) + "\n")
     # Six times the weights, and of no more use: a finished run is gone on with from its weights.
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-    if certificate is not None:
-        require_held(certificate)
+    _require_proved(certificate, parity, folder)
     return summary
 
 
@@ -269,6 +270,17 @@ def _parity(
         return parity_of(softmax(logits[part.name] / recognizer.metadata.temperature), answers[part.name].probabilities)
     rows = evenly_chosen(len(part), plan.frozen.compared if plan.frozen is not None else 0)
     return compare(recognizer, network, plan.network, some(part.data, rows).pixels)
+
+
+def _require_proved(certificate: Certificate | None, parity: Parity, folder: Path) -> None:
+    if certificate is not None:
+        require_held(certificate)
+    if not parity.is_equal:
+        raise ParityError(
+            f"{folder}/{MODEL} answers otherwise than torch: {parity.num_same_answer} of {parity.n} answers agree, "
+            f"probabilities differ by up to {parity.largest_difference:.2g} (allowed {parity.tolerance:g}). Do not use "
+            f"the file; the weights are in {WEIGHTS}."
+        )
 
 
 def _certify(

@@ -16,6 +16,7 @@ from whyconv.untrusted import toml_in
 
 OptimizerName = Literal["gd", "momentum", "rmsprop", "adam", "adamw", "muon"]
 Precision = Literal["float32", "bfloat16"]
+OnDivergence = Literal["stop", "skip"]
 Schedule = Literal["constant", "cosine", "linear"]
 Pooling = Literal["largest", "smooth"]
 Invariance = Literal["circular", "realistic"]
@@ -101,6 +102,7 @@ class TrainSettings(Settings):
             it: ``plain_circular``, at a side that fits it, or a network of your own that meets the conditions.
             "realistic": answers that moves which bring in new pixels change less: the mean over windows of the picture.
         search: Where there are more minutes than a training has use for, "auto" spends them on trying settings.
+        on_divergence: What is done where the cost J of a step is no number: "stop", or "skip" to leave the step out.
         threads: Of the processor; by default 1 for sides of up to 16 pixels, else all that the process may use.
         store: Folder of the pixel store.
         out: Folder that run folders are made in.
@@ -128,6 +130,7 @@ class TrainSettings(Settings):
     flips: Literal["auto", "on", "off"] = "auto"
     invariant: Invariance | None = None
     search: Literal["auto", "off"] = "auto"
+    on_divergence: OnDivergence = "stop"
     threads: int | None = Field(default=None, ge=1, le=1024)
     store: str | None = None
     out: str = "runs"
@@ -243,6 +246,8 @@ class TrainingPlan(Settings):
         sides: Of the pictures in pixels while training, each for an equal share of the steps; empty: their own.
         average: Share of the old value in the moving mean of the weights that is kept; 0: the weights themselves.
         patience: Epochs without gain on validation after which it ends.
+        on_divergence: "skip": a step whose J or gradient is no number is left out, but not many in a row; None: it ends
+            the training.
         class_offsets: Added to the logits inside J, one for each class: ln of its share of the training pictures times
             the number of classes, where classes are to count alike; else 0.
     """
@@ -263,6 +268,7 @@ class TrainingPlan(Settings):
     label_smoothing: float = Field(ge=0, lt=1)
     average: float = Field(ge=0, lt=1)
     patience: int = Field(ge=1)
+    on_divergence: Literal["skip"] | None = None
     class_offsets: list[float]
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from torch import nn
 
-from whyconv.errors import DivergedError, ModelFileError, ParityError, StoppedError, UsageError
+from whyconv.errors import ModelFileError, StoppedError, UsageError
 from whyconv.explained import answered
 from whyconv.explaining import measure_why, settle_question
 from whyconv.files import digest
@@ -19,7 +20,7 @@ from whyconv.images.prepare import PicturePolicy
 from whyconv.inspection import inspect
 from whyconv.machine import num_cores
 from whyconv.nets import require_network
-from whyconv.planning import Material, deadline
+from whyconv.planning import Material, accept_changes, deadline, material_of
 from whyconv.pretrained import FrozenStart, Learned, check_start, choose_start, open_start, open_start_of
 from whyconv.pretrained.deciding import without_tuning
 from whyconv.results import Note, Notify, RunSummary, ignore
@@ -31,7 +32,8 @@ from whyconv.telling import profiled, tell_outcome, tell_plan
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.lock import sole_writer
 from whyconv.training.loop import Outcome, train_network
-from whyconv.training.pictures import channels_for, divide, divide_again, load_parts, parts_of, side_for
+from whyconv.training.manifest import write_manifest
+from whyconv.training.pictures import channels_for, divide, divide_again, load_parts, side_for
 from whyconv.training.rotation import states
 from whyconv.training.run_folder import (
     CHECKPOINTS,
@@ -40,14 +42,12 @@ from whyconv.training.run_folder import (
     WEIGHTS,
     new_run_folder,
     read_plan,
+    tell_other_machine,
     write_plan,
 )
 from whyconv.training.start import start_network
 from whyconv.training.stopping import stop_requests, stops_say_how_to_go_on
 from whyconv.training.torch_habits import torch_habits
-
-# Pictures that a message names.
-_NAMED = 8
 
 
 def train(
@@ -74,7 +74,8 @@ def train(
         SettingsError: A setting is unknown or out of range.
         DataError: The pictures cannot be trained on.
         ModelFileError: The file of starting weights cannot be used, or does not fit the network.
-        StoppedError: Ctrl-C or SIGTERM; the run can be resumed.
+        StoppedError: Ctrl-C, SIGTERM or SIGHUP; once there is a plan, the run can be resumed.
+        DivergedError: The cost J became no number; what was saved before is there.
         ParityError: The exported file answers otherwise than torch.
     """
     if not isinstance(settings, TrainSettings):
@@ -106,7 +107,10 @@ def train(
         material = Material(division, policy, *parts)
         plan = _decide(settings, material, start, folder, began=began, notify=notify)
         is_profiled = profile and plan.frozen is None
-        with profiled(plan, material, notify) if is_profiled else nullcontext(notify) as listener:
+        with (
+            sole_writer(folder),
+            profiled(plan, material, notify) if is_profiled else nullcontext(notify) as listener,
+        ):
             return _carry_out(
                 plan,
                 material,
@@ -119,38 +123,61 @@ def train(
             )
 
 
-def train_from_file(path: Path, notify: Notify = ignore, *, out: str = "runs") -> RunSummary:
+def train_from_file(
+    path: Path, notify: Notify = ignore, *, out: str = "runs", accept_changed_data: bool = False
+) -> RunSummary:
     """Trains by a plan such as a run's ``run.toml``: same plan, pictures and threads, the same weights.
 
     No clock ends this training. Where the clock had ended the run that the plan lies in the folder of, the step is
     taken over into the new plan as ``stop_after``.
 
+    Args:
+        path: Of the plan.
+        notify: Told of notes, progress and epochs.
+        out: Folder that the run folder is made in.
+        accept_changed_data: Train on the pictures that are there now, where they are not those of the plan.
+
     Raises:
         SettingsError: The plan cannot be read.
-        DataError: The pictures are not those of the plan.
+        DataError: The pictures are not those of the plan, and that is not accepted, or the classes are others.
     """
     began = time.perf_counter()
     plan = _with_the_end_of_its_run(Plan.read(path), path, notify)
     with _new_run(out, plan.pictures.path, notify) as folder:
-        return _carry_out(plan, _material_of(plan, notify), folder, began=began, notify=notify)
+        if accept_changed_data:
+            plan, material = accept_changes(plan, notify, path.parent)
+        else:
+            material = material_of(plan, notify, path.parent)
+        with sole_writer(folder):
+            return _carry_out(plan, material, folder, began=began, notify=notify)
 
 
-def resume(run: Path, notify: Notify = ignore) -> RunSummary:
+def resume(run: Path, notify: Notify = ignore, *, threads: int | None = None) -> RunSummary:
     """Goes on with a run that was stopped, bit for bit as if it had not been; all of the plan, whatever the time.
 
-    A run that the clock has ended stays ended.
+    A run that the clock has ended stays ended. On another machine, with another torch or number of threads it goes on
+    as well, but not bit for bit, which is told.
+
+    Args:
+        run: The run folder.
+        notify: Told of notes, progress and epochs.
+        threads: Of the processor; by default those of the plan.
 
     Raises:
         ModelFileError: ``run`` is no run folder, or its checkpoint cannot be used.
         UsageError: The plan was changed since.
-        WhyconvError: Another process trains in this folder.
+        WhyconvError: Another process trains in this folder; says which.
         DataError: The pictures have changed since.
     """
-    plan = read_plan(run)
+    began, plan = time.perf_counter(), read_plan(run)
     notify(Note(key="run_writes_to", values={"run": str(run)}))
-    if (run / SUMMARY).exists():
-        notify(Note(key="run_already_done", values={"run": str(run)}))
-    return _carry_out(plan, _material_of(plan, notify), run, began=time.perf_counter(), notify=notify, is_new=False)
+    with sole_writer(run), stops_say_how_to_go_on(run):
+        if (run / SUMMARY).exists():
+            notify(Note(key="run_already_done", values={"run": str(run)}))
+        else:
+            tell_other_machine(run, threads or plan.threads, notify)
+        material = material_of(plan, notify, run)
+        return _carry_out(plan, material, run, began=began, notify=notify, is_new=False, threads=threads)
 
 
 def evaluate(
@@ -175,7 +202,7 @@ def evaluate(
         notify(Note(key="evaluate_own_pictures"))
         pictures = None
     if pictures is None:
-        evaluation, pictures = score_own_test(run, plan, divide_again(plan, notify), summary), plan.pictures.path
+        evaluation, pictures = score_own_test(run, plan, divide_again(plan, notify, run), summary), plan.pictures.path
     else:
         evaluation = score_pictures(run, pictures, layout=layout, label_from=label_from, notify=notify)
     return summary.model_copy(update={"run": str(run), "test": evaluation, "parity": None, "evaluated": pictures})
@@ -216,19 +243,19 @@ def why(
     question = settle_question(side, minutes, quick, seed, plan.network.side)
     if saved := answered(run, question, plan.pictures.digest, notify):
         return saved
-    return measure_why(run, plan, divide_again(plan, notify), question, notify)
+    return measure_why(run, plan, divide_again(plan, notify, run), question, notify)
 
 
 @contextmanager
 def _new_run(out: str, pictures: str, notify: Notify) -> Iterator[Path]:
-    """Makes a run folder, and takes it away again if an error leaves it empty."""
+    """Makes a run folder, and takes it away again if an error leaves it without a plan, so that nothing can go on."""
     folder = new_run_folder(out, pictures)
     notify(Note(key="run_writes_to", values={"run": str(folder)}))
     try:
         yield folder
     except BaseException:
-        if not any(folder.iterdir()):
-            folder.rmdir()
+        if not (folder / PLAN).exists():
+            shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
@@ -272,16 +299,18 @@ def _carry_out(  # noqa: PLR0913
     start: FrozenStart | None = None,
     end: float = math.inf,
     only_model: bool = False,
+    threads: int | None = None,
 ) -> RunSummary:
     """Trains by the plan and writes everything that a run consists of; ``end`` as the deadline of the training."""
-    with torch_habits(plan.threads):
+    with torch_habits(threads or plan.threads):
         network = None
         if plan.frozen is None:
             pixels, reads_file = material.train.data.pixels, not _has_weights(folder)
             network = start_network(plan, notify, pixels=pixels, reads_file=reads_file)
         tell_plan(plan, notify)
-        with sole_writer(folder), stops_say_how_to_go_on(folder):
+        with stops_say_how_to_go_on(folder):
             if is_new:
+                write_manifest(folder, material.division.rows())
                 write_plan(folder, plan)
             with stop_requests() as stop_requested:
                 if network is None:
@@ -289,43 +318,21 @@ def _carry_out(  # noqa: PLR0913
                     network = learned.network
                 else:
                     learned = None
-                    with _naming_pictures(material.train.names):
-                        outcome = _ended_before(folder, network, plan) or train_network(
-                            network,
-                            material.train.data,
-                            material.validation.data,
-                            plan,
-                            folder=folder,
-                            notify=notify,
-                            stop_requested=stop_requested,
-                            deadline=end,
-                        )
+                    outcome = _ended_before(folder, network, plan) or train_network(
+                        network,
+                        material.train.data,
+                        material.validation.data,
+                        plan,
+                        names=material.train.names,
+                        folder=folder,
+                        notify=notify,
+                        stop_requested=stop_requested,
+                        deadline=end,
+                    )
                 if code := stop_requested():
                     raise StoppedError("Stopped.", exit_code=code)
             tell_outcome(outcome, plan, notify)
-            summary = finish(
-                folder, network, plan, material, outcome, began=began, only_model=only_model, learned=learned
-            )
-    if summary.parity is not None and not summary.parity.is_equal:
-        raise ParityError(
-            f"{folder}/model.onnx answers otherwise than torch: {summary.parity.num_same_answer} of "
-            f"{summary.parity.n} answers agree, probabilities differ by up to {summary.parity.largest_difference:.2g} "
-            f"(allowed {summary.parity.tolerance:g}). Do not use the file; the weights are in {WEIGHTS}."
-        )
-    return summary
-
-
-@contextmanager
-def _naming_pictures(names: Sequence[str]) -> Iterator[None]:
-    """Says which pictures a step was to be taken on whose cost is no number."""
-    try:
-        yield
-    except DivergedError as error:
-        if not error.rows:
-            raise
-        first = ", ".join(names[row] for row in error.rows[:_NAMED])
-        more = f" and {len(error.rows) - _NAMED} more" if len(error.rows) > _NAMED else ""
-        raise DivergedError(f"{error} The pictures of this step: {first}{more}.", error.rows) from error
+            return finish(folder, network, plan, material, outcome, began=began, only_model=only_model, learned=learned)
 
 
 def _learn(
@@ -365,7 +372,8 @@ def _ended_before(folder: Path, network: nn.Module, plan: Plan) -> Outcome | Non
     summary = _summary_of(folder, plan)
     load_weights(folder / WEIGHTS, network)
     reason = summary.stopped or "planned"
-    return Outcome(summary.best_epoch, summary.num_epochs, summary.num_steps, summary.seconds, reason)
+    skipped = tuple(summary.skipped_steps)
+    return Outcome(summary.best_epoch, summary.num_epochs, summary.num_steps, summary.seconds, reason, skipped)
 
 
 def _summary_of(folder: Path, plan: Plan) -> RunSummary:
@@ -382,10 +390,3 @@ def _summary_of(folder: Path, plan: Plan) -> RunSummary:
 def _is_made_by(summary: RunSummary, plan: Plan, path: Path) -> bool:
     """Whether a run was made by the plan in a file: an older whyconv left out what has come into plans since."""
     return summary.plan_digest in {plan.digest, digest(path)}
-
-
-def _material_of(plan: Plan, notify: Notify) -> Material:
-    """The pictures of a plan, at the side that its network sees."""
-    division = divide_again(plan, notify)
-    policy, parts = parts_of(plan, division, notify, read_once=plan.frozen is not None)
-    return Material(division, policy, *parts)

@@ -16,6 +16,7 @@ from whyconv.errors import DivergedError, ModelFileError, StoppedError, UsageErr
 from whyconv.settings import Plan
 from whyconv.training import loop
 from whyconv.training.augment import epoch_order
+from whyconv.training.averaging import tensors_of
 from whyconv.training.checkpoint import load_weights, save_weights
 from whyconv.training.cost import cost
 from whyconv.training.history import cut_history, read_history
@@ -305,7 +306,7 @@ def test_tied_weights_are_saved_and_averaged_once(tmp_path: Path) -> None:
     assert same(straight, resumed)
     save_weights(tmp_path / "w.safetensors", straight)
     load_weights(tmp_path / "w.safetensors", resumed)
-    assert len(list(loop._tensors(straight))) == 4
+    assert len(list(tensors_of(straight))) == 4
 
 
 def test_history_is_cut_by_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

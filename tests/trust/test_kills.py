@@ -1,4 +1,4 @@
-"""Killed at random, a training goes on as if nothing had been: the same state and history, bit for bit."""
+"""Stopped or killed at random, a training goes on as if nothing had been: the same state and history, bit for bit."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,18 @@ from whyconv.demo import write_digits
 HELPERS = Path(__file__).parents[1]
 
 
-def killed_trainings(folder: Path, num_schedules: int, seed: int) -> list[dict[str, Any]]:
-    command = [sys.executable, str(HELPERS / "killed_trainings.py"), str(folder), str(num_schedules), str(seed)]
+ALL_SIGNALS = "SIGKILL,SIGTERM,SIGINT,SIGINT+SIGINT"
+
+
+def killed_trainings(folder: Path, num_schedules: int, seed: int, signals: str = "SIGKILL") -> list[dict[str, Any]]:
+    command = [
+        sys.executable,
+        str(HELPERS / "killed_trainings.py"),
+        str(folder),
+        str(num_schedules),
+        str(seed),
+        signals,
+    ]
     paths = [str(HELPERS), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -33,31 +44,48 @@ def killed_trainings(folder: Path, num_schedules: int, seed: int) -> list[dict[s
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def count_kills(rows: list[dict[str, Any]], num_schedules: int) -> int:
-    """Makes sure that no state was lost and all trainings ended alike; returns how many kills hit a training."""
+def count_stops(rows: list[dict[str, Any]], num_schedules: int) -> Counter[str]:
+    """Makes sure that no state was lost and all trainings ended alike; returns how many stops of each kind hit one."""
     ends = [row for row in rows if "exit" in row]
     assert [row["exit"] for row in ends] == [0] * (num_schedules + NUM_TIMED)
     assert {row["step"] for row in ends} == {EPOCHS * STEPS_PER_EPOCH}
     assert len({row["state"] for row in ends}) == len({row["history"] for row in ends}) == 1
-    kills = [row for row in rows if "kill" in row]
-    for before, after in itertools.pairwise(kills):
+    stops = [row for row in rows if "stop" in row]
+    for before, after in itertools.pairwise(stops):
         if after["schedule"] == before["schedule"]:
             assert after["saved"] >= before["saved"]
-    for row in kills:
+    for row in stops:
         # A state is saved after each epoch: what was reached is less than an epoch and the save after it ahead.
         assert row["saved"] <= row["reached"] <= row["saved"] + 2 * STEPS_PER_EPOCH, row
-    killed = [row for row in kills if row["was_killed"]]
-    assert len({row["saved"] for row in killed}) > 3  # the kills came all over the training
-    return len(killed)
+        first = signal.Signals[row["signals"].partition("+")[0]]
+        assert row["code"] in {0, -first if first == signal.SIGKILL else 128 + first}, row
+        if row["signals"] in {"SIGTERM", "SIGINT"}:
+            assert row["saved"] == row["reached"], row  # the step it was at, and no other
+            assert row["seconds"] < 10, row
+    hit = [row for row in stops if row["code"] != 0]
+    assert len({row["saved"] for row in hit}) > 3  # they came all over the training
+    return Counter(row["signals"] for row in hit)
 
 
 def test_ten_schedules_of_kills_end_in_the_same_bits(tmp_path: Path) -> None:
-    assert count_kills(killed_trainings(tmp_path, 10, seed=0), 10) > 15
+    assert count_stops(killed_trainings(tmp_path, 10, seed=0), 10).total() > 15
+
+
+def test_ten_schedules_of_signals_and_kills_end_in_the_same_bits(tmp_path: Path) -> None:
+    found = count_stops(killed_trainings(tmp_path, 10, seed=3, signals=ALL_SIGNALS), 10)
+    assert found.total() > 15
+    assert len(found) == 4
+
+
+@pytest.mark.long
+def test_a_hundred_schedules_of_signals_and_kills_end_in_the_same_bits(tmp_path: Path) -> None:
+    found = count_stops(killed_trainings(tmp_path, 100, seed=4, signals=ALL_SIGNALS), 100)
+    assert min(found[name] for name in ALL_SIGNALS.split(",")) > 25
 
 
 @pytest.mark.long
 def test_a_thousand_kills_lose_nothing(tmp_path: Path) -> None:
-    assert count_kills(killed_trainings(tmp_path, 400, seed=1), 400) >= 1000
+    assert count_stops(killed_trainings(tmp_path, 400, seed=1), 400).total() >= 1000
 
 
 @pytest.mark.long

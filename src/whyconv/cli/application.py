@@ -29,7 +29,8 @@ from whyconv.cli.runs import demo, evaluate, train, why
 from whyconv.cli.selftests import selftest
 from whyconv.cli.serving import serve
 from whyconv.cli.terminal import print_data, print_error
-from whyconv.errors import StoppedError, WhyconvError
+from whyconv.errors import SignalInterrupt, WhyconvError, stopped_by
+from whyconv.training.stopping import signals_to_end
 
 P = ParamSpec("P")
 
@@ -57,14 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, _on_sigterm)
+    _fill_closed_streams()
+    for number in set(signals_to_end()) - {signal.SIGINT}:
+        signal.signal(number, _on_signal)
     try:
         app(args=words, prog_name="whyconv")
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         if has_traceback:
             raise
-        print_error(error)
-        sys.exit(error.exit_code if isinstance(error, WhyconvError) else 1)
+        if arguments is None:
+            _let_signals_end_it()
+        told = stopped_by(error) if isinstance(error, KeyboardInterrupt) else error
+        print_error(told)
+        sys.exit(told.exit_code if isinstance(told, WhyconvError) else 1)
     finally:
         _flush()
 
@@ -86,14 +92,14 @@ def _options(
 
 
 def _stoppable(verb: Callable[P, None]) -> Callable[P, None]:
-    """Makes Ctrl-C an error like any other, with exit code 130."""
+    """Makes Ctrl-C and other signals that ask to end an error like any other, with an exit code such as 130."""
 
     @wraps(verb)
     def call(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             verb(*args, **kwargs)
         except KeyboardInterrupt as error:
-            raise StoppedError("Stopped by Ctrl-C.") from error
+            raise stopped_by(error) from error
 
     return call
 
@@ -125,13 +131,30 @@ def _take_traceback(words: list[str]) -> tuple[list[str], bool]:
     return options + words[end:], len(options) < end
 
 
-def _on_sigterm(*_: object) -> None:
-    raise StoppedError("Stopped by SIGTERM.", exit_code=143)
+def _on_signal(number: int, _: object) -> None:
+    raise SignalInterrupt(number)
+
+
+def _let_signals_end_it() -> None:
+    """From here on there is nothing left to do in good order: another Ctrl-C ends the process without a word."""
+    for number in signals_to_end():
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _fill_closed_streams() -> None:
+    """Gives a stream that was closed (``>&-``) to nothing: else the next file that is opened would be that stream."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
 
 
 def _flush() -> None:
     """Writes out what is left; where the reader has gone (``| head``), that is no failure to speak of."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

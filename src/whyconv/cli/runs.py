@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from whyconv.results.why import Why
 
 # Words of `train` that say where the settings come from or how to show the outcome, and are none themselves.
-_NOT_SETTINGS = ("config", "resume", "allow_code", "as_json", "lang")
+_NOT_SETTINGS = ("config", "resume", "accept_changed_data", "allow_code", "as_json", "lang")
 
 
 def demo(out: Out = None, seed: Seed = None, as_json: Json = False, lang: Lang = None) -> None:
@@ -81,6 +81,9 @@ def train(  # noqa: PLR0913, PLR0917
     search: Annotated[
         str | None, typer.Option(metavar="auto|off", help="Try settings in minutes that training has no use for.")
     ] = None,
+    on_divergence: Annotated[
+        str | None, typer.Option(metavar="stop|skip", help="A step whose cost J is no number ends it, or is left out.")
+    ] = None,
     layout: Layout = None,
     label_from: LabelFrom = None,
     group_by: GroupBy = None,
@@ -94,6 +97,9 @@ def train(  # noqa: PLR0913, PLR0917
     ] = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Tell how near steps and epochs come to what the machine can do.")
+    ] = False,
+    accept_changed_data: Annotated[
+        bool, typer.Option("--accept-changed-data", help="With --config: on the pictures as they are now.")
     ] = False,
     store: Store = None,
     out: Out = None,
@@ -112,6 +118,10 @@ def train(  # noqa: PLR0913, PLR0917
     }
     if sum(word is not None for word in (pictures, config, resume)) != 1:
         raise UsageError("Expected one of: whyconv train PICTURES, --config RUN.TOML, --resume RUN.")
+    if accept_changed_data and config is None:
+        raise UsageError(
+            "--accept-changed-data goes with --config RUN.TOML: a run goes on with the pictures that it was begun with."
+        )
     language = texts.language(lang)
     with needing_extra("Training", "train"):
         allow(allow_code)
@@ -120,10 +130,11 @@ def train(  # noqa: PLR0913, PLR0917
         _show(_train(given, language, is_profiled=is_profiled), language, as_json)
     elif config is not None:
         _refuse({name: value for name, value in given.items() if name != "out"}, "--config")
-        _train_from_file(config, out or "runs", language, as_json)
+        _train_from_file(config, out or "runs", language, as_json, accept_changed_data=accept_changed_data)
     elif resume is not None:
+        threads = given.pop("threads", None)
         _refuse(given, "--resume")
-        _resume(resume, language, as_json)
+        _resume(resume, language, as_json, threads)
 
 
 def evaluate(
@@ -238,19 +249,19 @@ def _train(given: dict[str, Any], language: str, *, is_profiled: bool = False) -
     return summary
 
 
-def _train_from_file(config: Path, out: str, language: str, as_json: bool) -> None:
+def _train_from_file(config: Path, out: str, language: str, as_json: bool, *, accept_changed_data: bool) -> None:
     with needing_extra("Training", "train"):
         workflow = _workflow()
     with listening(language) as notify:
-        summary = workflow.train_from_file(config, notify, out=out)
+        summary = workflow.train_from_file(config, notify, out=out, accept_changed_data=accept_changed_data)
     _show(summary, language, as_json)
 
 
-def _resume(run: Path, language: str, as_json: bool) -> None:
+def _resume(run: Path, language: str, as_json: bool, threads: int | None) -> None:
     with needing_extra("Training", "train"):
         workflow = _workflow()
     with listening(language) as notify:
-        summary = workflow.resume(run, notify)
+        summary = workflow.resume(run, notify, threads=threads)
     _show(summary, language, as_json)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, cast
 
 from whyconv.errors import WhyconvError
 
@@ -19,9 +19,10 @@ def print_data(line: str, *, flush: bool = False) -> None:
 
 
 def print_text(lines: Iterable[str]) -> None:
-    """Prints lines for people."""
-    for line in lines:
-        print(line, file=sys.stderr)
+    """Prints lines for people; that nobody is there to read them is no failure."""
+    with suppress(OSError):
+        for line in lines:
+            print(line, file=sys.stderr)
 
 
 def print_error(error: Exception) -> None:
@@ -33,6 +34,25 @@ def print_error(error: Exception) -> None:
     print_text(printable(line) for line in f"Error: {text}".splitlines())
 
 
+class _Lasting:
+    """A stream whose reader may go, as a terminal that is closed or ``head`` does; the work goes on without one."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
 @contextmanager
 def listening(language: str) -> Iterator[Listener]:
     """Shows events on stderr while the block runs: bars on a terminal, plain lines otherwise."""
@@ -40,6 +60,8 @@ def listening(language: str) -> Iterator[Listener]:
 
     from whyconv.progress import Listener, has_bars
 
-    console = Console(stderr=True)
+    # None where it was closed; rich knows what to do then.
+    file = None if sys.stderr is None else cast("IO[str]", _Lasting(sys.stderr))
+    console = Console(file=file, stderr=True)
     with Listener(console, language, bars=has_bars(console)) as listener:
         yield listener

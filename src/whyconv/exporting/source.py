@@ -72,18 +72,18 @@ def open_source(run: Path, plan: Plan, pictures: str | Path | None, notify: Noti
         DataError: There are no pictures for the proof.
     """
     model, metadata = read_model(find_model(run))
-    found = _proof_pictures(plan, pictures, notify)
+    found = _proof_pictures(run, plan, pictures, notify)
     has_torch = plan.frozen is None or plan.network.start == PRETRAINED
     ask = _ask_trained(run, plan, metadata.temperature) if has_torch else ask_file(model)
     against: Literal["torch", "model.onnx"] = "torch" if has_torch else "model.onnx"
     return Source(run, plan, model, metadata, found, ask, against, _data_digest(run), notify)
 
 
-def _proof_pictures(plan: Plan, pictures: str | Path | None, notify: Notify) -> ProofPictures:
+def _proof_pictures(run: Path, plan: Plan, pictures: str | Path | None, notify: Notify) -> ProofPictures:
     if pictures is not None:
         return pictures_in(Path(pictures))
     try:
-        return pictures_of_run(divide_again(plan, notify))
+        return pictures_of_run(divide_again(plan, notify, run))
     except (DataError, UsageError) as error:
         raise DataError(
             f"{error} An export ends with a proof on real pictures, and the run's own are not there as they were; its "

@@ -42,6 +42,7 @@ from whyconv.results.runs import (
     Prediction,
     RankedLabel,
     RunSummary,
+    SkippedStep,
     WrongAnswer,
 )
 from whyconv.results.search import Search, SearchTrial, Setting
@@ -125,6 +126,7 @@ __all__ = [
     "SetScore",
     "Setting",
     "SizeRange",
+    "SkippedStep",
     "Square",
     "SquareProtocol",
     "TaskName",

@@ -171,11 +171,28 @@ class Prediction(Record):
     __str__ = __repr__
 
 
+class SkippedStep(Record):
+    """A step of a training that was left out, because what it was to be taken by is no number.
+
+    Attributes:
+        step: From 1.
+        what: "cost": J; "gradient".
+        value: "nan", "inf" or "-inf".
+        pictures: Names of all that it was to be taken on.
+    """
+
+    step: int
+    what: Literal["cost", "gradient"]
+    value: str
+    pictures: list[str]
+
+
 class RunSummary(Record):
     """What a finished run amounts to: what ``train --json`` and ``evaluate --json`` print.
 
     After ``evaluate``, ``test`` is the score of the pictures in ``evaluated``, and nothing was compared with torch.
     ``certificate`` is there where the run was asked to be invariant, ``windows`` where it answers through windows.
+    ``skipped_steps`` are those of ``num_steps`` that were left out.
     """
 
     run: str
@@ -184,6 +201,7 @@ class RunSummary(Record):
     best_epoch: int
     num_epochs: int
     num_steps: int = 0
+    skipped_steps: list[SkippedStep] = Field(default_factory=list)
     plan_digest: str = ""
     seconds: float
     stopped: Literal["", "planned", "no_gain", "clock"]

@@ -51,6 +51,11 @@ def run_lines(summary: RunSummary, language: str) -> list[str]:
             time=clock(summary.seconds),
         )
     ]
+    if summary.skipped_steps:
+        steps = ", ".join(f"{each.step:,}" for each in summary.skipped_steps[:_FEW])
+        more = ", ..." * (len(summary.skipped_steps) > _FEW)
+        values = {"n": len(summary.skipped_steps), "steps": steps + more, "total": summary.num_steps}
+        lines += wrap(say("run_skipped", language, **values), "")
     scored = summary.test or summary.validation
     if scored is not None:
         lines += evaluation_lines(scored, language)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from whyconv import files
 from whyconv.errors import ModelFileError, StorageError
-from whyconv.results import EpochRecord, Note, Notify
+from whyconv.results import EpochRecord, Note, Notify, SkippedStep
 from whyconv.untrusted import MOST_HISTORY_BYTES, content_of, json_values
 
 
@@ -23,9 +26,14 @@ class History:
         self._path, self._notify = path, notify
         self._waiting: list[str] = []
 
-    def add_epoch(self, losses: list[float], first_step: int, record: EpochRecord) -> None:
-        """Adds one line for each step of an epoch, ``{"step": ..., "loss": ...}``, then the epoch's record."""
-        self._waiting.append(_epoch_text(losses, first_step, record))
+    def add_epoch(
+        self, losses: list[float], first_step: int, record: EpochRecord, skipped: Sequence[SkippedStep] = ()
+    ) -> None:
+        """Adds one line for each step of an epoch, ``{"step": ..., "loss": ...}``, then the epoch's record.
+
+        The line of a step that was left out says so: ``{"step": ..., "loss": null, "skipped": {...}}``.
+        """
+        self._waiting.append(_epoch_text(losses, first_step, record, {each.step: each for each in skipped}))
         try:
             self.write()
         except StorageError as error:
@@ -43,27 +51,23 @@ class History:
 
 
 def read_history(path: Path) -> tuple[list[float], list[EpochRecord]]:
-    """Reads J of every step and the records of the epochs; a last line cut short is passed over.
+    """Reads J of every step, NaN where it was left out, and the records of the epochs.
+
+    A last line cut short is passed over.
 
     Raises:
         ModelFileError: It is no history.
     """
     losses: list[float] = []
     records: list[EpochRecord] = []
-    if not path.exists():
-        return losses, records
-    for line in _content(path).decode("utf-8", "replace").splitlines():
-        try:
-            values = json_values(line)
-        except ValueError:
-            continue
+    for text, values in _lines(path):
         try:
             if "epoch" in values:
                 records.append(EpochRecord.model_validate(values))
             else:
-                losses.append(float(values["loss"]))
+                losses.append(math.nan if values["loss"] is None else float(values["loss"]))
         except (KeyError, TypeError, ValueError):
-            raise ModelFileError(f"{path} is damaged: {line[:80]!r} is no line of a history.") from None
+            raise ModelFileError(f"{path} is damaged: {text[:80]!r} is no line of a history.") from None
     return losses, records
 
 
@@ -76,14 +80,34 @@ def _content(path: Path) -> bytes:
 
 def cut_history(path: Path, num_epochs: int) -> None:
     """Keeps the first ``num_epochs`` epochs, so that a training that goes on writes each line once."""
-    losses, records = read_history(path)
-    texts, done = [], 0
-    for record in records[:num_epochs]:
-        texts.append(_epoch_text(losses[done : record.step], done + 1, record) + "\n")
-        done = record.step
-    files.write_text(path, "".join(texts))
+    lines = _lines(path)
+    ends = [place for place, (_, values) in enumerate(lines, start=1) if "epoch" in values][:num_epochs]
+    kept = lines[: ends[-1]] if ends else []
+    files.write_text(path, "".join(f"{text}\n" for text, _ in kept))
 
 
-def _epoch_text(losses: list[float], first_step: int, record: EpochRecord) -> str:
-    lines = [json.dumps({"step": first_step + index, "loss": loss}) for index, loss in enumerate(losses)]
+def _lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Every line as it is written, and what it says."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    if not path.exists():
+        return found
+    for text in _content(path).decode("utf-8", "replace").splitlines():
+        try:
+            values = json_values(text)
+        except ValueError:
+            continue
+        if not isinstance(values, dict):
+            raise ModelFileError(f"{path} is damaged: {text[:80]!r} is no line of a history.")
+        found.append((text, values))
+    return found
+
+
+def _epoch_text(losses: list[float], first_step: int, record: EpochRecord, skipped: dict[int, SkippedStep]) -> str:
+    lines = [_step_text(step, loss, skipped.get(step)) for step, loss in enumerate(losses, start=first_step)]
     return "\n".join([*lines, record.model_dump_json()])
+
+
+def _step_text(step: int, loss: float, skipped: SkippedStep | None) -> str:
+    if skipped is None:
+        return json.dumps({"step": step, "loss": loss})
+    return json.dumps({"step": step, "loss": None, "skipped": skipped.model_dump(exclude={"step"})})

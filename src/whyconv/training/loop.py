@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whyconv.errors import DivergedError, ModelFileError, StoppedError, StorageError, UsageError
-from whyconv.results import EpochRecord, Note, Notify, ignore
+from whyconv.errors import ModelFileError, StoppedError, StorageError, UsageError
+from whyconv.results import EpochRecord, Note, Notify, SkippedStep, ignore
 from whyconv.settings import Plan
 from whyconv.training import augment
+from whyconv.training.averaging import copied, move_mean
 from whyconv.training.checkpoint import load_state, put_weights, require_fitting, save_state
 from whyconv.training.cost import cost, costs
+from whyconv.training.divergence import Divergence
 from whyconv.training.history import History, cut_history
 from whyconv.training.keeping import is_as_good
 from whyconv.training.logits import logits_of, normalize
@@ -50,6 +52,7 @@ class Outcome:
         num_steps: Carried out.
         seconds: Taken by the steps and the validation.
         reason: "planned", "no_gain" (early stopping) or "clock".
+        skipped: Steps of ``num_steps`` that were left out.
     """
 
     best_epoch: int
@@ -57,6 +60,7 @@ class Outcome:
     num_steps: int
     seconds: float
     reason: Literal["planned", "no_gain", "clock"]
+    skipped: tuple[SkippedStep, ...] = ()
 
 
 def train_network(  # noqa: PLR0913
@@ -65,6 +69,7 @@ def train_network(  # noqa: PLR0913
     validation: LabelledPixels,
     plan: Plan,
     *,
+    names: Sequence[str] = (),
     folder: Path | None = None,
     notify: Notify = ignore,
     stop_requested: Callable[[], int] = lambda: 0,
@@ -82,6 +87,7 @@ def train_network(  # noqa: PLR0913
         train: The training part.
         validation: The validation part; may be empty, then the last epoch counts as best.
         plan: Every number of the recipe.
+        names: Of the training pictures, for messages.
         folder: The run folder.
         notify: Told of every epoch.
         stop_requested: Asked after every step; what it returns but 0 is the exit code of the stop.
@@ -93,9 +99,10 @@ def train_network(  # noqa: PLR0913
         StorageError: The disk did not take the last state. One that is saved on the way is told and tried again.
         UsageError: The checkpoint is of another plan.
         ModelFileError: The checkpoint cannot be used.
-        DivergedError: J is no longer a number; the step is not taken.
+        DivergedError: J is no longer a number; the step is not taken. Where the plan has single steps left out: J was
+            no number many times in a row.
     """
-    session = _Session(network, train, validation, plan, folder, deadline, notify)
+    session = _Session(network, train, validation, plan, names, folder, deadline, notify)
     if folder is not None and states(folder / CHECKPOINTS):
         session.restore(folder)
     elif folder is not None:
@@ -105,7 +112,8 @@ def train_network(  # noqa: PLR0913
             session.run_epoch(stop_requested)
     session.save()
     network.load_state_dict(session.best_weights)
-    return Outcome(session.best_epoch, session.epoch, session.step, session.seconds, reason)
+    skipped = tuple(session.divergence.skipped)
+    return Outcome(session.best_epoch, session.epoch, session.step, session.seconds, reason, skipped)
 
 
 class _Session:
@@ -117,6 +125,7 @@ class _Session:
         train: LabelledPixels,
         validation: LabelledPixels,
         plan: Plan,
+        names: Sequence[str],
         folder: Path | None,
         deadline: float,
         notify: Notify,
@@ -124,6 +133,7 @@ class _Session:
         self.network, self.train, self.validation, self.plan = network, train, validation, plan
         self.folder, self.notify = folder, notify
         self.history = History(folder / METRICS, notify) if folder else None
+        self.divergence = Divergence(plan.training, names, folder, notify)
         recipe = plan.training
         self.optimizer = build_optimizer(
             recipe.optimizer,
@@ -142,12 +152,13 @@ class _Session:
         self.averaged = copy.deepcopy(network)
         self.ask: Forward = self.network
         self.ask_averaged: Forward = self.averaged
-        self.best_weights = _copied(network)
+        self.best_weights = copied(network)
         self.epoch = self.step = self.best_epoch = 0
         self.least: Tensor | None = None
         self.seconds = 0.0
         self.losses: list[float] = []
         self.num_right = 0
+        self.rows: list[int] = []  # of the last step
         self.saved_at = -math.inf
 
     @contextmanager
@@ -187,7 +198,7 @@ class _Session:
             if self.step >= LEAST_STEPS and time.perf_counter() > self.latest:
                 self.is_out_of_time = True
                 break
-        num_seen = sum(map(len, batches[: self.step - first_step]))
+        num_seen = sum(len(batch) for batch, loss in zip(batches, self.losses, strict=False) if math.isfinite(loss))
         self._end_epoch(epoch, first_step, num_seen, began)
 
     def _take_step(self, indices: NDArray[np.int64], draws: NDArray[np.float32]) -> None:
@@ -196,57 +207,65 @@ class _Session:
         # that goes on after a stop draws the same.
         torch.manual_seed((self.plan.seed * 1_000_003 + self.step) % 2**63)
         order = np.sort(indices)
-        pixels = torch.from_numpy(self.train.pixels[order].transpose(0, 3, 1, 2)).float()
-        labels = torch.from_numpy(self.train.labels[order].astype(np.int64))
-        varied = augment.vary(self._resized(pixels), draws[np.argsort(indices)], self.plan.augment)
-        fraction = rate_fraction(recipe.schedule, self.step, self.num_steps, recipe.warmup_fraction)
+        rows, labels = order.tolist(), torch.from_numpy(self.train.labels[order].astype(np.int64))
+        varied = augment.vary(self._pixels_of(order), draws[np.argsort(indices)], self.plan.augment)
         for group in self.optimizer.param_groups:
-            group["lr"] = fraction * group["highest"]
+            group["lr"] = self._learning_rate(self.step, group["highest"])
         self.network.train()
+        buffers = self.divergence.buffers_of(self.network)
         # Of each member of a committee; one for a single network.
         logits = self.ask(normalize(varied, self.plan.network)).view(len(labels), -1, len(self.class_offsets))
         num_members = logits.shape[1]
         own_labels = labels.repeat_interleave(num_members)
         loss = cost(logits.flatten(0, 1), own_labels, self.class_offsets, recipe.label_smoothing)
-        self.losses.append(self._require_finite(loss.item(), "The cost J", order))
+        if not math.isfinite(value := loss.item()):
+            self._leave_out("cost", value, rows, buffers)
+            return
         self.optimizer.zero_grad(set_to_none=True)
         # The sum of the members' costs: the gradient of each is as if it were alone.
         torch.autograd.backward(loss * num_members)
+        if not self.divergence.may_step(self.network):
+            self._leave_out("gradient", math.nan, rows, buffers)
+            return
         self.optimizer.step()
-        self.step += 1
+        self.losses.append(value)
+        self.step, self.rows = self.step + 1, rows
         self.num_right += int((logits.detach().mean(dim=1).argmax(dim=1) == labels).sum())
-        self._average()
+        move_mean(self.averaged, self.network, recipe.average, self.step)
 
-    def _resized(self, pixels: Tensor) -> Tensor:
-        """The pictures at the side that the plan has for this share of the steps."""
+    def _learning_rate(self, step: int, highest: float) -> float:
+        recipe = self.plan.training
+        return highest * rate_fraction(recipe.schedule, step, self.num_steps, recipe.warmup_fraction)
+
+    def _pixels_of(self, order: NDArray[np.int64]) -> Tensor:
+        """Training pictures at the side that the plan has for this share of the steps."""
+        pixels = torch.from_numpy(self.train.pixels[order].transpose(0, 3, 1, 2)).float()
         sides = self.plan.training.sides or [pixels.shape[-1]]
         side = sides[self.step * len(sides) // self.num_steps]
         if side == pixels.shape[-1]:
             return pixels
         return functional.interpolate(pixels, size=(side, side), mode="bilinear", antialias=True)
 
-    def _require_finite(self, loss: float, name: str, rows: Iterable[int] = ()) -> float:
-        """Returns what is a number; before a step is taken on what is not, or its weights are kept."""
-        if math.isfinite(loss):
-            return loss
-        where = self.folder or "the run folder"
-        raise DivergedError(
-            f"{name} became {loss} at step {self.step + 1} (epoch {self.epoch + 1}). A lower --learning-rate than "
-            f"{self.plan.training.learning_rate:g} should help; what was saved before is in {where}/{CHECKPOINTS}.",
-            rows,
-        )
+    def _leave_out(
+        self, what: Literal["cost", "gradient"], value: float, rows: list[int], buffers: list[Tensor]
+    ) -> None:
+        """Goes on to the next step as if this one had not been begun, where the plan has it so."""
+        self._require_weights()  # spoiled by the step before: without this one it would be no better
+        self.divergence.leave_out(what, value, self.step + 1, self.epoch + 1, rows)
+        for tensor, before in zip(self.network.buffers(), buffers, strict=True):
+            tensor.copy_(before)
+        self.losses.append(math.nan)
+        self.step += 1
 
-    def _average(self) -> None:
-        """Moves the averaged weights towards the current ones, faster in the first steps."""
-        decay = min(self.plan.training.average, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for mean, value in zip(_tensors(self.averaged), _tensors(self.network), strict=True):
-                if mean.is_floating_point():
-                    mean.lerp_(value, 1 - decay)
-                else:
-                    mean.copy_(value)
+    def _require_weights(self) -> None:
+        weights = (*self.network.parameters(), *self.averaged.parameters())
+        self.divergence.require_numbers(weights, self.step, self.epoch + bool(self.losses), self.rows)
 
     def _end_epoch(self, epoch: int, first_step: int, num_seen: int, began: float) -> None:
+        self._require_weights()
+        finite = [loss for loss in self.losses if math.isfinite(loss)]
+        if not finite:
+            raise self.divergence.error(f"No step of epoch {epoch} could be taken: the cost J of each is no number")
         losses, accuracy = self._validate()
         self.epoch = epoch
         # While the learning rate is high, a small validation part may favor an epoch by luck: in the first half
@@ -254,7 +273,7 @@ class _Session:
         is_early = epoch <= self.plan.training.epochs // 2
         is_best = losses is None or is_early or self.least is None or is_as_good(losses, self.least)
         if is_best:
-            self.best_epoch, self.best_weights = epoch, _copied(self.averaged)
+            self.best_epoch, self.best_weights = epoch, copied(self.averaged)
         if losses is not None and not is_early and (self.least is None or losses.mean() < self.least.mean()):
             self.least = losses
         self.seconds = time.perf_counter() - began
@@ -262,16 +281,17 @@ class _Session:
             epoch=epoch,
             num_epochs=self.plan.training.epochs,
             step=self.step,
-            loss=sum(self.losses) / len(self.losses),
+            loss=sum(finite) / len(finite),
             train_accuracy=self.num_right / num_seen,
             validation_loss=None if losses is None else float(losses.mean()),
             validation_accuracy=accuracy,
-            learning_rate=self.optimizer.param_groups[0]["lr"],
+            # Not as the optimizer has it: a training that was stopped after the last step of an epoch has a new one.
+            learning_rate=self._learning_rate(self.step - 1, self.optimizer.param_groups[0]["highest"]),
             seconds=round(self.seconds, 3),
             is_best=is_best,
         )
         if self.history is not None:
-            self.history.add_epoch(self.losses, first_step + 1, record)
+            self.history.add_epoch(self.losses, first_step + 1, record, self.divergence.skipped)
         self.losses, self.num_right = [], 0
         self.notify(record)
         if self.seconds - self.saved_at > _CHECKPOINT_SECONDS:
@@ -285,7 +305,9 @@ class _Session:
         logits = torch.from_numpy(logits_of(self.ask_averaged, self.validation.pixels, plan))
         labels = torch.from_numpy(self.validation.labels.astype(np.int64))
         losses = costs(logits, labels, self.class_offsets, self.plan.training.label_smoothing)
-        self._require_finite(float(losses.mean()), "The cost J on validation")
+        if not math.isfinite(mean := float(losses.mean())):
+            place = f"step {self.step} (epoch {self.epoch + 1})"
+            raise self.divergence.error(f"The cost J on validation became {mean} at {place}")
         return losses, (logits.argmax(dim=1) == labels).float().mean().item()
 
     def _try_to_save(self) -> None:
@@ -305,8 +327,7 @@ class _Session:
         """
         if self.folder is None or self.history is None:
             return
-        if not all(value.isfinite().all() for value in self.network.parameters()):
-            self._require_finite(math.nan, "A weight")
+        self._require_weights()
         self.history.write()  # no state is ahead of its history
         progress = {
             "plan": self.plan.digest,
@@ -317,6 +338,7 @@ class _Session:
             "seconds": self.seconds,
             "losses": self.losses,
             "num_right": self.num_right,
+            "divergence": self.divergence.state(),
         }
         tensors = {
             "network": self.network.state_dict(),
@@ -344,6 +366,7 @@ class _Session:
         self.least = tensors.get("least", {}).get("losses")
         self.seconds, self.losses, self.num_right = progress["seconds"], progress["losses"], progress["num_right"]
         self.is_out_of_time = progress["is_out_of_time"]
+        self.divergence.restore(progress.get("divergence", {}))
         cut_history(run / METRICS, self.epoch)
 
     def _read_state(self, path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
@@ -364,12 +387,3 @@ class _Session:
 def steps_per_epoch(num_train: int, batch: int) -> int:
     """Steps that one pass over the training part takes."""
     return len(augment.epoch_batches(np.arange(num_train), batch))
-
-
-def _tensors(network: nn.Module) -> list[Tensor]:
-    """Parameters and buffers, each once also where it has two names."""
-    return [*network.parameters(), *network.buffers()]
-
-
-def _copied(network: nn.Module) -> dict[str, Tensor]:
-    return {key: value.detach().clone() for key, value in network.state_dict().items()}

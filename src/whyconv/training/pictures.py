@@ -21,12 +21,14 @@ from whyconv.machine import memory_bytes
 from whyconv.results import Note, Notify, Unreadable
 from whyconv.settings import PicturesPlan, Plan, TrainSettings
 from whyconv.texts import say
+from whyconv.training.manifest import Changes, PictureRow, compare, read_manifest
 from whyconv.training.pixel_rows import LabelledPixels, PixelRows, Pixels
 
 _LEAK_KEYS = {
     TRAIN: "not_scored_in_train",
     VALIDATION: "not_scored_in_validation",
 }
+_PART_NAMES = {LEFT_OUT: "left out", TRAIN: "train", VALIDATION: "validation", TEST: "test"}
 _MOST_NAMED = 5
 _VALIDATION_FRACTION, _MOST_VALIDATION = 0.15, 2000
 _STATISTICS_PICTURES = 2000
@@ -80,6 +82,16 @@ class Division:
             for digest, part, name in zip(survey.digests, self.parts, names, strict=True)
         )
         return hashlib.blake2b("\n".join(rows).encode(), digest_size=16).hexdigest()
+
+    def rows(self) -> list[PictureRow]:
+        """Every picture as ``pictures.jsonl`` has it."""
+        pictures, digests = self.inspection.pictures, self.inspection.survey.digests
+        return [
+            PictureRow(name, pictures.classes[label] if label >= 0 else "", _PART_NAMES[part], digest.tobytes().hex())
+            for name, label, part, digest in zip(
+                pictures.names, pictures.labels.tolist(), self.parts.tolist(), digests, strict=True
+            )
+        ]
 
     def indices(self, part: int) -> NDArray[np.int64]:
         """Rows of the pictures of one part, in the order of their content: the same on every machine."""
@@ -170,12 +182,32 @@ def _torn_groups(pictures: Pictures, parts: NDArray[np.int8]) -> list[Note]:
     return [Note(key="train_groups_torn", values=values, level="warning")]
 
 
-def divide_again(plan: Plan, notify: Notify) -> Division:
+def divide_again(plan: Plan, notify: Notify, run: Path | None = None) -> Division:
     """Reads and divides the pictures of a plan, and makes sure that they are the same.
 
+    Their names may have changed, which is told, and the times of their files.
+
+    Args:
+        plan: Says which pictures.
+        notify: Told of other names.
+        run: The run folder, whose ``pictures.jsonl`` tells what has changed.
+
     Raises:
-        DataError: A picture was added, removed, changed or relabelled.
+        DataError: A picture was added, removed, changed or relabelled, or is in another part; says which.
     """
+    division = divide_as(plan, notify)
+    before = read_manifest(run) if run is not None else None
+    changes = compare(before, division.rows()) if before is not None else None
+    if division.digest != plan.pictures.digest:
+        raise DataError(_changed(plan, run, changes))
+    if changes is not None and changes.renamed:
+        names = ", ".join(changes.renamed[:_MOST_NAMED]) + ", ..." * (len(changes.renamed) > _MOST_NAMED)
+        notify(Note(key="run_other_names", values={"n": len(changes.renamed), "names": names}))
+    return division
+
+
+def divide_as(plan: Plan, notify: Notify) -> Division:
+    """Reads and divides the pictures that are there now as a plan says."""
     asked = plan.pictures
     inspection = inspect(
         asked.path,
@@ -186,13 +218,17 @@ def divide_again(plan: Plan, notify: Notify) -> Division:
         notify=notify,
         num_threads=plan.threads,
     )
-    division = divide(inspection, asked, seed=plan.seed, notify=lambda event: None)
-    if division.digest != asked.digest:
-        raise DataError(
-            f"The pictures in {asked.path} are not those of the plan: some were added, removed, changed or "
-            "relabelled. Put them back, or train anew with:  whyconv train " + asked.path
-        )
-    return division
+    return divide(inspection, asked, seed=plan.seed, notify=lambda event: None)
+
+
+def _changed(plan: Plan, run: Path | None, changes: Changes | None) -> str:
+    what = str(changes) if changes is not None else "some were added, removed, changed or relabelled"
+    return (
+        f"The pictures in {plan.pictures.path} are not those of the plan: "
+        f"{what or 'they are divided otherwise, by another version of whyconv'}. Put them back. Or train anew on what "
+        f"is there now, by the same plan:  whyconv train --config {run or 'RUN'}/run.toml --accept-changed-data  or by "
+        f"one of its own:  whyconv train {plan.pictures.path}"
+    )
 
 
 def not_scored(name: str, key: str, **values: str) -> Unreadable:

@@ -105,6 +105,7 @@ def training_plan(
         label_smoothing=0.0 if is_lesson else 0.2 if is_muon else 0.1,
         average=0.0 if is_lesson or is_muon else 0.99,
         patience=patience_for(optimizer, planned),
+        on_divergence="skip" if settings.on_divergence == "skip" else None,
         class_offsets=class_offsets(facts.counts, settings.balance),
     )
 

@@ -15,13 +15,18 @@ from whyconv import __version__, files
 from whyconv.errors import DataError, ModelFileError, StorageError, UsageError
 from whyconv.images.sources.listing import printable
 from whyconv.machine import num_cores
+from whyconv.results import Note, Notify
 from whyconv.settings import Plan
 from whyconv.untrusted import MOST_TOML_BYTES
 
 PLAN, NETWORK, WEIGHTS, MODEL = "run.toml", "network.json", "model.safetensors", "model.onnx"
 METRICS, SUMMARY, CHECKPOINTS, SEARCH = "metrics.jsonl", "summary.json", "checkpoints", "search.json"
+ENVIRONMENT = "environment.json"
 # Training pictures of which features and thumbnails are kept.
 MOST_EXAMPLES = 1000
+# What the bits of a weight depend on.
+_BITS = ("threads", "torch", "numpy", "system", "instructions")
+_WENT_ON = "went_on_with"
 _PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "onnx", "onnxruntime", "scipy")
 
 
@@ -80,7 +85,24 @@ def write_plan(folder: Path, plan: Plan) -> None:
             f"{len(plan.network.classes):,} classes; expected at most {MOST_TOML_BYTES:,}. Shorten the names."
         )
     files.write_text(folder / PLAN, text)
-    write_json(folder / "environment.json", environment(plan.threads))
+    write_json(folder / ENVIRONMENT, environment(plan.threads))
+
+
+def tell_other_machine(folder: Path, threads: int, notify: Notify) -> None:
+    """Says that a run does not go on bit for bit, where it goes on with another machine, torch or number of threads.
+
+    ``environment.json`` keeps what it went on with.
+    """
+    try:
+        began = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    now = environment(threads)
+    before = began.get(_WENT_ON, [began])[-1]
+    changed = [f"{name} {before.get(name)} (now {now[name]})" for name in _BITS if before.get(name) != now[name]]
+    if changed:
+        notify(Note(key="run_other_machine", values={"differences": ", ".join(changed)}, level="warning"))
+        write_json(folder / ENVIRONMENT, began | {_WENT_ON: [*began.get(_WENT_ON, []), now]})
 
 
 def read_plan(folder: Path) -> Plan:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a question that the loop asks between two steps, and the sentence that says how to go on."""
+"""Ctrl-C, SIGTERM and SIGHUP as a question that the loop asks between two steps; and how to go on, as a sentence."""
 
 from __future__ import annotations
 
@@ -9,12 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from whyconv.errors import StoppedError
+from whyconv.errors import StoppedError, stopped_by
+
+# Of a terminal that is closed, or a connection that is cut; not on every system.
+_HANGUP = getattr(signal, "SIGHUP", None)
+
+
+def signals_to_end() -> list[int]:
+    """The signals that ask a process to end; not SIGHUP where it is ignored, as under ``nohup``."""
+    heeds_hangup = _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([_HANGUP] if _HANGUP is not None and heeds_hangup else [])]
 
 
 @contextmanager
 def stop_requests() -> Iterator[Callable[[], int]]:
-    """Gives a function that returns 0, or 130 after Ctrl-C, or 143 after SIGTERM.
+    """Gives a function that returns 0, or 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
 
     A second Ctrl-C interrupts at once. Outside the main thread, where signals cannot be caught, the function
     always returns 0. The handlers found are put back at the end.
@@ -29,7 +38,7 @@ def stop_requests() -> Iterator[Callable[[], int]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: 0
         return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in signals_to_end()}
     try:
         yield lambda: 128 + received[0] if received else 0
     finally:
@@ -42,13 +51,14 @@ def stops_say_how_to_go_on(folder: Path) -> Iterator[None]:
     """Gives every stop inside the block the sentence that the training's own stop has already.
 
     Raises:
-        StoppedError: Of the block, or for its Ctrl-C.
+        StoppedError: Of the block, or for its Ctrl-C or other signal.
     """
     going_on = f"Go on with:  whyconv train --resume {folder}"
     try:
         yield
     except KeyboardInterrupt as stop:
-        raise StoppedError(f"Stopped by Ctrl-C. {going_on}") from stop
+        error = stopped_by(stop)
+        raise StoppedError(f"{error} {going_on}", exit_code=error.exit_code) from stop
     except StoppedError as stop:
         if "--resume" in str(stop):
             raise

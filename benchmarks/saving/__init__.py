@@ -1,0 +1,1 @@
+"""Savers that kill_during_save.py puts to the test."""

@@ -1,0 +1,78 @@
+"""The pictures of a plan that is there: as they were, or, where that is accepted, as they are now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from whyconv.errors import DataError
+from whyconv.planning.material import Material
+from whyconv.results import Note, Notify
+from whyconv.settings import Plan
+from whyconv.training.manifest import compare, read_manifest
+from whyconv.training.pictures import Division, divide_again, divide_as, parts_of
+from whyconv.training.recipe import class_offsets
+
+
+def material_of(plan: Plan, notify: Notify, run: Path | None) -> Material:
+    """The pictures of a plan, at the side that its network sees; ``run`` is the folder it lies in.
+
+    Raises:
+        DataError: They have changed.
+    """
+    return _prepared(plan, divide_again(plan, notify, run), notify)
+
+
+def accept_changes(plan: Plan, notify: Notify, run: Path) -> tuple[Plan, Material]:
+    """The pictures that are there now, and the plan with what it says of them brought up to date.
+
+    What else the plan has of the old ones stays, such as mean and deviation; classes that count alike do so by the new
+    numbers.
+
+    Args:
+        plan: Of the run.
+        notify: Told what has changed.
+        run: The folder that the plan lies in.
+
+    Raises:
+        DataError: The classes are others.
+    """
+    division = divide_as(plan, notify)
+    if division.digest == plan.pictures.digest:
+        return plan, _prepared(plan, division, notify)
+    classes = list(division.inspection.pictures.classes)
+    if classes != plan.network.classes:
+        raise DataError(
+            f"The pictures in {plan.pictures.path} have the classes {', '.join(classes)}, the plan has "
+            f"{', '.join(plan.network.classes)}. Other classes are another training:  "
+            f"whyconv train {plan.pictures.path}"
+        )
+    before = read_manifest(run)
+    told = str(compare(before, division.rows())) if before is not None else ""
+    notify(Note(key="run_pictures_accepted", values={"changes": told or "..."}, level="warning"))
+    material = _prepared(plan, division, notify)
+    return _brought_up_to_date(plan, material), material
+
+
+def _prepared(plan: Plan, division: Division, notify: Notify) -> Material:
+    policy, parts = parts_of(plan, division, notify, read_once=plan.frozen is not None)
+    return Material(division, policy, *parts)
+
+
+def _brought_up_to_date(plan: Plan, material: Material) -> Plan:
+    counts = np.bincount(material.train.data.labels, minlength=len(plan.network.classes)).tolist()
+    is_balanced = len(set(plan.training.class_offsets)) > 1
+    pictures = {
+        "digest": material.division.digest,
+        "num_train": len(material.train),
+        "num_validation": len(material.validation),
+        "num_test": len(material.test),
+    }
+    offsets = class_offsets(counts, "on") if is_balanced else plan.training.class_offsets
+    return plan.model_copy(
+        update={
+            "pictures": plan.pictures.model_copy(update=pictures),
+            "training": plan.training.model_copy(update={"class_offsets": offsets}),
+        }
+    )
