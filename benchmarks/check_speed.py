@@ -1,8 +1,10 @@
-"""How long `whyconv check` takes for 10,000 JPEGs of 500 x 375, and how much memory.
+"""How long `whyconv check` takes for 10,000 JPEGs of 500 x 375, or for others, and how much memory.
 
     python benchmarks/check_speed.py FOLDER_OF_PHOTOS [NUMBER]
+    python benchmarks/check_speed.py FOLDER_OF_PHOTOS 100000 128x128
 
-The photos are resized, shifted and compressed into a temporary folder first (about 500 MB), which is not timed.
+Details of the photos are resized and compressed into a temporary folder first (50 kB each at 500 x 375), which is not
+timed.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from PIL import Image, ImageEnhance
+import numpy as np
+from PIL import Image
 
 from whyconv.images.check import check
 from whyconv.images.duplicates import find
@@ -27,20 +30,20 @@ from whyconv.images.survey import survey
 SIZE = 500, 375
 
 
-def write_variants(photos: list[Path], folder: Path, count: int) -> None:
-    """Writes ``count`` different JPEGs of 500 x 375 into ten class folders."""
+def write_variants(photos: list[Path], folder: Path, count: int, size: tuple[int, int]) -> None:
+    """Writes ``count`` different JPEGs of one size into ten class folders."""
 
     def write(number: int) -> None:
+        random = np.random.default_rng(number)
         with Image.open(photos[number % len(photos)]) as photo:
-            turn = number // len(photos)
-            # Other rounds show another part of the photo in another light, so that they are not copies.
-            width, height = photo.size
-            zoom = 1 - 0.15 * turn
-            box = (0, 0, max(8, round(width * zoom)), max(8, round(height * zoom)))
-            picture = photo.convert("RGB").resize(SIZE, Image.Resampling.BICUBIC, box=box)
-        target = folder / f"class {number % 10}" / f"{number:05}.jpg"
+            # Later rounds show a detail each, somewhere in the photo, so that they are not copies.
+            zoom = 1.0 if number < len(photos) else random.uniform(0.3, 0.6)
+            width, height = photo.width * zoom, photo.height * zoom
+            x, y = random.uniform(0, photo.width - width), random.uniform(0, photo.height - height)
+            picture = photo.convert("RGB").resize(size, Image.Resampling.BICUBIC, box=(x, y, x + width, y + height))
+        target = folder / f"class {number % 10}" / f"{number:06}.jpg"
         target.parent.mkdir(parents=True, exist_ok=True)
-        ImageEnhance.Brightness(picture).enhance(1 - 0.1 * turn).save(target, "JPEG", quality=88)
+        picture.save(target, "JPEG", quality=88)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(write, range(count)))
@@ -75,11 +78,18 @@ def main() -> None:
     """Writes the pictures, checks them twice, prints one JSON line a check."""
     photos = sorted(path for path in Path(sys.argv[1]).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 10_000
+    width, height = map(int, sys.argv[3].split("x")) if len(sys.argv) > 3 else SIZE
     with tempfile.TemporaryDirectory() as temporary:
         folder, store = Path(temporary, "pictures"), Path(temporary, "cache")
-        write_variants(photos, folder, count)
+        write_variants(photos, folder, count, (width, height))
         for run in ("first", "second"):
-            found = {"run": run, "cores": os.cpu_count(), "machine": platform.machine(), **measure(folder, store)}
+            found = {
+                "run": run,
+                "size": [width, height],
+                "cores": os.cpu_count(),
+                "machine": platform.machine(),
+                **measure(folder, store),
+            }
             sys.stdout.write(json.dumps(found) + "\n")
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import ImageOps
 
 from scenes import jpeg, png, scene, write
 from whyconv.errors import DataError
@@ -84,6 +85,22 @@ def test_copies_across_the_users_own_parts_are_leaks(tmp_path):
     assert report.leaks[0].kind == "near"
     assert report.conflicts == []
     assert report.classes[0].num_by_part == {"train": 12, "test": 13}
+
+
+def test_mirror_images_across_the_users_own_parts_are_told(tmp_path):
+    files = {
+        f"{part}/{name}": content
+        for part, first in (("train", 0), ("test", 200))
+        for c in range(2)
+        for name, content in many(f"c{c}", 12, first + 50 * c).items()
+    }
+    files["train/c1/one side.jpg"] = jpeg(ImageOps.mirror(scene(4, 48, 40)))
+    assert "mirrored_across_parts" not in notes(report_on(tmp_path / "inside", files))
+    files["test/c0/other side.jpg"] = jpeg(ImageOps.mirror(scene(3, 48, 40)))
+    report = report_on(tmp_path / "across", files)
+    assert len(report.mirrored) == 2
+    values = {"n": 1, "left": "test/c0/other side.jpg", "right": "train/c0/03.png"}
+    assert notes(report)["mirrored_across_parts"].values == values
 
 
 def test_one_picture_under_two_labels_is_a_conflict(tmp_path):

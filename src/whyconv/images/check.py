@@ -57,7 +57,7 @@ def check(pictures: Pictures, survey: Survey, duplicates: Duplicates, *, seconds
         leaks=[group for group in groups if len(set(group.parts) - {""}) > 1],
         conflicts=[group for group in groups if len(set(group.labels) - {""}) > 1],
         skipped=list(pictures.skipped),
-        notes=[*pictures.notes, *_notes(pictures, survey, classes, counted)],
+        notes=[*pictures.notes, *_notes(pictures, survey, classes, counted), *_mirror_notes(pictures, duplicates)],
         seconds=seconds,
     )
 
@@ -198,6 +198,18 @@ def _notes(pictures: Pictures, survey: Survey, classes: list[ClassCount], counte
     yield from _size_notes(survey, counted)
     yield from _class_notes(classes)
     yield from _broken_notes(pictures, survey, classes)
+
+
+def _mirror_notes(pictures: Pictures, duplicates: Duplicates) -> Iterator[Note]:
+    """Yields how many pictures have a mirror image in another of the user's own parts: they are known there."""
+    pairs = duplicates.mirrored
+    parts = pictures.parts[pairs]
+    across = pairs[(parts > 0).all(axis=1) & (parts[:, 0] != parts[:, 1])]
+    if len(across):
+        left, right = (pictures.names[index] for index in across[0].tolist())
+        yield Note(
+            key="mirrored_across_parts", values={"n": len(across), "left": left, "right": right}, level="warning"
+        )
 
 
 def _size_notes(survey: Survey, counted: np.ndarray) -> Iterator[Note]:
