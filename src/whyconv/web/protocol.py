@@ -8,9 +8,11 @@ so little that many refusals do not take the machine from those who are being an
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Callable, Collection
+from itertools import islice
 from typing import Any
 
 import h11
@@ -29,6 +31,9 @@ _LONGEST_HEAD = 1 << 12
 _SMALL_BODY = 1 << 18
 _FAREWELL_SECONDS = 1.0
 _REST_SECONDS = 0.003
+_GIVE_WAY = ("silent", "head", "body")
+_STALLED_SECONDS = 1.0
+_MOST_COMPARED = 32
 _READ_BYTES = 1 << 16
 _REASONS = {400: "Bad Request", 408: "Request Timeout", 429: "Too Many Requests", 503: "Service Unavailable"}
 
@@ -91,7 +96,7 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Lets a caller in, or says at once that there are too many."""
         super().connection_made(transport)
-        if len(self.connections) > self.limits.max_connections:
+        if len(self.connections) > self.limits.max_connections and not self._make_way():
             self.metrics.cut["too_many"] += 1
             self._end(busy(f"{self.limits.max_connections} connections are open. Come again in a moment."))
 
@@ -116,11 +121,11 @@ class PatientProtocol(H11Protocol):
         if phase != self._phase:
             self._phase, self._since = phase, now
             return
+        has_asked = self._exchange is not None or self._num_refused > 0
+        longest = _FAREWELL_SECONDS if self.room.is_closing else math.inf
         limits = {
-            "silent": self.limits.idle_seconds
-            if self._exchange is not None or self._num_refused
-            else self.limits.header_seconds,
-            "head": self.limits.header_seconds,
+            "silent": min(longest, self.limits.idle_seconds if has_asked else self.limits.header_seconds),
+            "head": min(longest, self.limits.header_seconds),
             "body": self.limits.body_seconds,
             "reading": self.limits.write_seconds,
             "ending": _FAREWELL_SECONDS,
@@ -134,6 +139,27 @@ class PatientProtocol(H11Protocol):
             self._end(refused(408, f"The {name} of the request did not come in {limits[name]:g} seconds."))
         else:
             self.transport.abort()
+
+    def shutdown(self) -> None:
+        """The server is being stopped: ends now where nothing is on its way, else with the answer."""
+        if not self._has_begun and not self._to_skip:
+            super().shutdown()
+
+    def _make_way(self) -> bool:
+        """Ends another connection in favor of this one: of those that have stalled, a silent one first."""
+        now = time.monotonic()
+        others = (one for one in self.connections if isinstance(one, PatientProtocol) and one is not self)
+        stalled = list(islice((one for one in others if one.has_stalled(now)), _MOST_COMPARED))
+        if not stalled:
+            return False
+        worst = min(stalled, key=lambda one: (_GIVE_WAY.index(one._phase[0]), one._since))
+        self.metrics.cut["made_way"] += 1
+        worst.transport.abort()
+        return True
+
+    def has_stalled(self, now: float) -> bool:
+        """Whether the caller lets the server wait, and has for a moment."""
+        return self._phase[0] in _GIVE_WAY and now - self._since >= _STALLED_SECONDS and self._phase == self._current()
 
     def _current(self) -> tuple[str, object]:
         """What is being waited for, and in which exchange."""
