@@ -35,7 +35,16 @@ _GIVE_WAY = ("silent", "head", "body")
 _STALLED_SECONDS = 1.0
 _MOST_COMPARED = 32
 _READ_BYTES = 1 << 16
-_REASONS = {400: "Bad Request", 408: "Request Timeout", 429: "Too Many Requests", 503: "Service Unavailable"}
+_CHUNKED_BYTES = 1 << 12
+_CHUNKED = b"transfer-encoding"
+MOST_OF_A_HEAD = 1 << 14
+_REASONS = {
+    400: "Bad Request",
+    408: "Request Timeout",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
 
 
 def written(refusal: Refusal, *, ends: bool) -> bytes:
@@ -108,8 +117,18 @@ class PatientProtocol(H11Protocol):
         self._to_skip -= skipped
         if skipped == nbytes or (self.room.is_full and self._is_between() and self._refuse(skipped, nbytes)):
             return
+        if nbytes - skipped > MOST_OF_A_HEAD and self._is_in_a_head() and not self._ends_soon(skipped):
+            self._end(refused(431, f"The head of the request has over {MOST_OF_A_HEAD:,} bytes."))
+            return
         self.data_received(bytes(self.buffer[skipped:nbytes]))
         self._has_begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
+
+    @property
+    def most_at_once(self) -> int:
+        """Bytes to read at once: few of a body in chunks, for each chunk of a byte costs as much as a large one."""
+        exchange = self._exchange
+        is_chunked = exchange is not None and exchange.more_body and any(name == _CHUNKED for name, _ in self.headers)
+        return _CHUNKED_BYTES if is_chunked else _READ_BYTES
 
     def send_400_response(self, msg: str) -> None:
         """Says that this is no HTTP."""
@@ -178,6 +197,13 @@ class PatientProtocol(H11Protocol):
         """The last request; None before the first."""
         return self.cycle
 
+    def _is_in_a_head(self) -> bool:
+        return self.conn.their_state is h11.IDLE
+
+    def _ends_soon(self, start: int) -> bool:
+        """Whether a head ends in what has come, early enough: what is longer takes the server's time from others."""
+        return b"\r\n\r\n" in bytes(self.buffer[start : start + MOST_OF_A_HEAD])
+
     def _is_between(self) -> bool:
         """Whether the last request is answered and nothing of the next has come."""
         exchange = self._exchange
@@ -209,6 +235,14 @@ class PatientProtocol(H11Protocol):
         """Says why and ends; what still comes is thrown away, so that the caller gets to read it."""
         self._is_ending = True
         self._phase, self._since = ("ending", None), time.monotonic()
+        exchange = self._exchange
+        if exchange is not None and not exchange.response_complete:
+            # Whoever works on the answer has nobody to give it to, and is not to ask for the body.
+            exchange.disconnected, exchange.waiting_for_100_continue = True, False
+            exchange.message_event.set()
+            if exchange.response_started:
+                self.transport.close()
+                return
         self.transport.write(written(refusal, ends=True))
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -242,7 +276,7 @@ class Reading(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes are put."""
         del sizehint
-        return self.connection.buffer
+        return self.connection.buffer[: self.connection.most_at_once]
 
     def buffer_updated(self, nbytes: int) -> None:
         """So many have come."""

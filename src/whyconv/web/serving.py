@@ -29,7 +29,7 @@ from whyconv.web.guard import Access, Guard
 from whyconv.web.limits import Limits
 from whyconv.web.listening import has_callers, listen, stop_listening
 from whyconv.web.metrics import Metrics
-from whyconv.web.protocol import PatientProtocol, Reading, protocol_for
+from whyconv.web.protocol import MOST_OF_A_HEAD, PatientProtocol, Reading, protocol_for
 from whyconv.web.room import Room
 from whyconv.web.service import Service
 
@@ -162,6 +162,7 @@ def _config(app: Guard, protocol: Callable[..., Reading], limits: Limits) -> uvi
         proxy_headers=False,
         server_header=False,
         backlog=_BACKLOG,
+        h11_max_incomplete_event_size=MOST_OF_A_HEAD,
         timeout_keep_alive=int(limits.idle_seconds),
         timeout_graceful_shutdown=int(limits.stop_seconds),
     )
