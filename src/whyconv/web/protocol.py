@@ -120,15 +120,36 @@ class PatientProtocol(H11Protocol):
         if nbytes - skipped > MOST_OF_A_HEAD and self._is_in_a_head() and not self._ends_soon(skipped):
             self._end(refused(431, f"The head of the request has over {MOST_OF_A_HEAD:,} bytes."))
             return
+        had_chunks, size = self.takes_chunks, self._body_size
         self.data_received(bytes(self.buffer[skipped:nbytes]))
+        if had_chunks and nbytes == _CHUNKED_BYTES and 2 * (self._body_size - size) < nbytes:
+            self._end(
+                refused(400, "The chunks of the body are too small. Expected some hundred bytes in each, or more.")
+            )
+            return
         self._has_begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
+        if self.takes_chunks:
+            self._let_others()
 
     @property
-    def most_at_once(self) -> int:
-        """Bytes to read at once: few of a body in chunks, for each chunk of a byte costs as much as a large one."""
+    def takes_chunks(self) -> bool:
+        """Whether a body in chunks is on its way: each chunk of a byte costs as much as a large one."""
         exchange = self._exchange
-        is_chunked = exchange is not None and exchange.more_body and any(name == _CHUNKED for name, _ in self.headers)
-        return _CHUNKED_BYTES if is_chunked else _READ_BYTES
+        return exchange is not None and exchange.more_body and any(name == _CHUNKED for name, _ in self.headers)
+
+    @property
+    def _body_size(self) -> int:
+        """Bytes of a body that the answer has not taken yet."""
+        return len(self._exchange.body) if self._exchange is not None else 0
+
+    def _let_others(self) -> None:
+        """Reads on only after it was the turn of the others; without that, the loop reads all that there is."""
+        self.transport.pause_reading()
+        self.loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not (self.flow.read_paused or self.transport.is_closing()):
+            self.transport.resume_reading()
 
     def send_400_response(self, msg: str) -> None:
         """Says that this is no HTTP."""
@@ -276,7 +297,7 @@ class Reading(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes are put."""
         del sizehint
-        return self.connection.buffer[: self.connection.most_at_once]
+        return self.connection.buffer[: _CHUNKED_BYTES if self.connection.takes_chunks else _READ_BYTES]
 
     def buffer_updated(self, nbytes: int) -> None:
         """So many have come."""
