@@ -10,7 +10,7 @@ import typer
 
 from whyconv import texts
 from whyconv.cli.options import Lang
-from whyconv.cli.terminal import print_data, print_text
+from whyconv.cli.terminal import print_json, print_text
 from whyconv.errors import needing_extra
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def serve(  # noqa: PLR0913, PLR0917
             ]
         )
         if as_json:
-            print_data(json.dumps(ready.told()), flush=True)
+            print_json(json.dumps(ready.told()), flush=True)
 
     serve_model(model, Address(host, port, token, tuple(name or ())), limits, say_ready)
     print_text([texts.say("serve_stopped", language)])

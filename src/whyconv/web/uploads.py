@@ -21,7 +21,7 @@ FIELD = "image"
 HELD = "whyconv.held"  # in the scope of a request: bytes that ``Room.hold`` counts for it
 _MOST_LETTERS = 255
 _LONGEST_BOUNDARY = 70
-_LONGEST_PART_HEAD = 8192
+_LONGEST_PART_HEAD = 1 << 16  # a name of some thousand letters, each of them three bytes or more
 
 
 @dataclass(frozen=True)
