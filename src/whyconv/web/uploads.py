@@ -113,7 +113,7 @@ def _as_pixels(body: bytes, policy: PicturePolicy) -> NDArray[np.uint8]:
 def _read_form(body: bytes, boundary: bytes, max_pictures: int) -> list[Upload]:
     if not boundary:
         raise refused(422, "The form has no boundary. Expected multipart/form-data; boundary=...")
-    uploads = []
+    uploads: list[Upload] = []
     for head, content in _parts(body, boundary):
         if len(uploads) == max_pictures:
             raise refused(413, f"More than {max_pictures} pictures in one request. Send them in several.")
