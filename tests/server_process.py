@@ -29,14 +29,14 @@ def watch(event, args):
 
 sys.addaudithook(watch)
 import whyconv.cli.serving as serving
-print_data = serving.print_data
+print_json = serving.print_json
 
 def ready(*args, **kwargs):
     global is_ready
-    print_data(*args, **kwargs)
+    print_json(*args, **kwargs)
     is_ready = True
 
-serving.print_data = ready
+serving.print_json = ready
 """
     + START
 )
