@@ -46,7 +46,7 @@ MADE = {
     "plan_initial_": ("swift", "plain", "lesson"),
     "run_": ("bfloat16", "float32"),
     "scores_": ("class", "pictures", "recall", "precision"),
-    "read_as_": ("folders", "splits", "table", "arrays"),
+    "read_as_": ("folders", "splits", "table", "arrays", "webdataset"),
     "split_": ("made", "kept", "both_carved", "validation_carved", "test_carved"),
     "why_claim_": ("fewer", "locality", "sharing", "pictures", "overfitting"),
     "why_found_": ("fewer", "locality", "sharing", "pictures", "overfitting"),

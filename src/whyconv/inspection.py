@@ -44,7 +44,7 @@ def check(
 
     Args:
         where: A folder, a labels file or table, or a file of arrays.
-        layout: "auto", or the reading to take: "folders", "splits", "table" or "arrays".
+        layout: "auto", or the reading to take: "folders", "splits", "table", "arrays" or "webdataset".
         label_from: Regular expression on the names, whose first group is the label.
         group_by: Regular expression on the names, or a column: pictures that share it stay together.
         store: Folder where what was found about each file is kept for the next time.

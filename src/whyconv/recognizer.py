@@ -269,7 +269,9 @@ class Recognizer:
         """Yields batches of (name, pixels or the reason there are none), with the answers for those readable."""
         # Two batches ahead: one for the network, one that the threads fill meanwhile.
         look_ahead = -(-2 * batch_size // self._num_threads)
-        prepared = map_in_order(self._prepare, items, self._num_threads, look_ahead=look_ahead)
+        # A picture alone is read where it is asked for: starting threads would take longer than reading it.
+        num_threads = 1 if isinstance(items, Sequence) and len(items) == 1 else self._num_threads
+        prepared = map_in_order(self._prepare, items, num_threads, look_ahead=look_ahead)
         while batch := list(islice(prepared, batch_size)):
             readable = [pixels for _, pixels in batch if not isinstance(pixels, str)]
             shape = (0, self.policy.side, self.policy.side, self.policy.channels)

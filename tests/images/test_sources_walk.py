@@ -157,6 +157,9 @@ def test_no_pictures_says_what_was_found(tmp_path):
     with pytest.raises(DataError, match=r"holds no pictures; found 2 \.txt, 1 \.pdf\. Looked for class folders"):
         read_pictures(tmp_path)
     touch(tmp_path, "pets.zip")
+    with pytest.raises(DataError, match="Name the archive itself"):
+        read_pictures(tmp_path)
+    (tmp_path / "pets.zip").rename(tmp_path / "pets.7z")
     with pytest.raises(DataError, match="Unpack the archive first"):
         read_pictures(tmp_path)
 

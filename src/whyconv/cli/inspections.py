@@ -28,7 +28,10 @@ def doctor(as_json: Json = False, lang: Lang = None) -> None:
 
 
 def check(  # noqa: PLR0913, PLR0917
-    pictures: Annotated[str, typer.Argument(help="A folder of class folders, a labels file, an .npz or .h5 file.")],
+    pictures: Annotated[
+        str,
+        typer.Argument(help="A folder of class folders, a .zip or .tar of one, a labels file, an .npz or .h5 file."),
+    ],
     layout: Layout = None,
     label_from: LabelFrom = None,
     group_by: GroupBy = None,

@@ -10,7 +10,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 Lang = Annotated[str | None, typer.Option("--lang", metavar="en|ko", help="Language; that of the system by default.")]
 Layout = Annotated[
     str | None,
-    typer.Option(metavar="folders|splits|table|arrays", help="How the pictures are laid out; recognized by default."),
+    typer.Option(
+        metavar="folders|splits|table|arrays|webdataset", help="How the pictures are laid out; recognized by default."
+    ),
 ]
 LabelFrom = Annotated[
     str | None, typer.Option(metavar="REGEX", help="Take the label from each file's name: the first group.")

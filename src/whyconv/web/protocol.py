@@ -279,19 +279,23 @@ class Reading(asyncio.BufferedProtocol):
         self.connection = connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Likewise, and so on: what does not read is the connection's."""
+        """A caller is there; this and what else does not read is the connection's."""
         self.connection.connection_made(transport)  # type: ignore[arg-type]
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
         self.connection.connection_lost(exc)
 
     def pause_writing(self) -> None:
+        """The caller reads too slowly."""
         self.connection.pause_writing()
 
     def resume_writing(self) -> None:
+        """The caller reads again."""
         self.connection.resume_writing()
 
     def eof_received(self) -> None:
+        """The caller sends no more."""
         self.connection.eof_received()
 
     def get_buffer(self, sizehint: int) -> memoryview:

@@ -1,11 +1,11 @@
-"""Files of arrays, opened without reading the pictures in them: .npz, .npy, HDF5."""
+"""Files of arrays, opened without reading the pictures in them: .npz, .npy, HDF5, IDX, CIFAR's rows of bytes."""
 
 from __future__ import annotations
 
 import importlib
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +14,8 @@ from typing import IO, Any, Protocol
 import numpy as np
 
 from whyconv.errors import DataError, MissingExtraError
+from whyconv.images.sources.binary_files import batch_of, is_binary, is_idx, read_cifar, read_idx
+from whyconv.images.sources.labels import natural_key
 from whyconv.images.sources.listing import printable
 
 NPZ_ENDINGS = (".npz",)
@@ -46,6 +48,38 @@ class Member:
     rows: Rows
 
 
+@dataclass(frozen=True, eq=False)
+class StackedRows:
+    """Arrays one after another, as one."""
+
+    parts: tuple[Rows, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of all axes."""
+        return (sum(part.shape[0] for part in self.parts), *self.parts[0].shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of one value."""
+        return self.parts[0].dtype
+
+    def __getitem__(self, rows: int | slice, /) -> np.ndarray:
+        """Returns one row, or a slice of rows in steps of one, as an array."""
+        first, last, _ = (slice(rows, rows + 1) if isinstance(rows, int) else rows).indices(self.shape[0])
+        found, start = [], 0
+        for part in self.parts:
+            found.append(np.asarray(part[max(first - start, 0) : max(last - start, 0)]))
+            start += part.shape[0]
+        stacked = np.concatenate(found)
+        return stacked[0] if isinstance(rows, int) else stacked
+
+
+def is_array_file(name: str) -> bool:
+    """Whether a file holds arrays, by its name."""
+    return name.lower().endswith(ARRAY_ENDINGS) or is_binary(name)
+
+
 def members_of(path: Path) -> list[Member]:
     """Lists the arrays of a file; pictures in it stay on disk where the format allows it.
 
@@ -56,15 +90,21 @@ def members_of(path: Path) -> list[Member]:
         DataError: The file is damaged, or an array holds Python objects.
         MissingExtraError: HDF5 without h5py.
     """
-    ending = path.suffix.lower()
-    opener: Callable[[Path], Iterator[Member]] = _npz if ending in NPZ_ENDINGS else _hdf5
-    if ending in NPY_ENDINGS:
-        opener = _npy
+    kind, opener = _opener(path)
     try:
         return list(opener(path))
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        kind = "HDF5" if opener is _hdf5 else ending
         raise DataError(f"{printable(path.name)} cannot be read as {kind}: {error}. Is the file complete?") from None
+
+
+def _opener(path: Path) -> tuple[str, Callable[[Path], Iterator[Member]]]:
+    """Returns what a file of arrays is called, and what opens it."""
+    ending = path.suffix.lower()
+    if is_binary(path.name):
+        return ("IDX" if is_idx(path.name) else "CIFAR's rows of bytes"), _binary
+    if ending in NPZ_ENDINGS:
+        return ending, _npz
+    return (ending, _npy) if ending in NPY_ENDINGS else ("HDF5", _hdf5)
 
 
 def _npy(path: Path) -> Iterator[Member]:
@@ -87,6 +127,25 @@ def _npz(path: Path) -> Iterator[Member]:
             else:
                 with archive.open(info) as packed:
                     yield Member(path, key, np.lib.format.read_array(packed, allow_pickle=False))
+
+
+def _binary(path: Path) -> Iterator[Member]:
+    if is_idx(path.name):
+        yield Member(path, *read_idx(path))
+        return
+    yield from (Member(*found) for found in read_cifar(path))
+
+
+def stacked(members: Sequence[Member]) -> list[Member]:
+    """Returns the arrays, with those made one that are spread over several files; class names once."""
+    alike: dict[tuple[Path | str, str], list[Member]] = {}
+    for member in sorted(members, key=lambda member: natural_key(member.file.name)):
+        alike.setdefault((batch_of(member.file) or member.file, member.key), []).append(member)
+    return [_as_one(found) if batch_of(found[0].file) else found[0] for found in alike.values()]
+
+
+def _as_one(members: Sequence[Member]) -> Member:
+    return Member(members[0].file, members[0].key, StackedRows(tuple(member.rows for member in members)))
 
 
 def _mapped(file: IO[bytes], start: int, path: Path, key: str) -> np.ndarray:

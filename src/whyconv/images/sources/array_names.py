@@ -9,6 +9,7 @@ from pathlib import Path
 
 from whyconv.errors import DataError
 from whyconv.images.sources.array_files import HDF5_ENDINGS, NPY_ENDINGS, Member, members_of
+from whyconv.images.sources.binary_files import is_binary
 from whyconv.images.sources.labels import PART_ALIASES, part_of
 from whyconv.images.sources.listing import PART_NAMES, few, printable
 
@@ -77,6 +78,8 @@ def companions(path: Path) -> list[Path]:
     ``test_cats.h5``), or with the only one that holds another part.
     """
     ending = path.suffix.lower()
+    if is_binary(path.name):
+        return sorted(each for each in path.parent.iterdir() if is_binary(each.name))
     if ending in NPY_ENDINGS:
         return sorted(each for each in path.parent.iterdir() if each.suffix.lower() in NPY_ENDINGS)
     own = parts_in(path) if ending in HDF5_ENDINGS else set()

@@ -11,7 +11,7 @@ import numpy as np
 
 from whyconv.errors import DataError, PictureError, UsageError, nearest
 from whyconv.images.array_levels import White
-from whyconv.images.sources.array_files import Member, Rows, members_of
+from whyconv.images.sources.array_files import Member, Rows, members_of, stacked
 from whyconv.images.sources.array_names import PartArrays, listed, sort_members
 from whyconv.images.sources.array_values import Findings, Texts, class_texts, label_texts, pixel_rule
 from whyconv.images.sources.labels import group_numbers, number_classes
@@ -114,7 +114,7 @@ def read_arrays(
 
     Args:
         where: What was asked for.
-        files: .npz, .npy or HDF5 files that belong together.
+        files: .npz, .npy, HDF5, IDX or CIFAR files that belong together.
         group_by: Name of an array with one number or text a picture.
         require_labels: Whether pictures without labels are refused.
 
@@ -122,7 +122,7 @@ def read_arrays(
         DataError: Arrays are missing, of the wrong shape, type or length: all of them named at once.
         UsageError: There is no array ``group_by``.
     """
-    members = [member for file in files for member in members_of(file)]
+    members = stacked([member for file in files for member in members_of(file)])
     arrays, unused = sort_members(members, len(files) > 1, group_by)
     if not any(part.images for part in arrays.values()):
         raise DataError(

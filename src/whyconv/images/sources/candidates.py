@@ -9,8 +9,10 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from whyconv.errors import DataError, MissingExtraError
-from whyconv.images.sources.array_files import ARRAY_ENDINGS
+from whyconv.images.sources.archives import ARCHIVE_ENDINGS
+from whyconv.images.sources.array_files import is_array_file
 from whyconv.images.sources.array_names import parts_in
+from whyconv.images.sources.arrow_files import ARROW_ENDINGS
 from whyconv.images.sources.columns import has_labels
 from whyconv.images.sources.labels import part_of
 from whyconv.images.sources.listing import few, printable
@@ -20,14 +22,15 @@ from whyconv.images.sources.walk import Tree
 
 _LABELS_FILE_STEMS = ("labels", "label", "metadata")
 _SHARD_FOLDERS = ("", "data")
-_ARCHIVE_ENDINGS = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+_PACKED_ENDINGS = (".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
 
 def labels_files(tree: Tree, base: str) -> list[TableFile]:
     """Finds ``labels.csv``, ``metadata.jsonl`` and the like that hold labels.
 
     Looked for at the top, else in every part folder (``train/metadata.csv``); failing those, where there
-    are no pictures at all, Parquet files named after parts (``data/train-00000-of-00002.parquet``).
+    are no pictures at all, Parquet files named after parts (``data/train-00000-of-00002.parquet``), or Arrow files at
+    the top or in part folders (``train/data-00000-of-00001.arrow``).
 
     Args:
         tree: What lies below the folder.
@@ -35,7 +38,7 @@ def labels_files(tree: Tree, base: str) -> list[TableFile]:
 
     Raises:
         DataError: Two labels files lie at the top, or one cannot be read.
-        MissingExtraError: One is Parquet, without pyarrow.
+        MissingExtraError: One is Parquet or Arrow, without pyarrow.
     """
     tables = [PurePosixPath(path) for path in tree.others if path.lower().endswith(TABLE_ENDINGS)]
     named = [path for path in tables if path.stem.casefold() in _LABELS_FILE_STEMS]
@@ -61,7 +64,7 @@ def array_files(tree: Tree, base: str, *, is_sure: bool) -> list[Path]:
         is_sure: Whether there is nothing else to read; otherwise files of other things, such as weights
             of a network, are no arrays of pictures and no trouble.
     """
-    found = [path for path in tree.others if path.lower().endswith(ARRAY_ENDINGS)]
+    found = [path for path in tree.others if is_array_file(path.rpartition("/")[2])]
     files = [Path(tree.root, path) for path in found if path.rpartition("/")[0] in ("", base.rstrip("/"))]
     return files if is_sure or any(map(_may_hold_pictures, files)) else []
 
@@ -82,7 +85,9 @@ def nothing_found_error(where: str, tree: Tree) -> DataError:
     endings = Counter(PurePosixPath(path).suffix.lower() for path in tree.others)
     found = ", ".join(f"{num:,} {ending}" for ending, num in endings.most_common(5)) or "no files"
     hint = ""
-    if any(ending in endings for ending in _ARCHIVE_ENDINGS):
+    if any(ending in endings for ending in ARCHIVE_ENDINGS):
+        hint = " Name the archive itself instead of the folder around it."
+    elif any(ending in endings for ending in _PACKED_ENDINGS):
         hint = " Unpack the archive first."
     elif tree.skipped:
         hint = f" Passed over: {few(tree.skipped)}."
@@ -101,4 +106,14 @@ def _may_hold_pictures(path: Path) -> bool:
 
 def _shards(tree: Tree, tables: Sequence[PurePosixPath]) -> list[TableFile]:
     shards = [p for p in tables if p.suffix.lower() in PARQUET_ENDINGS and str(p.parent) in (".", *_SHARD_FOLDERS)]
+    if not shards:
+        return _saved(tree, tables)
     return [TableFile(Path(tree.root, path), part_of(re.split(r"[-_.]", path.stem)[0])) for path in shards]
+
+
+def _saved(tree: Tree, tables: Sequence[PurePosixPath]) -> list[TableFile]:
+    """What ``save_to_disk`` of the `datasets` library wrote: one data set, or one for each part in its own folder."""
+    saved = [path for path in tables if path.suffix.lower() in ARROW_ENDINGS]
+    tops = [path for path in saved if str(path.parent) == "."]
+    inner = [path for path in saved if str(path.parent.parent) == "." and part_of(path.parent.name)]
+    return [TableFile(Path(tree.root, path), part_of(path.parent.name)) for path in tops or inner]

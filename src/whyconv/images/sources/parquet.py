@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from whyconv.errors import PictureError
+from whyconv.images.sources.arrow_files import ArrowFile
 from whyconv.images.sources.listing import stat_file
 from whyconv.images.sources.table_files import import_parquet
 
@@ -73,7 +74,7 @@ class ParquetFile:
 
 @dataclass(frozen=True, eq=False)
 class ParquetContents:
-    """Pictures in rows of Parquet files.
+    """Pictures in rows of Parquet or Arrow files.
 
     Attributes:
         files: The files.
@@ -81,7 +82,7 @@ class ParquetContents:
         row_of: int64 (n,), its row there, from 0.
     """
 
-    files: tuple[ParquetFile, ...]
+    files: tuple[ArrowFile | ParquetFile, ...]
     file_of: np.ndarray
     row_of: np.ndarray
 

@@ -12,19 +12,21 @@ from typing import NamedTuple
 import numpy as np
 
 from whyconv.errors import DataError, UsageError, nearest
-from whyconv.images.sources.array_files import ARRAY_ENDINGS
+from whyconv.images.sources.archives import ARCHIVE_ENDINGS, ArchiveContents, open_archive
+from whyconv.images.sources.array_files import ARRAY_ENDINGS, is_array_file
 from whyconv.images.sources.array_names import companions
 from whyconv.images.sources.arrays import read_arrays
 from whyconv.images.sources.candidates import array_files, labels_files, nothing_found_error, table_of_another_name
 from whyconv.images.sources.folders import Shape, flat_parts_error, no_classes_error, read_folders, shape_of
 from whyconv.images.sources.listing import PART_NAMES, FileContents, Names, Pictures, few, printable
+from whyconv.images.sources.samples import has_samples, read_samples, sample_files
 from whyconv.images.sources.table_files import TABLE_ENDINGS
 from whyconv.images.sources.table_rows import TableFile
 from whyconv.images.sources.tables import check_missing, read_tables
-from whyconv.images.sources.walk import Tree, missing_error, walk
+from whyconv.images.sources.walk import Tree, missing_error, tree_of, walk
 from whyconv.results import Note
 
-LAYOUTS = ("auto", "folders", "splits", "table", "arrays")
+LAYOUTS = ("auto", "folders", "splits", "table", "arrays", "webdataset")
 
 
 def read_pictures(
@@ -38,8 +40,8 @@ def read_pictures(
     """Finds pictures and their labels; opens no picture.
 
     Args:
-        where: A folder, a labels file or table, or a file of arrays.
-        layout: "auto", or the reading to take: "folders", "splits", "table" or "arrays".
+        where: A folder, a .zip or .tar of one, a labels file or table, or a file of arrays.
+        layout: "auto", or the reading to take: "folders", "splits", "table", "arrays" or "webdataset".
         label_from: Regular expression searched in each name; its group ``label``, else its first, is the label.
         group_by: Regular expression on the names, or a column of the labels file, or an array: pictures
             that share it stay together in a split.
@@ -85,10 +87,13 @@ class _Request:
         """Reads a table or a file of arrays."""
         path, name = Path(self.where), printable(self.where)
         ending = path.suffix.lower()
-        if ending not in (*TABLE_ENDINGS, *ARRAY_ENDINGS):
+        if ending in ARCHIVE_ENDINGS:
+            return self.read_archive()
+        if ending not in TABLE_ENDINGS and not is_array_file(path.name):
             raise DataError(
-                f"{name} is a single file. Expected a folder of pictures, a table ({', '.join(TABLE_ENDINGS)}) "
-                f"or arrays ({', '.join(ARRAY_ENDINGS)})."
+                f"{name} is a single file. Expected a folder of pictures, an archive of one "
+                f"({', '.join(ARCHIVE_ENDINGS)}), a table ({', '.join(TABLE_ENDINGS)}) "
+                f"or arrays ({', '.join(ARRAY_ENDINGS)}, IDX, CIFAR's .bin)."
             )
         kind = "table" if ending in TABLE_ENDINGS else "arrays"
         if self.layout not in ("auto", kind):
@@ -100,9 +105,21 @@ class _Request:
 
     def read_folder(self) -> tuple[str, Pictures]:
         """Walks a folder and takes the safest of its possible readings, or the one asked for."""
-        tree = walk(self.where)
+        return self._read_tree(walk(self.where))
+
+    def read_archive(self) -> tuple[str, Pictures]:
+        """Reads an archive as the folder that it would be."""
+        members = open_archive(Path(self.where))
+        if self.layout == "webdataset" or (self.layout == "auto" and has_samples(members.names)):
+            return "webdataset", self._samples([Path(self.where)])
+        tree = tree_of(self.where, members.names)
+        place = {name: index for index, name in enumerate(members.names)}
+        rows = np.array([place[name] for name in tree.files], np.int64)
+        return self._read_tree(tree, ArchiveContents((members,), np.zeros_like(rows), rows))
+
+    def _read_tree(self, tree: Tree, contents: ArchiveContents | None = None) -> tuple[str, Pictures]:
         shape = shape_of(tree.files)
-        readings = self._readings(tree, shape)
+        readings = self._readings(tree, shape, contents)
         if self.layout not in ("auto", *readings):
             found = f"It can be read as: {', '.join(readings)}." if readings else "No other reading fits either."
             raise DataError(f"{printable(self.where)} cannot be read with --layout {self.layout}. {found}")
@@ -119,10 +136,14 @@ class _Request:
         pictures = replace(pictures, notes=(*notes, *pictures.notes))
         return taken, _complete(pictures, tree, readings[taken].files)
 
-    def _readings(self, tree: Tree, shape: Shape) -> dict[str, _Reading]:
-        """Possible readings, the safest first: labels file, part folders or class folders, arrays."""
+    def _readings(self, tree: Tree, shape: Shape, contents: ArchiveContents | None) -> dict[str, _Reading]:
+        """Possible readings, the safest first: labels file, part folders or class folders, arrays.
+
+        Tables and arrays in an archive are not read.
+        """
         readings: dict[str, _Reading] = {}
-        tables = labels_files(tree, shape.base) if self.layout in ("auto", "table") else []
+        is_folder = contents is None
+        tables = labels_files(tree, shape.base) if is_folder and self.layout in ("auto", "table") else []
         if tables:
             readings["table"] = _Reading(
                 partial(self._table, tables, Path(self.where)), [table.path for table in tables]
@@ -130,12 +151,15 @@ class _Request:
         needs_folders = self.label_from is None and self.require_labels
         are_parts = shape.has_parts or (not needs_folders and (shape.is_flat_parts or shape.num_parts > 1))
         if are_parts or (shape.part_tops and self.layout == "splits"):
-            readings["splits"] = _Reading(partial(self._folders, tree, shape, with_parts=True))
+            readings["splits"] = _Reading(partial(self._folders, tree, shape, contents, with_parts=True))
         elif tree.files and not (needs_folders and (shape.is_flat_parts or not shape.tops)):
-            readings["folders"] = _Reading(partial(self._folders, tree, shape, with_parts=False))
+            readings["folders"] = _Reading(partial(self._folders, tree, shape, contents, with_parts=False))
         if self.layout == "folders" and shape.tops:
-            readings["folders"] = _Reading(partial(self._folders, tree, shape, with_parts=False))
-        arrays = array_files(tree, shape.base, is_sure=not tree.files)
+            readings["folders"] = _Reading(partial(self._folders, tree, shape, contents, with_parts=False))
+        arrays = array_files(tree, shape.base, is_sure=not tree.files) if is_folder else []
+        samples = sample_files(tree) if is_folder else []
+        if samples:
+            readings["webdataset"] = _Reading(partial(self._samples, samples), samples)
         if arrays:
             readings["arrays"] = _Reading(partial(self._arrays, arrays), arrays)
         return readings
@@ -148,15 +172,21 @@ class _Request:
             return flat_parts_error(self.where, shape, names, table_of_another_name(tree))
         return no_classes_error(self.where, names, table_of_another_name(tree))
 
-    def _folders(self, tree: Tree, shape: Shape, *, with_parts: bool) -> Pictures:
-        return read_folders(
+    def _folders(self, tree: Tree, shape: Shape, contents: ArchiveContents | None, *, with_parts: bool) -> Pictures:
+        pictures = read_folders(
             tree, self.where, shape, with_parts=with_parts, label_from=self.label_from, group_by=self.group_by
         )
+        return pictures if contents is None else replace(pictures, contents=contents)
 
     def _table(self, files: list[TableFile], root: Path) -> Pictures:
         return read_tables(
             root, files, label_from=self.label_from, group_by=self.group_by, require_labels=self.require_labels
         )
+
+    def _samples(self, files: list[Path]) -> Pictures:
+        if self.label_from is not None:
+            raise UsageError("--label-from reads file names, and samples carry their labels. Leave it out.")
+        return read_samples(self.where, files, group_by=self.group_by)
 
     def _arrays(self, files: list[Path]) -> Pictures:
         if self.label_from is not None:
@@ -186,7 +216,7 @@ def _complete(pictures: Pictures, tree: Tree, used: Sequence[Path]) -> Pictures:
     """Adds what only the walk knows: what was passed over, not listed, missing or closed."""
     notes = list(pictures.notes)
     read = {path.relative_to(tree.root).as_posix() for path in used}
-    unlisted = tree.files
+    unlisted = [] if isinstance(pictures.contents, ArchiveContents) else tree.files
     if isinstance(pictures.contents, FileContents):
         listed, there = set(pictures.contents.paths), set(tree.files)
         unlisted = [path for path in tree.files if path not in listed]

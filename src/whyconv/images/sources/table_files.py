@@ -1,4 +1,4 @@
-"""Tables, row by row: CSV, JSON Lines, Parquet; columns by name, each row with its line number."""
+"""Tables, row by row: CSV, JSON Lines, Parquet, Arrow; columns by name, each row with its line number."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from types import ModuleType
 from typing import Any
 
 from whyconv.errors import DataError, MissingExtraError
+from whyconv.images.sources.arrow_files import ARROW_ENDINGS, arrow_rows, open_arrow
 from whyconv.images.sources.listing import few, printable
 
 CSV_ENDINGS = (".csv", ".tsv")
 JSONL_ENDINGS = (".jsonl", ".ndjson")
 PARQUET_ENDINGS = (".parquet", ".pq")
-TABLE_ENDINGS = (*CSV_ENDINGS, *JSONL_ENDINGS, *PARQUET_ENDINGS)
+TABLE_ENDINGS = (*CSV_ENDINGS, *JSONL_ENDINGS, *PARQUET_ENDINGS, *ARROW_ENDINGS)
 
 _DELIMITERS = ",;\t|"
 _LINES_LOOKED_AT = 1_000
@@ -35,7 +36,7 @@ class Table:
     Attributes:
         path: The file.
         columns: Names as written.
-        binary: Columns of bytes, or of structs with a field ``bytes`` (Parquet only).
+        binary: Columns of bytes, or of structs with a field ``bytes`` (Parquet and Arrow only).
         class_names: For a column of class numbers, the names of the classes, where the file holds them.
         problems: Mistakes met while reading rows, each with its line.
     """
@@ -47,10 +48,12 @@ class Table:
     problems: list[str] = field(default_factory=list)
 
     def rows(self, columns: Sequence[str]) -> Iterator[Row]:
-        """Yields the line number (Parquet: the row number, from 1) and the values of ``columns``."""
+        """Yields the line number (Parquet and Arrow: the row number, from 1) and the values of ``columns``."""
         ending = self.path.suffix.lower()
         if ending in PARQUET_ENDINGS:
             return _parquet_rows(self, columns)
+        if ending in ARROW_ENDINGS:
+            return arrow_rows(self.path, columns)
         return _json_rows(self, columns) if ending in JSONL_ENDINGS else _csv_rows(self, columns)
 
 
@@ -59,11 +62,13 @@ def open_table(path: Path) -> Table:
 
     Raises:
         DataError: The file is empty, damaged, or not UTF-8.
-        MissingExtraError: Parquet without pyarrow.
+        MissingExtraError: Parquet or Arrow without pyarrow.
     """
     ending = path.suffix.lower()
     if ending in PARQUET_ENDINGS:
         return _open_parquet(path)
+    if ending in ARROW_ENDINGS:
+        return _of_schema(path, open_arrow(path).schema)
     table = Table(path, ())
     if ending in JSONL_ENDINGS:
         keys = dict.fromkeys(key for _, record in islice(_records(table), _LINES_LOOKED_AT) for key in record)
@@ -158,6 +163,10 @@ def _open_parquet(path: Path) -> Table:
         schema = parquet.read_schema(path)
     except (OSError, arrow.ArrowException) as error:
         raise DataError(f"{printable(path.name)} cannot be read as Parquet: {error}. Is the file complete?") from None
+    return _of_schema(path, schema)
+
+
+def _of_schema(path: Path, schema: Any) -> Table:  # noqa: ANN401 - pyarrow has no types
     binary = [each.name for each in schema if is_binary(each.type) or "bytes" in _struct_fields(each.type)]
     return Table(path, tuple(schema.names), tuple(binary), _class_names(schema.metadata or {}))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from whyconv.errors import DataError, UsageError
+from whyconv.images.sources.arrow_files import ARROW_ENDINGS, ArrowFile
 from whyconv.images.sources.columns import Columns, choose_columns
 from whyconv.images.sources.folders import groups_by_pattern, labels_by_pattern
 from whyconv.images.sources.labels import group_numbers, number_classes
@@ -29,7 +30,7 @@ def read_tables(
 
     Args:
         root: Folder that names are relative to.
-        files: CSV, JSON Lines or Parquet files.
+        files: CSV, JSON Lines, Parquet or Arrow files.
         label_from: Regular expression on the names that gives the label instead of a column.
         group_by: A column, or else a regular expression on the names.
         require_labels: Whether a table without labels is refused.
@@ -37,7 +38,7 @@ def read_tables(
     Raises:
         DataError: Columns are missing, or rows contradict themselves: all mistakes of the file at once.
         UsageError: A regular expression is none, or ``group_by`` is neither column nor expression.
-        MissingExtraError: Parquet without pyarrow.
+        MissingExtraError: Parquet or Arrow without pyarrow.
     """
     notes: list[Note] = []
     tables = [open_table(file.path) for file in files]
@@ -81,7 +82,7 @@ def _contents(
     if chosen[0].content is None:
         paths = Names(listing.paths)
         return FileContents(str(root), paths), printable_names(paths)
-    columns = [ParquetFile(file.path, each.content or "") for file, each in zip(files, chosen, strict=True)]
+    columns = [_column(file.path, each.content or "") for file, each in zip(files, chosen, strict=True)]
     file_of = np.array(listing.file_of, np.int64)
     rows = np.array(listing.line_of, np.int64) - 1
     if all(listing.paths) and len(set(listing.paths)) == len(listing.paths):
@@ -90,6 +91,10 @@ def _contents(
         stems = [printable(file.path.relative_to(root).as_posix()) for file in files]
         names = Names(f"{stems[number]}[{row}]" for number, row in zip(file_of.tolist(), rows.tolist(), strict=True))
     return ParquetContents(tuple(columns), file_of, rows), names
+
+
+def _column(path: Path, name: str) -> ArrowFile | ParquetFile:
+    return ArrowFile(path, name) if path.suffix.lower() in ARROW_ENDINGS else ParquetFile(path, name)
 
 
 def check_missing(pictures: Pictures, where: Path) -> list[Note]:

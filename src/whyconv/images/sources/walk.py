@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from whyconv.errors import DataError, nearest
+from whyconv.images.sources.binary_files import is_idx
 from whyconv.images.sources.listing import few, printable
 
 Kind = Literal["file", "other", "hidden", "run", "again", "special", "folder", "closed"]
@@ -18,7 +19,7 @@ Kind = Literal["file", "other", "hidden", "run", "again", "special", "folder", "
 _OTHER_WORDS = """
     txt csv tsv json jsonl ndjson md rst html htm css js py ipynb xml yaml yml toml ini cfg conf log lock sh bat
     pdf doc docx xls xlsx ppt pptx odt ods rtf zip tar gz tgz bz2 xz 7z rar parquet arrow feather npz npy h5 hdf5
-    mat pkl pickle pt pth ckpt onnx safetensors tflite pb keras tfrecord db sqlite mp4 mov avi mkv webm mp3 wav
+    mat bin pkl pickle pt pth ckpt onnx safetensors tflite pb keras tfrecord db sqlite mp4 mov avi mkv webm mp3 wav
     flac exe dll so dylib class jar java c cpp h hpp rs go rb r
 """
 OTHER_ENDINGS = frozenset(_OTHER_WORDS.split())
@@ -65,6 +66,36 @@ def walk(root: str | Path) -> Tree:
         is_folder = kind in ("run", "again") or Path(root, path).is_dir()
         tree.skipped.append(path + "/" * is_folder)
     return tree
+
+
+def tree_of(root: str, names: Iterable[str]) -> Tree:
+    """Sorts the members of an archive as ``walk`` sorts files, in the same order.
+
+    Args:
+        root: The archive.
+        names: Of its files, with ``/`` between folders.
+    """
+    tree = Tree(root)
+    lists = {"file": tree.files, "other": tree.others, "hidden": tree.skipped}
+    folders: dict[str, None] = {}
+    for pieces in sorted(name.split("/") for name in names):
+        name = "/".join(pieces)
+        kind = "hidden" if any(map(_is_hidden, pieces)) else kind_by_name(pieces[-1])
+        lists[kind].append(name)
+        if kind != "hidden":
+            folders.update(dict.fromkeys("/".join(pieces[:depth]) for depth in range(1, len(pieces))))
+    tree.folders.extend(folders)
+    return tree
+
+
+def kind_by_name(name: str) -> Literal["file", "other"]:
+    """Whether a file may be a picture, by its name alone."""
+    ending = name.rpartition(".")[2].lower() if "." in name else ""
+    return "other" if ending in OTHER_ENDINGS or is_idx(name) else "file"
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.casefold() in _SYSTEM_NAMES
 
 
 def entries(root: str | Path) -> Iterator[Entry]:
@@ -171,7 +202,7 @@ def _scan(full: str, prefix: str, *, is_root: bool = False) -> Iterator[Entry]:
 
 def _kind(entry: os.DirEntry[str]) -> Kind:
     name = entry.name
-    if name.startswith(".") or name.casefold() in _SYSTEM_NAMES:
+    if _is_hidden(name):
         return "hidden"
     try:
         if entry.is_dir():
@@ -181,8 +212,7 @@ def _kind(entry: os.DirEntry[str]) -> Kind:
     except OSError:
         return "file"
     # A link that leads nowhere stays a candidate: reading it then says that the file is missing.
-    ending = name.rpartition(".")[2].lower() if "." in name else ""
-    return "other" if ending in OTHER_ENDINGS else "file"
+    return kind_by_name(name)
 
 
 def _identity(folder: str) -> tuple[int, int] | str:

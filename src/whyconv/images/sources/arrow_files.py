@@ -1,0 +1,93 @@
+"""Tables in Arrow files, as ``datasets.Dataset.save_to_disk`` writes them: mapped, row by row."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from whyconv.errors import DataError, MissingExtraError, PictureError
+from whyconv.images.sources.listing import printable
+
+ARROW_ENDINGS = (".arrow",)
+
+_FILE_MAGIC = b"ARROW1"
+_ROWS_AT_ONCE = 1024
+
+
+def open_arrow(path: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
+    """Returns the ``pyarrow.Table`` in a file, of the form with or without a footer; its values stay on disk.
+
+    Raises:
+        DataError: The file is damaged, or none of these.
+        MissingExtraError: pyarrow is not installed.
+    """
+    try:
+        arrow, ipc = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.ipc")
+    except ImportError:
+        raise MissingExtraError("Reading Arrow files", "tables") from None
+    try:
+        with path.open("rb") as file:
+            opener = ipc.open_file if file.read(len(_FILE_MAGIC)) == _FILE_MAGIC else ipc.open_stream
+        return opener(arrow.memory_map(str(path))).read_all()
+    except (OSError, arrow.ArrowException) as error:
+        name, reason = printable(path.name), str(error).splitlines()[0]
+        raise DataError(f"{name} cannot be read as Arrow: {reason}. Is the file complete?") from None
+
+
+def arrow_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[Any]]]:
+    """Yields the row number from 1 and the values of ``columns``; of a column of bytes only its field ``path``."""
+    line = 0
+    for batch in open_arrow(path).to_batches(max_chunksize=_ROWS_AT_ONCE):
+        found = [_without_bytes(batch.column(name)) for name in columns]
+        for row in range(batch.num_rows):
+            line += 1
+            yield line, [values[row] for values in found]
+
+
+def _without_bytes(column: Any) -> list[Any]:  # noqa: ANN401
+    kind = str(column.type)
+    if "binary" not in kind:
+        return list(column.to_pylist())
+    has_path = kind.startswith("struct<") and any(each.name == "path" for each in column.type)
+    return list(column.field("path").to_pylist()) if has_path else [None] * len(column)
+
+
+@dataclass(eq=False)
+class ArrowFile:
+    """One column of an Arrow file, mapped.
+
+    Attributes:
+        path: The file.
+        column: A column of bytes, or of structs with a field ``bytes``.
+    """
+
+    path: Path
+    column: str
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _values: Any = field(default=None, repr=False)
+
+    def read(self, row: int) -> bytes:
+        """Returns the bytes in a row, counted from 0; raises PictureError where there are none."""
+        with self._lock:
+            if self._values is None:
+                try:
+                    self._values = open_arrow(self.path).column(self.column)
+                except DataError as error:
+                    raise PictureError(f"the row cannot be read: {error}") from None
+        value = self._values[row].as_py()
+        content = value.get("bytes") if isinstance(value, dict) else value
+        if not isinstance(content, bytes):
+            raise PictureError("the row holds no bytes")
+        return content
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves the open file behind: another process opens its own."""
+        return {"path": self.path, "column": self.column}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Opens again from path and column."""
+        self.__dict__.update(ArrowFile(**state).__dict__)

@@ -1,0 +1,136 @@
+"""Samples in tar files, as the webdataset library writes them: members that share a name but for their endings.
+
+References:
+    https://github.com/webdataset/webdataset, "The WebDataset format".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from whyconv.errors import DataError
+from whyconv.images.sources.archives import ArchiveContents, Members, open_archive
+from whyconv.images.sources.columns import LABEL_NAMES, label_text
+from whyconv.images.sources.folders import groups_by_pattern
+from whyconv.images.sources.labels import number_classes, part_of
+from whyconv.images.sources.listing import Names, Pictures, few, printable, printable_names
+from whyconv.images.sources.walk import Tree
+from whyconv.results import Note
+
+# Everything before the first dot of the file's own name is the sample's.
+_NAME = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)")
+_PICTURES = ("jpg", "jpeg", "png", "webp", "ppm", "pgm", "bmp", "gif", "tif", "tiff", "img", "image")
+_LABELS = ("cls", "json")
+_LONGEST_LABEL = 1_000_000
+_MOST_PROBLEMS = 10
+
+
+def sample_files(tree: Tree) -> list[Path]:
+    """Finds tar files that hold samples, at the top or in part folders, where nothing else may be a picture."""
+    found = [PurePosixPath(path) for path in tree.others if path.lower().endswith(".tar")]
+    if tree.files or not found:
+        return []
+    tops = [path for path in found if len(path.parts) == 1 or (len(path.parts) == 2 and part_of(path.parts[0]))]
+    files = [Path(tree.root, path) for path in tops]
+    return files if files and has_samples(open_archive(files[0]).names) else []
+
+
+def has_samples(names: Sequence[str]) -> bool:
+    """Whether members of an archive are samples: labels beside pictures."""
+    endings = {match[2].lower() for name in names if (match := _NAME.fullmatch(name))}
+    return bool(endings & set(_LABELS) and endings & set(_PICTURES))
+
+
+def read_samples(where: str, files: Sequence[Path], *, group_by: str | None) -> Pictures:
+    """Reads samples; ``.cls`` holds the class as a number or a text, ``.json`` an object with a ``label``.
+
+    Args:
+        where: What was asked for.
+        files: Tar files; the part is told by the folder or the beginning of the name (``train-000000.tar``).
+        group_by: Regular expression on the name that gives the group.
+
+    Raises:
+        DataError: An archive is damaged or refused, or labels cannot be understood: the first ten, at once.
+    """
+    archives = [open_archive(path) for path in files]
+    names, texts, parts, problems = [], [], [], list[str]()
+    places = []
+    prefixes = [f"{path.relative_to(where).as_posix()}/" if Path(where).is_dir() else "" for path in files]
+    for number, (archive, prefix) in enumerate(zip(archives, prefixes, strict=True)):
+        part = _part(files[number])
+        for sample in _samples(archive):
+            picture = next((sample[ending] for ending in _PICTURES if ending in sample), None)
+            if picture is None:
+                continue
+            names.append(prefix + archive.names[picture])
+            texts.append(_label(archive, sample, problems))
+            parts.append(part)
+            places.append((number, picture))
+    if problems:
+        more = f" (the first {_MOST_PROBLEMS} of {len(problems):,})" if len(problems) > _MOST_PROBLEMS else ""
+        raise DataError(f"{printable(where)}{more}: {'; '.join(problems[:_MOST_PROBLEMS])}.")
+    numbers = np.array(parts, np.int8)
+    labels, classes, notes = number_classes(texts, numbers)
+    at = np.array(places, np.int64).reshape(-1, 2)
+    shown, groups = printable_names(Names(names)), list[Note]()
+    return Pictures(
+        where=where,
+        layout=Note(key="layout_webdataset", values={"files": few(path.name for path in files)}),
+        names=shown,
+        labels=labels,
+        classes=classes,
+        parts=numbers,
+        groups=groups_by_pattern(group_by, shown, groups),
+        skipped=(),
+        notes=(*groups, *notes),
+        contents=ArchiveContents(tuple(archives), at[:, 0], at[:, 1]),
+    )
+
+
+def _part(path: Path) -> int:
+    return part_of(path.parent.name) or part_of(re.split(r"[-_.]", path.stem)[0])
+
+
+def _samples(archive: Members) -> list[dict[str, int]]:
+    """The members of each sample by ending; they follow each other."""
+    found: list[dict[str, int]] = []
+    last = None
+    for index, name in enumerate(archive.names):
+        match = _NAME.fullmatch(name)
+        if match is None:
+            continue
+        if match[1] != last:
+            found.append({})
+            last = match[1]
+        found[-1].setdefault(match[2].lower(), index)
+    return found
+
+
+def _label(archive: Members, sample: dict[str, int], problems: list[str]) -> str | None:
+    for ending in _LABELS:
+        if ending not in sample:
+            continue
+        index = sample[ending]
+        try:
+            if archive.sizes[index] > _LONGEST_LABEL:
+                raise ValueError(f"it has {archive.sizes[index]:,} bytes")
+            text = archive.content(index).decode("utf-8")
+            label = label_text(_in_object(text) if ending == "json" else text)
+        except (OSError, ValueError, RecursionError) as error:
+            problems.append(f"{printable(archive.names[index])} is no label: {printable(str(error))}")
+            return None
+        if label is not None:
+            return label
+    return None
+
+
+def _in_object(text: str) -> object:
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError(f"expected an object with one of {', '.join(LABEL_NAMES[:4])}, ...")
+    return next((values[name] for name in LABEL_NAMES if name in values), None)
