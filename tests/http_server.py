@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,11 @@ class Reply:
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs; ``ready`` is what it said when it began."""
+    """A server that runs; ``ready`` is what it said when it began, ``said`` all that it said to people, in the end."""
 
     process: subprocess.Popen[str]
     ready: dict[str, Any]
+    said: list[str] = field(default_factory=list)
 
     @property
     def port(self) -> int:
@@ -106,10 +107,12 @@ def serving(model: Path, *words: object, code: str = START, folder: Path | None 
     line = process.stdout.readline()
     if not line:
         raise AssertionError(process.communicate()[1])
+    server = Server(process, json.loads(line))
     try:
-        yield Server(process, json.loads(line))
+        yield server
     finally:
         if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGINT)  # which, other than SIGTERM, waits for no new callers
         _, said = process.communicate(timeout=30)
+        server.said.append(said)
         assert "Traceback" not in said, said

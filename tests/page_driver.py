@@ -38,7 +38,7 @@ Open = Callable[..., Any]
 
 
 @contextmanager
-def browsing() -> Iterator[Any]:
+def browsing(*switches: str) -> Iterator[Any]:
     """A headless Chromium with a camera that shows a test picture; skips where there is none."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     chromium = shutil.which("chromium")
@@ -46,7 +46,7 @@ def browsing() -> Iterator[Any]:
         pytest.skip("chromium is not on this machine: apt-get install chromium")
     sync_api.expect.set_options(timeout=1000 * _PATIENCE)
     with sync_api.sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *_CAMERA])
+        found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *_CAMERA, *switches])
         yield found
         found.close()
 

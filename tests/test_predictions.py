@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -126,11 +127,37 @@ def test_cells_read_back_as_the_csv_module_reads_them(texts: list[str]) -> None:
     assert row[1:] == [escape_formula(text) for text in texts]
 
 
-@given(st.text())
+@given(st.text(st.sampled_from("a;,\t\r\n\0 \"'=+-@\uff1d")))
 def test_escaping_changes_nothing_else(text: str) -> None:
     escaped = escape_formula(text)
-    assert escaped in (text, "'" + text)
-    assert not escaped.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert escaped.replace("'", "") == text.replace("'", "")
+    assert (escaped == text) == (
+        not any(is_formula(cell) for cell in re.split(r"[;\t\r\n]", text)) and text[:1] not in SPLITS
+    )
+    assert not any(is_formula(cell) for cell in re.split(r"[;\t\r\n]", escaped))
+
+
+SPLITS = ("\t", "\r", "\n", "\0")
+
+
+def is_formula(cell: str) -> bool:
+    return cell.lstrip(' \0"').startswith(("=", "+", "-", "@", "\uff1d"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a;=1+1", "a;'=1+1"),
+        ('a;"=1+1"', 'a;\'"=1+1"'),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        (" =1+1", "' =1+1"),
+        ("\0=1", "'\0=1"),
+        ("a-b=c@d+e;f", "a-b=c@d+e;f"),
+        ("", ""),
+    ],
+)
+def test_a_formula_is_found_wherever_a_spreadsheet_begins_a_cell(text: str, expected: str) -> None:
+    assert escape_formula(text) == expected
 
 
 @pytest.mark.parametrize("name", ["p.csv", "p.jsonl", "p.parquet"])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,10 @@ from whyconv.results import Prediction
 Row = dict[str, str | float | bool | list[str] | None]
 Write = Callable[[Prediction], None]
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+# Where a cell begins, for a spreadsheet that splits at commas or, as in many countries, at semicolons or tabs; and what
+# it would take there for a formula, with blanks or quotes before it. Signs of full width are signs in some countries.
+_SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+_FORMULA = re.compile(f'^(?=[\\t\\r\\n\\0]|[\\s\\0"]*[{_SIGNS}])|(?<=[;\\t\\r\\n])(?=[\\s\\0"]*[{_SIGNS}])')
 _PARQUET_ROWS = 4096
 _BETWEEN = " | "
 
@@ -83,12 +87,14 @@ def as_json(prediction: Prediction, top: int, *, has_sets: bool = False) -> str:
 
 
 def escape_formula(text: str) -> str:
-    """Returns ``text`` with a leading ``'`` where a spreadsheet would run it as a formula.
+    """Returns ``text`` with ``'`` wherever a spreadsheet would see the beginning of a formula.
+
+    JSON lines and Parquet hold every text as it is.
 
     References:
         OWASP, *CSV Injection* (https://owasp.org/www-community/attacks/CSV_Injection).
     """
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    return _FORMULA.sub("'", text)
 
 
 def text_cell(text: str) -> str:

@@ -12,7 +12,7 @@ import typer
 
 from whyconv import texts
 from whyconv.cli.options import Lang
-from whyconv.cli.terminal import print_data, print_text
+from whyconv.cli.terminal import print_data, print_json, print_text
 
 if TYPE_CHECKING:
     from whyconv.results import Prediction
@@ -71,7 +71,7 @@ def _output(to: Path | None, top: int, as_json: bool, *, has_sets: bool) -> Iter
         with predictions.writing_predictions(to, top, has_sets=has_sets) as write:
             yield write
     elif as_json:
-        yield lambda prediction: print_data(predictions.as_json(prediction, top, has_sets=has_sets))
+        yield lambda prediction: print_json(predictions.as_json(prediction, top, has_sets=has_sets))
     else:
         yield lambda prediction: print_data(prediction_line(prediction, top))
 

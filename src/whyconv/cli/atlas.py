@@ -9,7 +9,7 @@ import typer
 
 from whyconv import texts
 from whyconv.cli.options import Json, Lang, Seed
-from whyconv.cli.terminal import listening, print_data, print_text
+from whyconv.cli.terminal import listening, print_json, print_text
 from whyconv.errors import needing_extra
 
 
@@ -45,6 +45,6 @@ def atlas(  # noqa: PLR0913, PLR0917
     with listening(language) as notify:
         found = measure_atlas(sets or [], out, notify, side=side, minutes=minutes, seed=seed or 0, language=language)
     if as_json:
-        print_data(found.model_dump_json())
+        print_json(found.model_dump_json())
     figure, record = (printable(str(out / name)) for name in ("atlas.svg", "atlas.json"))
     print_text([*atlas_lines(found, language), texts.say("atlas_written", language, figure=figure, record=record)])

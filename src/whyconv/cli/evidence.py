@@ -10,7 +10,7 @@ import typer
 
 from whyconv import texts
 from whyconv.cli.options import Json, Lang
-from whyconv.cli.terminal import print_data, print_text
+from whyconv.cli.terminal import print_json, print_text
 from whyconv.errors import UsageError, needing_extra
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def explain(  # noqa: PLR0913, PLR0917
     kind: MapKind | None = "occlusion" if occlusion else None
     evidence = find_evidence(model, picture, label=label, kind=kind, num_nearest=near)
     if as_json:
-        print_data(json.dumps(as_message(evidence)))
+        print_json(json.dumps(as_message(evidence)))
     print_text(evidence_lines(evidence, language))
     if out is not None:
         _write(out, evidence, language)

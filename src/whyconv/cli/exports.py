@@ -9,7 +9,7 @@ import typer
 
 from whyconv import texts
 from whyconv.cli.options import AllowCode, Json, Lang, allow
-from whyconv.cli.terminal import listening, print_data, print_text
+from whyconv.cli.terminal import listening, print_json, print_text
 from whyconv.errors import needing_extra
 
 
@@ -50,5 +50,5 @@ def export(  # noqa: PLR0913, PLR0917
     with listening(language) as notify:
         report = export_run(run, notify, to=to, any_size=any_size, out=out, pictures=pictures)
     if as_json:
-        print_data(report.model_dump_json())
+        print_json(report.model_dump_json())
     print_text(export_lines(report, language))

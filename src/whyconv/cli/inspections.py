@@ -11,7 +11,7 @@ import typer
 
 from whyconv import texts
 from whyconv.cli.options import GroupBy, Json, LabelFrom, Lang, Layout, Store
-from whyconv.cli.terminal import listening, print_data, print_text
+from whyconv.cli.terminal import listening, print_json, print_text
 
 
 def doctor(as_json: Json = False, lang: Lang = None) -> None:
@@ -21,7 +21,7 @@ def doctor(as_json: Json = False, lang: Lang = None) -> None:
 
     diagnosis = diagnose(default_folder())
     if as_json:
-        print_data(diagnosis.model_dump_json())
+        print_json(diagnosis.model_dump_json())
     print_text(diagnosis_lines(diagnosis, texts.language(lang)))
     if diagnosis.missing:
         raise typer.Exit(1)
@@ -55,7 +55,7 @@ def check(  # noqa: PLR0913, PLR0917
     with listening(language) as notify:
         report = inspection.check(pictures, store=Path(store) if store else None, notify=notify, **flags)
     if as_json:
-        print_data(report.model_dump_json())
+        print_json(report.model_dump_json())
     print_text(check_lines(report, language))
     require_trainable(report)
     options = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
@@ -79,7 +79,7 @@ def cache(
         stores = [
             {"path": str(one.path), "kind": one.kind, "where": one.where, "bytes": one.num_bytes} for one in entries
         ]
-        print_data(json.dumps({"folder": str(folder), "is_cleared": clear, "stores": stores}))
+        print_json(json.dumps({"folder": str(folder), "is_cleared": clear, "stores": stores}))
     total = texts.size(sum(one.num_bytes for one in entries))
     head = "cache_cleared" if clear else "cache_head"
     lines = [texts.say(head, language, n=len(entries), size=total, folder=printable(str(folder)))]

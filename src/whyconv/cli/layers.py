@@ -8,7 +8,7 @@ import typer
 
 from whyconv import texts
 from whyconv.cli.options import Json, Lang
-from whyconv.cli.terminal import listening, print_data, print_text
+from whyconv.cli.terminal import listening, print_json, print_text
 from whyconv.errors import UsageError, needing_extra
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def layer(  # noqa: PLR0913, PLR0917
     if verified:
         report = report.model_copy(update={"verification": _verify(asked)})
     if as_json:
-        print_data(report.model_dump_json())
+        print_json(report.model_dump_json())
     print_text(layer_lines(report, language))
     if report.verification is not None:
         from whyconv.measures.verify import require_proved

@@ -8,7 +8,7 @@ import typer
 
 from whyconv import texts
 from whyconv.cli.options import Json, Lang
-from whyconv.cli.terminal import print_data, print_text
+from whyconv.cli.terminal import print_json, print_text
 from whyconv.errors import UsageError
 from whyconv.machine import set_thread_habits
 
@@ -60,7 +60,7 @@ def inspect(  # noqa: PLR0913, PLR0917
         effective, notes = measure_effective_field(network, pictures, shape, layer)
         report = report.model_copy(update={"effective": effective, "notes": [*report.notes, *notes]})
     if as_json:
-        print_data(report.model_dump_json())
+        print_json(report.model_dump_json())
     print_text(network_lines(report, language, shown))
     if report.fields is not None:
         print_text(["", *(field_lines if fields else field_summary)(report.fields, language)])

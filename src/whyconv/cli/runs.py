@@ -11,7 +11,7 @@ import typer
 
 from whyconv import texts
 from whyconv.cli.options import AllowCode, GroupBy, Json, LabelFrom, Lang, Layout, Out, Seed, Store, allow
-from whyconv.cli.terminal import listening, print_data, print_text
+from whyconv.cli.terminal import listening, print_json, print_text
 from whyconv.errors import UsageError, needing_extra
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def evaluate(
     with listening(language) as notify:
         summary = workflow.evaluate(run, pictures, notify, layout=layout or "auto", label_from=label_from)
     if as_json:
-        print_data(json.dumps(run_values(summary)))
+        print_json(json.dumps(run_values(summary)))
     print_text(scored_lines(summary, language))
 
 
@@ -195,7 +195,7 @@ def why(  # noqa: PLR0913, PLR0917
         allow(allow_code)
     found = _why(run, language, {"side": side, "minutes": minutes, "quick": quick, "seed": seed or 0})
     if as_json:
-        print_data(found.model_dump_json())
+        print_json(found.model_dump_json())
     path = printable(str(_record_path(run, found)))
     print_text([*square_lines(found.square, language), "", *detail_lines(found, language), ""])
     print_text(why_lines(found, language))
@@ -289,7 +289,7 @@ def _show(summary: RunSummary, language: str, as_json: bool, explained: Why | No
     from whyconv.show.square import brief_square_lines
 
     if as_json:
-        print_data(json.dumps(run_values(summary)))
+        print_json(json.dumps(run_values(summary)))
     *scores, goes_on, where = run_lines(summary, language)
     print_text(scores)
     if explained is not None:

@@ -9,7 +9,7 @@ import typer
 
 from whyconv import __version__, texts
 from whyconv.cli.options import Json, Lang, Seed
-from whyconv.cli.terminal import listening, print_data, print_text
+from whyconv.cli.terminal import listening, print_json, print_text
 from whyconv.errors import UsageError, needing_extra
 
 
@@ -53,7 +53,7 @@ def selftest(
     with listening(language) as notify:
         found = theory.run_theory(sizes, seed or 0, __version__, notify)
     if as_json:
-        print_data(found.model_dump_json())
+        print_json(found.model_dump_json())
     print_text(theory_lines(found, language))
     if found.broken():
         raise typer.Exit(4)

@@ -10,7 +10,7 @@ import typer
 
 from whyconv import texts
 from whyconv.cli.options import Lang
-from whyconv.cli.terminal import print_data, print_text
+from whyconv.cli.terminal import print_json, print_text
 from whyconv.errors import needing_extra
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ def serve(  # noqa: PLR0913, PLR0917
     max_pixels: Annotated[int, typer.Option(min=1, metavar="N", help="Of one picture.")] = 40_000_000,
     max_waiting: Annotated[int, typer.Option(min=1, metavar="N", help="Pictures in work; more are refused.")] = 64,
     timeout: Annotated[float, typer.Option(min=0.5, metavar="SECONDS", help="For the head of a request.")] = 10.0,
+    leave: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="After SIGTERM, let callers in so long with /readyz at 503.")
+    ] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout when ready.")] = False,
     lang: Lang = None,
 ) -> None:
@@ -54,6 +57,7 @@ def serve(  # noqa: PLR0913, PLR0917
         header_seconds=timeout,
         body_seconds=3 * timeout,
         write_seconds=3 * timeout,
+        leave_seconds=leave,
     )
 
     def say_ready(ready: Ready) -> None:
@@ -64,7 +68,7 @@ def serve(  # noqa: PLR0913, PLR0917
             ]
         )
         if as_json:
-            print_data(json.dumps(ready.told()), flush=True)
+            print_json(json.dumps(ready.told()), flush=True)
 
     serve_model(model, Address(host, port, token, tuple(name or ())), limits, say_ready)
     print_text([texts.say("serve_stopped", language)])

@@ -18,6 +18,13 @@ def print_data(line: str, *, flush: bool = False) -> None:
     print(line, flush=flush)
 
 
+def print_json(text: str, *, flush: bool = False) -> None:
+    """Prints JSON as data; names in it cannot steer the terminal, and read back as they are."""
+    from whyconv.show.text import printable_json
+
+    print_data(printable_json(text), flush=flush)
+
+
 def print_text(lines: Iterable[str]) -> None:
     """Prints lines for people; that nobody is there to read them is no failure."""
     with suppress(OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,13 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(_spell(letter) if _steers(letter) else letter for letter in text)
+
+
+def printable_json(text: str) -> str:
+    r"""Returns JSON that says the same, with everything that could steer a terminal as ``\u001b``."""
+    if text.isprintable():
+        return text
+    return "".join(json.dumps(letter)[1:-1] if _steers(letter) and letter != "\n" else letter for letter in text)
 
 
 def note_lines(note: Note, language: str) -> list[str]:

@@ -43,6 +43,7 @@ HEADERS = {
 }
 _RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 _SMALL_BODY = 1 << 18
+_MOST_PORT_DIGITS = 5
 _DRAIN_BYTES = 1 << 20
 _DRAIN_SECONDS = 1.0
 
@@ -86,7 +87,7 @@ class Access:
         name, colon, port = host.rpartition(":")
         if not colon or port.endswith("]"):
             name, port = host, "80"
-        if not (port.isascii() and port.isdecimal()):
+        if not (port.isascii() and port.isdecimal() and len(port) <= _MOST_PORT_DIGITS):
             return False
         name = name.lower().removesuffix(".")
         if name in self.names:
@@ -144,7 +145,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         begun = time.perf_counter()
-        exchange = _Exchange(scope, receive, send)
+        exchange = _Exchange(scope, receive, send, self.room)
         try:
             refusal = self._refusal(scope)
             if refusal is None:
@@ -172,12 +173,13 @@ class _Exchange:
     """One request and its answer on their way through.
 
     An answer that does not wait for the body takes the rest of it, so that the caller, who may still be sending,
-    gets to read the answer; of a long one, some of it, and the connection ends.
+    gets to read the answer; of a long one, some of it, and the connection ends. So it does where the server is being
+    stopped: a caller who is told so does not send the next request into a connection that is about to go.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, room: Room) -> None:
         self.status = 0
-        self._receive, self._send = receive, send
+        self._receive, self._send, self._room = receive, send, room
         headers = Headers(scope=scope)
         length = headers.get("content-length", "0")
         self._is_whole = length == "0" and "transfer-encoding" not in headers
@@ -194,7 +196,8 @@ class _Exchange:
         """Some of the answer."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            closing = [(b"connection", b"close")] if self._ends and not self._is_whole else []
+            is_last = self._room.is_closing or (self._ends and not self._is_whole)
+            closing = [(b"connection", b"close")] if is_last else []
             headers = [*message.get("headers", []), *_RAW_HEADERS, *closing]
             await self._send({**message, "headers": headers})
         elif message.get("more_body", False) or self._is_whole:

@@ -23,7 +23,8 @@ class Limits:
         write_seconds: For a caller to take its answer.
         idle_seconds: Between two requests over one connection.
         picture_seconds: For the answer to one picture, waiting included.
-        stop_seconds: For answers that are on their way when the server is told to stop.
+        leave_seconds: After SIGTERM, how long callers are still let in while ``/readyz`` says that the server goes.
+        stop_seconds: For answers that are on their way when nobody is let in any more.
         formats: Of pictures, told by their content.
     """
 
@@ -37,6 +38,7 @@ class Limits:
     write_seconds: float = 30.0
     idle_seconds: float = 30.0
     picture_seconds: float = 10.0
+    leave_seconds: float = 1.0
     stop_seconds: float = 10.0
     formats: tuple[str, ...] = FORMATS
 

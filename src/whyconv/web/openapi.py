@@ -28,10 +28,11 @@ _REASONS = {
     421: "The server does not go by that name.",
     422: "A parameter is wrong, or the only picture cannot be read.",
     429: "This caller has too much in work.",
+    431: "The head of the request is too long.",
     500: "A file of the run is damaged, or the program has a mistake.",
     503: "There is too much to do, or the server is being stopped.",
 }
-_ALWAYS = (400, 401, 403, 408, 421, 429, 500, 503)
+_ALWAYS = (400, 401, 403, 408, 421, 429, 431, 500, 503)
 
 
 def description(version: str, limits: Limits) -> dict[str, Any]:

@@ -8,9 +8,11 @@ so little that many refusals do not take the machine from those who are being an
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Callable, Collection
+from itertools import islice
 from typing import Any
 
 import h11
@@ -29,8 +31,20 @@ _LONGEST_HEAD = 1 << 12
 _SMALL_BODY = 1 << 18
 _FAREWELL_SECONDS = 1.0
 _REST_SECONDS = 0.003
+_GIVE_WAY = ("silent", "head", "body")
+_STALLED_SECONDS = 1.0
+_MOST_COMPARED = 32
 _READ_BYTES = 1 << 16
-_REASONS = {400: "Bad Request", 408: "Request Timeout", 429: "Too Many Requests", 503: "Service Unavailable"}
+_CHUNKED_BYTES = 1 << 12
+_CHUNKED = b"transfer-encoding"
+MOST_OF_A_HEAD = 1 << 14
+_REASONS = {
+    400: "Bad Request",
+    408: "Request Timeout",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
 
 
 def written(refusal: Refusal, *, ends: bool) -> bytes:
@@ -91,7 +105,7 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Lets a caller in, or says at once that there are too many."""
         super().connection_made(transport)
-        if len(self.connections) > self.limits.max_connections:
+        if len(self.connections) > self.limits.max_connections and not self._make_way():
             self.metrics.cut["too_many"] += 1
             self._end(busy(f"{self.limits.max_connections} connections are open. Come again in a moment."))
 
@@ -103,8 +117,39 @@ class PatientProtocol(H11Protocol):
         self._to_skip -= skipped
         if skipped == nbytes or (self.room.is_full and self._is_between() and self._refuse(skipped, nbytes)):
             return
+        if nbytes - skipped > MOST_OF_A_HEAD and self._is_in_a_head() and not self._ends_soon(skipped):
+            self._end(refused(431, f"The head of the request has over {MOST_OF_A_HEAD:,} bytes."))
+            return
+        had_chunks, size = self.takes_chunks, self._body_size
         self.data_received(bytes(self.buffer[skipped:nbytes]))
+        if had_chunks and nbytes == _CHUNKED_BYTES and 2 * (self._body_size - size) < nbytes:
+            self._end(
+                refused(400, "The chunks of the body are too small. Expected some hundred bytes in each, or more.")
+            )
+            return
         self._has_begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
+        if self.takes_chunks:
+            self._let_others()
+
+    @property
+    def takes_chunks(self) -> bool:
+        """Whether a body in chunks is on its way: each chunk of a byte costs as much as a large one."""
+        exchange = self._exchange
+        return exchange is not None and exchange.more_body and any(name == _CHUNKED for name, _ in self.headers)
+
+    @property
+    def _body_size(self) -> int:
+        """Bytes of a body that the answer has not taken yet."""
+        return len(self._exchange.body) if self._exchange is not None else 0
+
+    def _let_others(self) -> None:
+        """Reads on only after it was the turn of the others; without that, the loop reads all that there is."""
+        self.transport.pause_reading()
+        self.loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not (self.flow.read_paused or self.transport.is_closing()):
+            self.transport.resume_reading()
 
     def send_400_response(self, msg: str) -> None:
         """Says that this is no HTTP."""
@@ -116,11 +161,11 @@ class PatientProtocol(H11Protocol):
         if phase != self._phase:
             self._phase, self._since = phase, now
             return
+        has_asked = self._exchange is not None or self._num_refused > 0
+        longest = _FAREWELL_SECONDS if self.room.is_closing else math.inf
         limits = {
-            "silent": self.limits.idle_seconds
-            if self._exchange is not None or self._num_refused
-            else self.limits.header_seconds,
-            "head": self.limits.header_seconds,
+            "silent": min(longest, self.limits.idle_seconds if has_asked else self.limits.header_seconds),
+            "head": min(longest, self.limits.header_seconds),
             "body": self.limits.body_seconds,
             "reading": self.limits.write_seconds,
             "ending": _FAREWELL_SECONDS,
@@ -134,6 +179,27 @@ class PatientProtocol(H11Protocol):
             self._end(refused(408, f"The {name} of the request did not come in {limits[name]:g} seconds."))
         else:
             self.transport.abort()
+
+    def shutdown(self) -> None:
+        """The server is being stopped: ends now where nothing is on its way, else with the answer."""
+        if not self._has_begun and not self._to_skip:
+            super().shutdown()
+
+    def _make_way(self) -> bool:
+        """Ends another connection in favor of this one: of those that have stalled, a silent one first."""
+        now = time.monotonic()
+        others = (one for one in self.connections if isinstance(one, PatientProtocol) and one is not self)
+        stalled = list(islice((one for one in others if one.has_stalled(now)), _MOST_COMPARED))
+        if not stalled:
+            return False
+        worst = min(stalled, key=lambda one: (_GIVE_WAY.index(one._phase[0]), one._since))
+        self.metrics.cut["made_way"] += 1
+        worst.transport.abort()
+        return True
+
+    def has_stalled(self, now: float) -> bool:
+        """Whether the caller lets the server wait, and has for a moment."""
+        return self._phase[0] in _GIVE_WAY and now - self._since >= _STALLED_SECONDS and self._phase == self._current()
 
     def _current(self) -> tuple[str, object]:
         """What is being waited for, and in which exchange."""
@@ -151,6 +217,13 @@ class PatientProtocol(H11Protocol):
     def _exchange(self) -> RequestResponseCycle | None:
         """The last request; None before the first."""
         return self.cycle
+
+    def _is_in_a_head(self) -> bool:
+        return self.conn.their_state is h11.IDLE
+
+    def _ends_soon(self, start: int) -> bool:
+        """Whether a head ends in what has come, early enough: what is longer takes the server's time from others."""
+        return b"\r\n\r\n" in bytes(self.buffer[start : start + MOST_OF_A_HEAD])
 
     def _is_between(self) -> bool:
         """Whether the last request is answered and nothing of the next has come."""
@@ -183,6 +256,14 @@ class PatientProtocol(H11Protocol):
         """Says why and ends; what still comes is thrown away, so that the caller gets to read it."""
         self._is_ending = True
         self._phase, self._since = ("ending", None), time.monotonic()
+        exchange = self._exchange
+        if exchange is not None and not exchange.response_complete:
+            # Whoever works on the answer has nobody to give it to, and is not to ask for the body.
+            exchange.disconnected, exchange.waiting_for_100_continue = True, False
+            exchange.message_event.set()
+            if exchange.response_started:
+                self.transport.close()
+                return
         self.transport.write(written(refusal, ends=True))
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -220,7 +301,7 @@ class Reading(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes are put."""
         del sizehint
-        return self.connection.buffer
+        return self.connection.buffer[: _CHUNKED_BYTES if self.connection.takes_chunks else _READ_BYTES]
 
     def buffer_updated(self, nbytes: int) -> None:
         """So many have come."""

@@ -11,7 +11,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,14 +27,16 @@ from whyconv.web.batching import Batcher
 from whyconv.web.choosing import Choice, choose
 from whyconv.web.guard import Access, Guard
 from whyconv.web.limits import Limits
+from whyconv.web.listening import has_callers, listen, stop_listening
 from whyconv.web.metrics import Metrics
-from whyconv.web.protocol import PatientProtocol, Reading, protocol_for
+from whyconv.web.protocol import MOST_OF_A_HEAD, PatientProtocol, Reading, protocol_for
 from whyconv.web.room import Room
 from whyconv.web.service import Service
 
 _BODIES = 26  # of the longest kind that may be held at once
 _BACKLOG = 2048
 _SWEEP_TICKS = 5  # of a tenth of a second
+_TICK_SECONDS = 0.1
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]+")
 
 
@@ -101,7 +103,7 @@ def serve(model: Path, address: Address, limits: Limits, on_ready: Callable[[Rea
     """
     _check_token(address.token)
     path = find_model(model)
-    listener = _listen(address)
+    listener = listen(address.host, address.port)
     with listener:
         choice = choose(path)
         host, port = listener.getsockname()[:2]
@@ -116,7 +118,7 @@ def serve(model: Path, address: Address, limits: Limits, on_ready: Callable[[Rea
         app = application(service)
         guard = Guard(app, Access(port, names, is_local, token), room, metrics)
         protocol = protocol_for(room, limits, metrics, WITH_PICTURES)
-        server = _Server(_config(guard, protocol, limits), room)
+        server = _Server(_config(guard, protocol, limits), room, limits.leave_seconds)
         app.state.connections = lambda: server.server_state.connections
         server.on_ready = lambda: on_ready(_ready(host, port, token, choice))
         try:
@@ -146,26 +148,6 @@ def _ready(host: str, port: int, token: str | None, choice: Choice) -> Ready:
     )
 
 
-def _listen(address: Address) -> socket.socket:
-    listener = None
-    try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, _, _, place = found[0]
-        # Only where the protocol is named, asyncio lets short answers leave at once.
-        listener = socket.socket(family, kind, socket.IPPROTO_TCP)
-        if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(place)
-        return listener
-    except (OSError, OverflowError, UnicodeError) as error:
-        if listener is not None:
-            listener.close()
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(
-            f"{address.host} port {address.port} cannot be listened on: {reason}. Name another with --host or --port."
-        ) from error
-
-
 def _config(app: Guard, protocol: Callable[..., Reading], limits: Limits) -> uvicorn.Config:
     for name in ("uvicorn.error", "python_multipart"):  # which else write a line for every odd request
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -180,6 +162,7 @@ def _config(app: Guard, protocol: Callable[..., Reading], limits: Limits) -> uvi
         proxy_headers=False,
         server_header=False,
         backlog=_BACKLOG,
+        h11_max_incomplete_event_size=MOST_OF_A_HEAD,
         timeout_keep_alive=int(limits.idle_seconds),
         timeout_graceful_shutdown=int(limits.stop_seconds),
     )
@@ -188,9 +171,10 @@ def _config(app: Guard, protocol: Callable[..., Reading], limits: Limits) -> uvi
 class _Server(uvicorn.Server):
     """uvicorn's server, which also says when it is ready, cuts slow callers, and leaves signals to us."""
 
-    def __init__(self, config: uvicorn.Config, room: Room) -> None:
+    def __init__(self, config: uvicorn.Config, room: Room, leave_seconds: float) -> None:
         super().__init__(config)
-        self.room = room
+        self.room, self.leave_seconds = room, leave_seconds
+        self.leaves_slowly = False
         self.on_ready: Callable[[], None] = lambda: None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -206,9 +190,28 @@ class _Server(uvicorn.Server):
         self.room.is_closing = True
         sweeping = asyncio.create_task(self._sweep_on())
         try:
+            if self.leaves_slowly:
+                await self._linger()
+            await self._lock(sockets or [])
             await super().shutdown(sockets)
         finally:
             sweeping.cancel()
+
+    async def _linger(self) -> None:
+        """Goes on for a moment with ``/readyz`` at 503, for whoever sends callers here to send them elsewhere."""
+        end = time.monotonic() + self.leave_seconds
+        while not self.force_exit and time.monotonic() < end:
+            await asyncio.sleep(_TICK_SECONDS)
+
+    async def _lock(self, listeners: Sequence[socket.socket]) -> None:
+        """Lets nobody in any more; those whose connection is made already still come in, and are heard."""
+        for listener in listeners:
+            stop_listening(listener)
+        while has_callers(listeners):
+            await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(_TICK_SECONDS)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -222,7 +225,8 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: object) -> None:
-        del sig, frame
+        del frame
+        self.leaves_slowly = sig == signal.SIGTERM  # of a program; a person at a terminal waits for nobody
         self.force_exit = self.should_exit
         self.should_exit = True
 
