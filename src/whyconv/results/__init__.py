@@ -53,6 +53,7 @@ from whyconv.results.square import (
     SquareProtocol,
     UnmovedCheck,
 )
+from whyconv.results.suspects import Suspect, Suspects
 from whyconv.results.theory import (
     ARCHITECTURES,
     BORDERS,
@@ -127,6 +128,8 @@ __all__ = [
     "SizeRange",
     "Square",
     "SquareProtocol",
+    "Suspect",
+    "Suspects",
     "TaskName",
     "Theory",
     "TheoryScore",
