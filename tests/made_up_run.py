@@ -6,7 +6,7 @@ import numpy as np
 
 from whyconv.counting import Axis, Convolution, Graph, Node
 from whyconv.counting.network import count_network
-from whyconv.report import LayerRow, MistakenPicture, ReportContent, SeenPicture
+from whyconv.report import LayerRow, MistakenPicture, ReportContent, SeenPicture, SuspectPicture
 from whyconv.results import (
     Acceptance,
     Calibration,
@@ -27,6 +27,8 @@ from whyconv.results import (
     SetScore,
     Setting,
     SizeRange,
+    Suspect,
+    Suspects,
     Unreadable,
     WrongAnswer,
 )
@@ -231,6 +233,7 @@ def content(names=FLOWERS, **changes) -> ReportContent:
         validation=evaluation(names, "validation", seed=3),
         test=test,
         parity=Parity(n=test.n, num_same_answer=test.n, largest_difference=2.4e-7, tolerance=1e-4),
+        suspects=Suspects(n=3000, num_pictures=3059, num_doubted=81, num_sure=23, first=suspects(names)),
     )
     fields = {
         "run": "flowers-1",
@@ -248,6 +251,7 @@ def content(names=FLOWERS, **changes) -> ReportContent:
         "most_confused": [
             MistakenPicture(picture(40 + i), f"test/{i}.jpg", names[0], names[1], 0.99 - 0.02 * i) for i in range(6)
         ],
+        "suspects": [SuspectPicture(picture(60 + i), each) for i, each in enumerate(suspects(names))],
         "detectors": random.normal(size=(16, 3, 3, 3)),
         "layers": [
             LayerRow("stage1.conv", "Conv2d 3x3", (32, 96, 96), 896),
@@ -259,6 +263,23 @@ def content(names=FLOWERS, **changes) -> ReportContent:
         "environment": {"whyconv": "0.1.0", "torch": "2.13.0", "python": "3.11.2", "threads": 2},
     }  # fmt: skip
     return ReportContent(**fields | changes)
+
+
+def suspects(names: tuple[str, ...]) -> list[Suspect]:
+    """Doubtful labels of three parts, under every class."""
+    parts = ("train", "test", "validation")
+    return [
+        Suspect(
+            name=f"{parts[i % 3]}/{name}",
+            part=parts[i % 3],
+            label=name,
+            likely=names[i - 1],
+            probability_label=0.02 * i,
+            probability_likely=0.98 - 0.03 * i,
+            is_sure=i < 2,
+        )
+        for i, name in enumerate(names)
+    ]
 
 
 def hostile() -> ReportContent:

@@ -27,6 +27,8 @@ from whyconv.results import (
     RankedLabel,
     RunSummary,
     SizeRange,
+    Suspect,
+    Suspects,
     Unreadable,
     WrongAnswer,
 )
@@ -114,6 +116,23 @@ SUMMARY = RunSummary(
     validation=scored(part="validation"),
     test=scored(),
     parity=Parity(n=301, num_same_answer=301, largest_difference=4.1e-6, tolerance=1e-4),
+    suspects=Suspects(
+        n=2000,
+        num_pictures=2013,
+        num_doubted=31,
+        num_sure=7,
+        first=[
+            Suspect(
+                name="train/cat/3.jpg",
+                part="train",
+                label="cat",
+                likely="dog",
+                probability_label=0.01,
+                probability_likely=0.98,
+                is_sure=True,
+            )
+        ],
+    ),
 )
 
 
@@ -305,3 +324,17 @@ def test_a_part_is_named_in_the_language_spoken() -> None:
 
 def test_times() -> None:
     assert [clock(seconds) for seconds in (0, 59.6, 151, 3751)] == ["0:00", "1:00", "2:31", "1:02:31"]
+
+
+def test_labels_worth_a_look_are_told_with_the_first_and_the_file() -> None:
+    text = " ".join(" ".join(run_lines(SUMMARY, "en")).split())
+    assert "labels worth a look: 31 of 2,000, 7 of them clearly; first train/cat/3.jpg: cat, or dog (0.98)" in text
+    assert "all in runs/pets-1/suspects.csv; nothing was changed" in text
+    assert "worth a look" in " ".join(scored_lines(SUMMARY, "en"))
+    assert "suspects.csv" not in " ".join(scored_lines(SUMMARY, "en"))
+
+
+def test_where_no_label_is_worth_a_look_nothing_is_said() -> None:
+    clean = Suspects(n=2000, num_pictures=2013, num_doubted=0, num_sure=0, first=[])
+    for suspects in (clean, None):
+        assert "look" not in " ".join(run_lines(SUMMARY.model_copy(update={"suspects": suspects}), "en"))

@@ -40,8 +40,8 @@ from whyconv.training.start import start_network
 
 FILES = {
     *("model.safetensors", "network.json", "model.onnx", "why.onnx", "layers.json", "run.toml", "metrics.jsonl"),
-    *("predictions.csv", "report.html", "features.npy", "thumbnails.npy", "MODEL_CARD.md", "environment.json"),
-    *("summary.json", "digests.txt", "examples.jsonl", "pictures.jsonl"),
+    *("predictions.csv", "suspects.csv", "report.html", "features.npy", "thumbnails.npy", "MODEL_CARD.md"),
+    *("environment.json", "summary.json", "digests.txt", "examples.jsonl", "pictures.jsonl"),
 }
 SMALL = {"network": "lesson", "epochs": 3, "flips": "off", "threads": 1}
 

@@ -31,6 +31,7 @@ from whyconv.results import Calibration, Evaluation, Parity, RunSummary
 from whyconv.results.certificate import Certificate
 from whyconv.results.windows import ThroughWindows
 from whyconv.settings import Plan
+from whyconv.suspecting import find_suspects
 from whyconv.training.calibration import calibration_error
 from whyconv.training.checkpoint import save_weights
 from whyconv.training.circular import CERTIFICATE_SECONDS
@@ -126,12 +127,29 @@ def finish(  # noqa: PLR0913
     )
     if known is not None:
         write_lookups(folder, material, plan.network.classes, answers, known.examples)
-        write_pages(folder, summary, network, plan, material)
+        summary = _with_pages(summary, folder, network, plan, material, answers=answers, learned=learned)
     files.write_text(folder / SUMMARY, summary.model_dump_json(indent=2) + "\n")
     # Six times the weights, and of no more use: a finished run is gone on with from its weights.
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     _require_proved(certificate, parity, folder)
     return summary
+
+
+def _with_pages(  # noqa: PLR0913
+    summary: RunSummary,
+    folder: Path,
+    network: nn.Module,
+    plan: Plan,
+    material: Material,
+    *,
+    answers: Mapping[str, Answers],
+    learned: Learned | None,
+) -> RunSummary:
+    """The summary with the labels that are worth a look; writes them, the report and the card."""
+    suspects = find_suspects(folder, plan, material, answers, num_epochs=summary.num_epochs, learned=learned)
+    told = summary.model_copy(update={"suspects": suspects})
+    write_pages(folder, told, network, plan, material)
+    return told
 
 
 def read_summary(run: Path) -> RunSummary:

@@ -16,7 +16,15 @@ from whyconv.measures.trace import trace
 from whyconv.nets.invariant import fitting_side
 from whyconv.nets.windowed import without_windows
 from whyconv.planning import Material, threads_for
-from whyconv.report import LayerRow, MistakenPicture, ReportContent, SeenPicture, write_card, write_report
+from whyconv.report import (
+    LayerRow,
+    MistakenPicture,
+    ReportContent,
+    SeenPicture,
+    SuspectPicture,
+    write_card,
+    write_report,
+)
 from whyconv.results import Note, RunSummary, Search
 from whyconv.results.network import NetworkReport
 from whyconv.settings import AugmentPlan, FrozenPlan, NetworkPlan, Plan, TrainSettings
@@ -51,6 +59,7 @@ def write_pages(folder: Path, summary: RunSummary, network: nn.Module, plan: Pla
         check=material.division.inspection.report,
         seen=_seen(material.train, plan),
         most_confused=_mistaken(summary, material),
+        suspects=_suspected(summary, material),
         detectors=first_detectors(network),
         layers=layer_rows(looking, plan),
         network=counted(looking, plan),
@@ -297,3 +306,11 @@ def _mistaken(summary: RunSummary, material: Material) -> list[MistakenPicture]:
         MistakenPicture(part.data.pixels[places[each.name]], each.name, each.truth, each.answer, each.probability)
         for each in scored.surest_wrong
     ]
+
+
+def _suspected(summary: RunSummary, material: Material) -> list[SuspectPicture]:
+    """The first pictures whose labels are worth a look."""
+    parts = {part.name: part for part in (material.train, material.validation, material.test)}
+    places = {name: {each: row for row, each in enumerate(part.names)} for name, part in parts.items()}
+    first = summary.suspects.first if summary.suspects is not None else []
+    return [SuspectPicture(parts[each.part].data.pixels[places[each.part][each.name]], each) for each in first]

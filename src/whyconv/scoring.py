@@ -16,8 +16,9 @@ from whyconv.images.split import LEFT_OUT, TEST, TRAIN
 from whyconv.inspection import Inspection, inspect
 from whyconv.promises import judged
 from whyconv.recognizer import Answers, Recognizer, open_recognizer
-from whyconv.results import Evaluation, Note, Notify, RunSummary, Unreadable
+from whyconv.results import Evaluation, Note, Notify, RunSummary, Suspects, Unreadable
 from whyconv.settings import Plan
+from whyconv.suspecting import Judged, suspects_among
 from whyconv.training.evaluate import score
 from whyconv.training.pictures import Division, groups_of, not_scored
 from whyconv.training.seen import seen_parts
@@ -49,11 +50,14 @@ def score_own_test(run: Path, plan: Plan, division: Division, summary: RunSummar
     return judged(evaluation, answers, division.labels[rows], recognizer.metadata, division.groups[rows])
 
 
-def score_pictures(run: Path, where: str, *, layout: str, label_from: str | None, notify: Notify) -> Evaluation:
+def score_pictures(
+    run: Path, where: str, *, layout: str, label_from: str | None, notify: Notify
+) -> tuple[Evaluation, Suspects]:
     """Scores a run on other labelled pictures: their test part if they have one, else all of them.
 
     Classes are matched by name. Pictures that cannot be read, have no label, are of a class that the recognizer
-    does not know, or that it was made from, are left out, each with its reason.
+    does not know, or that it was made from, are left out, each with its reason. The network has not learned from the
+    labels of the others, so its answers tell which of them are worth a look.
 
     Raises:
         DataError: No picture is left to score.
@@ -83,16 +87,19 @@ def score_pictures(run: Path, where: str, *, layout: str, label_from: str | None
         raise DataError(f"{where} has no readable picture of a class that {run} knows (such as {known_names}){others}.")
     answers, truth = _ask(recognizer, inspection, rows), labels[rows].astype(np.int32)
     groups = groups_of(inspection)[rows]
+    names = [pictures.names[row] for row in rows.tolist()]
     evaluation = score(
         answers.probabilities,
         truth,
         classes=recognizer.classes,
-        names=[pictures.names[row] for row in rows.tolist()],
+        names=names,
         part="pictures",
         left_out=_left_out(inspection, wanted, labels, seen),
         groups=groups,
     )
-    return judged(evaluation, answers, truth, recognizer.metadata, groups)
+    labels_judged = [Judged("pictures", names, truth, answers.probabilities)]
+    suspects, _ = suspects_among(labels_judged, recognizer.classes, num_pictures=len(rows))
+    return judged(evaluation, answers, truth, recognizer.metadata, groups), suspects
 
 
 def _ask(recognizer: Recognizer, inspection: Inspection, rows: NDArray[np.int64]) -> Answers:

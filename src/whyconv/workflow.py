@@ -198,14 +198,16 @@ def evaluate(
         DataError: The pictures cannot be scored; or the run's own have changed since.
     """
     summary, plan = read_summary(run), read_plan(run)
+    suspects = summary.suspects
     if pictures and layout == "auto" and not label_from and Path(pictures).resolve() == Path(plan.pictures.path):
         notify(Note(key="evaluate_own_pictures"))
         pictures = None
     if pictures is None:
         evaluation, pictures = score_own_test(run, plan, divide_again(plan, notify, run), summary), plan.pictures.path
     else:
-        evaluation = score_pictures(run, pictures, layout=layout, label_from=label_from, notify=notify)
-    return summary.model_copy(update={"run": str(run), "test": evaluation, "parity": None, "evaluated": pictures})
+        evaluation, suspects = score_pictures(run, pictures, layout=layout, label_from=label_from, notify=notify)
+    update = {"run": str(run), "test": evaluation, "parity": None, "evaluated": pictures, "suspects": suspects}
+    return summary.model_copy(update=update)
 
 
 def why(

@@ -15,11 +15,12 @@ from whyconv import texts
 from whyconv.report import ReportContent, write_report
 from whyconv.report.card import card
 from whyconv.report.page import MOST_ROWS, render
-from whyconv.results import Estimate, Note, RunSummary, Unreadable
+from whyconv.results import Estimate, Note, RunSummary, Suspects, Unreadable
 
 
 def without_scores(**changes: object) -> RunSummary:
-    return content().summary.model_copy(update={"test": None, "validation": None, "parity": None} | changes)
+    gone = {"test": None, "validation": None, "parity": None, "suspects": None}
+    return content().summary.model_copy(update=gone | changes)
 
 
 def variants() -> Iterator[ReportContent]:
@@ -37,6 +38,8 @@ def variants() -> Iterator[ReportContent]:
     promised = {"debiased": off.model_copy(update={"value": 0.2}), "sets": None, "acceptance": None}
     yield content(summary=without_scores(test=evaluation().model_copy(update=promised)), most_confused=[])
     yield content(summary=without_scores(test=perfect), most_confused=[])
+    clean = Suspects(n=90, num_pictures=95, num_doubted=0, num_sure=0, first=[])
+    yield content(summary=without_scores(suspects=clean), suspects=[])
     wide = Estimate(value=0.3, low=0.1, high=0.5, n=9, over="seeds")
     drawn = wide.model_copy(update={"over": "draws"})
     score = perfect.classes[0].model_copy(update={"recall": None, "precision": None})
@@ -76,7 +79,7 @@ def test_every_section_is_there_and_the_contents_lead_to_each() -> None:
     sections = [attributes["id"] for tag, attributes in tags if tag == "section"]
     links = [str(attributes["href"]) for tag, attributes in tags if tag == "a"]
     assert links == [f"#{section}" for section in sections]
-    assert len(sections) == 18
+    assert len(sections) == 19
 
 
 def test_a_bare_run_leaves_out_what_it_does_not_know() -> None:
@@ -115,7 +118,7 @@ def test_classes_stand_weakest_first() -> None:
 
 def test_pictures_and_detectors_are_inside_the_page() -> None:
     html = render(content())
-    assert html.count('<img src="data:image/png;base64,') == 12 + 6 + 16
+    assert html.count('<img src="data:image/png;base64,') == 12 + 6 + 5 + 16
 
 
 def test_long_lists_are_cut_and_the_rest_is_counted() -> None:

@@ -47,6 +47,8 @@ class Learned:
         features: Of training pictures that answers can be likened to, the mean over the views (n, d); they are
             ``MOST_EXAMPLES``, evenly chosen, of those that were looked at.
         validation_features: The same of the validation part (n, d).
+        frozen_features: Of all training pictures that were looked at, by the network before any of it was tuned: no
+            label has gone into them (n, d).
     """
 
     backbone: Backbone
@@ -56,6 +58,7 @@ class Learned:
     logits: NDArray[np.float32]
     features: NDArray[np.float32]
     validation_features: NDArray[np.float32]
+    frozen_features: NDArray[np.float32]
 
     def as_file(self, plan: Plan, metadata: Metadata) -> bytes:
         """The recognizer as the content of an ONNX file."""
@@ -213,7 +216,7 @@ def _learn_tail(
     logits = get_head(network.last).logits(features)
     if len(validation) and not _pays(lesson, alone.logits, logits, validation.labels):
         return replace(outcome, best_epoch=1), alone
-    return outcome, _with_tuning(lesson, network, features, train)
+    return outcome, _with_tuning(lesson, network, features, train, alone)
 
 
 def _pays(lesson: Lesson, alone: NDArray[np.float32], tuned: NDArray[np.float32], labels: NDArray[np.int32]) -> bool:
@@ -245,11 +248,12 @@ def _without_tuning(lesson: Lesson, head: Head, train: SeenPart, validation: See
         logits=_logits(head, validation),
         features=mean_over_views([each.features[_examples(train)] for each in train.views]),
         validation_features=mean_over_views([each.features for each in validation.views]),
+        frozen_features=mean_over_views([each.features for each in train.views]),
     )
 
 
 def _with_tuning(
-    lesson: Lesson, network: TunedNetwork, validation_features: NDArray[np.float32], train: SeenPart
+    lesson: Lesson, network: TunedNetwork, validation_features: NDArray[np.float32], train: SeenPart, alone: Learned
 ) -> Learned:
     """The network with the tuned blocks and the head put in."""
     assert lesson.published is not None
@@ -265,6 +269,7 @@ def _with_tuning(
             [network.features(each.maps[examples], numbers) for each in train.views if each.maps is not None]
         ),
         validation_features=validation_features,
+        frozen_features=alone.frozen_features,
     )
 
 

@@ -1,7 +1,7 @@
 """Results -> one self-contained HTML file, and a model card."""
 
 from whyconv.report.card import write_card
-from whyconv.report.content import LayerRow, MistakenPicture, ReportContent, SeenPicture
+from whyconv.report.content import LayerRow, MistakenPicture, ReportContent, SeenPicture, SuspectPicture
 from whyconv.report.page import write_report
 from whyconv.report.why import lacks_why, page_language, why_section, with_why
 from whyconv.report.why_network import Patches
@@ -12,6 +12,7 @@ __all__ = [
     "Patches",
     "ReportContent",
     "SeenPicture",
+    "SuspectPicture",
     "lacks_why",
     "page_language",
     "why_section",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyconv.results import CheckReport, EpochRecord, Evaluation, Note, RunSummary, Search
+from whyconv.results import CheckReport, EpochRecord, Evaluation, Note, RunSummary, Search, Suspect
 from whyconv.results.network import NetworkReport
 
 
@@ -45,6 +45,19 @@ class MistakenPicture:
     truth: str
     answer: str
     probability: float
+
+
+@dataclass(frozen=True, eq=False)
+class SuspectPicture:
+    """A picture whose label is worth a look, as the network sees it.
+
+    Attributes:
+        pixels: uint8 (h, w, 1) or (h, w, 3).
+        suspect: What speaks against its label.
+    """
+
+    pixels: NDArray[np.uint8]
+    suspect: Suspect
 
 
 @dataclass(frozen=True)
@@ -83,6 +96,7 @@ class ReportContent:
         check: What was found in the pictures.
         seen: Up to 24 pictures as the network sees them.
         most_confused: Wrongly answered pictures, surest first.
+        suspects: Pictures whose labels are worth a look, the most doubtful first.
         detectors: Weights of the first convolution (filters, kh, kw, c).
         layers: The network, layer by layer.
         network: The same, counted: connections, what is shared, what the twins would hold.
@@ -102,6 +116,7 @@ class ReportContent:
     check: CheckReport | None = None
     seen: Sequence[SeenPicture] = ()
     most_confused: Sequence[MistakenPicture] = ()
+    suspects: Sequence[SuspectPicture] = ()
     detectors: NDArray[Any] | None = None
     layers: Sequence[LayerRow] = ()
     network: NetworkReport | None = None

@@ -54,6 +54,7 @@ from whyconv.results.square import (
     SquareProtocol,
     UnmovedCheck,
 )
+from whyconv.results.suspects import Suspect, Suspects
 from whyconv.results.theory import (
     ARCHITECTURES,
     BORDERS,
@@ -129,6 +130,8 @@ __all__ = [
     "SkippedStep",
     "Square",
     "SquareProtocol",
+    "Suspect",
+    "Suspects",
     "TaskName",
     "Theory",
     "TheoryScore",

@@ -10,6 +10,7 @@ from whyconv.results.certificate import Certificate
 from whyconv.results.data import Unreadable
 from whyconv.results.record import Estimate, Record
 from whyconv.results.reliability import Acceptance, DebiasedError, SetScore
+from whyconv.results.suspects import Suspects
 from whyconv.results.windows import ThroughWindows
 
 SURE = 0.9  # from this probability on, an answer is called sure
@@ -201,6 +202,8 @@ class RunSummary(Record):
     After ``evaluate``, ``test`` is the score of the pictures in ``evaluated``, and nothing was compared with torch.
     ``certificate`` is there where the run was asked to be invariant, ``windows`` where it answers through windows.
     ``skipped_steps`` are those of ``num_steps`` that were left out.
+    ``suspects`` are those of all parts, and after ``evaluate`` on other pictures those of them; None in older runs and
+    where only the model was asked for.
     """
 
     run: str
@@ -219,3 +222,4 @@ class RunSummary(Record):
     evaluated: str | None = None
     certificate: Certificate | None = None
     windows: ThroughWindows | None = None
+    suspects: Suspects | None = None

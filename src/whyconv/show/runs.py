@@ -6,7 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from whyconv.results import SURE, ClassScore, EpochRecord, Evaluation, Prediction, RunSummary, Unreadable
+from whyconv.results import SURE, ClassScore, EpochRecord, Evaluation, Prediction, RunSummary, Suspects, Unreadable
 from whyconv.show.certificate import certificate_lines
 from whyconv.show.text import clock, interval, printable, sentence, table, wrap
 from whyconv.texts import say
@@ -61,6 +61,7 @@ def run_lines(summary: RunSummary, language: str) -> list[str]:
     scored = summary.test or summary.validation
     if scored is not None:
         lines += evaluation_lines(scored, language)
+    lines += suspect_lines(summary.suspects, language, where=f"{summary.run}/suspects.csv")
     if summary.parity is not None:
         parity = summary.parity
         lines.append(
@@ -89,9 +90,20 @@ def scored_lines(summary: RunSummary, language: str) -> list[str]:
     lines = wrap(say("evaluated_head", language, run=run, pictures=printable(summary.evaluated or "")), "")
     if summary.test is not None:
         lines += evaluation_lines(summary.test, language)
+    lines += suspect_lines(summary.suspects, language)
     if summary.certificate is not None:
         lines += certificate_lines(summary.certificate, language, summary.network)
     return [*lines, say("evaluated_report", language, run=run)]
+
+
+def suspect_lines(suspects: Suspects | None, language: str, *, where: str = "") -> list[str]:
+    """Returns how many labels are worth a look, with the first, and which file has them all; none if none is."""
+    if suspects is None or not suspects.num_doubted:
+        return []
+    first, values = suspects.first[0], suspects.model_dump(include={"n", "num_doubted", "num_sure"})
+    words = {"name": printable(first.name), "label": printable(first.label), "likely": printable(first.likely)}
+    lines = wrap(say("suspects", language, **values, **words, probability=first.probability_likely), "")
+    return [*lines, "  " + say("suspects_where", language, where=printable(where))] if where else lines
 
 
 def run_values(summary: RunSummary) -> dict[str, object]:
