@@ -102,6 +102,16 @@ def test_damaged_metadata_is_refused(metadata: str, tmp_path: Path) -> None:
         read_model(tmp_path / "m.onnx")
 
 
+def test_as_many_classes_as_the_bound_open_and_one_more_does_not(tmp_path: Path) -> None:
+    names = [f"{'a' * 40}{k}" for k in range(100_001)]
+    assert len(read_model(write_model(tmp_path / "m.onnx", classes=names[1:]))[1].classes) == 100_000
+    with pytest.raises(ModelFileError, match="classes: Tuple should have at most 100000 items"):
+        read_model(write_model(tmp_path / "m.onnx", classes=names))
+    assert read_model(write_model(tmp_path / "m.onnx", classes=["a" * 1000, "b"]))[1].classes[0] == "a" * 1000
+    with pytest.raises(ModelFileError, match=r"classes\.0: String should have at most 1000 characters"):
+        read_model(write_model(tmp_path / "m.onnx", classes=["a" * 1001, "b"]))
+
+
 def _external_tensor(name: str) -> TensorProto:
     tensor = numpy_helper.from_array(np.zeros(3, np.float32), name)
     onnx.external_data_helper.set_external_data(tensor, "../../etc/passwd")

@@ -15,7 +15,8 @@ from whyconv.counting.onnx_graph import read_onnx
 from whyconv.evidence import Explainer, open_explainer
 from whyconv.evidence.field import box_of, map_field, place_field, seen_pixels
 from whyconv.onnx_file.reading import with_outputs
-from whyconv.recognizer import Recognizer, open_session
+from whyconv.onnx_file.running import open_session
+from whyconv.recognizer import Recognizer
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -45,7 +46,7 @@ def test_the_reader_of_whole_files_says_the_same(explainer: Explainer) -> None:
 
 def test_no_pixel_outside_changes_a_place_and_those_at_the_edge_do(explainer: Explainer) -> None:
     head = explainer.head
-    session = open_session("x", with_outputs(explainer.recognizer.content, [head.map]), 1)
+    session = open_session(with_outputs(explainer.recognizer.content, [head.map]), 1, "x")
     pixels = drawn(explainer, 8)
     side = pixels.shape[1]
     before = session.run([head.map], {"pixels": pixels})[0]

@@ -19,6 +19,7 @@ from whyconv.evidence.explaining import evidence_map
 from whyconv.evidence.opening import Explainer, open_explainer
 from whyconv.onnx_file.graph import FileGraph
 from whyconv.onnx_file.reading import read_file_graph
+from whyconv.onnx_file.seal import without_seal
 from whyconv.recognizer import Recognizer
 from whyconv.results import Estimate
 from whyconv.results.evidence import MapKind, RandomizationTest
@@ -48,7 +49,7 @@ def randomized(recognizer: Recognizer, layers: Layers = "all", seed: int = 0) ->
     Raises:
         UsageError: The file has no weights that can be read.
     """
-    content = bytearray(recognizer.content)
+    content = bytearray(without_seal(recognizer.content))  # which changes here
     graph = read_file_graph(content, recognizer.where)
     names = _weight_names(graph)
     if not names:

@@ -74,7 +74,7 @@ def read_onnx_content(path: Path) -> bytes:
         ModelFileError: It cannot be read, or is larger than such a file can be.
     """
     try:
-        if not path.is_file():
+        if path.exists() and not path.is_file():
             raise ModelFileError(f"{path} is no file. Expected one such as model.onnx.")
         if path.stat().st_size > MOST_FILE_BYTES:
             raise ModelFileError(f"{path} is over 2 GB, more than an ONNX file can hold. Was it renamed?")

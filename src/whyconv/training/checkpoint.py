@@ -24,6 +24,7 @@ from whyconv.untrusted import json_values
 _OPTIMIZER = "optimizer."
 _DIGESTS, _PROGRESS = "digests", "progress"
 _VERSION, STATE_VERSION = "version", 1
+_MOST_LETTERS = 2000  # of what torch says of names that do not fit
 
 
 def save_weights(path: Path, network: nn.Module, metadata: dict[str, str] | None = None) -> None:
@@ -68,7 +69,7 @@ def put_weights(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> N
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        raise ModelFileError(f"{path} does not fit the network: {error}") from None
+        raise ModelFileError(f"{path} does not fit the network: {str(error)[:_MOST_LETTERS]}") from None
 
 
 def save_state(

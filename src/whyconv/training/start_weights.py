@@ -16,6 +16,7 @@ _PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".tar")
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02")
 # Buffers that older files lack: how many batches a normalization has seen, which its answer does not depend on.
 _COUNTERS = "num_batches_tracked"
+_NAMED = 500  # mismatches; the largest network of the catalogue has 930 tensors
 
 
 def find_start_weights(path: str | Path) -> Path:
@@ -57,8 +58,8 @@ def put_start_weights(path: Path, network: nn.Module, *, num_classes: int, notif
         notify: Told how many tensors were used, and which were not and why.
 
     Raises:
-        ModelFileError: The file cannot be read, or does not fit; every name that is missing, not known or of another
-            shape is told.
+        ModelFileError: The file cannot be read, or does not fit; names that are missing, not known or of another shape
+            are told.
     """
     tensors, own = read_tensors(path), network.state_dict()
     if (name := not_finite(tensors)) is not None:
@@ -67,9 +68,9 @@ def put_start_weights(path: Path, network: nn.Module, *, num_classes: int, notif
     anew = _anew(network, tensors, own, num_classes)
     if mistakes := _mistakes({name: tensors[name] for name in tensors.keys() - unused - anew}, own, anew):
         hint = _hint(tensors, own)
-        raise ModelFileError(
-            "\n  ".join([f"{path} does not fit the network, {len(mistakes)} mismatch(es):{hint}", *mistakes])
-        )
+        more = [f"and {len(mistakes) - _NAMED} more"] if len(mistakes) > _NAMED else []
+        head = f"{path} does not fit the network, {len(mistakes)} mismatch(es):{hint}"
+        raise ModelFileError("\n  ".join([head, *mistakes[:_NAMED], *more]))
     used = {name: tensors[name] for name in tensors.keys() - unused - anew}
     network.load_state_dict({**own, **used})
     notify(Note(key="start_weights", values={"n": len(used), "file": path.name}))
