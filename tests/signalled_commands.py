@@ -50,6 +50,8 @@ def forked(place: Path, *words: str) -> int:
         os.dup2(said, 1)
         os.dup2(said, 2)
         loop._CHECKPOINT_SECONDS = 0.1
+        # As in a terminal, whatever the tests were started by: a job in the background is deaf to Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, application._on_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)

@@ -20,6 +20,13 @@ from whyconv.errors import SignalInterrupt, StoppedError
 from whyconv.training.stopping import signals_to_end, stop_requests, stops_say_how_to_go_on
 
 HELPERS = Path(__file__).parents[1]
+# A command that hears signals as one in a terminal does: a job in the background is deaf to Ctrl-C.
+HEARING = """
+import os, signal, sys
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 GOES_ON = "whyconv train --resume runs/bars-1"
 
 
@@ -80,10 +87,10 @@ def test_two_hundred_signals_at_random_moments(tmp_path: Path) -> None:
 def test_the_command_as_it_is_started_hears_signals_while_it_loads(tmp_path: Path, name: str) -> None:
     """A real process with all of its imports: torch's, in which errors of many kinds are caught."""
     write_bars(tmp_path / "bars")
-    number = signal.Signals[name]
+    words, number = [sys.executable, "-m", "whyconv", "train", "bars", "--epochs", "500"], signal.Signals[name]
     for tenth in range(4, 60, 4):
         with subprocess.Popen(
-            [sys.executable, "-m", "whyconv", "train", "bars", "--out", f"runs-{tenth}", "--epochs", "500"],
+            [sys.executable, "-c", HEARING, *words, "--out", f"runs-{tenth}"],
             cwd=tmp_path,
             env=environment(),
             stdout=subprocess.DEVNULL,
@@ -116,9 +123,10 @@ def test_a_second_ctrl_c_interrupts_at_once_and_a_signal_of_before_is_kept() -> 
 
 
 def test_under_nohup_a_closed_terminal_is_no_reason_to_stop() -> None:
-    assert signal.SIGHUP in signals_to_end()
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
+        assert signal.SIGHUP in signals_to_end()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         assert signal.SIGHUP not in signals_to_end()
         with stop_requests() as stop_requested:
             signal.raise_signal(signal.SIGHUP)
