@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 
 Caller = Callable[[int, str], Awaitable[None]]
 
@@ -108,10 +109,9 @@ async def crowd(port: int, path: str, kinds: Iterable[tuple[Caller, int]]) -> No
 
     async def again(make: Caller) -> None:
         while True:
-            try:
+            with suppress(OSError):
                 await make(port, path)
-            except OSError:
-                await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
 
     tasks = [asyncio.create_task(again(make)) for make, number in kinds for _ in range(number)]
     await asyncio.sleep(1.5)

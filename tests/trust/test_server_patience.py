@@ -19,6 +19,7 @@ from tiny_model import write_model
 
 HELPERS = Path(__file__).parents[1]
 MOST_SECONDS = 0.25
+TRIES = 3
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +66,16 @@ def probed(server: Server, number: int) -> np.ndarray:
 
 
 def assert_not_held_up(server: Server, kind: str, number: int) -> str:
-    """A quarter of a second, or three times what the same requests take here alone, where the machine is that busy."""
-    alone = probed(server, 50)
+    """A quarter of a second, in one of three tries: other work comes and goes, a server that is held up stays so."""
     with rude_callers(server.port, kind, "/v1/predict") as there:
-        seconds = probed(server, number)
-    for what, found in (("alone", alone), (there.strip(), seconds)):
-        middle, high, worst = 1000 * np.quantile(found, [0.5, 0.99, 1])
-        sys.stdout.write(f"{what}: n={len(found)}, median {middle:.1f} ms, p99 {high:.1f} ms, longest {worst:.1f} ms\n")
-    assert np.quantile(seconds, 0.99) < max(MOST_SECONDS, 3 * np.quantile(alone, 0.99))
-    return there
+        for _ in range(TRIES):
+            seconds = probed(server, number)
+            middle, high, worst = np.quantile(seconds, [0.5, 0.99, 1])
+            told = f"n={number}, median {1000 * middle:.1f} ms, p99 {1000 * high:.1f} ms, longest {1000 * worst:.1f} ms"
+            sys.stdout.write(f"{there.strip()}: {told}\n")
+            if high < MOST_SECONDS:
+                return there
+    raise AssertionError(f"another caller waits: {told}")
 
 
 def test_five_hundred_idle_and_two_dozen_slow_callers_hold_nobody_up(server: Server) -> None:

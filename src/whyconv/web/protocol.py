@@ -37,6 +37,7 @@ _MOST_COMPARED = 32
 _READ_BYTES = 1 << 16
 _CHUNKED_BYTES = 1 << 12
 _CHUNKED = b"transfer-encoding"
+_CHUNKED_LINE = re.compile(rb"\r\ntransfer-encoding", re.IGNORECASE)
 MOST_OF_A_HEAD = 1 << 14
 _REASONS = {
     400: "Bad Request",
@@ -120,16 +121,28 @@ class PatientProtocol(H11Protocol):
         if nbytes - skipped > MOST_OF_A_HEAD and self._is_in_a_head() and not self._ends_soon(skipped):
             self._end(refused(431, f"The head of the request has over {MOST_OF_A_HEAD:,} bytes."))
             return
-        had_chunks, size = self.takes_chunks, self._body_size
-        self.data_received(bytes(self.buffer[skipped:nbytes]))
-        if had_chunks and nbytes == _CHUNKED_BYTES and 2 * (self._body_size - size) < nbytes:
-            self._end(
-                refused(400, "The chunks of the body are too small. Expected some hundred bytes in each, or more.")
-            )
-            return
+        for piece in self._pieces(bytes(self.buffer[skipped:nbytes])):
+            self._feed(piece)
+            if self._is_ending:
+                return
         self._has_begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
         if self.takes_chunks:
             self._let_others()
+
+    def _pieces(self, data: bytes) -> list[bytes]:
+        """What has come, in pieces where a body in chunks may begin in it."""
+        if len(data) <= _CHUNKED_BYTES or not self._is_in_a_head() or not _CHUNKED_LINE.search(data, 0, MOST_OF_A_HEAD):
+            return [data]
+        return [data[at : at + _CHUNKED_BYTES] for at in range(0, len(data), _CHUNKED_BYTES)]
+
+    def _feed(self, data: bytes) -> None:
+        """Takes some bytes; where they are chunks of a byte or so, they are the last."""
+        had_chunks, size = self.takes_chunks, self._body_size
+        self.data_received(data)
+        if had_chunks and len(data) == _CHUNKED_BYTES and 2 * (self._body_size - size) < len(data):
+            self._end(
+                refused(400, "The chunks of the body are too small. Expected some hundred bytes in each, or more.")
+            )
 
     @property
     def takes_chunks(self) -> bool:
