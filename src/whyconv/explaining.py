@@ -41,6 +41,7 @@ from whyconv.study import (
     whole,
 )
 from whyconv.training.pictures import Division, Part, channel_statistics, parts_of
+from whyconv.training.pixel_rows import some
 from whyconv.training.realistic import through_middle
 from whyconv.training.stopping import stop_requests
 
@@ -273,7 +274,8 @@ def _pictures_at(plan: Plan, division: Division, side: int, notify: Notify) -> S
     _, (train, validation, test) = parts_of(plan, division, notify, side=side)
     _require_enough(train, test)
     mean, std = channel_statistics(train.data.pixels)
-    return SquarePictures(train.data, validation.data, test.data, len(plan.network.classes), mean, std)
+    alone = some(test.data, test.independent)
+    return SquarePictures(train.data, validation.data, alone, len(plan.network.classes), mean, std)
 
 
 def _require_enough(train: Part, test: Part) -> None:

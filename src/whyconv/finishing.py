@@ -24,7 +24,7 @@ from whyconv.measures.certificate import require_conditions, require_held, try_s
 from whyconv.model_file import Metadata
 from whyconv.nets.windowed import Windowed
 from whyconv.planning import Material
-from whyconv.pretrained.learning import Learned, some
+from whyconv.pretrained.learning import Learned
 from whyconv.promises import Examples, ValidationAnswers, add_promises, judged
 from whyconv.recognizer import Answers, Recognizer, joined, open_recognizer
 from whyconv.reporting import write_pages
@@ -32,13 +32,14 @@ from whyconv.results import Calibration, Evaluation, Parity, RunSummary
 from whyconv.results.certificate import Certificate
 from whyconv.results.windows import ThroughWindows
 from whyconv.settings import Plan
+from whyconv.training.calibration import calibration_error
 from whyconv.training.checkpoint import save_weights
 from whyconv.training.circular import CERTIFICATE_SECONDS
-from whyconv.training.evaluate import calibration_error, fit_temperature, score, softmax
+from whyconv.training.evaluate import fit_temperature, score, softmax
 from whyconv.training.logits import network_logits, normalize
 from whyconv.training.loop import Outcome
 from whyconv.training.pictures import Part
-from whyconv.training.pixel_rows import evenly_chosen
+from whyconv.training.pixel_rows import evenly_chosen, some
 from whyconv.training.realistic import look_through
 from whyconv.training.run_folder import CHECKPOINTS, MODEL, MOST_EXAMPLES, NETWORK, SUMMARY, WEIGHTS, write_json
 from whyconv.training.seen import write_seen
@@ -102,7 +103,7 @@ def finish(  # noqa: PLR0913
         logits["test"] = _as_logits(answers["test"].probabilities, temperature)
     scores = _scores(logits, temperature, plan, material)
     if "test" in scores:
-        scores["test"] = judged(scores["test"], answers["test"], material.test.data.labels, recognizer.metadata)
+        scores["test"] = _judged(scores["test"], answers["test"], material.test, recognizer)
     parity = _parity(recognizer, network, plan, material, logits, answers)
     certificate = _certify(folder, network, plan, material, temperature)
     summary = RunSummary(
@@ -234,8 +235,13 @@ def _scores(
                 part=part.name,
                 calibration=_calibration(logits[part.name], part, temperature, len(validation)),
                 left_out=left_out,
+                groups=part.groups,
             )
     return scores
+
+
+def _judged(evaluation: Evaluation, answers: Answers, test: Part, recognizer: Recognizer) -> Evaluation:
+    return judged(evaluation, answers, test.data.labels, recognizer.metadata, test.groups)
 
 
 def _calibration(logits: NDArray[np.float32], part: Part, temperature: float, n_fit: int) -> Calibration | None:
@@ -243,8 +249,8 @@ def _calibration(logits: NDArray[np.float32], part: Part, temperature: float, n_
         return None
     return Calibration(
         temperature=temperature,
-        error_before=calibration_error(softmax(logits).astype(np.float32), part.data.labels),
-        error_after=calibration_error(softmax(logits / temperature).astype(np.float32), part.data.labels),
+        error_before=calibration_error(softmax(logits).astype(np.float32), part.data.labels, part.groups),
+        error_after=calibration_error(softmax(logits / temperature).astype(np.float32), part.data.labels, part.groups),
         n_fit=n_fit,
     )
 
@@ -295,9 +301,10 @@ def _through_windows(folder: Path, network: nn.Module, plan: Plan, material: Mat
 
 
 def _some_pictures(plan: Plan, material: Material) -> tuple[Tensor, NDArray[np.int64]]:
-    """At most 2,000 pictures of the test part, normalized; of validation or training where there are none."""
+    """At most 2,000 independent pictures of the test part, normalized; of validation or training where it is empty."""
     part = next(part for part in (material.test, material.validation, material.train) if len(part))
-    rows = evenly_chosen(len(part), _MOST_CERTIFIED)
+    rows = part.independent
+    rows = rows[evenly_chosen(len(rows), _MOST_CERTIFIED)]
     pixels = torch.from_numpy(np.ascontiguousarray(part.data.pixels[rows].transpose(0, 3, 1, 2))).float()
     return normalize(pixels, plan.network), part.data.labels[rows].astype(np.int64)
 

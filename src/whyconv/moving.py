@@ -151,6 +151,7 @@ def _seconds_each(network: nn.Module, plan: Plan) -> float:
 
 
 def _rows(division: Division, side: int) -> NDArray[np.int64]:
-    """Rows of the test part whose originals have at least so many pixels along their longer side."""
-    survey, rows = division.inspection.survey, division.indices(TEST)
-    return np.flatnonzero(np.maximum(survey.widths[rows], survey.heights[rows]) >= side)
+    """Rows of the test part whose originals have at least so many pixels along their longer side, one of each group."""
+    survey, tested = division.inspection.survey, division.indices(TEST)
+    rows = np.flatnonzero(np.maximum(survey.widths[tested], survey.heights[tested]) >= side)
+    return rows[np.sort(np.unique(division.groups[tested][rows], return_index=True)[1])]

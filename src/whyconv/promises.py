@@ -88,7 +88,13 @@ def add_promises(path: Path, metadata: Metadata, validation: ValidationAnswers, 
     return found
 
 
-def judged(evaluation: Evaluation, answers: Answers, labels: NDArray[np.int32], metadata: Metadata) -> Evaluation:
+def judged(
+    evaluation: Evaluation,
+    answers: Answers,
+    labels: NDArray[np.int32],
+    metadata: Metadata,
+    groups: NDArray[np.int64] | None = None,
+) -> Evaluation:
     """The evaluation with what became of a file's promises on the pictures that were scored.
 
     Args:
@@ -96,14 +102,17 @@ def judged(evaluation: Evaluation, answers: Answers, labels: NDArray[np.int32], 
         answers: The file's.
         labels: The truth (n,).
         metadata: The file's.
+        groups: Pictures with equal numbers (n,) are not independent, such as copies; None: all are.
     """
     sets, acceptance = None, None
     if metadata.sets is not None:
-        sets = score_sets(answers.probabilities, labels, metadata.sets.truths)
+        sets = score_sets(answers.probabilities, labels, metadata.sets.truths, groups=groups)
     if metadata.unsure is not None and answers.novelty is not None:
         is_right = answers.probabilities.argmax(axis=1) == labels
         unsure = metadata.unsure
-        acceptance = score_acceptance(answers.novelty, unsure.threshold, is_right, unsure.n, unsure.accepted_fraction)
+        acceptance = score_acceptance(
+            answers.novelty, unsure.threshold, is_right, unsure.n, unsure.accepted_fraction, groups
+        )
     return evaluation.model_copy(update={"sets": sets, "acceptance": acceptance})
 
 

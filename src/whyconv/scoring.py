@@ -19,7 +19,7 @@ from whyconv.recognizer import Answers, Recognizer, open_recognizer
 from whyconv.results import Evaluation, Note, Notify, RunSummary, Unreadable
 from whyconv.settings import Plan
 from whyconv.training.evaluate import score
-from whyconv.training.pictures import Division, not_scored
+from whyconv.training.pictures import Division, groups_of, not_scored
 from whyconv.training.seen import seen_parts
 
 _FEW = 5
@@ -44,8 +44,9 @@ def score_own_test(run: Path, plan: Plan, division: Division, summary: RunSummar
         part="test",
         calibration=summary.test.calibration if summary.test else None,
         left_out=division.left_out,
+        groups=division.groups[rows],
     )
-    return judged(evaluation, answers, division.labels[rows], recognizer.metadata)
+    return judged(evaluation, answers, division.labels[rows], recognizer.metadata, division.groups[rows])
 
 
 def score_pictures(run: Path, where: str, *, layout: str, label_from: str | None, notify: Notify) -> Evaluation:
@@ -81,6 +82,7 @@ def score_pictures(run: Path, where: str, *, layout: str, label_from: str | None
         others = " that it was not made from" if seen.any() else ""
         raise DataError(f"{where} has no readable picture of a class that {run} knows (such as {known_names}){others}.")
     answers, truth = _ask(recognizer, inspection, rows), labels[rows].astype(np.int32)
+    groups = groups_of(inspection)[rows]
     evaluation = score(
         answers.probabilities,
         truth,
@@ -88,8 +90,9 @@ def score_pictures(run: Path, where: str, *, layout: str, label_from: str | None
         names=[pictures.names[row] for row in rows.tolist()],
         part="pictures",
         left_out=_left_out(inspection, wanted, labels, seen),
+        groups=groups,
     )
-    return judged(evaluation, answers, truth, recognizer.metadata)
+    return judged(evaluation, answers, truth, recognizer.metadata, groups)
 
 
 def _ask(recognizer: Recognizer, inspection: Inspection, rows: NDArray[np.int64]) -> Answers:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from whyconv.results import CORNERS, Crossing
-from whyconv.study.curves import crossing, exponent, log_needed, ratio, resamples, targets
+from whyconv.study.curves import crossing, draw_weights, exponent, log_needed, ratio, targets
 from whyconv.study.overfitting import FITTED, gap_differences, gaps, memorized, step_of, value_at
 from whyconv.study.trials import Glance
 
 SIZES = [50, 100, 200, 400]
-DRAWN = resamples(5, seed=1)
+WEIGHTS = draw_weights(5, seed=1)
 
 
 def width(found: Crossing) -> float:
@@ -26,28 +26,28 @@ def flat(*accuracies: float) -> np.ndarray:
 
 
 def test_pictures_needed_lie_along_the_logarithm() -> None:
-    found = crossing(log_needed(SIZES, flat(0.5, 0.6, 0.8, 0.9), 0.7, DRAWN), SIZES, 5)
+    found = crossing(log_needed(SIZES, flat(0.5, 0.6, 0.8, 0.9), 0.7, WEIGHTS), SIZES, 5)
     assert found.value == pytest.approx(np.sqrt(100 * 200))
     assert (found.low, found.high) == pytest.approx((found.value, found.value))
     assert (found.above, found.below, found.n) == (None, None, 5)
 
 
 def test_a_dip_needs_no_more_pictures() -> None:
-    dipped = log_needed(SIZES, flat(0.5, 0.8, 0.6, 0.9), 0.85, DRAWN)
-    straight = log_needed(SIZES, flat(0.5, 0.8, 0.8, 0.9), 0.85, DRAWN)
+    dipped = log_needed(SIZES, flat(0.5, 0.8, 0.6, 0.9), 0.85, WEIGHTS)
+    straight = log_needed(SIZES, flat(0.5, 0.8, 0.8, 0.9), 0.85, WEIGHTS)
     assert np.allclose(dipped, straight)
 
 
 def test_what_is_never_reached_and_what_is_reached_at_once_are_bounds() -> None:
-    never = crossing(log_needed(SIZES, flat(0.5, 0.6, 0.7, 0.8), 0.9, DRAWN), SIZES, 5)
+    never = crossing(log_needed(SIZES, flat(0.5, 0.6, 0.7, 0.8), 0.9, WEIGHTS), SIZES, 5)
     assert (never.value, never.low, never.high, never.above) == (None, pytest.approx(400), None, 400)
-    at_once = crossing(log_needed(SIZES, flat(0.5, 0.6, 0.7, 0.8), 0.4, DRAWN), SIZES, 5)
+    at_once = crossing(log_needed(SIZES, flat(0.5, 0.6, 0.7, 0.8), 0.4, WEIGHTS), SIZES, 5)
     assert (at_once.value, at_once.low, at_once.high, at_once.below) == (None, None, pytest.approx(50), 50)
 
 
 def test_ratios_of_bounds_are_bounds() -> None:
-    early = log_needed(SIZES, flat(0.5, 0.6, 0.8, 0.9), 0.6, DRAWN)  # 100
-    late = log_needed(SIZES, flat(0.1, 0.2, 0.3, 0.6), 0.6, DRAWN)  # 400
+    early = log_needed(SIZES, flat(0.5, 0.6, 0.8, 0.9), 0.6, WEIGHTS)  # 100
+    late = log_needed(SIZES, flat(0.1, 0.2, 0.3, 0.6), 0.6, WEIGHTS)  # 400
     never, at_once = np.full_like(early, np.inf), np.full_like(early, -np.inf)
     assert ratio(late, early, SIZES, 5).value == pytest.approx(4)
     assert ratio(early, late, SIZES, 5).value == pytest.approx(0.25)
@@ -68,7 +68,7 @@ def test_the_interval_is_over_draws_and_paired() -> None:
     common = random.normal(0, 0.05, (1, 5))
     first = flat(0.3, 0.5, 0.7, 0.9) + common
     second = flat(0.4, 0.6, 0.8, 0.95) + common
-    logs = [log_needed(SIZES, one, 0.65, DRAWN) for one in (first, second)]
+    logs = [log_needed(SIZES, one, 0.65, WEIGHTS) for one in (first, second)]
     alone, both = crossing(logs[0], SIZES, 5), ratio(logs[0], logs[1], SIZES, 5)
     # What all corners share with a draw does not widen the ratio.
     assert width(both) < 0.3 * width(alone)
@@ -77,15 +77,15 @@ def test_the_interval_is_over_draws_and_paired() -> None:
 def test_a_power_law_gives_its_exponent_and_its_floor() -> None:
     sizes = [50, 100, 200, 400, 800, 1600]
     errors = 3 * np.array(sizes, float) ** -0.5 + 0.08
-    found = exponent(sizes, np.repeat(1 - errors[:, None], 5, 1), DRAWN)
+    found = exponent(sizes, np.repeat(1 - errors[:, None], 5, 1), WEIGHTS)
     assert found is not None
     assert found[0].value == pytest.approx(0.5, abs=0.03)
     assert found[1] == pytest.approx(0.08, abs=0.01)
-    three = exponent(sizes[:3], np.repeat(1 - 3 * np.array(sizes[:3], float)[:, None] ** -0.7, 5, 1), DRAWN)
+    three = exponent(sizes[:3], np.repeat(1 - 3 * np.array(sizes[:3], float)[:, None] ** -0.7, 5, 1), WEIGHTS)
     assert three is not None
     assert (three[0].value, three[1]) == (pytest.approx(0.7), 0.0)
-    assert exponent(sizes[:2], flat(0.5, 0.6), DRAWN) is None
-    assert exponent(sizes[:3], flat(0.5, 0.9, 1.0), DRAWN) is None
+    assert exponent(sizes[:2], flat(0.5, 0.6), WEIGHTS) is None
+    assert exponent(sizes[:3], flat(0.5, 0.9, 1.0), WEIGHTS) is None
 
 
 def test_targets_lie_between_chance_and_the_best() -> None:

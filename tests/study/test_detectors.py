@@ -17,7 +17,7 @@ from whyconv.study import SquarePictures, patch_pixels, study_detectors
 from whyconv.study.detectors import entropy_fraction, quadrants
 from whyconv.study.layer_calls import reached_convolutions
 from whyconv.study.patches import placed_field
-from whyconv.study.steps import paired_over_pictures
+from whyconv.training.intervals import paired
 from whyconv.training.pixel_rows import LabelledPixels
 
 
@@ -150,7 +150,7 @@ def test_losses_and_maps_are_those_of_a_network_written_out() -> None:
                 for lost, rise, (rows, columns) in zip(one.lost, one.loss_rises, regions, strict=True):
                     logits = by_hand(network, x, (activation, one.channel, rows, columns))
                     silent = (logits.argmax(1) == truth).numpy()
-                    assert lost == paired_over_pictures(right.astype(float) - silent)
+                    assert lost == paired(right.astype(float) - silent)
                     raised = functional.cross_entropy(logits, truth.long()).item() - loss
                     assert rise.value == pytest.approx(raised, abs=1e-6)
     assert any(one.lost_everywhere.value for layer in found.layers for one in layer.detectors)

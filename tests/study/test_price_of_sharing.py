@@ -18,7 +18,8 @@ from whyconv.results.price import PriceOfSharing, PriceProtocol
 from whyconv.study import SquarePictures, drift, price_of_sharing
 from whyconv.study import price_of_sharing as function
 from whyconv.study.price_of_sharing import far_apart
-from whyconv.study.steps import paired_over_pictures, score, take_steps
+from whyconv.study.steps import score, take_steps
+from whyconv.training.intervals import paired
 from whyconv.training.pixel_rows import LabelledPixels
 
 SHORT = PriceProtocol(steps=60, batch=32, learning_rates=[0.01, 0.03], num_seeds=3)
@@ -276,11 +277,11 @@ def test_the_interval_over_pictures_covers_as_often_as_it_says() -> None:
         for _ in range(400):
             draws = generator.random(150)
             differences = np.where(draws < shares[0], 1.0, np.where(draws > 1 - shares[1], -1.0, 0.0))
-            found = paired_over_pictures(differences)
+            found = paired(differences)
             assert found.low <= found.value <= found.high
             hits += found.low <= truth <= found.high
         assert hits / 400 > 0.93
-    nothing = paired_over_pictures(np.zeros(100))
+    nothing = paired(np.zeros(100))
     assert nothing.low == -nothing.high < -0.02
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from whyconv.training.intervals import fraction, mean, mean_of_fractions
+from whyconv.training.intervals import fraction, mean, mean_of_shares, share
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 10), (10, 10), (90, 100), (1, 3), (500, 1000), (49, 50)])
@@ -16,19 +16,47 @@ def test_wilson_equals_scipys(right: int, n: int) -> None:
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
-def test_a_single_fraction_is_its_own_mean() -> None:
-    assert mean_of_fractions([fraction(7, 9)]).model_dump() == pytest.approx(fraction(7, 9).model_dump())
+def right(count: int, n: int) -> np.ndarray:
+    return np.arange(n) < count
 
 
-def test_the_interval_of_a_mean_covers_the_truth_about_95_times_of_100() -> None:
-    generator = np.random.default_rng(0)
-    truth, sizes = np.array([0.95, 0.7, 0.85]), (40, 60, 25)
-    covered = 0
-    for _ in range(2000):
-        parts = [fraction(int(generator.binomial(n, p)), n) for n, p in zip(sizes, truth, strict=True)]
-        found = mean_of_fractions(parts)
-        covered += found.low <= truth.mean() <= found.high
-    assert 0.93 <= covered / 2000 <= 0.975
+@pytest.mark.parametrize(("count", "n"), [(7, 9), (9, 9), (0, 4), (1, 1)])
+def test_one_part_has_wilsons_interval(count: int, n: int) -> None:
+    found = mean_of_shares(right(count, n), np.zeros(n, int))
+    assert found.model_dump() == pytest.approx(fraction(count, n).model_dump())
+
+
+def test_parts_count_alike_however_large_they_are() -> None:
+    values = np.concatenate([right(90, 100), right(1, 2)])
+    assert mean_of_shares(values, np.repeat([0, 1], [100, 2])).value == pytest.approx((0.9 + 0.5) / 2)
+
+
+def test_many_parts_of_one_size_are_about_as_sure_as_all_their_pictures() -> None:
+    """100 classes of 20 pictures, 19 right in each: nearly Wilson's interval of 1,900 right of 2,000."""
+    found = mean_of_shares(np.tile(right(19, 20), 100), np.repeat(np.arange(100), 20))
+    expected = fraction(1900, 2000)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.002)
+
+
+@pytest.mark.parametrize("count", [0, 3, 20])
+def test_copies_count_once_where_they_are_answered_alike(count: int) -> None:
+    """20 pictures, each there five times: the interval is that of 20 or so, not of 100."""
+    copies = share(np.repeat(right(count, 20), 5), np.repeat(np.arange(20), 5))
+    single, hundred = fraction(count, 20), fraction(5 * count, 100)
+    assert copies.n == 100
+    assert copies.high - copies.low > 1.5 * (hundred.high - hundred.low)
+    assert copies.high - copies.low == pytest.approx(single.high - single.low, rel=0.12)
+
+
+def test_groups_of_one_change_nothing() -> None:
+    values = right(17, 25)
+    assert share(values, np.arange(25)) == share(values) == fraction(17, 25)
+
+
+def test_groups_that_are_not_alike_cost_little() -> None:
+    values = np.tile([True, False], 500)  # each group of two holds one of either kind
+    found, alone = share(values, np.repeat(np.arange(500), 2)), share(values)
+    assert found.high - found.low == pytest.approx(alone.high - alone.low, rel=0.01)
 
 
 @pytest.mark.parametrize(("n", "reach"), [(2, 12.706), (3, 4.303), (5, 2.776), (11, 2.228)])

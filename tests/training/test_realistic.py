@@ -57,8 +57,8 @@ def test_the_record_counts_what_all_windows_and_what_one_would_answer() -> None:
     assert (found.num_windows, found.places, found.window, found.side) == (9, [0, 1, 2], 2, 4)
     assert (found.accuracy.value, found.accuracy_of_one.value, found.changed.value) == (1.0, 0.5, 0.5)
     assert (found.gain.value, found.gain.over, found.gain.n) == (0.5, "pictures", 4)
-    # Student's t over 0, 1, 1, 0, by hand: deviation 0.57735, t of 3 degrees 3.18245.
-    assert found.gain.low == pytest.approx(0.5 - 3.182446 * 0.577350 / 2, abs=1e-5)
+    # Bonett and Price by hand: of 0, 1, 1, 0 with 1 and -1 added, mean 1 / 3 and variance 5 / 9, over 6 pictures.
+    assert found.gain.low == pytest.approx(1 / 3 - 1.959964 * (5 / 9 / 6) ** 0.5, abs=1e-5)
     assert found.price == found.seconds_per_picture / found.seconds_of_one > 0
 
 

@@ -16,6 +16,7 @@ from whyconv.measures.modules import evaluating
 from whyconv.measures.trace import trace
 from whyconv.results import Estimate
 from whyconv.results.fields import EffectiveField, MassSquare, ReceptiveField
+from whyconv.training.intervals import bootstrap_ends
 
 SHARES = (0.5, 0.9, 0.99)
 _NUM_DRAWS = 2000
@@ -37,7 +38,7 @@ def effective_field(network: nn.Module, pictures: Tensor, layer: str | None = No
 
     Returns:
         The sides of the squares with 50, 90 and 99 % of the gradient, each with a 95 % interval over pictures
-        (bootstrap, percentiles).
+        (bootstrap, expanded percentiles).
 
     Raises:
         UsageError: There is no such layer; its place is not in the picture any more (behind flattening, a dense layer
@@ -192,9 +193,9 @@ def _gradients(network: nn.Module, pictures: Tensor, layer: str) -> Iterator[Ten
 def _estimate(
     mass: NDArray[np.float64], distances: NDArray[np.float64], counts: NDArray[np.int64], share: float
 ) -> Estimate:
-    """The side with its interval: between the 2.5 and 97.5 % points of the sides of pictures drawn anew."""
+    """The side, with those of pictures drawn anew as its interval."""
     sides = _sides(counts @ mass, distances, share)
-    low, high = np.quantile(sides, (0.025, 0.975), method="inverted_cdf")
+    low, high = np.quantile(sides, bootstrap_ends(len(mass)), method="inverted_cdf")
     value = _sides(mass.sum(axis=0, keepdims=True), distances, share)[0]
     return Estimate(value=float(value), low=float(low), high=float(high), n=len(mass), over="pictures")
 

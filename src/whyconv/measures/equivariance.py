@@ -32,6 +32,7 @@ from whyconv.measures.shifting import mover, window_side
 from whyconv.measures.trace import trace_made
 from whyconv.results import Estimate
 from whyconv.results.equivariance import Equivariance, EquivarianceProtocol, LayerEquivariance, Resampling
+from whyconv.training.intervals import bootstrap_ends
 
 _NUM_DRAWS = 2000
 _MOST_NUMBERS = 1_000_000  # of moved pictures that are asked about at a time: every layer's map is held for them
@@ -70,7 +71,7 @@ def equivariance(
         seed: Of the draws of pictures that make the intervals.
 
     Returns:
-        Errors with 95 % intervals over pictures (bootstrap, percentiles; the spread is held fixed).
+        Errors with 95 % intervals over pictures (bootstrap, expanded percentiles; the spread is held fixed).
 
     Raises:
         UsageError: There are fewer than 2 pictures, or no room for the shifts; the network gives no finite logits
@@ -262,8 +263,8 @@ class _Intervals:
     weights: NDArray[np.int64]
 
     def of(self, errors: Floats) -> Estimate:
-        """The mean of errors (n,) with the 2.5 and 97.5 % points of what the draws give."""
-        low, high = np.quantile(self.weights @ errors / len(errors), (0.025, 0.975))
+        """The mean of errors (n,), with what the draws give as its interval."""
+        low, high = np.quantile(self.weights @ errors / len(errors), bootstrap_ends(len(errors)))
         return Estimate(value=float(errors.mean()), low=float(low), high=float(high), n=len(errors))
 
     def known(self, errors: Floats | None) -> Estimate | None:

@@ -18,9 +18,9 @@ from whyconv.measures.dense_sampling import Border
 from whyconv.measures.repairs import Call, CircularPadding, DenseSampling, MeanHead, Repaired, Repairing
 from whyconv.measures.trace import trace
 from whyconv.measures.translation import Answers, ask, draws_of, estimate, kappa, scored
-from whyconv.results import Estimate
 from whyconv.results.surgery import REPAIRS, Obstacle, Repair, RepairName, RepairScore, Surgery, Unrepaired
 from whyconv.results.translation import ShiftKind, TranslationProtocol
+from whyconv.training.intervals import paired
 
 
 def surgery(  # noqa: PLR0913 - the last three are words
@@ -218,9 +218,6 @@ def _compared(
     n, draws = protocol.n, draws_of(protocol)
     first, second = _rates(before[0]), _rates(after[0])
 
-    def change(values: NDArray[np.float64]) -> Estimate:
-        return estimate(float(values.mean()), draws @ values / n, n)
-
     def gain(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         return kappa(after[0], weights) - kappa(before[0], weights)
 
@@ -229,7 +226,7 @@ def _compared(
         consistency=found.consistency,
         kappa=found.kappa,
         accuracy=found.accuracy,
-        consistency_change=change(second.kept - first.kept),
+        consistency_change=paired(second.kept - first.kept),
         kappa_change=estimate(float(gain(np.full((1, n), 1 / n))[0]), gain(draws / n), n),
-        accuracy_change=change(second.right - first.right),
+        accuracy_change=paired(second.right - first.right),
     )

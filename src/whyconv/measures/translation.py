@@ -26,10 +26,11 @@ from whyconv.measures.modules import evaluating
 from whyconv.measures.shifting import Shift, all_shifts, mover, usual_reach, window_side
 from whyconv.results import Estimate
 from whyconv.results.translation import ShiftKind, ShiftScore, Translation, TranslationProtocol
-from whyconv.training.intervals import fraction
+from whyconv.training.intervals import bootstrap_ends, share, wilson
 
 _NUM_DRAWS = 2000
 _MOST_NUMBERS = 4_000_000  # of moved pictures that are asked about at a time
+_TINY = 1e-12
 
 
 def translation(
@@ -53,8 +54,8 @@ def translation(
         seed: Of the draws of pictures that make the intervals.
 
     Returns:
-        Rates in [0, 1], each with a 95 % interval over pictures: Wilson's where a picture counts 0 or 1, else the
-        percentiles of pictures drawn anew (bootstrap).
+        Rates in [0, 1], each with a 95 % interval over pictures: Wilson's, where a picture counts a fraction at the
+        effective number of pictures. Pictures are taken to be independent: hand over one of each group of copies.
 
     Raises:
         UsageError: There are fewer than 2 pictures, not as many labels, or no room for the shifts;
@@ -187,18 +188,17 @@ def scored(answers: Answers, protocol: TranslationProtocol) -> Translation:
     same = answers.moved == answers.unmoved[:, None]
     right = answers.moved == truth[:, None]
     is_right = answers.unmoved == truth
-    draws = draws_of(protocol)
     return Translation(
         protocol=protocol,
-        accuracy=_counted(is_right),
-        shifted_accuracy=_rate(right.mean(axis=1), draws),
-        consistency=_rate(same.mean(axis=1), draws),
-        pair_consistency=_rate(_alike(answers), draws),
-        worst_case=_counted(same.all(axis=1)),
-        correct_and_same=_rate((right & is_right[:, None]).mean(axis=1), draws),
-        worst_case_correct=_counted(right.all(axis=1) & is_right),
-        kappa=_kappa(answers, draws),
-        probability_change=_mean(answers.true_changes, draws),
+        accuracy=share(is_right),
+        shifted_accuracy=share(right.mean(axis=1)),
+        consistency=share(same.mean(axis=1)),
+        pair_consistency=share(_alike(answers)),
+        worst_case=share(same.all(axis=1)),
+        correct_and_same=share((right & is_right[:, None]).mean(axis=1)),
+        worst_case_correct=share(right.all(axis=1) & is_right),
+        kappa=_kappa(answers, draws_of(protocol)),
+        probability_change=share(answers.true_changes),
         largest_change=answers.largest_change,
         by_shift=[
             ShiftScore(shift=shift, consistency=float(kept), accuracy=float(found))
@@ -223,14 +223,19 @@ def _alike(answers: Answers) -> NDArray[np.float64]:
 
 
 def _kappa(answers: Answers, draws: NDArray[np.int64]) -> Estimate:
-    """Where all agree, drawing anew gives no interval: its lower end is then that of Wilson's for the agreement."""
+    """Wilson's interval of the agreement, at the number of pictures that makes it spread as kappa does, less chance.
+
+    How much chance agrees is held fixed for the ends, and counts in the spread, which is that of the draws.
+    """
     n = len(answers.unmoved)
-    found = estimate(float(kappa(answers, np.full((1, n), 1 / n))[0]), kappa(answers, draws / n), n)
-    if found.value < 1 - 1e-12 or (answers.moved != answers.unmoved[:, None]).any():
-        return found
-    by_chance = float(((np.bincount(answers.unmoved) / n) ** 2).sum())
-    low = (fraction(n, n).low - by_chance) / (1 - by_chance)
-    return found.model_copy(update={"low": min(found.low, low), "high": 1.0})
+    observed, expected = (float(each[0]) for each in agreement(answers, np.full((1, n), 1 / n)))
+    left = 1 - expected
+    if left <= _TINY:
+        return Estimate(value=0.0, low=0.0, high=0.0, n=n)
+    variance = float(kappa(answers, draws / n).var()) * left**2 * n / (n - 1)
+    effective = n if variance <= _TINY**2 else observed * (1 - observed) / variance
+    low, high = ((end - expected) / left for end in wilson(observed, max(1.0, effective)))
+    return Estimate(value=(observed - expected) / left, low=low, high=high, n=n)
 
 
 def kappa(answers: Answers, weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -245,32 +250,22 @@ def kappa(answers: Answers, weights: NDArray[np.float64]) -> NDArray[np.float64]
     Returns:
         One number for each row, at most 1.
     """
+    observed, expected = agreement(answers, weights)
+    left = 1 - expected
+    # Where chance agrees always, there is nothing beyond it.
+    return np.where(left > _TINY, (observed - expected) / np.maximum(left, _TINY), 0.0)
+
+
+def agreement(answers: Answers, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How often moved and unmoved answers agree (draws,), and how often chance would make them (draws,)."""
     classes = np.arange(int(max(answers.unmoved.max(), answers.moved.max())) + 1)
     unmoved = (answers.unmoved[:, None] == classes).astype(np.float64)
     moved = np.stack([(answers.moved == label).mean(axis=1) for label in classes], axis=1)
-    agreed = weights @ (answers.moved == answers.unmoved[:, None]).mean(axis=1)
-    expected = ((weights @ unmoved) * (weights @ moved)).sum(axis=1)
-    left = 1 - expected
-    # Where chance agrees always, there is nothing beyond it.
-    return np.where(left > 1e-12, (agreed - expected) / np.maximum(left, 1e-12), 0.0)
-
-
-def _counted(is_so: NDArray[np.bool_]) -> Estimate:
-    return fraction(int(is_so.sum()), len(is_so))
-
-
-def _rate(values: NDArray[np.float64], draws: NDArray[np.int64]) -> Estimate:
-    """The mean of fractions; where all are 0 or all are 1, drawing anew gives no interval, and Wilson's is taken."""
-    if values.min() == values.max() and values[0] in {0.0, 1.0}:
-        return fraction(int(values.sum()), len(values))
-    return _mean(values, draws)
-
-
-def _mean(values: NDArray[np.float64], draws: NDArray[np.int64]) -> Estimate:
-    return estimate(float(values.mean()), draws @ values / len(values), len(values))
+    observed = weights @ (answers.moved == answers.unmoved[:, None]).mean(axis=1)
+    return observed, ((weights @ unmoved) * (weights @ moved)).sum(axis=1)
 
 
 def estimate(value: float, drawn: NDArray[np.float64], n: int) -> Estimate:
-    """A value over n pictures, with the 2.5 and 97.5 % points of what drawn pictures gave as its interval."""
-    low, high = np.quantile(drawn, (0.025, 0.975))
+    """A value over n pictures, with what pictures drawn anew gave as its interval (bootstrap, expanded percentiles)."""
+    low, high = np.quantile(drawn, bootstrap_ends(n))
     return Estimate(value=value, low=float(low), high=float(high), n=n)

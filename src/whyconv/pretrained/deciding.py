@@ -19,7 +19,6 @@ from whyconv.pretrained.backbone import Backbone
 from whyconv.pretrained.drawing import cut_name
 from whyconv.pretrained.features import Bank
 from whyconv.pretrained.head import fit_heads
-from whyconv.pretrained.learning import some
 from whyconv.pretrained.published import CUTS
 from whyconv.pretrained.speeds import Speeds, measure
 from whyconv.results import Note, Notify
@@ -35,7 +34,7 @@ from whyconv.settings import (
     View,
 )
 from whyconv.training.loop import steps_per_epoch
-from whyconv.training.pixel_rows import evenly_chosen
+from whyconv.training.pixel_rows import evenly_chosen, some
 from whyconv.training.probe import MirrorTrial
 from whyconv.training.recipe import class_offsets
 from whyconv.training.run_folder import MOST_EXAMPLES

@@ -27,7 +27,7 @@ from whyconv.settings import FrozenPlan, Plan
 from whyconv.training.evaluate import fit_temperature
 from whyconv.training.history import History, cut_history
 from whyconv.training.loop import Outcome
-from whyconv.training.pixel_rows import LabelledPixels, PixelRows, evenly_chosen
+from whyconv.training.pixel_rows import LabelledPixels, evenly_chosen, some
 from whyconv.training.run_folder import METRICS, MOST_EXAMPLES
 
 # Of the tuning: what must fit into the time for it to be begun.
@@ -137,15 +137,6 @@ def learn(lesson: Lesson, train: LabelledPixels, validation: LabelledPixels) -> 
         lesson.notify(Note(key="start_tuning_skipped", level="warning"))
         return _outcome(began, reason="clock"), alone
     return _learn_tail(lesson, alone, *seen, began)
-
-
-def some(data: LabelledPixels, rows: NDArray[np.int64]) -> LabelledPixels:
-    """Chosen pictures of a part, read when they are asked for."""
-    if len(rows) == len(data):
-        return data
-    if isinstance(data.pixels, PixelRows):
-        return LabelledPixels(PixelRows(data.pixels.source, data.pixels.rows[rows]), data.labels[rows])
-    return LabelledPixels(PixelRows(data.pixels, rows), data.labels[rows])
 
 
 def _learn_head(lesson: Lesson, train: SeenPart, validation: SeenPart, began: float) -> Head:

@@ -109,10 +109,18 @@ def _metrics(score: Evaluation | None, say: Say) -> list[str]:
         )
     return [
         f"- {say('card_metrics_accuracy')}",
+        *_groups(score, say),
         f"- {say('card_metrics_threshold')}",
         _row(say("card_calibration"), value),
         _row(say("card_debiased"), _debiased(score, say)),
     ]
+
+
+def _groups(score: Evaluation | None, say: Say) -> list[str]:
+    """That pictures are not all independent, where they are not."""
+    if score is None or not score.has_copies:
+        return []
+    return [f"- {say('interval_groups', n=score.n, groups=score.num_groups)}"]
 
 
 def _debiased(score: Evaluation | None, say: Say) -> str:

@@ -54,7 +54,7 @@ class CurveExponent(Record):
         place: Whether the pictures stood still or were moved.
         arm: What else was done.
         corner: Which network.
-        exponent: With its interval over draws (bootstrap).
+        exponent: With its interval over draws.
         floor: Error that is left with any number of pictures; 0 by assumption where there are fewer than 5 sizes.
         is_floor_fitted: Whether there were 5 sizes or more.
     """

@@ -81,6 +81,8 @@ class Evaluation(Record):
         debiased: Calibration error less what chance alone would show; None in records of older versions.
         sets: How often answer sets hold the truth; None where there are no or too few validation pictures.
         acceptance: Of the answers that are not called unsure; None where the file cannot tell unsure ones.
+        num_groups: Pictures where copies of one another, and those that were to stay together, count once: what
+            intervals are over. None in records of older versions.
     """
 
     part: str
@@ -100,6 +102,12 @@ class Evaluation(Record):
     debiased: DebiasedError | None = None
     sets: SetScore | None = None
     acceptance: Acceptance | None = None
+    num_groups: int | None = None
+
+    @property
+    def has_copies(self) -> bool:
+        """Whether some of the pictures are not independent of others."""
+        return self.num_groups is not None and self.num_groups < self.n
 
     @property
     def class_names(self) -> list[str]:

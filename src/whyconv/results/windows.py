@@ -15,7 +15,7 @@ class ThroughWindows(Record):
         num_windows: Of a picture.
         accuracy: Through all windows.
         accuracy_of_one: Through the middle one alone.
-        gain: The first less the second, paired by picture (Student's t).
+        gain: The first less the second, paired by picture (adjusted Wald interval).
         changed: Fraction of the pictures that the middle one alone answers otherwise.
         seconds_per_picture: That an answer through all windows takes, without reading the file; median of 5.
         seconds_of_one: That an answer through one window takes.

@@ -31,7 +31,8 @@ def certificate_lines(certificate: Certificate, language: str, network: str) -> 
     if not certificate.is_held:
         lines.append(say("certificate_broken", language))
     if certificate.accuracy is not None:
-        lines.append(f"{say('accuracy', language)} {interval(certificate.accuracy)}")
+        found = certificate.accuracy
+        lines.append(say("certificate_accuracy", language, value=interval(found), n=found.n))
     lines.append(say("certificate_control", language))
     first = say("certificate_of_run", language)
     return [*wrap(first, ""), *(line for each in lines for line in wrap(each, "  "))]

@@ -35,6 +35,8 @@ def evaluation_lines(evaluation: Evaluation, language: str) -> list[str]:
     ]
     lines = [head, *table(rows), *_score_lines(evaluation.classes, language)]
     lines.append(f"  {say('interval_note', language)}")
+    if evaluation.has_copies:
+        lines += wrap(say("interval_groups", language, n=evaluation.n, groups=evaluation.num_groups), "  ")
     return [*lines, *_left_out_lines(evaluation.left_out, language)]
 
 

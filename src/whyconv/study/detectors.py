@@ -30,8 +30,8 @@ from whyconv.results.detectors import QUADRANTS, Detector, DetectorProtocol, Det
 from whyconv.study.draws import SquarePictures, scored_rows
 from whyconv.study.layer_calls import ReachedConvolution, reached_convolutions
 from whyconv.study.patches import PlacedField, placed_field, strongest_patches
-from whyconv.study.steps import answers, evaluating, paired_over_pictures, require_parts
-from whyconv.training.intervals import fraction, mean
+from whyconv.study.steps import answers, evaluating, require_parts
+from whyconv.training.intervals import bootstrap_ends, fraction, mean, paired
 from whyconv.training.torch_habits import torch_habits
 
 _AT_ONCE = 256
@@ -186,7 +186,7 @@ class _Stage:
 
         with _changing(self.network, one, silence):
             is_right, losses = self._ask()
-        lost = paired_over_pictures(self.is_right.astype(np.float64) - is_right)
+        lost = paired(self.is_right.astype(np.float64) - is_right)
         return lost, mean((losses - self.losses).tolist()).model_copy(update={"over": "pictures"})
 
     def _ask(self) -> tuple[NDArray[np.bool_], Floats]:
@@ -250,12 +250,12 @@ def entropy_fraction(maps: Floats) -> Floats:
 
 
 def _spread(maps: Floats, draws: Floats) -> Estimate | None:
-    """Entropy fraction of the mean map of (n, h, w), with the percentiles of pictures drawn anew."""
+    """Entropy fraction of the mean map of (n, h, w), with those of pictures drawn anew as its interval."""
     flat = maps.reshape(len(maps), -1)
     if not flat.any():
         return None
     value = float(entropy_fraction(flat.mean(0)))
-    low, high = np.quantile(entropy_fraction(draws @ flat), (0.025, 0.975))
+    low, high = np.quantile(entropy_fraction(draws @ flat), bootstrap_ends(len(maps)))
     # Drawing anew makes maps rougher, which only lowers the entropy: the interval is widened to hold the value.
     return Estimate(value=value, low=min(float(low), value), high=max(float(high), value), n=len(maps))
 

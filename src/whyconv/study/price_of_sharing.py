@@ -33,12 +33,11 @@ from whyconv.study.steps import (
     Scored,
     answers,
     evaluating,
-    paired_over_pictures,
     require_parts,
     score,
     take_steps,
 )
-from whyconv.training.intervals import fraction, mean
+from whyconv.training.intervals import fraction, mean, paired
 from whyconv.training.torch_habits import torch_habits
 
 # Kept of an untied layer while it is trained: weights, gradients, Adam's two moments, and copies to compare with.
@@ -239,7 +238,7 @@ class _Comparison:
             tied=_accuracy(tied.test[rate]),
             untied=_accuracy(untied.test[rate]),
             gain=_paired(untied.test[rate], tied.test[rate]),
-            gain_over_pictures=paired_over_pictures(_right(untied.test[rate]) - _right(tied.test[rate])),
+            gain_over_pictures=paired(_right(untied.test[rate]) - _right(tied.test[rate])),
             gain_at_own_rates=_paired(untied.test[own[1]], tied.test[own[0]]),
             loss_change=_over_seeds(
                 [b.loss - a.loss for a, b in zip(tied.train[rate], untied.train[rate], strict=True)]

@@ -22,7 +22,7 @@ from whyconv.results import (
     SquareProtocol,
 )
 from whyconv.study.controls import UNMOVED
-from whyconv.study.curves import crossing, exponent, log_needed, ratio, resamples, targets
+from whyconv.study.curves import crossing, draw_weights, exponent, log_needed, ratio, targets
 from whyconv.study.overfitting import gap_differences, gaps, memorized
 from whyconv.study.protocol import Training, all_trainings, same_training, scored_arms, trained_as
 from whyconv.study.split import accuracy_of, difference, split_gain
@@ -139,11 +139,11 @@ def _curves_told(
     curves: Mapping[Corner, np.ndarray], protocol: SquareProtocol, place: Place, arm: ArmName, chance: float
 ) -> dict[str, list[Any]]:
     sizes, n = protocol.sizes, protocol.num_draws
-    drawn = resamples(n, protocol.seed)
+    weights = draw_weights(n, protocol.seed)
     best = max(float(curve.mean(1).max()) for curve in curves.values())
     told: dict[str, list[Any]] = {"needed": [], "ratios": [], "exponents": []}
     for target in targets(best, chance) if len(sizes) > 1 else []:
-        logs = {corner: log_needed(sizes, curve, target, drawn) for corner, curve in curves.items()}
+        logs = {corner: log_needed(sizes, curve, target, weights) for corner, curve in curves.items()}
         told["needed"] += [
             PicturesNeeded(place=place, arm=arm, corner=corner, target=target, pictures=crossing(found, sizes, n))
             for corner, found in logs.items()
@@ -160,7 +160,7 @@ def _curves_told(
             for corner, beside in COMPARED
         ]
     for corner, curve in curves.items():
-        if found := exponent(sizes, curve, drawn):
+        if found := exponent(sizes, curve, weights):
             told["exponents"].append(
                 CurveExponent(
                     place=place,

@@ -15,14 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from whyconv.errors import DataError
-from whyconv.results import Estimate
 from whyconv.study.draws import SquarePictures, endless_batches, scored_rows
 from whyconv.study.stacks import WARMUP_FRACTION
 from whyconv.training.optimizers import rate_fraction
 from whyconv.training.pixel_rows import LabelledPixels
 
 _SCORED_AT_ONCE = 256
-_Z = 1.959963984540054
 
 
 def take_steps(  # noqa: PLR0913
@@ -116,27 +114,6 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     finally:
         for module, flag in flags:
             module.training = flag
-
-
-def paired_over_pictures(differences: NDArray[np.float64]) -> Estimate:
-    """Mean of paired differences of right answers with an interval over pictures.
-
-    Two pictures are added for the interval, one of either sign: so it holds where few pictures differ, or none.
-
-    Args:
-        differences: In [-1, 1] (n,): of each picture, right by the first less right by the second; means over several
-            trainings too.
-
-    References:
-        Bonett, Price, *Adjusted Wald confidence interval for a difference of binomial proportions based on paired
-        data* (2012), Journal of Educational and Behavioral Statistics 37, 479-488.
-    """
-    added = np.concatenate([differences, [1.0, -1.0]])
-    half = _Z * math.sqrt(float(added.var()) / len(added))
-    middle = float(added.mean())
-    low, high = max(-1.0, middle - half), min(1.0, middle + half)
-    value = float(differences.mean())
-    return Estimate(value=value, low=min(low, value), high=max(high, value), n=len(differences))
 
 
 def require_parts(pictures: SquarePictures, what: str, *, validation: bool = True) -> None:

@@ -8,13 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyconv.results import SURE, Calibration, ClassScore, Confusion, Estimate, Evaluation, Unreadable, WrongAnswer
-from whyconv.training.intervals import fraction, mean_of_fractions
+from whyconv.training.intervals import mean_of_shares, share
 from whyconv.training.reliability import debiased_error
 
-_NUM_BINS = 15
 _MOST_CONFUSED = 10
 _SUREST_WRONG = 12
-_NUM_RESAMPLES = 200
 _TINY = 1e-12
 
 
@@ -27,6 +25,7 @@ def score(  # noqa: PLR0913
     part: str,
     calibration: Calibration | None = None,
     left_out: Sequence[Unreadable] = (),
+    groups: NDArray[np.int64] | None = None,
 ) -> Evaluation:
     """Scores the answers on one part of the pictures.
 
@@ -38,17 +37,30 @@ def score(  # noqa: PLR0913
         part: "validation", "test", or where the pictures come from.
         calibration: As fitted; carried along.
         left_out: Pictures that could not be scored, with the reason.
+        groups: Pictures with equal numbers (n,) are not independent, such as copies: intervals count them together.
+            None: all are independent.
     """
     answers = probabilities.argmax(axis=1)
+    right = answers == labels
     confusion = confusion_matrix(labels, answers, len(classes))
-    scores = [_class_score(confusion, index, name) for index, name in enumerate(classes)]
+
+    def found(rows: NDArray[np.bool_]) -> Estimate | None:
+        return share(right[rows], None if groups is None else groups[rows]) if rows.any() else None
+
+    scores = [
+        ClassScore(
+            name=name, n=int((labels == index).sum()), recall=found(labels == index), precision=found(answers == index)
+        )
+        for index, name in enumerate(classes)
+    ]
     counts = confusion.sum(axis=1)
     own = probabilities[np.arange(len(labels)), labels]
     return Evaluation(
         part=part,
         n=len(labels),
-        accuracy=fraction(int(np.trace(confusion)), len(labels)),
-        balanced_accuracy=mean_of_fractions([each.recall for each in scores if each.recall is not None]),
+        num_groups=None if groups is None else len(np.unique(groups)),
+        accuracy=share(right, groups),
+        balanced_accuracy=mean_of_shares(right, labels, groups),
         largest_class=classes[int(counts.argmax())],
         largest_class_fraction=float(counts.max() / counts.sum()),
         loss=float(-np.log(np.maximum(own, _TINY)).mean()),
@@ -59,7 +71,7 @@ def score(  # noqa: PLR0913
         surest_wrong=_surest_wrong(probabilities, labels, classes, names),
         calibration=calibration,
         left_out=list(left_out),
-        debiased=debiased_error(probabilities, labels),
+        debiased=debiased_error(probabilities, labels, groups),
     )
 
 
@@ -67,28 +79,6 @@ def confusion_matrix(truth: NDArray[np.int32], answers: NDArray[np.int64], num_c
     """Counts (classes, classes): row is the truth, column the answer."""
     flat = np.bincount(truth.astype(np.int64) * num_classes + answers, minlength=num_classes**2)
     return flat.reshape(num_classes, num_classes)
-
-
-def calibration_error(probabilities: NDArray[np.float32], labels: NDArray[np.int32]) -> Estimate:
-    """Expected calibration error in [0, 1], 15 equally wide bins of the first answer's probability; lower is better.
-
-    Biased upward for small n, and resampling adds to that bias; so the low end of the interval, the 2.5 % point of
-    200 bootstrap resamples of the pictures (always the same ones for one n), is the value itself where it is less.
-
-    References:
-        Guo, Pleiss, Sun, Weinberger, *On calibration of modern neural networks* (2017), arXiv 1706.04599, eq. 3.
-        Efron, Tibshirani, *An Introduction to the Bootstrap* (1993), chapter 13, for the percentile interval.
-    """
-    n, sure = len(labels), probabilities.max(axis=1)
-    gaps = (probabilities.argmax(axis=1) == labels) - sure.astype(np.float64)
-    bins = np.clip(np.ceil(sure * _NUM_BINS).astype(int) - 1, 0, _NUM_BINS - 1)
-
-    def error(rows: NDArray[np.int64]) -> float:
-        return float(np.abs(np.bincount(bins[rows], gaps[rows], _NUM_BINS)).sum() / n)
-
-    value, draws = error(np.arange(n)), np.random.default_rng(0)
-    low, high = np.quantile([error(draws.integers(0, n, n)) for _ in range(_NUM_RESAMPLES)], [0.025, 0.975])
-    return Estimate(value=value, low=min(value, float(low)), high=max(value, float(high)), n=n)
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> float:
@@ -123,16 +113,6 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """Probabilities (n, classes) in [0, 1] from logits (n, classes)."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
-
-
-def _class_score(confusion: NDArray[np.int64], index: int, name: str) -> ClassScore:
-    right, own, answered = int(confusion[index, index]), int(confusion[index].sum()), int(confusion[:, index].sum())
-    return ClassScore(
-        name=name,
-        n=own,
-        recall=fraction(right, own) if own else None,
-        precision=fraction(right, answered) if answered else None,
-    )
 
 
 def _most_confused(confusion: NDArray[np.int64], classes: Sequence[str]) -> list[Confusion]:

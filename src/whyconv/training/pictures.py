@@ -14,7 +14,7 @@ from whyconv.errors import DataError
 from whyconv.images.check import require_trainable
 from whyconv.images.prepare import PicturePolicy
 from whyconv.images.sources import Pictures
-from whyconv.images.split import LEFT_OUT, TEST, TRAIN, VALIDATION, Material, assign_parts
+from whyconv.images.split import LEFT_OUT, TEST, TRAIN, VALIDATION, Material, assign_parts, components, digest_numbers
 from whyconv.images.store import open_store
 from whyconv.inspection import Inspection, inspect
 from whyconv.machine import memory_bytes
@@ -44,14 +44,24 @@ class Part:
         name: "train", "validation" or "test".
         names: Of the pictures.
         data: Their pixels and labels, row for row.
+        groups: Pictures with equal numbers (n,) are copies of one another, or were to stay together; None: all are
+            independent.
     """
 
     name: str
     names: list[str]
     data: LabelledPixels
+    groups: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def independent(self) -> NDArray[np.int64]:
+        """Rows of the first picture of each group, in their order."""
+        if self.groups is None:
+            return np.arange(len(self))
+        return np.sort(np.unique(self.groups, return_index=True)[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +98,23 @@ class Division:
         return rows[np.lexsort((rows, *digests.T[::-1]))]
 
     @property
+    def groups(self) -> NDArray[np.int64]:
+        """A number for every picture: equal ones are copies of one another, or were to stay together."""
+        return groups_of(self.inspection)
+
+    @property
     def labels(self) -> NDArray[np.int32]:
         """Class of every picture, -1 for none."""
         return np.asarray(self.inspection.pictures.labels, np.int32)
+
+
+def groups_of(inspection: Inspection) -> NDArray[np.int64]:
+    """A number for every picture (n,): equal ones are copies of one another, or were to stay together."""
+    survey, pictures = inspection.survey, inspection.pictures
+    linked = [inspection.duplicates.group, pictures.groups, digest_numbers(survey.digests)]
+    found = components(linked, survey.readable)
+    # What cannot be read is linked to nothing.
+    return np.where(found < 0, np.arange(len(found)), found)
 
 
 def divide(inspection: Inspection, asked: TrainSettings | PicturesPlan, *, seed: int, notify: Notify) -> Division:
@@ -234,14 +258,14 @@ def load_parts(
     """
     pictures = division.inspection.pictures
     opened = open_store(pictures, policy, folder=store, notify=notify, num_threads=num_threads)
-    labels = division.labels
+    labels, groups = division.labels, division.groups
     memory = memory_bytes()
     fits = not read_once and (memory is None or opened.pixels.nbytes <= _MEMORY_FRACTION * memory)
 
     def part(number: int, name: str) -> Part:
         rows = division.indices(number)
         pixels = _in_memory(opened.pixels, rows) if fits else PixelRows(opened.pixels, rows)
-        return Part(name, [pictures.names[row] for row in rows], LabelledPixels(pixels, labels[rows]))
+        return Part(name, [pictures.names[row] for row in rows], LabelledPixels(pixels, labels[rows]), groups[rows])
 
     return part(TRAIN, "train"), part(VALIDATION, "validation"), part(TEST, "test")
 

@@ -60,3 +60,12 @@ class LabelledPixels:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def some(data: LabelledPixels, rows: NDArray[np.int64]) -> LabelledPixels:
+    """Chosen pictures of a part, read when they are asked for."""
+    if len(rows) == len(data):
+        return data
+    if isinstance(data.pixels, PixelRows):
+        return LabelledPixels(PixelRows(data.pixels.source, data.pixels.rows[rows]), data.labels[rows])
+    return LabelledPixels(PixelRows(data.pixels, rows), data.labels[rows])

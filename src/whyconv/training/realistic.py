@@ -15,7 +15,7 @@ from torch import Tensor
 from whyconv.nets.windowed import Windowed, window_for, window_places
 from whyconv.results.windows import ThroughWindows
 from whyconv.settings import SCRATCH, NetworkPlan, TrainSettings
-from whyconv.training.intervals import fraction, mean
+from whyconv.training.intervals import fraction, paired
 from whyconv.training.pixel_rows import LabelledPixels, PixelRows
 
 _BATCH = 256
@@ -79,7 +79,7 @@ def look_through(network: Windowed, pictures: Tensor, labels: NDArray[np.int64])
         num_windows=network.num_windows,
         accuracy=fraction(int(right.sum()), len(labels)),
         accuracy_of_one=fraction(int(right_one.sum()), len(labels)),
-        gain=mean((right.astype(np.float64) - right_one).tolist(), "draws").model_copy(update={"over": "pictures"}),
+        gain=paired(right.astype(np.float64) - right_one),
         changed=fraction(int((every != one).sum()), len(labels)),
         seconds_per_picture=seconds[0] / len(few),
         seconds_of_one=seconds[1] / len(few),

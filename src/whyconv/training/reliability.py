@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from whyconv.answer_sets import conformal_rank, least_probability
-from whyconv.results import Acceptance, DebiasedError, SetScore
-from whyconv.training.intervals import fraction
+from whyconv.results import Acceptance, DebiasedError, Estimate, SetScore
+from whyconv.training.intervals import share
 
 SET_LEVEL = 0.95
 _NUM_BINS, _LEAST_IN_BIN = 15, 10
@@ -19,7 +20,9 @@ _MOST_CELLS = 6000
 _DRAWN_AT_ONCE = 2_000_000
 
 
-def debiased_error(probabilities: NDArray[np.float32], labels: NDArray[np.int32]) -> DebiasedError:
+def debiased_error(
+    probabilities: NDArray[np.float32], labels: NDArray[np.int32], groups: NDArray[np.int64] | None = None
+) -> DebiasedError:
     """Expected calibration error over bins of equally many pictures, less what chance alone would show.
 
     A recognizer whose probabilities are all true is simulated 1,000 times with the same first probabilities, always
@@ -31,6 +34,8 @@ def debiased_error(probabilities: NDArray[np.float32], labels: NDArray[np.int32]
     Args:
         probabilities: In [0, 1], shape (n, classes).
         labels: The truth (n,), n >= 1.
+        groups: Pictures with equal numbers (n,) are not independent, such as copies: they are taken to be answered
+            alike, so that chance shows more; None: all are independent.
 
     References:
         Bröcker, Smith, *Increasing the reliability of reliability diagrams* (2007), Weather and Forecasting 22, for the
@@ -45,7 +50,7 @@ def debiased_error(probabilities: NDArray[np.float32], labels: NDArray[np.int32]
     sure = sure[order]
     expected = np.add.reduceat(sure, starts)
     value = float(np.abs(np.add.reduceat(right, starts, dtype=np.int64) - expected).sum() / n)
-    simulated = _simulated_errors(sure, starts, expected)
+    simulated = _simulated_errors(sure, starts, expected) * math.sqrt(n / number_alone(n, groups))
     bias = float(simulated.mean())
     low, high = np.quantile(simulated, [0.025, 0.975]) - bias
     return DebiasedError(value=value - bias, low=float(low), high=float(high), bias=bias, n=n, num_bins=num_bins)
@@ -67,7 +72,11 @@ def _simulated_errors(
 
 
 def score_sets(
-    probabilities: NDArray[np.float32], labels: NDArray[np.int32], truths: Sequence[float], level: float = SET_LEVEL
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    truths: Sequence[float],
+    level: float = SET_LEVEL,
+    groups: NDArray[np.int64] | None = None,
 ) -> SetScore | None:
     """How often answer sets hold the truth; None where the validation pictures are too few for the level.
 
@@ -76,6 +85,7 @@ def score_sets(
         labels: Their truth (n,), n >= 1.
         truths: Probability of the truth of each validation picture, ascending.
         level: As asked for, in (0, 1).
+        groups: As in ``debiased_error``.
     """
     if conformal_rank(len(truths), level) is None:
         return None
@@ -83,13 +93,12 @@ def score_sets(
     own = probabilities[np.arange(n), labels]
     members = probabilities >= least
     first = probabilities.argmax(axis=1)
-    bare = int((own >= least).sum())
     members[np.arange(n), first] = True
-    low, high = chance_band(n, len(truths), level)
+    low, high = chance_band(number_alone(n, groups), len(truths), level)
     return SetScore(
         level=level,
-        coverage=fraction(int(members[np.arange(n), labels].sum()), n),
-        bare_coverage=fraction(bare, n),
+        coverage=share(members[np.arange(n), labels], groups),
+        bare_coverage=share(own >= least, groups),
         low=low,
         high=high,
         mean_size=float(members.sum(axis=1).mean()),
@@ -98,7 +107,12 @@ def score_sets(
 
 
 def score_acceptance(
-    novelty: NDArray[np.floating], threshold: float, is_right: NDArray[np.bool_], n_fit: int, level: float
+    novelty: NDArray[np.floating],
+    threshold: float,
+    is_right: NDArray[np.bool_],
+    n_fit: int,
+    level: float,
+    groups: NDArray[np.int64] | None = None,
 ) -> Acceptance:
     """How many answers are not called unsure, and how many of them, and of the others, are right.
 
@@ -108,19 +122,30 @@ def score_acceptance(
         is_right: Whether the first answer is (n,).
         n_fit: Validation pictures that the threshold follows from.
         level: The fraction that it was to accept, in (0, 1).
+        groups: As in ``debiased_error``.
     """
     accepted = novelty <= threshold
-    counts = [(int(is_right[rows].sum()), int(rows.sum())) for rows in (accepted, ~accepted)]
-    among = [fraction(right, n) if n else None for right, n in counts]
-    low, high = chance_band(len(accepted), n_fit, level)
+
+    def right(rows: NDArray[np.bool_]) -> Estimate | None:
+        return share(is_right[rows], None if groups is None else groups[rows]) if rows.any() else None
+
+    low, high = chance_band(number_alone(len(accepted), groups), n_fit, level)
     return Acceptance(
-        accepted=fraction(int(accepted.sum()), len(accepted)),
+        accepted=share(accepted, groups),
         low=low,
         high=high,
-        accuracy_accepted=among[0],
-        accuracy_unsure=among[1],
+        accuracy_accepted=right(accepted),
+        accuracy_unsure=right(~accepted),
         n_fit=n_fit,
     )
+
+
+def number_alone(n: int, groups: NDArray[np.int64] | None) -> int:
+    """How many independent pictures n pictures are worth, those of a group being alike: Kish's number, rounded."""
+    if groups is None:
+        return n
+    sizes = np.unique(groups, return_counts=True)[1].astype(np.float64)
+    return round(n**2 / float((sizes**2).sum()))
 
 
 def chance_band(n: int, n_fit: int, level: float) -> tuple[float, float]:

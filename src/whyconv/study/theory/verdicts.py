@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from whyconv.results import Architecture, Estimate, Expectation, SamplesNeeded, TheoryScore, Verdict
 from whyconv.results.theory import ExpectationName
+from whyconv.training.intervals import mean_weights
 
 NUM_DRAWS = 2000
 # Relative difference of logits that double precision may bring about.
@@ -131,16 +132,16 @@ def samples_for(sizes: Sequence[int], accuracy: Sequence[float], target: float) 
 
 
 class Needs:
-    """Samples needed by several networks, and their ratios, over the same draws of seeds.
+    """Samples needed by several networks, and their ratios, over the same weights of seeds.
 
     Args:
         scores: Of each network, at the same sizes and for the same seeds.
         target: Accuracy to be reached.
-        seed: Of the draws.
+        seed: Of the weights.
 
     References:
-        Efron, *Bootstrap methods: another look at the jackknife* (1979), Annals of Statistics 7: percentiles over
-        draws with replacement.
+        Weerahandi, *Generalized confidence intervals* (1993), JASA 88, 899-905: percentiles over weights under which
+        means spread as Student's t says. Five seeds drawn anew (bootstrap) would spread too little.
     """
 
     def __init__(self, scores: Sequence[TheoryScore], target: float, seed: int) -> None:
@@ -152,7 +153,7 @@ class Needs:
         self._accuracy = {one: np.array([by_size[one, size] for size in self._sizes]) for one in networks}
         self._num_seeds = next(iter(self._accuracy.values())).shape[1]
         random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, len(scores)])))
-        self._draws = random.integers(0, self._num_seeds, (NUM_DRAWS, self._num_seeds))
+        self._weights = mean_weights(self._num_seeds, NUM_DRAWS, random)[1:]
 
     def needed(self, network: Architecture) -> SamplesNeeded:
         """With its interval."""
@@ -186,7 +187,7 @@ class Needs:
         return samples_for(self._sizes, self._accuracy[network].mean(1).tolist(), self._target)
 
     def _drawn(self, network: Architecture, most: float = math.inf) -> NDArray[np.float64]:
-        means = self._accuracy[network][:, self._draws].mean(2).T
+        means = (self._accuracy[network] @ self._weights.T).clip(0, 1).T
         found = [samples_for(self._sizes, one.tolist(), self._target) for one in means]
         return np.array([min(one, most) for one in found])
 
