@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from racing.cells import Row
 
+from whyconv.training.intervals import mean_weights
+
 Rate = Literal["accuracy", "consistency", "worst_case_correct"]
 RATES: tuple[Rate, ...] = get_args(Rate)
 _NUM_DRAWS = 2000
@@ -64,8 +66,8 @@ def by_seed(rows: list[Row], arm: str, truth: NDArray[np.int64], rate: Rate) -> 
 def drawn_anew(values: NDArray[np.float64], draws_seed: int = 0) -> Interval:
     """The mean of values (seeds, pictures) with an interval over both: seeds and pictures are drawn anew, apart.
 
-    All seeds are asked about the same pictures, so a picture that is drawn is drawn for all of them. The interval is
-    rather too wide than too narrow.
+    All seeds are asked about the same pictures, so a picture that is drawn is drawn for all of them. Seeds are few:
+    they get weights under which their mean spreads as Student's t says. With one seed the interval is over pictures.
 
     Args:
         values: In [-1, 1]; differences of two arms, for an interval of their difference.
@@ -77,7 +79,7 @@ def drawn_anew(values: NDArray[np.float64], draws_seed: int = 0) -> Interval:
     draw = np.random.default_rng(draws_seed)
     seeds, pictures = values.shape
     by_picture = draw.multinomial(pictures, np.full(pictures, 1 / pictures), _NUM_DRAWS) / pictures
-    per_seed = draw.multinomial(seeds, np.full(seeds, 1 / seeds), _NUM_DRAWS) / seeds
+    per_seed = mean_weights(seeds, _NUM_DRAWS, draw)[1:] if seeds > 1 else np.ones((_NUM_DRAWS, 1))
     means = ((per_seed @ values) * by_picture).sum(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
     return Interval(100 * float(values.mean()), 100 * float(low), 100 * float(high))

@@ -250,14 +250,15 @@ def entropy_fraction(maps: Floats) -> Floats:
 
 
 def _spread(maps: Floats, draws: Floats) -> Estimate | None:
-    """Entropy fraction of the mean map of (n, h, w), with those of pictures drawn anew as its interval."""
+    """Entropy fraction of the mean map of (n, h, w), with the interval of pictures drawn anew."""
     flat = maps.reshape(len(maps), -1)
     if not flat.any():
         return None
     value = float(entropy_fraction(flat.mean(0)))
-    low, high = np.quantile(entropy_fraction(draws @ flat), bootstrap_ends(len(maps)))
-    # Drawing anew makes maps rougher, which only lowers the entropy: the interval is widened to hold the value.
-    return Estimate(value=value, low=min(float(low), value), high=max(float(high), value), n=len(maps))
+    # Few pictures make the mean map rougher, which lowers the entropy, and drawing them anew does so once more: the
+    # interval is turned around the value (basic bootstrap), which makes up for the first by the second.
+    high, low = 2 * value - np.quantile(entropy_fraction(draws @ flat), bootstrap_ends(len(maps)))
+    return Estimate(value=value, low=max(0.0, min(low, value)), high=min(1.0, max(high, value)), n=len(maps))
 
 
 @contextmanager
