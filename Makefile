@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Pins hold for what pip builds from source too; older pips read the first name, newer ones the second.
 INSTALL = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet -c constraints.txt
 
-.PHONY: demo test check slow trust golden test-wheel peers clean
+.PHONY: demo test check slow trust golden closed test-wheel lock audit sbom peers clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/whyconv demo
@@ -25,12 +25,30 @@ slow: $(VENV)/test.stamp
 trust: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m "long or not long" tests/trust $(ARGS)
 
+# All tests with the network closed but for this machine's own loopback.
+closed: $(VENV)/test.stamp
+	scripts/closed $(ARGS)
+
 test-wheel: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m "slow or not slow" tests/test_wheel.py $(ARGS)
 
 # Files as this version writes them, to be kept for ever; once, where the number of a format was raised.
 golden: $(VENV)/test.stamp
 	PYTHONPATH=tests $(BIN)/python tests/golden_runs.py
+
+# requirements.lock anew: every package with the digests of its files.
+lock: $(VENV)/release.stamp
+	scripts/lock $(VENV)/release/bin/uv
+
+# Known faults of what is locked. Exit code 2: not audited, for the advisories could not be reached.
+audit: $(VENV)/release.stamp
+	$(BIN)/python scripts/audit.py $(VENV)/release/bin/pip-audit
+
+# dist/whyconv.cdx.json: what whyconv is made of, as CycloneDX, validated.
+sbom: $(VENV)/release.stamp
+	mkdir -p dist
+	$(VENV)/release/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --mc-type library \
+	    --spec-version 1.6 --output-format JSON --output-reproducible --validate --output-file dist/whyconv.cdx.json
 
 # Environments of the tools that benchmarks/ compares with, outside of the project; 9 GB.
 peers:
@@ -46,6 +64,11 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) -e '.[train,pretrained,serve,tables,heic,dev]'
 	@touch $@ $(VENV)/demo.stamp
+
+$(VENV)/release.stamp: scripts/release-tools.txt | $(BIN)/python
+	$(PYTHON) -m venv $(VENV)/release
+	$(VENV)/release/bin/python -m pip install --quiet -r scripts/release-tools.txt
+	@touch $@
 
 # What can be made again; the runs stay.
 clean:

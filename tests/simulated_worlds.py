@@ -312,6 +312,9 @@ KINDS = {
         most=0.97,
         few=40,
     ),
+    "balanced accuracy of small classes": Kind(
+        "pictures", grid(classes, *((100, n, p, p) for n in (1, 2, 3) for p in RATES)), most=0.97, few=200
+    ),
     "fraction of copies": Kind(
         "groups of pictures",
         grid(copies, *product((20, 100, 400), ((1, 1, 1, 2, 5), (5,)), (0.0, 0.5, 1.0), RATES)),

@@ -48,3 +48,31 @@ def test_check_train_evaluate_predict(closed_python: list[str], demo_run: Demo, 
     run("predict", "runs/digits-1", "digits/7", "--to", "answers.jsonl")
     answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
     assert len(answers) == len(list((pictures / "7").iterdir()))
+
+
+WITHIN = """
+import http.server
+import threading
+import urllib.request
+from pathlib import Path
+
+
+def test_there_is_nothing_but_loopback_and_that_is_up():
+    lines = Path("/proc/net/dev").read_text().splitlines()[2:]
+    assert [line.partition(":")[0].strip() for line in lines] == ["lo"]
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/", timeout=5).status == 200
+        server.shutdown()
+"""
+
+
+def test_all_tests_can_be_run_behind_the_wall(closed_python: list[str], tmp_path: Path) -> None:
+    """`make closed` does; here one test looks at where it is."""
+    (tmp_path / "test_within.py").write_text(WITHIN, encoding="utf-8")
+    words = ["-q", "-c", os.devnull, "--rootdir", str(tmp_path), "-p", "no:cacheprovider", str(tmp_path)]
+    environment = os.environ | {"PYTHON_OF_TESTS": closed_python[-1]}
+    script = Path(__file__).parents[1] / "scripts" / "closed"
+    done = subprocess.run([script, *words], env=environment, capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout

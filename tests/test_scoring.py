@@ -16,6 +16,7 @@ from whyconv.files import digest
 from whyconv.finishing import read_summary
 from whyconv.recognizer import open_recognizer
 from whyconv.results import Event, Note, RunSummary
+from whyconv.show.runs import evaluation_lines
 from whyconv.training.run_folder import SUMMARY, read_plan
 from whyconv.training.seen import SEEN
 
@@ -57,6 +58,25 @@ def test_of_its_own_pictures_only_the_test_part_is_scored(summary: RunSummary, p
     assert found.test.n == summary.test.n
     assert found.test.confusion == summary.test.confusion
     assert "evaluate_own_pictures" in notes
+
+
+def test_copies_among_the_pictures_do_not_make_the_score_surer(summary: RunSummary, place: Path) -> None:
+    """Each of 12 pictures five times: as many answers as of 60, and about as sure as of 12."""
+    once, often = write_bars(place / "once", 12, seed=9), place / "often"
+    for path in once.rglob("*.png"):
+        (often / path.parent.name).mkdir(parents=True, exist_ok=True)
+        for number in range(5):
+            shutil.copy(path, often / path.parent.name / f"{path.stem}-{number}.png")
+    (few, _), (many, _) = evaluate(summary, once), evaluate(summary, often)
+    assert (few.test.n, few.test.num_groups, few.test.has_copies) == (12, 12, False)
+    assert (many.test.n, many.test.num_groups, many.test.has_copies) == (60, 12, True)
+    for name in ("accuracy", "balanced_accuracy"):
+        one, other = getattr(few.test, name), getattr(many.test, name)
+        assert other.value == pytest.approx(one.value)
+        assert other.high - other.low == pytest.approx(one.high - one.low, rel=0.25)
+    told = "\n".join(evaluation_lines(many.test, "en"))
+    assert "The 60 pictures are 12 groups" in told
+    assert "groups" not in "\n".join(evaluation_lines(few.test, "en"))
 
 
 def test_copies_of_what_it_was_made_from_are_left_out_with_the_reason(summary: RunSummary, place: Path) -> None:

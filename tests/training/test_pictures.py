@@ -60,6 +60,23 @@ def test_copies_of_training_and_of_validation_pictures_are_not_scored(own_split:
     assert [int((division.parts == part).sum()) for part in (TRAIN, VALIDATION, TEST)] == [10, 10, 10]
 
 
+def test_copies_within_a_part_are_one_independent_picture(own_split: Path, tmp_path: Path) -> None:
+    """Two files of the same bytes, and what a name says belongs together; everything else is on its own."""
+    test = own_split / "test"
+    (test / "a" / "t0_test.png").write_bytes((test / "a" / "s1_test.png").read_bytes())
+    (test / "b" / "t0_test.png").write_bytes((test / "b" / "s2_test.png").read_bytes())
+    division, _ = divided(own_split, tmp_path / "store")
+    part = load_parts(division, PicturePolicy(side=16, channels=1), store=tmp_path / "store", notify=lambda _: None)[2]
+    assert len(part) == 12
+    assert [Path(part.names[row]).name for row in part.independent].count("t0_test.png") <= 2
+    groups = {frozenset(np.flatnonzero(part.groups == number).tolist()) for number in part.groups}
+    together = {frozenset(Path(part.names[row]).name for row in group) for group in groups if len(group) > 1}
+    assert together == {frozenset({"s1_test.png", "t0_test.png"}), frozenset({"s2_test.png", "t0_test.png"})}
+    assert len(part.independent) == len(groups) == 10
+    by_name, _ = divided(own_split, tmp_path / "store", group_by=r"(s\d)_")
+    assert len(set(by_name.groups[by_name.indices(TEST)].tolist())) < 10
+
+
 def test_groups_that_the_users_own_parts_tear_apart_are_told(own_split: Path, tmp_path: Path) -> None:
     _, notes = divided(own_split, tmp_path / "store", group_by=r"(s\d)_")
     assert notes["train_groups_torn"].level == "warning"

@@ -23,7 +23,7 @@ def doctor(as_json: Json = False, lang: Lang = None) -> None:
     if as_json:
         print_json(diagnosis.model_dump_json())
     print_text(diagnosis_lines(diagnosis, texts.language(lang)))
-    if diagnosis.missing:
+    if diagnosis.missing or diagnosis.too_old:
         raise typer.Exit(1)
 
 

@@ -46,6 +46,9 @@ def serve(  # noqa: PLR0913, PLR0917
         import python_multipart  # noqa: F401
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
+    from whyconv.doctor import OF_SERVING, require_safe
+
+    require_safe(OF_SERVING, "Serving")
     from whyconv.web import Address, Limits
     from whyconv.web import serve as serve_model
 
