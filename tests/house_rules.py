@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("scoring", "planning", "pretrained", "promises", "lookups", "suspecting", "onnx_file", "recognizer"),
         "model_file",
     ),
-    "suspecting": ("images", "training", "planning", "predictions", "pretrained", "recognizer"),
+    "suspecting": ("images", "onnx_file", "training", "planning", "predictions", "pretrained", "recognizer"),
     "lookups": ("images", "training", "export", "planning", "promises", "recognizer", "predictions"),
     "telling": ("planning", "training"),
     "dense_twin_file": ("export", "model_file", "study"),

@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from whyconv import files
 from whyconv.images.split import TRAIN
+from whyconv.onnx_file.running import open_session
 from whyconv.planning import Material
 from whyconv.predictions import escape_formula
-from whyconv.pretrained.learning import Learned, some
-from whyconv.recognizer import Answers, open_session
+from whyconv.pretrained.learning import Learned
+from whyconv.recognizer import Answers
 from whyconv.results import Suspect, Suspects
 from whyconv.settings import Plan
 from whyconv.training.left_out import probabilities_left_out
-from whyconv.training.pixel_rows import Pixels, evenly_chosen
+from whyconv.training.pixel_rows import Pixels, evenly_chosen, some
 from whyconv.training.suspects import agreed, doubts
 
 SUSPECTS = "suspects.csv"
@@ -123,7 +124,7 @@ def looks_of_layers(path: Path, pixels: Pixels, num_threads: int) -> list[NDArra
     Returns:
         For at most five layers, evenly chosen, and the features: float32 (n, d).
     """
-    session = open_session(str(path), path.read_bytes(), num_threads)
+    session = open_session(path.read_bytes(), num_threads, str(path))
     maps = [output.name for output in session.get_outputs() if len(output.shape) == len(("n", "c", "h", "w"))]
     wanted = [maps[place] for place in evenly_chosen(len(maps), min(_MOST_LAYERS, len(maps))).tolist()]
     wanted.append("features")

@@ -122,8 +122,7 @@ class PatientProtocol(H11Protocol):
             self._end(refused(431, f"The head of the request has over {MOST_OF_A_HEAD:,} bytes."))
             return
         for piece in self._pieces(bytes(self.buffer[skipped:nbytes])):
-            self._feed(piece)
-            if self._is_ending:
+            if not self._feed(piece):
                 return
         self._has_begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
         if self.takes_chunks:
@@ -135,14 +134,15 @@ class PatientProtocol(H11Protocol):
             return [data]
         return [data[at : at + _CHUNKED_BYTES] for at in range(0, len(data), _CHUNKED_BYTES)]
 
-    def _feed(self, data: bytes) -> None:
-        """Takes some bytes; where they are chunks of a byte or so, they are the last."""
+    def _feed(self, data: bytes) -> bool:
+        """Takes some bytes; whether more may follow: not where they are chunks of a byte or so."""
         had_chunks, size = self.takes_chunks, self._body_size
         self.data_received(data)
         if had_chunks and len(data) == _CHUNKED_BYTES and 2 * (self._body_size - size) < len(data):
             self._end(
                 refused(400, "The chunks of the body are too small. Expected some hundred bytes in each, or more.")
             )
+        return not self._is_ending
 
     @property
     def takes_chunks(self) -> bool:
