@@ -17,7 +17,7 @@ from whyconv.explaining import measure_why, settle_question
 from whyconv.files import digest
 from whyconv.finishing import finish, read_summary
 from whyconv.images.prepare import PicturePolicy
-from whyconv.inspection import inspect
+from whyconv.inspection import Inspection, inspect
 from whyconv.machine import num_cores
 from whyconv.nets import require_network
 from whyconv.planning import Material, accept_changes, deadline, material_of
@@ -87,15 +87,7 @@ def train(
     threads = settings.threads or num_cores()
     store = Path(settings.store) if settings.store else None
     with _new_run(settings.out, settings.pictures, notify) as folder:
-        inspection = inspect(
-            settings.pictures,
-            layout=settings.layout,
-            label_from=settings.label_from,
-            group_by=settings.group_by,
-            store=store,
-            notify=notify,
-            num_threads=threads,
-        )
+        inspection = _look_at(settings, store, threads, notify)
         settings = choose_start(settings, inspection, notify)
         division = divide(inspection, settings, seed=settings.seed, notify=notify)
         start = open_start(settings.start, store, threads, size=settings.size, folder=folder / CHECKPOINTS)
@@ -121,6 +113,18 @@ def train(
                 end=deadline(settings, began),
                 only_model=only_model,
             )
+
+
+def _look_at(settings: TrainSettings, store: Path | None, threads: int, notify: Notify) -> Inspection:
+    return inspect(
+        settings.pictures,
+        layout=settings.layout,
+        label_from=settings.label_from,
+        group_by=settings.group_by,
+        store=store,
+        notify=notify,
+        num_threads=threads,
+    )
 
 
 def train_from_file(

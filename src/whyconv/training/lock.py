@@ -14,6 +14,7 @@ from typing import IO
 
 from whyconv.errors import StorageError, WhyconvError
 from whyconv.files import remove_parts
+from whyconv.untrusted import json_in
 
 # Of the file, behind all that is written into it: where a lock keeps others from reading, they can read the rest.
 _PLACE = 1 << 20
@@ -102,7 +103,7 @@ def _holder(path: Path) -> str:
     """Who holds the lock, as it says of itself; "" where that cannot be read."""
     for _ in range(_TRIES):
         try:
-            told = json.loads(path.read_bytes())
+            told = json_in(path)
             pid, host = int(told["pid"]), str(told["host"])
             if host != socket.gethostname() or _is_alive(pid):
                 return f": process {pid} on {host}"

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from whyconv import files
 from whyconv.errors import ModelFileError
+from whyconv.untrusted import json_values
 
 MANIFEST = "pictures.jsonl"
 _NAMED = 3
@@ -69,7 +70,7 @@ def read_manifest(folder: Path) -> list[PictureRow] | None:
     """
     path = folder / MANIFEST
     try:
-        return [PictureRow(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [PictureRow(**json_values(line)) for line in path.read_text(encoding="utf-8").splitlines()]
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:

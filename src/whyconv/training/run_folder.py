@@ -17,7 +17,7 @@ from whyconv.images.sources.listing import printable
 from whyconv.machine import num_cores
 from whyconv.results import Note, Notify
 from whyconv.settings import Plan
-from whyconv.untrusted import MOST_TOML_BYTES
+from whyconv.untrusted import MOST_TOML_BYTES, json_in
 
 PLAN, NETWORK, WEIGHTS, MODEL = "run.toml", "network.json", "model.safetensors", "model.onnx"
 METRICS, SUMMARY, CHECKPOINTS, SEARCH = "metrics.jsonl", "summary.json", "checkpoints", "search.json"
@@ -94,8 +94,10 @@ def tell_other_machine(folder: Path, threads: int, notify: Notify) -> None:
     ``environment.json`` keeps what it went on with.
     """
     try:
-        began = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))
+        began = json_in(folder / ENVIRONMENT)
     except (OSError, ValueError):
+        return
+    if not isinstance(began, dict):
         return
     now = environment(threads)
     before = began.get(_WENT_ON, [began])[-1]

@@ -6,7 +6,6 @@ References:
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -21,6 +20,7 @@ from whyconv.images.sources.labels import number_classes, part_of
 from whyconv.images.sources.listing import Names, Pictures, few, printable, printable_names
 from whyconv.images.sources.walk import Tree
 from whyconv.results import Note
+from whyconv.untrusted import json_values
 
 # Everything before the first dot of the file's own name is the sample's.
 _NAME = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)")
@@ -130,7 +130,7 @@ def _label(archive: Members, sample: dict[str, int], problems: list[str]) -> str
 
 
 def _in_object(text: str) -> object:
-    values = json.loads(text)
+    values = json_values(text)
     if not isinstance(values, dict):
         raise ValueError(f"expected an object with one of {', '.join(LABEL_NAMES[:4])}, ...")
     return next((values[name] for name in LABEL_NAMES if name in values), None)
