@@ -99,10 +99,7 @@ def train(
         material = Material(division, policy, *parts)
         plan = _decide(settings, material, start, folder, began=began, notify=notify)
         is_profiled = profile and plan.frozen is None
-        with (
-            sole_writer(folder),
-            profiled(plan, material, notify) if is_profiled else nullcontext(notify) as listener,
-        ):
+        with profiled(plan, material, notify) if is_profiled else nullcontext(notify) as listener:
             return _carry_out(
                 plan,
                 material,
@@ -152,8 +149,7 @@ def train_from_file(
             plan, material = accept_changes(plan, notify, path.parent)
         else:
             material = material_of(plan, notify, path.parent)
-        with sole_writer(folder):
-            return _carry_out(plan, material, folder, began=began, notify=notify)
+        return _carry_out(plan, material, folder, began=began, notify=notify)
 
 
 def resume(run: Path, notify: Notify = ignore, *, threads: int | None = None) -> RunSummary:
@@ -254,11 +250,12 @@ def why(
 
 @contextmanager
 def _new_run(out: str, pictures: str, notify: Notify) -> Iterator[Path]:
-    """Makes a run folder, and takes it away again if an error leaves it without a plan, so that nothing can go on."""
+    """Makes a run folder and holds it; takes it away again if an error leaves it without a plan to go on by."""
     folder = new_run_folder(out, pictures)
     notify(Note(key="run_writes_to", values={"run": str(folder)}))
     try:
-        yield folder
+        with sole_writer(folder):
+            yield folder
     except BaseException:
         if not (folder / PLAN).exists():
             shutil.rmtree(folder, ignore_errors=True)

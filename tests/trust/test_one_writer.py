@@ -9,14 +9,16 @@ import shutil
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
 from stopped_run import begin
 from tiny_training import write_bars
 from whyconv.errors import StorageError, WhyconvError
+from whyconv.training import lock
 from whyconv.training.lock import sole_writer
 
 HELPERS = Path(__file__).parents[1]
@@ -83,6 +85,23 @@ def test_a_lock_that_does_not_say_whose_it_is_is_refused_without_a_name(
                 sole_writer(tmp_path),
             ):
                 pass
+
+
+def test_a_lock_that_is_removed_before_it_is_taken_is_looked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One run is finished, which removes the lock, and another begun between the opening and the taking of a third."""
+    real, others = lock._take, ExitStack()
+
+    def take(file: IO[bytes]) -> None:
+        monkeypatch.setattr(lock, "_take", real)
+        shutil.rmtree(tmp_path / "checkpoints")
+        others.enter_context(sole_writer(tmp_path))
+        real(file)
+
+    monkeypatch.setattr(lock, "_take", take)
+    with others, pytest.raises(WhyconvError, match=rf"process {os.getpid()} on "), sole_writer(tmp_path):
+        pass
 
 
 def test_a_file_where_the_lock_belongs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,6 +150,35 @@ def test_an_error_handler_on_the_way_does_not_hold_a_signal_up() -> None:
     assert (done.returncode, done.stderr) == (143, "Error: Stopped by SIGTERM.\n")
 
 
+def test_a_signal_before_the_verb_is_told_as_well() -> None:
+    """While typer reads the words, say."""
+    script = (
+        "import signal, typer\nfrom whyconv.cli import application\n"
+        "def callback():\n    signal.raise_signal(signal.{name})\n"
+        "application.app.callback()(callback)\napplication.main(['doctor'])"
+    )
+    for name, told in (("SIGTERM", "SIGTERM"), ("SIGHUP", "SIGHUP"), ("SIGINT", "Ctrl-C")):
+        command = [sys.executable, "-c", HEARING, sys.executable, "-c", script.format(name=name)]
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 128 + signal.Signals[name], done.stderr
+        assert done.stderr == f"Error: Stopped by {told}.\n"
+
+
+def test_a_stream_that_was_closed_becomes_no_file_of_ours(tmp_path: Path) -> None:
+    """What a library writes on the streams it has always had must not end up in the next file that is opened."""
+    script = (
+        "import contextlib, os, sys\nfrom whyconv import doctor\nfrom whyconv.cli import main\n"
+        "def diagnose(*_):\n    with open(sys.argv[1], 'wb'):\n        for number in (1, 2):\n"
+        "            with contextlib.suppress(OSError):\n                os.write(number, b'noise')\n"
+        "    raise SystemExit(7)\n"
+        "doctor.diagnose = diagnose\nmain(['doctor'])"
+    )
+    command = shlex.join([sys.executable, "-c", script, str(tmp_path / "ours")])
+    done = subprocess.run(["bash", "-c", f"{command} >&- 2>&-"], env=environment(), check=False)
+    assert done.returncode == 7
+    assert (tmp_path / "ours").read_bytes() == b""
+
+
 @pytest.mark.parametrize(
     ("redirected", "said"),
     [

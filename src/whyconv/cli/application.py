@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number in set(signals_to_end()) - {signal.SIGINT}:
         signal.signal(number, _on_signal)
     try:
-        app(args=words, prog_name="whyconv")
+        _run(words)
     except (Exception, KeyboardInterrupt) as error:
         if has_traceback:
             raise
@@ -73,6 +73,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(told.exit_code if isinstance(told, WhyconvError) else 1)
     finally:
         _flush()
+
+
+def _run(words: list[str]) -> None:
+    """Runs a verb; a signal that comes before or after it is ours to tell, where typer would leave in silence."""
+    try:
+        app(args=words, prog_name="whyconv")
+    except SystemExit as end:
+        interrupt = end.__context__.__cause__ if end.__context__ is not None else None
+        if isinstance(interrupt, KeyboardInterrupt):
+            raise interrupt from None
+        raise
 
 
 def _print_version(is_asked: bool) -> None:
