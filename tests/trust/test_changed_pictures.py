@@ -161,10 +161,11 @@ def test_what_is_there_now_can_be_accepted_and_is_trained_on_anew(
         "--lang",
         "en",
     ]
-    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGHUP)
+    heard = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+    before = [signal.getsignal(number) for number in heard]
     with pytest.raises(SystemExit) as end:
         main(words)
-    for number, handler in zip((signal.SIGTERM, signal.SIGHUP), before, strict=True):
+    for number, handler in zip(heard, before, strict=True):
         signal.signal(number, handler)
     said = capsys.readouterr().err
     assert end.value.code == 0, said

@@ -135,18 +135,24 @@ def test_under_nohup_a_closed_terminal_is_no_reason_to_stop() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_an_error_handler_on_the_way_does_not_hold_a_signal_up() -> None:
-    """As the many in torch's imports and exporter do with every exception."""
+@pytest.mark.parametrize(
+    ("caught", "then"),
+    [
+        ("Exception", "raise SystemExit('held up')"),
+        ("BaseException", "raise ImportError('cannot load module more than once per process')"),
+        ("BaseException", "time.sleep(30)"),
+    ],
+)
+def test_an_error_handler_on_the_way_does_not_hold_a_signal_up(caught: str, then: str) -> None:
+    """As the many in torch's imports and exporter do with every exception, and code in C with interrupts as well."""
     script = (
-        "import signal, sys\nfrom whyconv import doctor\nfrom whyconv.cli import main\n"
+        "import signal, time\nfrom whyconv import doctor\nfrom whyconv.cli import application\n"
         "def diagnose(*_):\n    try:\n        signal.raise_signal(signal.SIGTERM)\n"
-        "    except Exception:\n        pass\n"
-        "    raise SystemExit('held up')\n"
-        "doctor.diagnose = diagnose\nmain(['doctor'])"
+        f"    except {caught}:\n        pass\n    {then}\n"
+        "doctor.diagnose = diagnose\napplication._AGAIN_SECONDS = 0.2\napplication.main(['doctor'])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (143, "Error: Stopped by SIGTERM.\n")
 
 

@@ -29,10 +29,14 @@ from whyconv.cli.runs import demo, evaluate, train, why
 from whyconv.cli.selftests import selftest
 from whyconv.cli.serving import serve
 from whyconv.cli.terminal import print_data, print_error
-from whyconv.errors import SignalInterrupt, WhyconvError, stopped_by
+from whyconv.errors import SignalInterrupt, StoppedError, WhyconvError, stopped_by
 from whyconv.training.stopping import signals_to_end
 
 P = ParamSpec("P")
+
+# Signals that asked this process to end, and when what they interrupt is interrupted once more.
+_heard: list[int] = []
+_AGAIN_SECONDS = 4.0
 
 app = typer.Typer(
     name="whyconv",
@@ -55,20 +59,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # What is imported stays: looking for cycles in it, again and again, is a tenth of the time of a short verb.
     gc.set_threshold(50_000, 10, 10)
     words, has_traceback = _take_traceback(list(sys.argv[1:] if arguments is None else arguments))
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    _fill_closed_streams()
-    for number in set(signals_to_end()) - {signal.SIGINT}:
-        signal.signal(number, _on_signal)
     try:
+        _hear_signals()
+        _prepare_streams()
         _run(words)
     except (Exception, KeyboardInterrupt) as error:
+        _raise_again_in(0)
         if has_traceback:
             raise
         if arguments is None:
             _let_signals_end_it()
-        told = stopped_by(error) if isinstance(error, KeyboardInterrupt) else error
+        told = _error_for_people(error)
         print_error(told)
         sys.exit(told.exit_code if isinstance(told, WhyconvError) else 1)
     finally:
@@ -142,14 +143,46 @@ def _take_traceback(words: list[str]) -> tuple[list[str], bool]:
     return options + words[end:], len(options) < end
 
 
+def _hear_signals() -> None:
+    _heard.clear()
+    for number in signals_to_end():
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _on_signal)
+    if hasattr(signal, "SIGALRM"):
+        signal.signal(signal.SIGALRM, _on_signal)
+
+
 def _on_signal(number: int, _: object) -> None:
-    raise SignalInterrupt(number)
+    """Interrupts what is being done, and again where that goes on: code in C swallows an interrupt, now and then."""
+    _heard.append(number)
+    _raise_again_in(_AGAIN_SECONDS)
+    raise SignalInterrupt(_heard[0])
+
+
+def _raise_again_in(seconds: float) -> None:
+    """0: not any more."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _error_for_people(error: Exception | KeyboardInterrupt) -> Exception:
+    """What happened; after a signal it was that, whatever became of the interrupt in what was being imported."""
+    if isinstance(error, KeyboardInterrupt):
+        return stopped_by(error)
+    return error if isinstance(error, StoppedError) or not _heard else stopped_by(SignalInterrupt(_heard[0]))
 
 
 def _let_signals_end_it() -> None:
     """From here on there is nothing left to do in good order: another Ctrl-C ends the process without a word."""
     for number in signals_to_end():
         signal.signal(number, signal.SIG_DFL)
+
+
+def _prepare_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    _fill_closed_streams()
 
 
 def _fill_closed_streams() -> None:
