@@ -62,8 +62,9 @@ OPENERS: dict[str, Callable[[Path], Any]] = {
 }
 
 _NEVER = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "socket.connect", "socket.bind")
-_NEVER += ("pickle.find_class", "ctypes.dlopen", "shutil.rmtree", "os.startfile", "webbrowser.open")
+_NEVER += ("pickle.find_class", "ctypes.dlopen", "os.startfile", "webbrowser.open")
 _OF_PYTHON = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[1]), "<frozen", "<string>", "<__array_function__")
+NEW_RUNS = "runs"  # where a run folder is made, and removed again when there is nothing in it
 events: list[str] = []
 is_watching = False
 
@@ -71,7 +72,11 @@ is_watching = False
 def watch(event: str, words: tuple[Any, ...]) -> None:
     if not is_watching:
         return
-    if event in _NEVER or (event == "import" and str(words[0]).startswith(MODULE)):
+    if (
+        event in _NEVER
+        or (event == "import" and str(words[0]).startswith(MODULE))
+        or (event == "shutil.rmtree" and Path(words[0]).parts[:1] != (NEW_RUNS,))
+    ):
         events.append(f"{event} {words!r}"[:200])
     elif event == "exec" and not words[0].co_filename.startswith(_OF_PYTHON):
         events.append(f"exec {words[0]!r}"[:200])
