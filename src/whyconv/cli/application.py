@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _prepare_streams()
         _run(words)
     except (Exception, KeyboardInterrupt) as error:
-        _raise_again_in(0)
+        _be_interrupted_no_more()
         if has_traceback:
             raise
         if arguments is None:
@@ -73,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print_error(told)
         sys.exit(told.exit_code if isinstance(told, WhyconvError) else 1)
     finally:
+        _be_interrupted_no_more()
         _flush()
 
 
@@ -148,21 +149,20 @@ def _hear_signals() -> None:
     for number in signals_to_end():
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
-    if hasattr(signal, "SIGALRM"):
-        signal.signal(signal.SIGALRM, _on_signal)
 
 
 def _on_signal(number: int, _: object) -> None:
     """Interrupts what is being done, and again where that goes on: code in C swallows an interrupt, now and then."""
     _heard.append(number)
-    _raise_again_in(_AGAIN_SECONDS)
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, _on_signal)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
     raise SignalInterrupt(_heard[0])
 
 
-def _raise_again_in(seconds: float) -> None:
-    """0: not any more."""
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+def _be_interrupted_no_more() -> None:
+    if _heard and hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _error_for_people(error: Exception | KeyboardInterrupt) -> Exception:
