@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from whyconv import files
 from whyconv.images.split import TRAIN
-from whyconv.onnx_file.running import open_session
+from whyconv.onnx_file.running import open_session, run_session
 from whyconv.planning import Material
 from whyconv.predictions import escape_formula
 from whyconv.pretrained.learning import Learned
@@ -32,6 +32,8 @@ _MOST_LAYERS = 5
 # Answering costs a third of learning: of as many pictures as training showed, this part costs it 3 % of its time.
 _SHOWN_FRACTION = 0.1
 _LEAST_PICTURES = 2
+# Their features take half a gigabyte where layers are 1,280 channels wide, and more when they are turned.
+_MOST_PICTURES = 50_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +78,8 @@ def find_suspects(
     train, classes = material.train, plan.network.classes
     if learned is not None:
         rows = evenly_chosen(len(train), plan.frozen.looked_at if plan.frozen is not None else 0)
-        layers = [learned.frozen_features]
+        few = evenly_chosen(len(rows), min(len(rows), _MOST_PICTURES))
+        rows, layers = rows[few], [learned.frozen_features[few]]
     else:
         rows = rows_to_judge(len(train), num_epochs)
         layers = looks_of_layers(folder / "why.onnx", some(train.data, rows).pixels, plan.threads)
@@ -108,9 +111,9 @@ def left_out(material: Material, rows: NDArray[np.int64], layers: Sequence[NDArr
 
 
 def rows_to_judge(num_train: int, num_epochs: int) -> NDArray[np.int64]:
-    """Training pictures that are judged: all, or as many, evenly chosen, as cost little beside the training."""
+    """Training pictures that are judged, evenly chosen: as many as cost little beside the training, at most 50,000."""
     wanted = max(_LEAST_PICTURES, round(_SHOWN_FRACTION * num_epochs * num_train))
-    return evenly_chosen(num_train, min(wanted, num_train))
+    return evenly_chosen(num_train, min(wanted, num_train, _MOST_PICTURES))
 
 
 def looks_of_layers(path: Path, pixels: Pixels, num_threads: int) -> list[NDArray[np.float32]]:
@@ -131,7 +134,7 @@ def looks_of_layers(path: Path, pixels: Pixels, num_threads: int) -> list[NDArra
     looks: list[list[NDArray[np.float32]]] = [[] for _ in wanted]
     for start in range(0, len(pixels), _BATCH):
         batch = np.ascontiguousarray(pixels[start : start + _BATCH])
-        for look, found in zip(looks, session.run(wanted, {"pixels": batch}), strict=True):
+        for look, found in zip(looks, run_session(session, wanted, {"pixels": batch}, str(path)), strict=True):
             # Views and windows of a picture stand one after the other.
             look.append(
                 found.reshape(-1, len(batch), found.shape[1], *found.shape[2:]).mean(

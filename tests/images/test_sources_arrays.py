@@ -46,7 +46,7 @@ def test_stored_arrays_are_mapped_not_loaded(tmp_path):
     x = shots(50, 32, 32, 3)
     np.savez(tmp_path / "a.npz", y=np.zeros(50, int), x=np.asfortranarray(x))
     pictures = read_pictures(tmp_path / "a.npz")
-    assert isinstance(pictures.contents.blocks[0].rows, np.memmap)
+    assert isinstance(pictures.contents.containers[0].rows, np.memmap)
     assert np.array_equal(pictures.read(7), x[7])
 
 

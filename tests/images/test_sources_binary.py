@@ -118,6 +118,7 @@ def test_the_batches_of_cifar_10_are_one_set(tmp_path):
         assert pictures.labels.tolist() == labels.tolist()
         assert [PART_NAMES[part] for part in pictures.parts] == ["train"] * 18 + ["test"] * 6
         assert all(np.array_equal(pictures.read(row), pixels[row]) for row in range(24))
+        assert pictures.skipped == ()
 
 
 def test_cifar_100_is_told_by_its_fine_labels(tmp_path):
@@ -143,7 +144,7 @@ def test_a_cut_batch_is_said(tmp_path):
 
 def test_pixels_stay_on_the_disk(tmp_path):
     cifar(tmp_path / "set", ["data_batch_1.bin", "data_batch_2.bin", "test_batch.bin"], num_labels=1)
-    rows = read_pictures(tmp_path / "set").contents.blocks[0].rows
+    rows = read_pictures(tmp_path / "set").contents.containers[0].rows
     assert all(isinstance(part.base, np.memmap) and not part.flags.owndata for part in rows.parts)
 
 

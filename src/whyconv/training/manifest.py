@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from whyconv import files
 from whyconv.errors import ModelFileError
-from whyconv.untrusted import json_values
+from whyconv.untrusted import MOST_HISTORY_BYTES, content_of, json_values
 
 MANIFEST = "pictures.jsonl"
 _NAMED = 3
@@ -70,7 +70,7 @@ def read_manifest(folder: Path) -> list[PictureRow] | None:
     """
     path = folder / MANIFEST
     try:
-        return [PictureRow(**json_values(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [PictureRow(**json_values(line)) for line in content_of(path, MOST_HISTORY_BYTES).decode().splitlines()]
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:

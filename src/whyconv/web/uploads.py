@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from python_multipart.multipart import parse_options_header
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from whyconv.images.prepare import PicturePolicy
@@ -16,12 +18,14 @@ from whyconv.web.limits import Limits
 from whyconv.web.refusals import ClientGoneError, Refusal, refused, unreadable
 from whyconv.web.room import Room
 
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
 PIXELS = "application/x-whyconv-pixels"
 FIELD = "image"
 HELD = "whyconv.held"  # in the scope of a request: bytes that ``Room.hold`` counts for it
 _MOST_LETTERS = 255
-_LONGEST_BOUNDARY = 70
-_LONGEST_PART_HEAD = 1 << 16  # a name of some thousand letters, each of them three bytes or more
+_PIECE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ async def read_uploads(request: Request, room: Room, limits: Limits, policy: Pic
         )
     body = await read_body(request, room, limits.max_body)
     if is_form:
-        return _read_form(body, options.get(b"boundary", b""), limits.max_pictures)
+        return await _read_form(body, options.get(b"boundary", b""), limits.max_pictures)
     if not body:
         raise unreadable("empty: the body holds no picture")
     if kind == PIXELS.encode():
@@ -110,65 +114,84 @@ def _as_pixels(body: bytes, policy: PicturePolicy) -> NDArray[np.uint8]:
     return np.frombuffer(body, np.uint8).reshape(shape)
 
 
-def _read_form(body: bytes, boundary: bytes, max_pictures: int) -> list[Upload]:
+async def _read_form(body: bytes, boundary: bytes, max_pictures: int) -> list[Upload]:
     if not boundary:
         raise refused(422, "The form has no boundary. Expected multipart/form-data; boundary=...")
-    uploads: list[Upload] = []
-    for head, content in _parts(body, boundary):
-        if len(uploads) == max_pictures:
-            raise refused(413, f"More than {max_pictures} pictures in one request. Send them in several.")
-        options = _disposition(head)
+    form = _Form(max_pictures)
+    try:
+        parser = MultipartParser(boundary, form.callbacks())
+        for start in range(0, len(body), _PIECE_BYTES):
+            parser.write(body[start : start + _PIECE_BYTES])
+            # A body that is made for it keeps the parser busy for a second: others are answered meanwhile.
+            await asyncio.sleep(0)
+        parser.finalize()
+    except (FormParserError, ValueError) as error:
+        raise refused(422, f"The form is damaged: {_shown(str(error))}.") from error
+    if not form.is_whole:
+        raise refused(422, "The form is cut short: its end is missing.")
+    if not form.uploads:
+        raise refused(422, f"The form holds no picture. Expected one or more fields named '{FIELD}'.")
+    return form.uploads
+
+
+class _Form:
+    """Collects the parts of a form while it is parsed."""
+
+    def __init__(self, max_pictures: int) -> None:
+        self.uploads: list[Upload] = []
+        self.is_whole = False
+        self._max_pictures = max_pictures
+        self._field, self._value, self._disposition = b"", b"", b""
+        self._data: list[bytes] = []
+
+    def callbacks(self) -> MultipartCallbacks:
+        """What the parser calls, by its names."""
+        return {
+            "on_part_begin": self.on_part_begin,
+            "on_part_data": self.on_part_data,
+            "on_part_end": self.on_part_end,
+            "on_header_field": self.on_header_field,
+            "on_header_value": self.on_header_value,
+            "on_header_end": self.on_header_end,
+            "on_end": self.on_end,
+        }
+
+    def on_part_begin(self) -> None:
+        """A part begins."""
+        if len(self.uploads) >= self._max_pictures:
+            raise refused(413, f"More than {self._max_pictures} pictures in one request. Send them in several.")
+        self._disposition, self._data = b"", []
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        """Some of a header's name."""
+        self._field += data[start:end]
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        """Some of a header's value."""
+        self._value += data[start:end]
+
+    def on_header_end(self) -> None:
+        """A header is whole."""
+        if self._field.lower() == b"content-disposition":
+            self._disposition = self._value
+        self._field, self._value = b"", b""
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        """Some of a part's content."""
+        self._data.append(data[start:end])
+
+    def on_part_end(self) -> None:
+        """A part is whole."""
+        _, options = parse_options_header(self._disposition)
         field = _shown(options.get(b"name", b"").decode("utf-8", "replace"))
         if field != FIELD:
             raise refused(422, f"The form has a field '{field}'. Expected fields named '{FIELD}' with a picture each.")
         name = _shown(options.get(b"filename", b"").decode("utf-8", "replace"))
-        uploads.append(Upload(name or FIELD, content))
-    if not uploads:
-        raise refused(422, f"The form holds no picture. Expected one or more fields named '{FIELD}'.")
-    return uploads
+        self.uploads.append(Upload(name or FIELD, b"".join(self._data)))
 
-
-def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Head and content of each part of a form.
-
-    A parser that goes byte by byte can be kept busy for seconds by a body made for it, while nobody is answered. This
-    one looks for whole boundaries, and gives up at the first that is none.
-
-    References:
-        RFC 2046, *MIME Part Two: Media Types*, section 5.1.1.
-
-    Raises:
-        Refusal: 422; it is damaged.
-    """
-    if len(boundary) > _LONGEST_BOUNDARY:
-        raise _damaged(f"its boundary has {len(boundary)} letters, and at most {_LONGEST_BOUNDARY} are read")
-    edge = b"\r\n--" + boundary
-    place = 0 if body.startswith(edge[2:]) else body.find(edge) + 2
-    if place == 1:
-        raise _damaged("its boundary does not stand in it")
-    place += len(edge) - 2
-    while body[place : place + 2] != b"--":
-        if body[place : place + 2] != b"\r\n":
-            raise _damaged("something else stands behind a boundary")
-        head_end = body.find(b"\r\n\r\n", place, place + _LONGEST_PART_HEAD)
-        if head_end < 0:
-            raise _damaged(f"the head of a part does not end, or has over {_LONGEST_PART_HEAD:,} bytes")
-        end = body.find(edge, head_end + 2)
-        if end < 0:
-            raise refused(422, "The form is cut short: its end is missing.")
-        yield body[place:head_end], body[head_end + 4 : end]
-        place = end + len(edge)
-
-
-def _disposition(head: bytes) -> dict[bytes, bytes]:
-    """What the head of a part says of its field: name and filename."""
-    lines = (line.partition(b":") for line in head.split(b"\r\n"))
-    values = [value.decode("latin-1") for name, _, value in lines if name.lower() == b"content-disposition"]
-    return parse_options_header(values[0])[1] if values else {}
-
-
-def _damaged(what: str) -> Refusal:
-    return refused(422, f"The form is damaged: {what}.")
+    def on_end(self) -> None:
+        """The form is whole."""
+        self.is_whole = True
 
 
 def _shown(text: str) -> str:

@@ -68,27 +68,18 @@ def open_archive(path: Path) -> Members:
 
 
 @dataclass(frozen=True, eq=False)
-class ArchiveContents:
-    """Pictures in archives.
+class Archive:
+    """An archive whose members are pictures; rows are its members."""
 
-    Attributes:
-        archives: The archives.
-        archive_of: int64 (n,), the archive that a picture lies in.
-        member_of: int64 (n,), its place there.
-    """
-
-    archives: tuple[Members, ...]
-    archive_of: np.ndarray
-    member_of: np.ndarray
+    members: Members
 
     def read(self, row: int) -> bytes:
         """Returns the bytes of a picture; raises PictureError where they are damaged or too many."""
-        archive, index = self.archives[int(self.archive_of[row])], int(self.member_of[row])
-        size = int(archive.sizes[index])
+        size = int(self.members.sizes[row])
         if size > MAX_FILE_BYTES:
             raise PictureError(f"the file has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
         try:
-            content = archive.content(index)
+            content = self.members.content(row)
         except OSError as error:
             raise PictureError(f"the archive cannot be read: {(error.strerror or 'unknown reason').lower()}") from None
         except (*_DAMAGE, KeyError) as error:
@@ -99,9 +90,4 @@ class ArchiveContents:
 
     def stat(self, row: int) -> tuple[int, int]:
         """Returns the picture's size, and the time of the archive's last change in ns."""
-        archive = self.archives[int(self.archive_of[row])]
-        return int(archive.sizes[int(self.member_of[row])]), stat_file(archive.path)[1]
-
-    def take(self, rows: np.ndarray) -> ArchiveContents:
-        """Returns the pictures of ``rows`` only."""
-        return ArchiveContents(self.archives, self.archive_of[rows], self.member_of[rows])
+        return int(self.members.sizes[row]), stat_file(self.members.path)[1]

@@ -14,6 +14,7 @@ from whyconv.images.array_levels import White
 from whyconv.images.sources.array_files import Member, Rows, members_of, stacked
 from whyconv.images.sources.array_names import PartArrays, listed, sort_members
 from whyconv.images.sources.array_values import Findings, Texts, class_texts, label_texts, pixel_rule
+from whyconv.images.sources.containers import ContainedPictures
 from whyconv.images.sources.labels import group_numbers, number_classes
 from whyconv.images.sources.listing import PART_NAMES, Names, Pictures, few, printable
 from whyconv.results import Note
@@ -58,39 +59,23 @@ class Block:
             raise PictureError("it holds values that are not finite")
         return np.asarray(np.rint(pixels), self.dtype)
 
+    def stat(self, row: int) -> tuple[int, int]:
+        """Returns the bytes of one picture's values, and the time of the file's last change in ns."""
+        del row
+        return math.prod(self.rows.shape[1:]) * self.rows.dtype.itemsize, self.changed_ns
+
 
 @dataclass(frozen=True, eq=False)
-class ArrayContents:
-    """Pictures in one or more arrays.
+class ArrayContents(ContainedPictures):
+    """Pictures in one or more arrays."""
 
-    Attributes:
-        blocks: The arrays.
-        block_of: int64 (n,), the array that a picture lies in.
-        row_of: int64 (n,), its row there.
-    """
-
-    blocks: tuple[Block, ...]
-    block_of: np.ndarray
-    row_of: np.ndarray
+    containers: Sequence[Block]
 
     @property
     def white(self) -> White | None:
         """The value that stands for white in all of the arrays; None where they differ."""
-        found = {block.white for block in self.blocks}
+        found = {block.white for block in self.containers}
         return found.pop() if len(found) == 1 else None
-
-    def read(self, row: int) -> np.ndarray:
-        """Returns the pixels of one picture; raises PictureError where they cannot be read."""
-        return self.blocks[int(self.block_of[row])].read(int(self.row_of[row]))
-
-    def stat(self, row: int) -> tuple[int, int]:
-        """Returns the bytes of the picture's values, and the time of its file's last change in ns."""
-        block = self.blocks[int(self.block_of[row])]
-        return math.prod(block.rows.shape[1:]) * block.rows.dtype.itemsize, block.changed_ns
-
-    def take(self, rows: np.ndarray) -> ArrayContents:
-        """Returns the pictures of ``rows`` only."""
-        return ArrayContents(self.blocks, self.block_of[rows], self.row_of[rows])
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from whyconv.errors import DataError, MissingExtraError, PictureError
+from whyconv.errors import DataError, MissingExtraError
 from whyconv.images.sources.listing import printable
 
 ARROW_ENDINGS = (".arrow",)
@@ -54,40 +52,3 @@ def _without_bytes(column: Any) -> list[Any]:  # noqa: ANN401
         return list(column.to_pylist())
     has_path = kind.startswith("struct<") and any(each.name == "path" for each in column.type)
     return list(column.field("path").to_pylist()) if has_path else [None] * len(column)
-
-
-@dataclass(eq=False)
-class ArrowFile:
-    """One column of an Arrow file, mapped.
-
-    Attributes:
-        path: The file.
-        column: A column of bytes, or of structs with a field ``bytes``.
-    """
-
-    path: Path
-    column: str
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    _values: Any = field(default=None, repr=False)
-
-    def read(self, row: int) -> bytes:
-        """Returns the bytes in a row, counted from 0; raises PictureError where there are none."""
-        with self._lock:
-            if self._values is None:
-                try:
-                    self._values = open_arrow(self.path).column(self.column)
-                except DataError as error:
-                    raise PictureError(f"the row cannot be read: {error}") from None
-        value = self._values[row].as_py()
-        content = value.get("bytes") if isinstance(value, dict) else value
-        if not isinstance(content, bytes):
-            raise PictureError("the row holds no bytes")
-        return content
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leaves the open file behind: another process opens its own."""
-        return {"path": self.path, "column": self.column}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Opens again from path and column."""
-        self.__dict__.update(ArrowFile(**state).__dict__)

@@ -102,9 +102,16 @@ def read_cifar(path: Path) -> Iterator[tuple[Path, str, np.ndarray]]:
     yield path, f"{part}_labels", rows[:, num_labels - 1]
     if num_labels > 1:
         yield path, f"{part}_coarse_labels", rows[:, 0]
-    names = path.with_name(_CLASS_NAMES[num_labels])
-    if names.is_file():
+    if (names := class_names_beside(path)) is not None:
         yield names, "classes", np.array(names.read_text(encoding="utf-8").split())
+
+
+def class_names_beside(path: Path) -> Path | None:
+    """Returns the file with the names of the classes of a CIFAR file; None where there is none."""
+    if not _CIFAR.match(path.name):
+        return None
+    names = path.with_name(_CLASS_NAMES[1 if "batch" in path.stem else 2])
+    return names if names.is_file() else None
 
 
 def batch_of(path: Path) -> str:

@@ -12,11 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from whyconv.errors import DataError, UsageError, nearest
-from whyconv.images.sources.archives import ARCHIVE_ENDINGS, ArchiveContents, open_archive
+from whyconv.images.sources.archives import ARCHIVE_ENDINGS, Archive, open_archive
 from whyconv.images.sources.array_files import ARRAY_ENDINGS, is_array_file
 from whyconv.images.sources.array_names import companions
 from whyconv.images.sources.arrays import read_arrays
+from whyconv.images.sources.binary_files import class_names_beside
 from whyconv.images.sources.candidates import array_files, labels_files, nothing_found_error, table_of_another_name
+from whyconv.images.sources.containers import ContainedPictures
 from whyconv.images.sources.folders import Shape, flat_parts_error, no_classes_error, read_folders, shape_of
 from whyconv.images.sources.listing import PART_NAMES, FileContents, Names, Pictures, few, printable
 from whyconv.images.sources.samples import has_samples, read_samples, sample_files
@@ -120,9 +122,9 @@ class _Request:
         tree = tree_of(self.where, members.names)
         place = {name: index for index, name in enumerate(members.names)}
         rows = np.array([place[name] for name in tree.files], np.int64)
-        return self._read_tree(tree, ArchiveContents((members,), np.zeros_like(rows), rows))
+        return self._read_tree(tree, ContainedPictures([Archive(members)], np.zeros_like(rows), rows))
 
-    def _read_tree(self, tree: Tree, contents: ArchiveContents | None = None) -> tuple[str, Pictures]:
+    def _read_tree(self, tree: Tree, contents: ContainedPictures | None = None) -> tuple[str, Pictures]:
         shape = shape_of(tree.files)
         readings = self._readings(tree, shape, contents)
         if self.layout not in ("auto", *readings):
@@ -141,7 +143,7 @@ class _Request:
         pictures = replace(pictures, notes=(*notes, *pictures.notes))
         return taken, _complete(pictures, tree, readings[taken].files)
 
-    def _readings(self, tree: Tree, shape: Shape, contents: ArchiveContents | None) -> dict[str, _Reading]:
+    def _readings(self, tree: Tree, shape: Shape, contents: ContainedPictures | None) -> dict[str, _Reading]:
         """Possible readings, the safest first: labels file, part folders or class folders, arrays.
 
         Tables and arrays in an archive are not read.
@@ -166,7 +168,8 @@ class _Request:
         if samples:
             readings["webdataset"] = _Reading(partial(self._samples, samples), samples)
         if arrays:
-            readings["arrays"] = _Reading(partial(self._arrays, arrays), arrays)
+            beside = [names for path in arrays if (names := class_names_beside(path)) is not None]
+            readings["arrays"] = _Reading(partial(self._arrays, arrays), [*arrays, *beside])
         return readings
 
     def _no_reading(self, tree: Tree, shape: Shape) -> DataError:
@@ -177,7 +180,7 @@ class _Request:
             return flat_parts_error(self.where, shape, names, table_of_another_name(tree))
         return no_classes_error(self.where, names, table_of_another_name(tree))
 
-    def _folders(self, tree: Tree, shape: Shape, contents: ArchiveContents | None, *, with_parts: bool) -> Pictures:
+    def _folders(self, tree: Tree, shape: Shape, contents: ContainedPictures | None, *, with_parts: bool) -> Pictures:
         pictures = read_folders(
             tree, self.where, shape, with_parts=with_parts, label_from=self.label_from, group_by=self.group_by
         )
@@ -221,7 +224,7 @@ def _complete(pictures: Pictures, tree: Tree, used: Sequence[Path]) -> Pictures:
     """Adds what only the walk knows: what was passed over, not listed, missing or closed."""
     notes = list(pictures.notes)
     read = {path.relative_to(tree.root).as_posix() for path in used}
-    unlisted = [] if isinstance(pictures.contents, ArchiveContents) else tree.files
+    unlisted = [] if Path(tree.root).is_file() else tree.files  # of an archive, all that the tree has is listed
     if isinstance(pictures.contents, FileContents):
         listed, there = set(pictures.contents.paths), set(tree.files)
         unlisted = [path for path in tree.files if path not in listed]

@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from whyconv.errors import DataError
-from whyconv.images.sources.archives import ArchiveContents, Members, open_archive
+from whyconv.images.sources.archives import Archive, Members, open_archive
 from whyconv.images.sources.columns import LABEL_NAMES, label_text
+from whyconv.images.sources.containers import ContainedPictures
 from whyconv.images.sources.folders import groups_by_pattern
 from whyconv.images.sources.labels import number_classes, part_of
 from whyconv.images.sources.listing import Names, Pictures, few, printable, printable_names
@@ -88,7 +89,7 @@ def read_samples(where: str, files: Sequence[Path], *, group_by: str | None) -> 
         groups=groups_by_pattern(group_by, shown, groups),
         skipped=(),
         notes=(*groups, *notes),
-        contents=ArchiveContents(tuple(archives), at[:, 0], at[:, 1]),
+        contents=ContainedPictures([Archive(each) for each in archives], at[:, 0], at[:, 1]),
     )
 
 

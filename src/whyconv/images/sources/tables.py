@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from whyconv.errors import DataError, UsageError
-from whyconv.images.sources.arrow_files import ARROW_ENDINGS, ArrowFile
+from whyconv.images.sources.column_files import open_column
 from whyconv.images.sources.columns import Columns, choose_columns
+from whyconv.images.sources.containers import ContainedPictures
 from whyconv.images.sources.folders import groups_by_pattern, labels_by_pattern
 from whyconv.images.sources.labels import group_numbers, number_classes
 from whyconv.images.sources.listing import Contents, FileContents, Names, Pictures, few, printable, printable_names
-from whyconv.images.sources.parquet import ParquetContents, ParquetFile
 from whyconv.images.sources.table_files import Table, open_table
 from whyconv.images.sources.table_rows import Listing, TableFile, list_rows
 from whyconv.results import Note
@@ -82,7 +82,7 @@ def _contents(
     if chosen[0].content is None:
         paths = Names(listing.paths)
         return FileContents(str(root), paths), printable_names(paths)
-    columns = [_column(file.path, each.content or "") for file, each in zip(files, chosen, strict=True)]
+    columns = [open_column(file.path, each.content or "") for file, each in zip(files, chosen, strict=True)]
     file_of = np.array(listing.file_of, np.int64)
     rows = np.array(listing.line_of, np.int64) - 1
     if all(listing.paths) and len(set(listing.paths)) == len(listing.paths):
@@ -90,11 +90,7 @@ def _contents(
     else:
         stems = [printable(file.path.relative_to(root).as_posix()) for file in files]
         names = Names(f"{stems[number]}[{row}]" for number, row in zip(file_of.tolist(), rows.tolist(), strict=True))
-    return ParquetContents(tuple(columns), file_of, rows), names
-
-
-def _column(path: Path, name: str) -> ArrowFile | ParquetFile:
-    return ArrowFile(path, name) if path.suffix.lower() in ARROW_ENDINGS else ParquetFile(path, name)
+    return ContainedPictures(columns, file_of, rows), names
 
 
 def check_missing(pictures: Pictures, where: Path) -> list[Note]:
