@@ -328,7 +328,10 @@ def test_times() -> None:
 
 def test_labels_worth_a_look_are_told_with_the_first_and_the_file() -> None:
     text = " ".join(" ".join(run_lines(SUMMARY, "en")).split())
-    assert "labels worth a look: 31 of 2,000, 7 of them clearly; first train/cat/3.jpg: labelled cat, more like dog (0.98)" in text
+    assert (
+        "labels worth a look: 31 of 2,000, 7 of them clearly; first train/cat/3.jpg: labelled cat, more like dog (0.98)"
+        in text
+    )
     assert "all in runs/pets-1/suspects.csv; nothing was changed" in text
     assert "worth a look" in " ".join(scored_lines(SUMMARY, "en"))
     assert "suspects.csv" not in " ".join(scored_lines(SUMMARY, "en"))
