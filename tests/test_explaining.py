@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,6 +172,23 @@ def test_a_stop_leaves_nothing_behind(bars_run: Path, least: None, monkeypatch: 
     assert stop.value.exit_code == 143
     assert sorted(path.name for path in bars_run.iterdir()) == before
     assert not record or (bars_run / "why.json").read_bytes() == record
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"seed": 5}, " --seed 5"),
+        ({"quick": True, "seed": 5}, " --quick --seed 5"),
+        ({"minutes": 60.0, "side": 16, "seed": 1}, " --minutes 60 --side 16 --seed 1"),
+    ],
+)
+def test_a_stopped_question_says_how_the_same_is_asked_again(
+    bars_run: Path, asked: dict[str, Any], words: str, least: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explaining, "stop_requests", _stopped)
+    with pytest.raises(StoppedError) as stop:
+        workflow.why(bars_run, **asked)
+    assert str(stop.value).endswith(f"Go on with:  whyconv why {bars_run}{words}")
 
 
 def test_the_report_is_filled_in_its_own_language_once_and_left_alone_without_a_place(

@@ -92,7 +92,7 @@ def settle_question(side: int | None, minutes: float | None, quick: bool, seed: 
         mistakes.append(f"seed = {seed}: expected 0 to 2147483647")
     if mistakes:
         raise UsageError("\n  ".join([f"whyconv why: {len(mistakes)} mistake(s)", *mistakes]))
-    settled = side or (8 if found < 16 else 16)
+    settled = side or _usual_side(found)
     return Question(side=settled, minutes=None if quick else minutes or USUAL_MINUTES, seed=seed)
 
 
@@ -118,7 +118,7 @@ def measure_why(run: Path, plan: Plan, division: Division, question: Question, n
 
         def check_stop() -> None:
             if code := stop_requested():
-                again = f"whyconv why {run}" if question.minutes else f"whyconv why {run} --quick"
+                again = _asking(run, question, plan.network.side)
                 raise StoppedError("Stopped; trainings that had ended are kept. Go on with:  " + again, code)
 
         protocol, left_out = _decide(plan, pictures, question, began, notify)
@@ -148,6 +148,24 @@ def measure_why(run: Path, plan: Plan, division: Division, question: Question, n
     why = why.model_copy(update={"seconds": round(time.perf_counter() - began, 1)})
     write_why(run, why, pixels, notify)
     return why
+
+
+def _asking(run: Path, question: Question, found: int) -> str:
+    """The command that asks a question of a run whose network sees pictures of ``found`` pixels."""
+    words = ["whyconv why", str(run)]
+    if question.minutes is None:
+        words.append("--quick")
+    elif question.minutes != USUAL_MINUTES:
+        words.append(f"--minutes {question.minutes:g}")
+    if question.side != _usual_side(found):
+        words.append(f"--side {question.side}")
+    if question.seed:
+        words.append(f"--seed {question.seed}")
+    return " ".join(words)
+
+
+def _usual_side(found: int) -> int:
+    return 8 if found < 16 else 16
 
 
 def _certificate(run: Path) -> Certificate | None:
