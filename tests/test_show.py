@@ -326,6 +326,13 @@ def test_times() -> None:
     assert [clock(seconds) for seconds in (0, 59.6, 151, 3751)] == ["0:00", "1:00", "2:31", "1:02:31"]
 
 
+@pytest.mark.parametrize(("num_doubted", "is_said"), [(400, False), (401, True)])
+def test_a_judge_that_disagrees_with_a_fifth_of_the_labels_is_not_believed(num_doubted: int, is_said: bool) -> None:
+    suspects = SUMMARY.suspects.model_copy(update={"num_doubted": num_doubted})
+    text = " ".join(run_lines(SUMMARY.model_copy(update={"suspects": suspects}), "en"))
+    assert ("disagrees with 20.1 % of all labels" in " ".join(text.split())) is is_said
+
+
 def test_labels_worth_a_look_are_told_with_the_first_and_the_file() -> None:
     text = " ".join(" ".join(run_lines(SUMMARY, "en")).split())
     assert (

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from whyconv.results.record import Record
 
+# Of published sets, people found 0.2 to 10 % of the labels wrong: who disagrees with more is mostly wrong itself.
+# Northcutt, Athalye, Mueller, *Pervasive label errors in test sets* (2021), arXiv 2103.14749.
+_MOST_WRONG = 0.2
+
 
 class Suspect(Record):
     """A picture whose label another class beats, by what was not learned from that label.
@@ -43,3 +47,8 @@ class Suspects(Record):
     num_doubted: int
     num_sure: int
     first: list[Suspect]
+
+    @property
+    def judge_errs(self) -> bool:
+        """Whether more than a fifth of the labels are beaten: then most of them are mistakes of the judge."""
+        return self.num_doubted > _MOST_WRONG * self.n

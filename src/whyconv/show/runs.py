@@ -103,6 +103,8 @@ def suspect_lines(suspects: Suspects | None, language: str, *, where: str = "") 
     first, values = suspects.first[0], suspects.model_dump(include={"n", "num_doubted", "num_sure"})
     words = {"name": printable(first.name), "label": printable(first.label), "likely": printable(first.likely)}
     lines = wrap(say("suspects", language, **values, **words, probability=first.probability_likely), "")
+    if suspects.judge_errs:
+        lines += wrap(say("suspects_of_a_weak_judge", language, fraction=suspects.num_doubted / suspects.n), "  ")
     return [*lines, "  " + say("suspects_where", language, where=printable(where))] if where else lines
 
 
