@@ -74,6 +74,10 @@ class PictureError(DataError):
     """One picture cannot be read; its text is the reason, without the path."""
 
 
+class DecodeTimeoutError(PictureError):
+    """A picture was not decoded in time; with less other work on the machine it may be."""
+
+
 class ArrayError(DataError, ValueError):
     """An array given to the estimator has the wrong shape, type or range; scikit-learn expects a ValueError."""
 

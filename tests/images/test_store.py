@@ -6,14 +6,18 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from drawn_pictures import encode
 from scenes import jpeg, pictures_of, png, scene
 from whyconv.errors import PictureError, StorageError
+from whyconv.images import decode as decoding
 from whyconv.images import store as store_file
+from whyconv.images.isolation import decode_apart
 from whyconv.images.prepare import PicturePolicy, prepare
 from whyconv.images.sources import read_pictures
 from whyconv.images.store import open_store
@@ -306,3 +310,15 @@ def test_a_store_of_thousands_opens_at_once(shared_data, tmp_path):
     found = opened(tmp_path, pictures, PicturePolicy(side=8, channels=3))
     assert time.perf_counter() - start < 0.5
     assert (len(found.pixels), found.num_decoded) == (3670, 0)
+
+
+def test_a_picture_that_was_not_decoded_in_time_is_tried_again(tmp_path, monkeypatch):
+    slow = encode(np.tile(scene(1), (40, 40, 1)), "TIFF", compression="tiff_lzw")
+    pictures = pictures_of(tmp_path / "data", {"a/1.tif": slow, "b/2.png": png(scene(2))})
+    with monkeypatch.context() as patched:
+        patched.setattr(decoding, "decode_apart", partial(decode_apart, seconds=0.001))
+        first = opened(tmp_path, pictures)
+    assert first.reasons == {0: "takes too long: this TIFF was not decoded in 0.001 seconds"}
+    second = opened(tmp_path, pictures)
+    assert (second.reasons, second.num_decoded) == ({}, 1)
+    assert np.array_equal(second.pixels, expected(pictures))

@@ -3,6 +3,7 @@
 import io
 import os
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from PIL import Image
 from drawn_pictures import encode, exif_block
 from scenes import jpeg, pictures_of, png, resized, scene
 from whyconv.errors import PictureError
+from whyconv.images import decode as decoding
+from whyconv.images.isolation import decode_apart
 from whyconv.images.sources import read_pictures
 from whyconv.images.survey import survey
 
@@ -103,6 +106,17 @@ def test_a_file_that_may_not_be_read_now_is_tried_again(tmp_path, monkeypatch):
         patched.setattr(type(pictures), "read", refuse)
         assert survey(pictures, store=tmp_path / "cache").reasons == dict.fromkeys(range(2), "permission denied")
     assert survey(pictures, store=tmp_path / "cache").reasons == {}
+
+
+def test_a_picture_that_was_not_decoded_in_time_is_tried_again(tmp_path, monkeypatch):
+    slow = encode(np.tile(scene(1), (40, 40, 1)), "TIFF", compression="tiff_lzw")
+    pictures = pictures_of(tmp_path / "data", {"class/a.tif": slow, "class/b.png": png(scene(2))})
+    with monkeypatch.context() as patched:
+        patched.setattr(decoding, "decode_apart", partial(decode_apart, seconds=0.001))
+        found = survey(pictures, store=tmp_path / "cache")
+    assert found.reasons == {0: "takes too long: this TIFF was not decoded in 0.001 seconds"}
+    again = survey(pictures, store=tmp_path / "cache")
+    assert (again.reasons, again.num_read) == ({}, 1)
 
 
 def test_a_change_that_keeps_the_time_is_seen_by_its_size(tmp_path):

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from whyconv.errors import PictureError, WhyconvError
+from whyconv.errors import DecodeTimeoutError, PictureError, WhyconvError
 from whyconv.images.facts import Decoded, PictureFacts
 from whyconv.images.formats import Header
 from whyconv.images.modes import Background
@@ -185,7 +185,7 @@ def _ask(content: bytes, request: dict[str, Any], seconds: float) -> tuple[dict[
             with _pool.lent() as worker:
                 reply, body = worker.ask(request, content, seconds)
         except TimeoutError as error:
-            raise PictureError(f"takes too long: this {title} was not decoded in {seconds:g} seconds") from error
+            raise DecodeTimeoutError(f"takes too long: this {title} was not decoded in {seconds:g} seconds") from error
         except _DiedError:
             continue
         if "error" in reply:

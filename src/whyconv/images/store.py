@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from whyconv import files
-from whyconv.errors import PictureError, StorageError
+from whyconv.errors import DecodeTimeoutError, PictureError, StorageError
 from whyconv.images.cache import PIXELS, entry_path
 from whyconv.images.content import DIGEST_BYTES, Stats, content_digest, decoder_versions, stat_all, unchanged
 from whyconv.images.index import INDEX_NAME, Index, read_index, write_index
@@ -189,12 +189,17 @@ def _rows(job: _Job, old_pixels: np.ndarray, places: np.ndarray) -> Iterator[tup
 
 
 def _decode(job: _Job, row: int) -> tuple[np.ndarray, np.ndarray, str]:
-    """Returns prepared pixels, the digest of the content, and why it cannot be read, or ""."""
+    """Returns prepared pixels, the digest of the content, and why it cannot be read, or "".
+
+    The digest is zeros where the picture is to be tried again the next time.
+    """
     blank, digest = np.zeros(job.shape[1:], np.uint8), np.zeros(DIGEST_BYTES, np.uint8)
     try:
         content = job.pictures.read(row)
         digest = content_digest(content)
         return prepare(content, job.policy), digest, ""
+    except DecodeTimeoutError as error:
+        return blank, np.zeros_like(digest), str(error)
     except PictureError as error:
         return blank, digest, str(error)
 

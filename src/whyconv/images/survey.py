@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from whyconv.errors import PictureError
+from whyconv.errors import DecodeTimeoutError, PictureError
 from whyconv.images.cache import SURVEYS, entry_path, pack, read_arrays, unpack, write_arrays
 from whyconv.images.content import Stats, content_digest, decoder_versions, stat_all, unchanged
 from whyconv.images.decode import decode, decode_array
@@ -173,6 +173,9 @@ def _examine(pictures: Pictures, index: int, old: np.ndarray) -> tuple[np.ndarra
         return old.copy(), ""
     try:
         decoded = _decode(content)
+    except DecodeTimeoutError as error:
+        # Said of this moment, not of the file: it is looked at again the next time.
+        return np.zeros((), _ROW), str(error)
     except PictureError as error:
         return row, str(error)
     _describe(decoded, row)
