@@ -25,6 +25,10 @@ slow: $(VENV)/test.stamp
 trust: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m "long or not long" tests/trust $(ARGS)
 
+# Several processes at one training: the same sums, kills, a frozen one, other numbers of processes.
+cluster-test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m "slow or not slow" tests/training/distributed tests/trust/test_lost_processes.py $(ARGS)
+
 # All tests with the network closed but for this machine's own loopback.
 closed: $(VENV)/test.stamp
 	scripts/closed $(ARGS)

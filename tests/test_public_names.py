@@ -13,7 +13,9 @@ from whyconv import errors
 PUBLIC = {
     *(
         "DataError",
+        "DecodeTimeoutError",
         "DivergedError",
+        "LostProcessError",
         "MissingExtraError",
         "ModelFileError",
         "NewerFormatError",

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from whyconv.errors import (
         ArrayError,
         DataError,
+        DecodeTimeoutError,
         DivergedError,
+        LostProcessError,
         MissingExtraError,
         ModelFileError,
         NewerFormatError,
@@ -39,7 +41,9 @@ __version__ = "0.1.0"
 __all__ = [
     "ArrayError",
     "DataError",
+    "DecodeTimeoutError",
     "DivergedError",
+    "LostProcessError",
     "MissingExtraError",
     "ModelFileError",
     "NewerFormatError",

@@ -74,6 +74,10 @@ class PictureError(DataError):
     """One picture cannot be read; its text is the reason, without the path."""
 
 
+class LostProcessError(WhyconvError):
+    """Of several processes that train together one is gone, frozen or out of reach."""
+
+
 class DecodeTimeoutError(PictureError):
     """A picture was not decoded in time; with less other work on the machine it may be."""
 

@@ -14,8 +14,9 @@ _OWN_GROUPS = Path("/proc/self/cgroup")
 def num_cores(cgroup: Path = _CGROUP, own_groups: Path = _OWN_GROUPS) -> int:
     """Returns how many processor cores this process may use, at least 1.
 
-    A container's quota and the process' affinity count, not the cores of the host: a thread pool as
-    large as the host inside a small container is slower than one thread.
+    Where a launcher such as torchrun has started several processes on this machine, they share them. A container's
+    quota and the process' affinity count, not the cores of the host: a thread pool as large as the host inside a small
+    container is slower than one thread.
 
     Args:
         cgroup: Where control groups are mounted.
@@ -23,18 +24,22 @@ def num_cores(cgroup: Path = _CGROUP, own_groups: Path = _OWN_GROUPS) -> int:
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _cpu_quota(cgroup, own_groups)
-    return max(1, affinity if quota is None else min(affinity, round(quota)))
+    cores = affinity if quota is None else min(affinity, round(quota))
+    return max(1, cores // (_decimal(os.environ.get("LOCAL_WORLD_SIZE", "")) or 1))
 
 
 def set_thread_habits() -> None:
     """Sets how torch's threads wait and how it asks for memory; to be called before torch is imported.
 
     Threads that spin while they wait make a step many times slower as soon as another process uses a core:
-    they sleep instead. Large buffers are taken in huge pages. What the environment already says is kept.
+    they sleep instead. Large buffers are taken in huge pages. Of several processes each would warn of every network
+    that uses all of its parameters, and is kept from it. What the environment already says is kept.
     """
     if "torch" not in sys.modules:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+        if "RANK" in os.environ:
+            os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 def memory_bytes(cgroup: Path = _CGROUP) -> int | None:
@@ -118,3 +123,7 @@ def _number(path: Path) -> int | None:
         return int(path.read_text())
     except (OSError, ValueError):
         return None
+
+
+def _decimal(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None

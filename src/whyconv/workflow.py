@@ -2,52 +2,43 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from torch import nn
-
-from whyconv.errors import ModelFileError, StoppedError, UsageError
+from whyconv.carrying_out import carry_out, is_made_by
+from whyconv.errors import ModelFileError
 from whyconv.explained import answered
 from whyconv.explaining import measure_why, settle_question
-from whyconv.files import digest
-from whyconv.finishing import finish, read_summary
+from whyconv.finishing import read_summary
 from whyconv.images.prepare import PicturePolicy
 from whyconv.inspection import Inspection, inspect
 from whyconv.machine import num_cores
 from whyconv.nets import require_network
 from whyconv.planning import Material, accept_changes, deadline, material_of
-from whyconv.pretrained import FrozenStart, Learned, check_start, choose_start, open_start, open_start_of
+from whyconv.pretrained import FrozenStart, check_start, choose_start, open_start
 from whyconv.pretrained.deciding import without_tuning
 from whyconv.results import Note, Notify, RunSummary, ignore
 from whyconv.results.why import Why
 from whyconv.scoring import score_own_test, score_pictures
 from whyconv.settings import Plan, TrainSettings
 from whyconv.spare_time import searched_plan
-from whyconv.telling import profiled, tell_outcome, tell_plan
-from whyconv.training.checkpoint import load_weights
+from whyconv.telling import profiled
+from whyconv.together import in_all_processes, run_of_this_launch
+from whyconv.training.distributed import Group
 from whyconv.training.lock import sole_writer
-from whyconv.training.loop import Outcome, train_network
-from whyconv.training.manifest import write_manifest
 from whyconv.training.pictures import channels_for, divide, divide_again, load_parts, side_for
-from whyconv.training.rotation import states
 from whyconv.training.run_folder import (
     CHECKPOINTS,
     PLAN,
     SUMMARY,
-    WEIGHTS,
     new_run_folder,
     read_plan,
     tell_other_machine,
-    write_plan,
 )
-from whyconv.training.start import start_network
-from whyconv.training.stopping import stop_requests, stops_say_how_to_go_on
-from whyconv.training.torch_habits import torch_habits
+from whyconv.training.stopping import stops_say_how_to_go_on
 
 
 def train(
@@ -78,9 +69,18 @@ def train(
         DivergedError: The cost J became no number; what was saved before is there.
         ParityError: The exported file answers otherwise than torch.
     """
-    if not isinstance(settings, TrainSettings):
-        settings = TrainSettings.of({"pictures": str(settings), **wanted}, where="train")
+    asked = settings
+    if not isinstance(asked, TrainSettings):
+        asked = TrainSettings.of({"pictures": str(settings), **wanted}, where="train")
+    return in_all_processes(lambda group: _train(asked, notify, group, only_model=only_model, profile=profile))
+
+
+def _train(
+    settings: TrainSettings, notify: Notify, group: Group, *, only_model: bool = False, profile: bool = False
+) -> RunSummary:
     began = time.perf_counter()
+    if (run := run_of_this_launch(settings.out)) is not None:
+        return _resume(run, notify, group)
     # Before the pictures are read, which may take long.
     require_network(settings.network)
     check_start(settings)
@@ -100,7 +100,7 @@ def train(
         plan = _decide(settings, material, start, folder, began=began, notify=notify)
         is_profiled = profile and plan.frozen is None
         with profiled(plan, material, notify) if is_profiled else nullcontext(notify) as listener:
-            return _carry_out(
+            return carry_out(
                 plan,
                 material,
                 folder,
@@ -109,6 +109,7 @@ def train(
                 start=start,
                 end=deadline(settings, began),
                 only_model=only_model,
+                group=group,
             )
 
 
@@ -142,6 +143,16 @@ def train_from_file(
         SettingsError: The plan cannot be read.
         DataError: The pictures are not those of the plan, and that is not accepted, or the classes are others.
     """
+
+    def lead(group: Group) -> RunSummary:
+        if (run := run_of_this_launch(out)) is not None:
+            return _resume(run, notify, group)
+        return _train_from_file(path, notify, group, out=out, accept_changed_data=accept_changed_data)
+
+    return in_all_processes(lead)
+
+
+def _train_from_file(path: Path, notify: Notify, group: Group, *, out: str, accept_changed_data: bool) -> RunSummary:
     began = time.perf_counter()
     plan = _with_the_end_of_its_run(Plan.read(path), path, notify)
     with _new_run(out, plan.pictures.path, notify) as folder:
@@ -149,7 +160,7 @@ def train_from_file(
             plan, material = accept_changes(plan, notify, path.parent)
         else:
             material = material_of(plan, notify, path.parent)
-        return _carry_out(plan, material, folder, began=began, notify=notify)
+        return carry_out(plan, material, folder, began=began, notify=notify, group=group)
 
 
 def resume(run: Path, notify: Notify = ignore, *, threads: int | None = None) -> RunSummary:
@@ -169,6 +180,10 @@ def resume(run: Path, notify: Notify = ignore, *, threads: int | None = None) ->
         WhyconvError: Another process trains in this folder; says which.
         DataError: The pictures have changed since.
     """
+    return in_all_processes(lambda group: _resume(run, notify, group, threads=threads))
+
+
+def _resume(run: Path, notify: Notify, group: Group, *, threads: int | None = None) -> RunSummary:
     began, plan = time.perf_counter(), read_plan(run)
     notify(Note(key="run_writes_to", values={"run": str(run)}))
     with sole_writer(run), stops_say_how_to_go_on(run):
@@ -177,7 +192,7 @@ def resume(run: Path, notify: Notify = ignore, *, threads: int | None = None) ->
         else:
             tell_other_machine(run, threads or plan.threads, notify)
         material = material_of(plan, notify, run)
-        return _carry_out(plan, material, run, began=began, notify=notify, is_new=False, threads=threads)
+        return carry_out(plan, material, run, began=began, notify=notify, is_new=False, threads=threads, group=group)
 
 
 def evaluate(
@@ -268,7 +283,7 @@ def _with_the_end_of_its_run(plan: Plan, path: Path, notify: Notify) -> Plan:
         summary = read_summary(path.parent)
     except ModelFileError:
         return plan
-    if summary.stopped != "clock" or not _is_made_by(summary, plan, path):
+    if summary.stopped != "clock" or not is_made_by(summary, plan, path):
         return plan
     notify(Note(key="run_repeats_clock", values={"steps": summary.num_steps}))
     if plan.frozen is not None and not summary.num_steps:
@@ -289,107 +304,3 @@ def _decide(
     if start is None:
         return searched_plan(settings, material, folder, began=began, notify=notify)
     return start.decide(settings, material, threads=settings.threads or num_cores(), began=began, notify=notify)
-
-
-def _carry_out(  # noqa: PLR0913
-    plan: Plan,
-    material: Material,
-    folder: Path,
-    *,
-    began: float,
-    notify: Notify,
-    is_new: bool = True,
-    start: FrozenStart | None = None,
-    end: float = math.inf,
-    only_model: bool = False,
-    threads: int | None = None,
-) -> RunSummary:
-    """Trains by the plan and writes everything that a run consists of; ``end`` as the deadline of the training."""
-    with torch_habits(threads or plan.threads):
-        network = None
-        if plan.frozen is None:
-            pixels, reads_file = material.train.data.pixels, not _has_weights(folder)
-            network = start_network(plan, notify, pixels=pixels, reads_file=reads_file)
-        tell_plan(plan, notify)
-        with stops_say_how_to_go_on(folder):
-            if is_new:
-                write_manifest(folder, material.division.rows())
-                write_plan(folder, plan)
-            with stop_requests() as stop_requested:
-                if network is None:
-                    outcome, learned = _learn(plan, material, folder, start, notify, stop_requested)
-                    network = learned.network
-                else:
-                    learned = None
-                    outcome = _ended_before(folder, network, plan) or train_network(
-                        network,
-                        material.train.data,
-                        material.validation.data,
-                        plan,
-                        names=material.train.names,
-                        folder=folder,
-                        notify=notify,
-                        stop_requested=stop_requested,
-                        deadline=end,
-                    )
-                if code := stop_requested():
-                    raise StoppedError("Stopped.", exit_code=code)
-            tell_outcome(outcome, plan, notify)
-            return finish(folder, network, plan, material, outcome, began=began, only_model=only_model, learned=learned)
-
-
-def _learn(
-    plan: Plan,
-    material: Material,
-    folder: Path,
-    start: FrozenStart | None,
-    notify: Notify,
-    stop_requested: Callable[[], int],
-) -> tuple[Outcome, Learned]:
-    """Learns on the plan's frozen network; where the run had ended before, the same once more.
-
-    Raises:
-        UsageError: The plan was changed since.
-    """
-    last_step = None
-    if (folder / SUMMARY).exists():
-        summary = _summary_of(folder, plan)
-        last_step = summary.num_steps if summary.stopped == "clock" else None
-    start = start or open_start_of(plan, folder / CHECKPOINTS)
-    return start.learn(plan, material, folder, notify=notify, stop_requested=stop_requested, last_step=last_step)
-
-
-def _has_weights(folder: Path) -> bool:
-    """Whether the run has weights of its own already, so that those it started from are not needed."""
-    return (folder / SUMMARY).exists() or bool(states(folder / CHECKPOINTS))
-
-
-def _ended_before(folder: Path, network: nn.Module, plan: Plan) -> Outcome | None:
-    """Puts the weights of a finished run into ``network``; None where its training has not ended.
-
-    Raises:
-        UsageError: The plan was changed since.
-    """
-    if not (folder / SUMMARY).exists():
-        return None
-    summary = _summary_of(folder, plan)
-    load_weights(folder / WEIGHTS, network)
-    reason = summary.stopped or "planned"
-    skipped = tuple(summary.skipped_steps)
-    return Outcome(summary.best_epoch, summary.num_epochs, summary.num_steps, summary.seconds, reason, skipped)
-
-
-def _summary_of(folder: Path, plan: Plan) -> RunSummary:
-    """Reads the summary of a run that has ended, and makes sure that it was made by ``plan``."""
-    summary = read_summary(folder)
-    if not _is_made_by(summary, plan, folder / PLAN):
-        raise UsageError(
-            f"{folder}/run.toml is not the plan that this run was made by. Put it back as it was; to train anew by the "
-            f"changed plan:  whyconv train --config {folder}/run.toml"
-        )
-    return summary
-
-
-def _is_made_by(summary: RunSummary, plan: Plan, path: Path) -> bool:
-    """Whether a run was made by the plan in a file: an older whyconv left out what has come into plans since."""
-    return summary.plan_digest in {plan.digest, digest(path)}

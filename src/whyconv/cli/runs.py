@@ -287,6 +287,10 @@ def _show(summary: RunSummary, language: str, as_json: bool, explained: Why | No
     """Prints the outcome; what was explained stands before the last lines, which say where the results are."""
     from whyconv.show.runs import run_lines, run_values
     from whyconv.show.square import brief_square_lines
+    from whyconv.training.distributed import launched
+
+    if (launch := launched()) is not None and launch.rank:
+        return  # The leader says it.
 
     if as_json:
         print_json(json.dumps(run_values(summary)))

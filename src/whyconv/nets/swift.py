@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,8 @@ from torch.nn import functional
 
 from whyconv.nets.layers import MaxBlurPool2d
 from whyconv.settings import Pooling
+
+Total = Callable[[Tensor], Tensor]
 
 _MAX_PLACES = 32
 _SMALL_SIDE = 16
@@ -85,7 +87,7 @@ class Swift(nn.Module):
         return self.head(self.features(x))
 
     @torch.no_grad()
-    def whiten(self, x: Tensor) -> None:
+    def whiten(self, x: Tensor, total: Total | None = None, rank: int = 0, size: int = 1) -> None:
         """Sets the first layer's weights from pictures as the network will see them.
 
         Each filter is an eigenvector of the patches' second moments, divided by the root of its eigenvalue; the
@@ -93,10 +95,16 @@ class Swift(nn.Module):
 
         Args:
             x: Training pictures (n, c, side, side), normalized; ``enough_to_whiten`` says how many.
+            total: Adds up what several processes have found, where they do this together.
+            rank: Of this process, from 0.
+            size: Number of processes.
         """
         kernel, stride = self.stem.kernel_size[0], self.stem.stride[0]
         num_directions = self.stem.out_channels // 2
-        moments = _second_moments(x, kernel, stride)
+        moments, count = _second_moments(x, kernel, stride, slice(rank, None, size))
+        if total is not None:
+            moments, count = total(moments), total(count)
+        moments = moments / int(count)
         variances, directions = torch.linalg.eigh(moments)
         strongest = slice(-num_directions, None)
         filters = (directions[:, strongest] / (variances[strongest] + _LEAST_VARIANCE).sqrt()).T.flip(0)
@@ -156,16 +164,17 @@ def _shifting_norm(channels: int) -> nn.BatchNorm2d:
     return norm
 
 
-def _second_moments(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """Mean products of the numbers of the patches that the first layer sees, (c k k, c k k), in double precision.
+def _second_moments(x: Tensor, kernel: int, stride: int, pieces: slice) -> tuple[Tensor, Tensor]:
+    """Sums of products of the numbers of the patches that the first layer sees, (c k k, c k k), and how many patches.
 
-    A few pictures at a time.
+    A few pictures at a time, and of these ``pieces`` some only. Each is summed in single precision, all of them in
+    double: who computes which piece hardly matters then. Directions of little variance would blow up what it did.
     """
     size = x.shape[1] * kernel**2
     places = ((x.shape[2] - kernel) // stride + 1) * ((x.shape[3] - kernel) // stride + 1)
     total, count = torch.zeros(size, size, dtype=torch.float64), 0
-    for some in torch.split(x, max(1, _MAX_PATCHES // places // kernel**2)):
+    for some in torch.split(x, max(1, _MAX_PATCHES // places // kernel**2))[pieces]:
         patches = some.unfold(2, kernel, stride).unfold(3, kernel, stride).permute(0, 2, 3, 1, 4, 5).reshape(-1, size)
         total += (patches.T @ patches).double()
         count += len(patches)
-    return total / count
+    return total, torch.tensor(count)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -17,21 +17,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whyconv.errors import ModelFileError, StoppedError, StorageError, UsageError
+from whyconv.errors import StoppedError, StorageError
 from whyconv.results import EpochRecord, Note, Notify, SkippedStep, ignore
 from whyconv.settings import Plan
 from whyconv.training import augment
 from whyconv.training.averaging import copied, move_mean
-from whyconv.training.checkpoint import load_state, put_weights, require_fitting, save_state
+from whyconv.training.checkpoint import put_weights, require_fitting, save_state
 from whyconv.training.cost import cost, costs
+from whyconv.training.distributed import ALONE, Group
 from whyconv.training.divergence import Divergence
+from whyconv.training.going_on import State, state_to_go_on_from
 from whyconv.training.history import History, cut_history
 from whyconv.training.keeping import is_as_good
 from whyconv.training.logits import logits_of, normalize
 from whyconv.training.optimizers import build_optimizer, rate_fraction
 from whyconv.training.pixel_rows import LabelledPixels
 from whyconv.training.precision import Forward, computing_in
-from whyconv.training.rotation import forget_older, load_newest, state_path, states
+from whyconv.training.rotation import forget_older, state_path
 from whyconv.training.run_folder import CHECKPOINTS, METRICS
 from whyconv.training.views import from_afar
 
@@ -74,6 +76,7 @@ def train_network(  # noqa: PLR0913
     notify: Notify = ignore,
     stop_requested: Callable[[], int] = lambda: 0,
     deadline: float = math.inf,
+    group: Group = ALONE,
 ) -> Outcome:
     """Lowers the mean cross-entropy over the training pictures; leaves the best epoch's weights in ``network``.
 
@@ -93,6 +96,8 @@ def train_network(  # noqa: PLR0913
         stop_requested: Asked after every step; what it returns but 0 is the exit code of the stop.
         deadline: On the clock of ``time.perf_counter``. It ends before an epoch that would not be done by then, and
             inside one that is late; but not before 5 steps.
+        group: The processes that train together, each on its share of every batch, all of which call this with the
+            same plan, pictures and network. The leader's ``folder``, ``deadline`` and ``notify`` count.
 
     Raises:
         StoppedError: A stop was requested; the state was saved when there is a ``folder``.
@@ -102,11 +107,8 @@ def train_network(  # noqa: PLR0913
         DivergedError: J is no longer a number; the step is not taken. Where the plan has single steps left out: J was
             no number many times in a row.
     """
-    session = _Session(network, train, validation, plan, names, folder, deadline, notify)
-    if folder is not None and states(folder / CHECKPOINTS):
-        session.restore(folder)
-    elif folder is not None:
-        cut_history(folder / METRICS, 0)
+    session = _Session(network, train, validation, plan, names, folder, deadline, notify, group)
+    session.begin()
     with session.asking():
         while (reason := session.ended()) is None:
             session.run_epoch(stop_requested)
@@ -129,7 +131,9 @@ class _Session:
         folder: Path | None,
         deadline: float,
         notify: Notify,
+        group: Group,
     ) -> None:
+        self.group = group
         self.network, self.train, self.validation, self.plan = network, train, validation, plan
         self.folder, self.notify = folder, notify
         self.history = History(folder / METRICS, notify) if folder else None
@@ -166,7 +170,7 @@ class _Session:
         """Inside, the networks compute in the plan's precision."""
         precision = self.plan.training.precision
         networks = computing_in(precision, self.network), computing_in(precision, self.averaged)
-        with networks[0] as self.ask, networks[1] as self.ask_averaged:
+        with networks[0] as ask, networks[1] as self.ask_averaged, self.group.computing(self.network, ask) as self.ask:
             yield
 
     def ended(self) -> Literal["planned", "no_gain", "clock"] | None:
@@ -180,7 +184,8 @@ class _Session:
         if self.epoch - self.best_epoch >= recipe.patience:
             return "no_gain"
         if self.epoch and self.step >= LEAST_STEPS:
-            self.is_out_of_time = time.perf_counter() + self.seconds / self.epoch > self.deadline
+            is_late = time.perf_counter() + self.seconds / self.epoch > self.deadline
+            self.is_out_of_time = bool(self.group.greatest([is_late])[0])
         return "clock" if self.is_out_of_time else None
 
     def run_epoch(self, stop_requested: Callable[[], int]) -> None:
@@ -192,10 +197,11 @@ class _Session:
         for indices in batches[self.step - first_step : self.last_step - first_step]:
             self._take_step(indices, draws[indices])
             self.seconds = time.perf_counter() - began
-            if code := stop_requested():
+            code, is_late = self.group.greatest([stop_requested(), time.perf_counter() > self.latest])
+            if code:
                 self.save()
                 raise StoppedError(self._how_to_go_on(), exit_code=code)
-            if self.step >= LEAST_STEPS and time.perf_counter() > self.latest:
+            if self.step >= LEAST_STEPS and is_late:
                 self.is_out_of_time = True
                 break
         num_seen = sum(len(batch) for batch, loss in zip(batches, self.losses, strict=False) if math.isfinite(loss))
@@ -205,10 +211,12 @@ class _Session:
         recipe = self.plan.training
         # Dropout and the like draw from torch's own numbers: a function of (seed, step), so that a training
         # that goes on after a stop draws the same.
-        torch.manual_seed((self.plan.seed * 1_000_003 + self.step) % 2**63)
-        order = np.sort(indices)
-        rows, labels = order.tolist(), torch.from_numpy(self.train.labels[order].astype(np.int64))
-        varied = augment.vary(self._pixels_of(order), draws[np.argsort(indices)], self.plan.augment)
+        drawn = (self.plan.seed * 1_000_003 + self.step) * self.group.size + self.group.rank
+        torch.manual_seed(drawn % 2**63)
+        order, part = np.sort(indices), self.group.part(len(indices))
+        rows, own = order.tolist(), order[part]
+        labels = torch.from_numpy(self.train.labels[own].astype(np.int64))
+        varied = augment.vary(self._pixels_of(own), draws[np.argsort(indices)][part], self.plan.augment)
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate(self.step, group["highest"])
         self.network.train()
@@ -218,20 +226,29 @@ class _Session:
         num_members = logits.shape[1]
         own_labels = labels.repeat_interleave(num_members)
         loss = cost(logits.flatten(0, 1), own_labels, self.class_offsets, recipe.label_smoothing)
-        if not math.isfinite(value := loss.item()):
+        share = len(own) / len(order)
+        value, num_right = self._over_all(loss.item() * share, logits, labels)
+        if not math.isfinite(value):
             self._leave_out("cost", value, rows, buffers)
             return
         self.optimizer.zero_grad(set_to_none=True)
-        # The sum of the members' costs: the gradient of each is as if it were alone.
-        torch.autograd.backward(loss * num_members)
+        # The sum of the members' costs: the gradient of each is as if it were alone. Of several processes the
+        # gradient is the mean.
+        torch.autograd.backward(loss * (num_members * share * self.group.size))
         if not self.divergence.may_step(self.network):
             self._leave_out("gradient", math.nan, rows, buffers)
             return
         self.optimizer.step()
         self.losses.append(value)
         self.step, self.rows = self.step + 1, rows
-        self.num_right += int((logits.detach().mean(dim=1).argmax(dim=1) == labels).sum())
+        self.num_right += num_right
         move_mean(self.averaged, self.network, recipe.average, self.step)
+
+    def _over_all(self, share_of_cost: float, logits: Tensor, labels: Tensor) -> tuple[float, int]:
+        """J of the batch, and how many of its pictures are answered rightly, from what each process has of it."""
+        num_right = int((logits.detach().mean(dim=1).argmax(dim=1) == labels).sum())
+        found = self.group.total(torch.tensor([share_of_cost, num_right], dtype=torch.float64))
+        return float(found[0]), int(found[1])
 
     def _learning_rate(self, step: int, highest: float) -> float:
         recipe = self.plan.training
@@ -302,7 +319,9 @@ class _Session:
             return None, None
         plan = self.plan.network.model_copy(update={"views": from_afar(self.plan.network.views)})
         self.averaged.eval()
-        logits = torch.from_numpy(logits_of(self.ask_averaged, self.validation.pixels, plan))
+        own = self.validation.pixels[self.group.part(len(self.validation))]
+        found = torch.from_numpy(logits_of(self.ask_averaged, own, plan))
+        logits = self.group.whole(found, len(self.validation))
         labels = torch.from_numpy(self.validation.labels.astype(np.int64))
         losses = costs(logits, labels, self.class_offsets, self.plan.training.label_smoothing)
         if not math.isfinite(mean := float(losses.mean())):
@@ -350,34 +369,25 @@ class _Session:
         forget_older(self.folder / CHECKPOINTS)
         self.saved_at = self.seconds
 
-    def restore(self, run: Path) -> None:
-        """Goes back to the newest state in the run folder that is whole."""
-        path, (tensors, progress) = load_newest(run / CHECKPOINTS, self._read_state, self.notify)
-        if progress["plan"] != self.plan.digest:
-            raise UsageError(
-                f"{run}/run.toml is not the plan that this run was started with. To go on, put it back as it was; to "
-                f"train anew by the changed plan:  whyconv train --config {run}/run.toml"
-            )
-        put_weights(path, self.network, tensors["network"])
-        put_weights(path, self.averaged, tensors["averaged"])
-        require_fitting(path, self.optimizer)
+    def begin(self) -> None:
+        """Goes back to the newest state in the run folder, where there is one."""
+        state = state_to_go_on_from(self.folder, self.plan, self.optimizer, self.group, self.notify)
+        if state is not None:
+            self._take_over(state)
+        if self.folder is not None:
+            cut_history(self.folder / METRICS, self.epoch)
+
+    def _take_over(self, state: State) -> None:
+        tensors, progress = state.tensors, state.progress
+        put_weights(state.path, self.network, tensors["network"])
+        put_weights(state.path, self.averaged, tensors["averaged"])
+        require_fitting(state.path, self.optimizer)
         self.best_weights = tensors["best"]
         self.epoch, self.step, self.best_epoch = progress["epoch"], progress["step"], progress["best_epoch"]
         self.least = tensors.get("least", {}).get("losses")
         self.seconds, self.losses, self.num_right = progress["seconds"], progress["losses"], progress["num_right"]
         self.is_out_of_time = progress["is_out_of_time"]
         self.divergence.restore(progress.get("divergence", {}))
-        cut_history(run / METRICS, self.epoch)
-
-    def _read_state(self, path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-        """Reads a state and makes sure that all is there."""
-        tensors, progress = load_state(path, self.optimizer)
-        kinds = {"plan": str, "is_out_of_time": bool, "epoch": int, "step": int, "best_epoch": int}
-        kinds |= {"seconds": float, "losses": list, "num_right": int}
-        is_whole = all(isinstance(progress.get(key), kinds[key]) for key in kinds)
-        if not is_whole or not tensors.keys() >= {"network", "averaged", "best"}:
-            raise ModelFileError(f"{path} is no checkpoint of this training: something is missing.")
-        return tensors, progress
 
     def _how_to_go_on(self) -> str:
         saved = f" All is saved. Go on with:  whyconv train --resume {self.folder}" if self.folder else ""

@@ -17,6 +17,7 @@ from whyconv.images.sources.listing import printable
 from whyconv.machine import num_cores
 from whyconv.results import Note, Notify
 from whyconv.settings import Plan
+from whyconv.training.distributed import launched
 from whyconv.untrusted import MOST_TOML_BYTES, json_in
 
 PLAN, NETWORK, WEIGHTS, MODEL = "run.toml", "network.json", "model.safetensors", "model.onnx"
@@ -25,7 +26,7 @@ ENVIRONMENT = "environment.json"
 # Training pictures of which features and thumbnails are kept.
 MOST_EXAMPLES = 1000
 # What the bits of a weight depend on.
-_BITS = ("threads", "torch", "numpy", "system", "instructions")
+_BITS = ("threads", "processes", "torch", "numpy", "system", "instructions")
 _WENT_ON = "went_on_with"
 _PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "onnx", "onnxruntime", "scipy")
 
@@ -100,7 +101,7 @@ def tell_other_machine(folder: Path, threads: int, notify: Notify) -> None:
     if not isinstance(began, dict):
         return
     now = environment(threads)
-    before = began.get(_WENT_ON, [began])[-1]
+    before = {"processes": 1} | began.get(_WENT_ON, [began])[-1]
     changed = [f"{name} {before.get(name)} (now {now[name]})" for name in _BITS if before.get(name) != now[name]]
     if changed:
         notify(Note(key="run_other_machine", values={"differences": ", ".join(changed)}, level="warning"))
@@ -126,6 +127,7 @@ def write_json(path: Path, values: object) -> None:
 
 def environment(threads: int) -> dict[str, Any]:
     """Versions and machine, as far as they bear on the numbers."""
+    launch = launched()
     return {
         "whyconv": __version__,
         "python": platform.python_version(),
@@ -133,6 +135,7 @@ def environment(threads: int) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "cores": num_cores(),
         "threads": threads,
+        "processes": 1 if launch is None else launch.size,
         "instructions": torch.backends.cpu.get_cpu_capability(),
     }
 

@@ -12,6 +12,7 @@ from whyconv.errors import ModelFileError, UsageError
 from whyconv.nets import Swift, build_planned
 from whyconv.results import Notify, ignore
 from whyconv.settings import NetworkPlan, Plan
+from whyconv.training.distributed import ALONE, Group
 from whyconv.training.logits import normalize
 from whyconv.training.pixel_rows import Pixels, evenly_chosen
 from whyconv.training.start_weights import put_start_weights
@@ -21,7 +22,12 @@ _MOST_SEEN = 2000
 
 
 def start_network(
-    plan: Plan, notify: Notify = ignore, *, pixels: Pixels | None = None, reads_file: bool = True
+    plan: Plan,
+    notify: Notify = ignore,
+    *,
+    pixels: Pixels | None = None,
+    reads_file: bool = True,
+    group: Group = ALONE,
 ) -> nn.Module:
     """Builds the plan's network; the same plan and pictures give the same weights bit for bit.
 
@@ -30,6 +36,7 @@ def start_network(
         notify: Told what of a file of starting weights was used.
         pixels: Of the training part, for a first layer that follows from the pictures; without them it is random.
         reads_file: Whether the plan's file of starting weights is read; not where others are put in anyway.
+        group: The processes that begin together, all of which call this.
 
     Raises:
         ModelFileError: The file of starting weights is gone, was changed, or does not fit.
@@ -42,7 +49,7 @@ def start_network(
         raise UsageError(f"The network does not fit into memory: {error}. Expected a smaller one.") from None
     require_storable(len(network.state_dict()))
     if pixels is not None:
-        _whiten(network, pixels, sizes)
+        _whiten(network, pixels, sizes, group)
     if sizes.start and reads_file:
         path = Path(sizes.start)
         _require_same(path, sizes.start_digest)
@@ -50,11 +57,12 @@ def start_network(
     return network
 
 
-def _whiten(network: nn.Module, pixels: Pixels, plan: NetworkPlan) -> None:
+def _whiten(network: nn.Module, pixels: Pixels, plan: NetworkPlan, group: Group) -> None:
     """Lets the first layers that want to see training pictures see some, evenly chosen."""
     for member in (each for each in network.modules() if isinstance(each, Swift)):
         rows = evenly_chosen(len(pixels), min(_MOST_SEEN, member.enough_to_whiten(plan.side)))
-        member.whiten(normalize(torch.from_numpy(pixels[rows].transpose(0, 3, 1, 2)).float(), plan))
+        seen = normalize(torch.from_numpy(pixels[rows].transpose(0, 3, 1, 2)).float(), plan)
+        member.whiten(seen, group.total, group.rank, group.size)
 
 
 def _require_same(path: Path, digest: str) -> None:

@@ -1,0 +1,156 @@
+"""A plan, its pictures and a run folder -> a trained network and everything that a run consists of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from whyconv.errors import StoppedError, UsageError
+from whyconv.files import digest
+from whyconv.finishing import finish, read_summary
+from whyconv.planning import Material
+from whyconv.pretrained import FrozenStart, Learned, open_start_of
+from whyconv.results import Notify, RunSummary
+from whyconv.settings import Plan
+from whyconv.telling import tell_outcome, tell_plan
+from whyconv.together import gather, note_launch
+from whyconv.training.checkpoint import load_weights
+from whyconv.training.distributed import ALONE, Group
+from whyconv.training.loop import Outcome, train_network
+from whyconv.training.manifest import write_manifest
+from whyconv.training.rotation import states
+from whyconv.training.run_folder import CHECKPOINTS, PLAN, SUMMARY, WEIGHTS, write_plan
+from whyconv.training.start import start_network
+from whyconv.training.stopping import stop_requests, stops_say_how_to_go_on
+from whyconv.training.torch_habits import torch_habits
+
+
+def carry_out(  # noqa: PLR0913
+    plan: Plan,
+    material: Material,
+    folder: Path,
+    *,
+    began: float,
+    notify: Notify,
+    is_new: bool = True,
+    start: FrozenStart | None = None,
+    end: float = math.inf,
+    only_model: bool = False,
+    threads: int | None = None,
+    group: Group = ALONE,
+) -> RunSummary:
+    """Trains by the plan and writes everything that a run consists of.
+
+    Args:
+        plan: Of the run.
+        material: Its pictures.
+        folder: The run folder, whose lock is held.
+        began: When the command began, on the clock of ``time.perf_counter``.
+        notify: Told of notes, progress and epochs.
+        is_new: Whether the folder has no plan yet.
+        start: The frozen network that the run starts from, where it is open already.
+        end: Deadline of the training, on the same clock.
+        only_model: No report, maps, tables or examples.
+        threads: Of the processor; by default those of the plan.
+        group: The processes that train together; this one leads them.
+
+    Raises:
+        StoppedError: Ctrl-C, SIGTERM or SIGHUP.
+        UsageError: The plan was changed since the run ended.
+    """
+    with torch_habits(threads or plan.threads):
+        network = None
+        # Others have no part in a training that has ended, or that learns on features of a frozen network.
+        group = ALONE if plan.frozen is not None or (folder / SUMMARY).exists() else group
+        if plan.frozen is None:
+            pixels, reads_file = material.train.data.pixels, not _has_weights(folder)
+            gather(group, plan, reads_file=reads_file)
+            network = start_network(plan, notify, pixels=pixels, reads_file=reads_file, group=group)
+        tell_plan(plan, notify)
+        with stops_say_how_to_go_on(folder):
+            if is_new:
+                write_manifest(folder, material.division.rows())
+                write_plan(folder, plan)
+                note_launch(folder)
+            with stop_requests() as stop_requested:
+                if network is None:
+                    outcome, learned = _learn(plan, material, folder, start, notify, stop_requested)
+                    network = learned.network
+                else:
+                    learned = None
+                    outcome = _ended_before(folder, network, plan) or train_network(
+                        network,
+                        material.train.data,
+                        material.validation.data,
+                        plan,
+                        names=material.train.names,
+                        folder=folder,
+                        notify=notify,
+                        stop_requested=stop_requested,
+                        deadline=end,
+                        group=group,
+                    )
+                if code := stop_requested():
+                    raise StoppedError("Stopped.", exit_code=code)
+            tell_outcome(outcome, plan, notify)
+            return finish(folder, network, plan, material, outcome, began=began, only_model=only_model, learned=learned)
+
+
+def _learn(
+    plan: Plan,
+    material: Material,
+    folder: Path,
+    start: FrozenStart | None,
+    notify: Notify,
+    stop_requested: Callable[[], int],
+) -> tuple[Outcome, Learned]:
+    """Learns on the plan's frozen network; where the run had ended before, the same once more.
+
+    Raises:
+        UsageError: The plan was changed since.
+    """
+    last_step = None
+    if (folder / SUMMARY).exists():
+        summary = _summary_of(folder, plan)
+        last_step = summary.num_steps if summary.stopped == "clock" else None
+    start = start or open_start_of(plan, folder / CHECKPOINTS)
+    return start.learn(plan, material, folder, notify=notify, stop_requested=stop_requested, last_step=last_step)
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether the run has weights of its own already, so that those it started from are not needed."""
+    return (folder / SUMMARY).exists() or bool(states(folder / CHECKPOINTS))
+
+
+def _ended_before(folder: Path, network: nn.Module, plan: Plan) -> Outcome | None:
+    """Puts the weights of a finished run into ``network``; None where its training has not ended.
+
+    Raises:
+        UsageError: The plan was changed since.
+    """
+    if not (folder / SUMMARY).exists():
+        return None
+    summary = _summary_of(folder, plan)
+    load_weights(folder / WEIGHTS, network)
+    reason = summary.stopped or "planned"
+    skipped = tuple(summary.skipped_steps)
+    return Outcome(summary.best_epoch, summary.num_epochs, summary.num_steps, summary.seconds, reason, skipped)
+
+
+def _summary_of(folder: Path, plan: Plan) -> RunSummary:
+    """Reads the summary of a run that has ended, and makes sure that it was made by ``plan``."""
+    summary = read_summary(folder)
+    if not is_made_by(summary, plan, folder / PLAN):
+        raise UsageError(
+            f"{folder}/run.toml is not the plan that this run was made by. Put it back as it was; to train anew by the "
+            f"changed plan:  whyconv train --config {folder}/run.toml"
+        )
+    return summary
+
+
+def is_made_by(summary: RunSummary, plan: Plan, path: Path) -> bool:
+    """Whether a run was made by the plan in a file: an older whyconv left out what has come into plans since."""
+    return summary.plan_digest in {plan.digest, digest(path)}

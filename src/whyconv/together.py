@@ -1,0 +1,100 @@
+"""Several processes, one run: the leader plans, writes and tells; the others train their share of every batch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from whyconv.planning import material_of
+from whyconv.results import RunSummary, ignore
+from whyconv.settings import Plan
+from whyconv.training.distributed import Group, joined, launched
+from whyconv.training.loop import train_network
+from whyconv.training.run_folder import CHECKPOINTS, PLAN, SUMMARY, write_json
+from whyconv.training.start import start_network
+from whyconv.training.stopping import stop_requests
+from whyconv.training.torch_habits import torch_habits
+from whyconv.untrusted import json_in, json_values
+
+_LAUNCH = "launch.json"
+
+
+def in_all_processes(lead: Callable[[Group], RunSummary]) -> RunSummary:
+    """Carries out a training in the processes that a launcher has started, or in this one where none has.
+
+    Args:
+        lead: What the leader does; calls ``gather`` before a training that the others take part in.
+
+    Returns:
+        What the run amounts to, in every process.
+
+    Raises:
+        UsageError: The launcher's variables are wrong.
+        LostProcessError: Another process is gone, frozen or out of reach.
+    """
+    with joined(launched()) as group:
+        if not group.leads:
+            return _follow(group)
+        summary = lead(group)
+        group.told(summary.model_dump_json())
+        return summary
+
+
+def gather(group: Group, plan: Plan, *, reads_file: bool) -> None:
+    """Tells the others the plan, and waits until they have its pictures."""
+    if group.size > 1:
+        group.told(json.dumps({"plan": plan.model_dump(exclude_none=True), "reads_file": reads_file}))
+        with group.machine_by_machine():
+            """This one has its pictures."""
+        group.meet()
+
+
+def note_launch(run: Path) -> None:
+    """Keeps in a new run folder which launch it is of, so that a later attempt goes on with it."""
+    if (launch := launched()) is not None:
+        write_json(run / CHECKPOINTS / _LAUNCH, {"launch": launch.name})
+
+
+def run_of_this_launch(out: str) -> Path | None:
+    """The run that an earlier attempt of the same launch has begun and not ended; None in the first attempt."""
+    launch = launched()
+    if launch is None or not launch.attempt:
+        return None
+    found = [path.parent.parent for path in Path(out).glob(f"*/{CHECKPOINTS}/{_LAUNCH}") if _is_of(path, launch.name)]
+    begun = [run for run in found if (run / PLAN).exists() and not (run / SUMMARY).exists()]
+    return max(begun, key=lambda run: (run / PLAN).stat().st_mtime_ns, default=None)
+
+
+def _is_of(path: Path, name: str) -> bool:
+    try:
+        told = json_in(path)
+    except (OSError, ValueError):
+        return False
+    return isinstance(told, dict) and told.get("launch") == name
+
+
+def _follow(group: Group) -> RunSummary:
+    """What a process does that does not lead: trains along where it is told a plan; then waits for the outcome."""
+    told = json_values(group.told())
+    if "plan" in told:
+        _train_along(group, Plan.of(told["plan"], where="the leader's plan"), reads_file=told["reads_file"])
+        told = json_values(group.told())
+    return RunSummary.model_validate(told)
+
+
+def _train_along(group: Group, plan: Plan, *, reads_file: bool) -> None:
+    with group.machine_by_machine():
+        material = material_of(plan, ignore, None)
+    group.meet()
+    with torch_habits(plan.threads), stop_requests() as stop_requested:
+        network = start_network(plan, pixels=material.train.data.pixels, reads_file=reads_file, group=group)
+        train_network(
+            network,
+            material.train.data,
+            material.validation.data,
+            plan,
+            names=material.train.names,
+            stop_requested=stop_requested,
+            group=group,
+        )

@@ -1,0 +1,267 @@
+"""The processes of one training: what each computes, and how they agree."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
+from torch.nn.parallel import DistributedDataParallel
+
+from whyconv.errors import LostProcessError
+from whyconv.training.distributed.launch import Launch
+from whyconv.training.distributed.liveness import Liveness
+from whyconv.training.distributed.normalization import normalizing_together
+from whyconv.training.precision import Forward
+
+# After so long without a word another process is taken for frozen.
+PATIENCE_SECONDS = 60.0
+_LOOK_SECONDS = 0.2
+
+
+class Group:
+    """A single process, which leads and has nobody to agree with; what ``Together`` has in common with it.
+
+    Attributes:
+        rank: Of this process, from 0.
+        size: Number of processes.
+    """
+
+    rank = 0
+    size = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process decides, tells and writes."""
+        return self.rank == 0
+
+    def part(self, count: int) -> slice:
+        """Which of ``count`` rows are this process': those of all follow each other and differ by at most one."""
+        each, more = divmod(count, self.size)
+        start = self.rank * each + min(self.rank, more)
+        return slice(start, start + each + (self.rank < more))
+
+    def total(self, values: Tensor) -> Tensor:
+        """The sum over all processes, the same in each; may be ``values`` itself."""
+        return values
+
+    def greatest(self, numbers: Sequence[int]) -> list[int]:
+        """The greatest over all processes, number by number."""
+        return list(numbers)
+
+    def whole(self, own: Tensor, count: int) -> Tensor:
+        """All ``count`` rows, of which this process has computed its ``part``."""
+        return own
+
+    def told(self, text: str = "") -> str:
+        """What the leader says, in each process; the others wait for it, however long it works."""
+        return text
+
+    def content(self, data: bytes = b"") -> bytes:
+        """As ``told``, for many bytes and processes that are all there."""
+        return data
+
+    def meet(self) -> None:
+        """Waits until all processes are here, however long each works."""
+
+    @contextmanager
+    def machine_by_machine(self) -> Iterator[None]:
+        """Inside, the first process of a machine works alone; its others come when it has ended."""
+        yield
+
+    @contextmanager
+    def computing(self, network: nn.Module, ask: Forward) -> Iterator[Forward]:
+        """Gives the function that asks ``network`` about this process' share while it trains, as ``ask`` would."""
+        yield ask
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Inside, a connection that breaks is an error that names who is gone."""
+        yield
+
+
+ALONE = Group()
+
+
+class Together(Group):
+    """Several processes, connected.
+
+    Args:
+        launch: Which one this is.
+        store: That all processes see.
+        liveness: Shows that this one lives.
+    """
+
+    def __init__(self, launch: Launch, store: Store, liveness: Liveness) -> None:
+        self.rank, self.size = launch.rank, launch.size
+        self._local_rank = launch.local_rank
+        self._store, self._liveness = store, liveness
+        self._num_told = self._num_met = 0
+
+    def total(self, values: Tensor) -> Tensor:
+        """The sum over all processes."""
+        values = values.contiguous()
+        distributed.all_reduce(values)
+        return values
+
+    def greatest(self, numbers: Sequence[int]) -> list[int]:
+        """The greatest over all processes, number by number."""
+        values = torch.tensor(numbers, dtype=torch.int64)
+        distributed.all_reduce(values, distributed.ReduceOp.MAX)
+        return [int(each) for each in values]
+
+    def whole(self, own: Tensor, count: int) -> Tensor:
+        """All rows: zeros where others have computed them are added up."""
+        rows = torch.zeros(count, *own.shape[1:], dtype=own.dtype)
+        rows[self.part(count)] = own
+        return self.total(rows)
+
+    def told(self, text: str = "") -> str:
+        """What the leader says, through the store, which knows no time limit.
+
+        Raises:
+            LostProcessError: The leader has not shown for a minute that it lives.
+        """
+        key = f"told/{self._num_told}"
+        self._num_told += 1
+        if self.leads:
+            self._store.set(key, text)
+            return text
+        return self._said(key, 0)
+
+    def content(self, data: bytes = b"") -> bytes:
+        """The leader's bytes."""
+        count = torch.tensor([len(data)])
+        distributed.broadcast(count, 0)
+        values = (
+            torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else torch.zeros(int(count), dtype=torch.uint8)
+        )
+        if len(values):
+            distributed.broadcast(values, 0)
+        return values.numpy().tobytes()
+
+    def meet(self) -> None:
+        """Waits until all processes are here.
+
+        Raises:
+            LostProcessError: One of them has not shown for a minute that it lives.
+        """
+        self._num_met += 1
+        if self.leads:
+            for rank in range(1, self.size):
+                self._said(f"met/{self._num_met}/{rank}", rank)
+        else:
+            self._store.set(f"met/{self._num_met}/{self.rank}", "")
+        self.told()
+
+    @contextmanager
+    def machine_by_machine(self) -> Iterator[None]:
+        """The others of a machine wait for its first, whose rank is by as much lower as theirs is on the machine."""
+        first = self.rank - self._local_rank
+        if self._local_rank:
+            self._said(f"machine/{first}", first)
+        yield
+        if not self._local_rank:
+            self._store.set(f"machine/{first}", "")
+
+    def _said(self, key: str, rank: int) -> str:
+        """Waits for what another process says, as long as that process lives."""
+        beat, since = "", time.monotonic()
+        while not self._store.check([key]):
+            if (now := self._liveness.beat_of(rank)) != beat:
+                beat, since = now, time.monotonic()
+            elif time.monotonic() - since > PATIENCE_SECONDS:
+                raise self._lost()
+            time.sleep(_LOOK_SECONDS)
+        return self._store.get(key).decode()
+
+    @contextmanager
+    def computing(self, network: nn.Module, ask: Forward) -> Iterator[Forward]:
+        """Gradients are gathered in buckets while others are still computed."""
+        with ExitStack() as stack:
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")  # torch 2.11 knows no other
+            stack.enter_context(normalizing_together(network, self.total))
+            # With unused parameters looked for, buckets stay as they are: after a restart sums are added up in the
+            # same order. Buffers need no broadcast, for each process finds the same.
+            yield DistributedDataParallel(_Asked(network, ask), broadcast_buffers=False, find_unused_parameters=True)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Names who is gone.
+
+        Raises:
+            LostProcessError: A connection broke.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if not _is_of_a_connection(error):
+                raise
+            raise self._lost() from error
+
+    def _lost(self) -> LostProcessError:
+        silent = self._liveness.silent(rank for rank in range(self.size) if rank != self.rank)
+        who = f"Process {', '.join(silent)} of {self.size} is gone or frozen" if silent else "A connection broke"
+        return LostProcessError(
+            f"{who}, says process {self.rank}. The training cannot go on without it; a launcher with restarts left, "
+            "such as torchrun --max-restarts 3, goes on from the last state."
+        )
+
+
+class _Asked(nn.Module):
+    """A network with the function that asks it, so that its gradients can be gathered."""
+
+    def __init__(self, network: nn.Module, ask: Forward) -> None:
+        super().__init__()
+        self.network = network
+        self._ask: Callable[[Tensor], Tensor] = ask
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._ask(x)
+
+
+def _is_of_a_connection(error: RuntimeError) -> bool:
+    words = ("gloo", "connection", "timed out", "broken pipe", "socket", "store")
+    return isinstance(error, distributed.DistError) or any(word in str(error).lower() for word in words)
+
+
+@contextmanager
+def joined(launch: Launch | None) -> Iterator[Group]:
+    """Connects the processes of a launch while the block runs.
+
+    Args:
+        launch: What the launcher says; None, or one process of one: nobody to connect with.
+
+    Raises:
+        LostProcessError: Not all of them come within a minute.
+    """
+    if launch is None or launch.size == 1:
+        yield ALONE
+        return
+    patience = timedelta(seconds=PATIENCE_SECONDS)
+    try:
+        found, rank, size = next(rendezvous("env://", timeout=patience))
+        # The launcher's store still holds what an earlier attempt has said.
+        attempt = f"whyconv/{launch.attempt}"
+        store = PrefixStore(attempt, found)
+        distributed.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=patience)
+    except (RuntimeError, ValueError) as error:
+        raise LostProcessError(
+            f"Process {launch.rank} of {launch.size} did not meet the others: {error}. Check that MASTER_ADDR and "
+            "MASTER_PORT can be reached from every machine, and that all of them were started."
+        ) from error
+    liveness = Liveness(PrefixStore(f"{attempt}/beats", found.clone()), launch.rank)
+    try:
+        group = Together(launch, PrefixStore("told", store), liveness)
+        with group.watched():
+            yield group
+    finally:
+        liveness.end()
+        distributed.destroy_process_group()

@@ -1,0 +1,95 @@
+"""What several processes do in the tests of training together; see several_processes.py."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tiny_training import bars, tiny_plan
+from whyconv.results import EpochRecord, ignore
+from whyconv.training import loop
+from whyconv.training.distributed import Group
+from whyconv.training.distributed.normalization import normalizing_together
+from whyconv.training.start import start_network
+
+NUM_STEPS = 50
+
+
+def normalized(group: Group) -> dict[str, Any]:
+    """A layer of normalization with ``normalization_case`` divided among the processes."""
+    layer, x, goal = normalization_case()
+    part = group.part(len(x))
+    own = x[part].clone().requires_grad_()
+    with normalizing_together(layer, group.total):
+        y = layer(own)
+    torch.autograd.backward((y * goal[part]).sum())
+    assert layer.weight.grad is not None
+    assert layer.bias.grad is not None
+    return {
+        "y": y.detach(),
+        "x": own.grad,
+        "weight": layer.weight.grad,
+        "bias": layer.bias.grad,
+        "mean": layer.running_mean,
+        "variance": layer.running_var,
+    }
+
+
+def normalization_case() -> tuple[nn.BatchNorm2d, Tensor, Tensor]:
+    """A layer, pictures whose mean is far from 0, and what their outputs are weighed with."""
+    generator = torch.Generator().manual_seed(5)
+    layer = nn.BatchNorm2d(4, momentum=0.4)
+    with torch.no_grad():
+        layer.weight.copy_(torch.rand(4, generator=generator) + 0.5)
+        layer.bias.copy_(torch.randn(4, generator=generator))
+    x = 3 * torch.randn(11, 4, 5, 5, generator=generator) + 40 * torch.randn(1, 4, 1, 1, generator=generator)
+    return layer, x, torch.randn(11, 4, 5, 5, generator=generator)
+
+
+def trained(group: Group, network: str, precision: str) -> dict[str, Any]:
+    """Losses of the steps, J and accuracy on validation, and the weights after 50 steps on bars."""
+    plan = tiny_plan(
+        side=8, network=network, epochs=13, batch=15, optimizer="muon", other_learning_rate=0.005, precision=precision
+    )
+    plan = plan.model_copy(update={"training": plan.training.model_copy(update={"stop_after": NUM_STEPS})})
+    train, validation, losses = bars(64), bars(31, seed=1), list[float]()
+    started = start_network(plan, pixels=train.pixels, group=group)
+    session = loop._Session(started, train, validation, plan, (), None, math.inf, ignore, group)
+    records: list[EpochRecord] = []
+    session.notify = lambda event: records.append(event) if isinstance(event, EpochRecord) else None
+    session.begin()
+    with session.asking():
+        while session.ended() is None:
+            step = session._take_step
+
+            def noted(*given: Any, step: Any = step) -> None:
+                step(*given)
+                losses.append(session.losses[-1])
+
+            session._take_step = noted  # type: ignore[method-assign]
+            session.run_epoch(lambda: 0)
+            session._take_step = step  # type: ignore[method-assign]
+    return {
+        "losses": torch.tensor(losses, dtype=torch.float64),
+        "validation": torch.tensor([each.validation_loss for each in records], dtype=torch.float64),
+        "accuracy": torch.tensor([each.validation_accuracy for each in records], dtype=torch.float64),
+        "train": torch.tensor([each.train_accuracy for each in records], dtype=torch.float64),
+        **{f"weights.{name}": value.clone() for name, value in started.state_dict().items()},
+    }
+
+
+def agreed(group: Group) -> dict[str, Any]:
+    """What the processes tell each other."""
+    rows = torch.arange(7.0)[:, None] * torch.ones(1, 3)
+    return {
+        "part": torch.tensor(np.arange(7)[group.part(7)]),
+        "whole": group.whole(rows[group.part(7)], 7),
+        "greatest": torch.tensor(group.greatest([group.rank, 5 - group.rank])),
+        "told": [group.told(f"first from {group.rank}"), group.told(f"second from {group.rank}")],
+        "content": list(group.content(bytes([group.rank + 7]) * 3)),
+        "nothing": list(group.content(b"")),
+    }

@@ -1,0 +1,76 @@
+"""Several processes train as one does: the same batches, the same sums, the same weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import shared_steps
+from several_processes import in_processes
+from whyconv.training.distributed import ALONE, Group
+
+
+def alone(function: str, *words: str) -> dict[str, torch.Tensor]:
+    torch.set_num_threads(1)
+    found: dict[str, torch.Tensor] = getattr(shared_steps, function)(ALONE, *words)
+    return found
+
+
+def test_parts_follow_each_other_and_differ_by_one() -> None:
+    for size in range(1, 6):
+        for count in range(20):
+            parts = []
+            for rank in range(size):
+                group = Group()
+                group.rank, group.size = rank, size
+                parts.append(list(range(count))[group.part(count)])
+            assert [row for part in parts for row in part] == list(range(count))
+            assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_what_is_said_and_added_up_is_the_same_everywhere(tmp_path: Path) -> None:
+    found = in_processes(3, "shared_steps:agreed", tmp_path)
+    assert torch.cat([each["part"] for each in found]).tolist() == list(range(7))
+    for each in found:
+        assert torch.equal(each["whole"], torch.arange(7.0)[:, None] * torch.ones(1, 3))
+        assert each["greatest"].tolist() == [2, 5]
+        assert each["told"] == ["first from 0", "second from 0"]
+        assert each["content"] == [7, 7, 7]
+        assert each["nothing"] == []
+
+
+def test_normalization_is_that_of_the_whole_batch(tmp_path: Path) -> None:
+    layer, x, goal = shared_steps.normalization_case()
+    x.requires_grad_()
+    y = layer(x)
+    torch.autograd.backward((y * goal).sum())
+    found = in_processes(3, "shared_steps:normalized", tmp_path)
+    torch.testing.assert_close(torch.cat([each["y"] for each in found]), y.detach(), rtol=1e-5, atol=2e-5)
+    torch.testing.assert_close(torch.cat([each["x"] for each in found]), x.grad, rtol=1e-4, atol=2e-6)
+    torch.testing.assert_close(sum(each["weight"] for each in found), layer.weight.grad, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(sum(each["bias"] for each in found), layer.bias.grad, rtol=1e-4, atol=1e-4)
+    for each in found:
+        torch.testing.assert_close(each["mean"], layer.running_mean)
+        torch.testing.assert_close(each["variance"], layer.running_var)
+
+
+@pytest.mark.parametrize("size", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_the_cost_of_fifty_steps_is_that_of_one_process(tmp_path: Path, size: int) -> None:
+    one = alone("trained", "swift", "float32")
+    found = in_processes(size, "shared_steps:trained", tmp_path, "swift", "float32")
+    for each in found:
+        assert len(each["losses"]) == shared_steps.NUM_STEPS
+        assert ((each["losses"] - one["losses"]) / one["losses"]).abs().max() < 1e-4
+        assert ((each["validation"] - one["validation"]) / one["validation"]).abs().max() < 1e-3
+        assert torch.equal(each["train"], one["train"])
+        for name, value in found[0].items():
+            assert torch.equal(each[name], value), name
+
+
+@pytest.mark.slow
+def test_in_sixteen_bits_all_processes_have_the_same_weights(tmp_path: Path) -> None:
+    found = in_processes(2, "shared_steps:trained", tmp_path, "plain", "bfloat16")
+    for name, value in found[0].items():
+        assert torch.equal(found[1][name], value), name
