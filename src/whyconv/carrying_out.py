@@ -13,7 +13,7 @@ from whyconv.files import digest
 from whyconv.finishing import finish, read_summary
 from whyconv.planning import Material
 from whyconv.pretrained import FrozenStart, Learned, open_start_of
-from whyconv.results import Notify, RunSummary
+from whyconv.results import Note, Notify, RunSummary
 from whyconv.settings import Plan
 from whyconv.telling import tell_outcome, tell_plan
 from whyconv.together import gather, note_launch
@@ -63,6 +63,8 @@ def carry_out(  # noqa: PLR0913
     """
     with torch_habits(threads or plan.threads):
         network = None
+        if group.size > 1 and plan.frozen is not None:
+            notify(Note(key="run_frozen_alone", values={"processes": group.size}, level="warning"))
         # Others have no part in a training that has ended, or that learns on features of a frozen network.
         group = ALONE if plan.frozen is not None or (folder / SUMMARY).exists() else group
         if plan.frozen is None:

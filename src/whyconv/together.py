@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from whyconv.errors import UsageError
 from whyconv.planning import material_of
 from whyconv.results import RunSummary, ignore
 from whyconv.settings import Plan
 from whyconv.training.distributed import Group, joined, launched
-from whyconv.training.loop import train_network
+from whyconv.training.loop import steps_per_epoch, train_network
 from whyconv.training.run_folder import CHECKPOINTS, PLAN, SUMMARY, write_json
 from whyconv.training.start import start_network
 from whyconv.training.stopping import stop_requests
@@ -42,12 +43,23 @@ def in_all_processes(lead: Callable[[Group], RunSummary]) -> RunSummary:
 
 
 def gather(group: Group, plan: Plan, *, reads_file: bool) -> None:
-    """Tells the others the plan, and waits until they have its pictures."""
-    if group.size > 1:
-        group.told(json.dumps({"plan": plan.model_dump(exclude_none=True), "reads_file": reads_file}))
-        with group.machine_by_machine():
-            """This one has its pictures."""
-        group.meet()
+    """Tells the others the plan, and waits until they have its pictures.
+
+    Raises:
+        UsageError: There are more processes than pictures in a batch.
+    """
+    if group.size == 1:
+        return
+    least = plan.pictures.num_train // steps_per_epoch(plan.pictures.num_train, plan.training.batch)
+    if least < group.size:
+        raise UsageError(
+            f"Batches of {least} pictures cannot be divided among {group.size} processes, each of which needs at least "
+            f"one. Start fewer processes, or ask for --batch {group.size} or more."
+        )
+    group.told(json.dumps({"plan": plan.model_dump(exclude_none=True), "reads_file": reads_file}))
+    with group.machine_by_machine():
+        pass  # The leader has its pictures already; the others of its machine may read them now.
+    group.meet()
 
 
 def note_launch(run: Path) -> None:

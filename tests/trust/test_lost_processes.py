@@ -125,6 +125,12 @@ def test_one_two_and_one_process_go_on_with_each_other(place: Path) -> None:
     assert max(abs(mine - theirs) / theirs for mine, theirs in pairs) < 1e-4
 
 
+def test_more_processes_than_pictures_in_a_batch_are_refused(place: Path) -> None:
+    ended = whyconv(place, "train", "bars", *WORDS[:-2], "--batch", "2", "--out", "refused", processes=3)
+    assert ended.returncode != 0
+    assert "Batches of 2 pictures cannot be divided among 3 processes" in " ".join(ended.stderr.split())
+
+
 def alone() -> dict[str, str]:
     """What a launcher says of a single process, so that it may be hurt."""
     return {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29511"}
