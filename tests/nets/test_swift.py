@@ -8,6 +8,7 @@ import torch
 
 from whyconv.nets.swift import Swift, stride_for, widths_for
 from whyconv.settings import NetworkPlan
+from whyconv.training.distributed import ALONE
 from whyconv.training.start import _whiten
 
 
@@ -62,12 +63,12 @@ def test_whitening_needs_as_many_pictures_as_have_enough_patches(monkeypatch: py
 
 def test_a_network_starts_from_no_more_pictures_than_whitening_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    monkeypatch.setattr(Swift, "whiten", lambda _, x: seen.append(len(x)))
+    monkeypatch.setattr(Swift, "whiten", lambda _, x, *group: seen.append(len(x)))
     monkeypatch.setattr(Swift, "enough_to_whiten", lambda *_: 30)
     plan = NetworkPlan(
         name="swift", in_channels=1, side=16, classes=["a", "b"], mean=[0.0], std=[1.0], views=["upright"]
     )
-    _whiten(Swift(1, 2, 16), np.zeros((100, 16, 16, 1), np.uint8), plan)
+    _whiten(Swift(1, 2, 16), np.zeros((100, 16, 16, 1), np.uint8), plan, ALONE)
     assert seen == [30]
 
 
