@@ -149,7 +149,7 @@ def test_a_run_that_the_clock_ended_is_repeated_bit_for_bit(place: Path, tmp_pat
     settings |= {"out": str(tmp_path), "store": str(place / "store")}
     clock, events = Clock(2.0), []
     monkeypatch.setattr("whyconv.training.loop.time", clock)
-    monkeypatch.setattr("whyconv.workflow.start_network", clock.start_network)
+    monkeypatch.setattr("whyconv.carrying_out.start_network", clock.start_network)
     first = workflow.train(str(place / "bars"), events.append, **settings)
     monkeypatch.undo()
     assert first.stopped == "clock"
@@ -175,7 +175,7 @@ def test_a_stop_after_the_training_says_how_to_go_on(
     def stopped(*_: object, **__: object) -> None:
         raise stop
 
-    monkeypatch.setattr("whyconv.workflow.finish", stopped)
+    monkeypatch.setattr("whyconv.carrying_out.finish", stopped)
     with pytest.raises(StoppedError, match=r"Stopped.* Go on with:  whyconv train --resume .*bars-1") as error:
         workflow.train(str(place / "bars"), out=str(tmp_path), store=str(place / "store"), **SMALL)
     assert error.value.exit_code == exit_code

@@ -14,7 +14,7 @@ from torch import nn
 from tiny_training import bars, tiny_plan
 from whyconv.errors import DivergedError, ModelFileError, StoppedError, UsageError, WhyconvError
 from whyconv.settings import Plan
-from whyconv.training import loop
+from whyconv.training import going_on, loop
 from whyconv.training.augment import epoch_order
 from whyconv.training.averaging import tensors_of
 from whyconv.training.checkpoint import load_weights, save_weights
@@ -119,7 +119,7 @@ def test_a_checkpoint_without_the_optimizers_state_would_be_noticed(
     straight, _ = run(plan)
     with pytest.raises(StoppedError):
         run(plan, tmp_path, stop_at=6)
-    real = loop.load_state
+    real = going_on.load_state
 
     def forgetful(path: Path, optimizer: torch.optim.Optimizer) -> object:
         found = real(path, optimizer)
@@ -127,7 +127,7 @@ def test_a_checkpoint_without_the_optimizers_state_would_be_noticed(
             state["exp_avg"].zero_()
         return found
 
-    monkeypatch.setattr(loop, "load_state", forgetful)
+    monkeypatch.setattr(going_on, "load_state", forgetful)
     assert not same(straight, run(plan, tmp_path)[0])
 
 
