@@ -125,6 +125,7 @@ def test_one_two_and_one_process_go_on_with_each_other(place: Path) -> None:
     assert max(abs(mine - theirs) / theirs for mine, theirs in pairs) < 1e-4
 
 
+@pytest.mark.slow
 def test_more_processes_than_pictures_in_a_batch_are_refused(place: Path) -> None:
     ended = whyconv(place, "train", "bars", *WORDS[:-2], "--batch", "2", "--out", "refused", processes=3)
     assert ended.returncode != 0
