@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from tiny_training import bars, tiny_plan
+from whyconv.nets import swift
 from whyconv.results import EpochRecord, ignore
 from whyconv.training import loop
+from whyconv.training.augment import epoch_draws
 from whyconv.training.distributed import Group
 from whyconv.training.distributed.normalization import normalizing_together
 from whyconv.training.start import start_network
@@ -80,6 +82,23 @@ def trained(group: Group, network: str, precision: str) -> dict[str, Any]:
         "train": torch.tensor([each.train_accuracy for each in records], dtype=torch.float64),
         **{f"weights.{name}": value.clone() for name, value in started.state_dict().items()},
     }
+
+
+def first_gradients(group: Group) -> dict[str, Any]:
+    """The first layer as whitened, and all gradients of the first step, of a batch that cannot be divided evenly."""
+    swift._MAX_PATCHES = 4_000  # several pieces of the pictures
+    plan = tiny_plan(side=8, network="swift", batch=15, optimizer="momentum")
+    train = bars(61)
+    network = start_network(plan, pixels=train.pixels, group=group)
+    session = loop._Session(network, train, bars(8, seed=1), plan, (), None, math.inf, ignore, group)
+    found: dict[str, Any] = {"stem": network.get_parameter("stem.weight").clone()}
+    rows = np.arange(15)
+    with session.asking():
+        session._take_step(rows, epoch_draws(3, 1, 61)[rows])
+    for name, parameter in network.named_parameters():
+        if parameter.grad is not None:
+            found[name] = parameter.grad.clone()
+    return found
 
 
 def agreed(group: Group) -> dict[str, Any]:

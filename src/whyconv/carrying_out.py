@@ -16,10 +16,10 @@ from whyconv.pretrained import FrozenStart, Learned, open_start_of
 from whyconv.results import Note, Notify, RunSummary
 from whyconv.settings import Plan
 from whyconv.telling import tell_outcome, tell_plan
-from whyconv.together import gather, note_launch
+from whyconv.together import gather, note_launch, train_on
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.distributed import ALONE, Group
-from whyconv.training.loop import Outcome, train_network
+from whyconv.training.loop import Outcome
 from whyconv.training.manifest import write_manifest
 from whyconv.training.rotation import states
 from whyconv.training.run_folder import CHECKPOINTS, PLAN, SUMMARY, WEIGHTS, write_plan
@@ -78,17 +78,17 @@ def carry_out(  # noqa: PLR0913
                 write_plan(folder, plan)
                 note_launch(folder)
             with stop_requests() as stop_requested:
+                learned = None
                 if network is None:
                     outcome, learned = _learn(plan, material, folder, start, notify, stop_requested)
                     network = learned.network
+                elif (ended := _ended_before(folder, network, plan)) is not None:
+                    outcome = ended
                 else:
-                    learned = None
-                    outcome = _ended_before(folder, network, plan) or train_network(
+                    outcome = train_on(
                         network,
-                        material.train.data,
-                        material.validation.data,
+                        material,
                         plan,
-                        names=material.train.names,
                         folder=folder,
                         notify=notify,
                         stop_requested=stop_requested,

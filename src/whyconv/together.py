@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from torch import nn
 
 from whyconv.errors import UsageError
-from whyconv.planning import material_of
+from whyconv.planning import Material, material_of
 from whyconv.results import RunSummary, ignore
 from whyconv.settings import Plan
 from whyconv.training.distributed import Group, joined, launched
-from whyconv.training.loop import steps_per_epoch, train_network
+from whyconv.training.loop import Outcome, steps_per_epoch, train_network
 from whyconv.training.run_folder import CHECKPOINTS, PLAN, SUMMARY, write_json
 from whyconv.training.start import start_network
 from whyconv.training.stopping import stop_requests
@@ -101,12 +104,10 @@ def _train_along(group: Group, plan: Plan, *, reads_file: bool) -> None:
     group.meet()
     with torch_habits(plan.threads), stop_requests() as stop_requested:
         network = start_network(plan, pixels=material.train.data.pixels, reads_file=reads_file, group=group)
-        train_network(
-            network,
-            material.train.data,
-            material.validation.data,
-            plan,
-            names=material.train.names,
-            stop_requested=stop_requested,
-            group=group,
-        )
+        train_on(network, material, plan, stop_requested=stop_requested, group=group)
+
+
+def train_on(network: nn.Module, material: Material, plan: Plan, **words: Any) -> Outcome:  # noqa: ANN401
+    """``train_network`` on the training and validation part; ``words`` are the rest of what it takes."""
+    train, validation = material.train, material.validation
+    return train_network(network, train.data, validation.data, plan, names=train.names, **words)

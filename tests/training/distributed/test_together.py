@@ -56,6 +56,16 @@ def test_normalization_is_that_of_the_whole_batch(tmp_path: Path) -> None:
         torch.testing.assert_close(each["variance"], layer.running_var)
 
 
+def test_the_first_gradients_are_those_of_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By their size too, which optimizers such as muon and adam do not see."""
+    monkeypatch.setattr("whyconv.nets.swift._MAX_PATCHES", 0)  # put back afterwards, whatever is tried with
+    one = alone("first_gradients")
+    for each in in_processes(2, "shared_steps:first_gradients", tmp_path):
+        assert each.keys() == one.keys()
+        for name, value in one.items():
+            assert (each[name] - value).norm() <= 2e-6 * value.norm(), name
+
+
 @pytest.mark.parametrize("size", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_the_cost_of_fifty_steps_is_that_of_one_process(tmp_path: Path, size: int) -> None:
     one = alone("trained", "swift", "float32")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
 
 import torch
@@ -184,13 +184,13 @@ class Together(Group):
     @contextmanager
     def computing(self, network: nn.Module, ask: Forward) -> Iterator[Forward]:
         """Gradients are gathered in buckets while others are still computed."""
-        with ExitStack() as stack:
-            stack.enter_context(warnings.catch_warnings())
+        with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")  # torch 2.11 knows no other
-            stack.enter_context(normalizing_together(network, self.total))
             # With unused parameters looked for, buckets stay as they are: after a restart sums are added up in the
             # same order. Buffers need no broadcast, for each process finds the same.
-            yield DistributedDataParallel(_Asked(network, ask), broadcast_buffers=False, find_unused_parameters=True)
+            asked = DistributedDataParallel(_Asked(network, ask), broadcast_buffers=False, find_unused_parameters=True)
+        with normalizing_together(network, self.total):
+            yield asked
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -204,11 +204,15 @@ class Together(Group):
         except RuntimeError as error:
             if not _is_of_a_connection(error):
                 raise
-            raise self._lost() from error
+            raise self._lost(str(error)) from error
 
-    def _lost(self) -> LostProcessError:
+    def _lost(self, reason: str = "") -> LostProcessError:
         silent = self._liveness.silent(rank for rank in range(self.size) if rank != self.rank)
-        who = f"Process {', '.join(silent)} of {self.size} is gone or frozen" if silent else "A connection broke"
+        who = (
+            f"Process {', '.join(silent)} of {self.size} is gone or frozen"
+            if silent
+            else f"A connection broke ({reason})"
+        )
         return LostProcessError(
             f"{who}, says process {self.rank}. The training cannot go on without it; a launcher with restarts left, "
             "such as torchrun --max-restarts 3, goes on from the last state."
@@ -228,8 +232,8 @@ class _Asked(nn.Module):
 
 
 def _is_of_a_connection(error: RuntimeError) -> bool:
-    words = ("gloo", "connection", "timed out", "broken pipe", "socket", "store")
-    return isinstance(error, distributed.DistError) or any(word in str(error).lower() for word in words)
+    # What gloo throws in the backward pass arrives as a plain RuntimeError that names its source files.
+    return isinstance(error, distributed.DistError) or "gloo" in str(error).lower()
 
 
 @contextmanager
