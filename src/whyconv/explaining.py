@@ -17,7 +17,7 @@ from whyconv.errors import DataError, ModelFileError, StoppedError, UsageError
 from whyconv.explained import Pixels, minutes_of_longer, write_why
 from whyconv.moving import measure_moved, network_of
 from whyconv.nets.windowed import without_windows
-from whyconv.results import Note, Notify, Square, SquareProtocol
+from whyconv.results import Note, Notify, SquareProtocol
 from whyconv.results.certificate import Certificate
 from whyconv.results.hyperparameters import HyperparameterProtocol, Hyperparameters
 from whyconv.results.why import Question, Why
@@ -31,12 +31,11 @@ from whyconv.study import (
     make_protocol,
     make_study,
     measure_square,
-    needed_trainings,
     patch_pixels,
     predict_seconds,
     rescale,
     study_hyperparameters,
-    tuning_jobs,
+    tell_bill,
     whole,
 )
 from whyconv.training.pictures import Division, Part, channel_statistics, parts_of
@@ -111,6 +110,7 @@ def measure_why(run: Path, plan: Plan, division: Division, question: Question, n
         StoppedError: Ctrl-C or SIGTERM; trainings that had ended are kept, and not carried out again.
     """
     began = time.perf_counter()
+    origin = {"run": str(run), "digest": division.digest, "version": __version__}
     if question.side != plan.network.side:
         notify(Note(key="square_side", values={"found": plan.network.side, "side": question.side}))
     pictures = _pictures_at(plan, division, question.side, notify)
@@ -121,8 +121,9 @@ def measure_why(run: Path, plan: Plan, division: Division, question: Question, n
                 again = _asking(run, question, plan.network.side)
                 raise StoppedError("Stopped; trainings that had ended are kept. Go on with:  " + again, code)
 
-        protocol, left_out = _decide(plan, pictures, question, began, notify)
-        square = _measure(run, division, pictures, protocol, notify, check_stop)
+        kept = KeptTrials(run / TRIALS, f"{division.digest} {__version__}")
+        protocol, left_out = _decide(plan, pictures, question, kept, began, notify)
+        square = measure_square(pictures, protocol, notify, check_stop=check_stop, kept=kept, **origin)
         seconds = _seconds(question, _MOVING_FRACTION) or _QUICK_MOVING_SECONDS
         moved = measure_moved(run, plan, division, notify, seconds=seconds, seed=question.seed, check_stop=check_stop)
         why = Why(
@@ -234,29 +235,8 @@ def _pixels(found: Dissection, pictures: SquarePictures) -> Pixels:
     return Pixels(cut, np.asarray(test.pixels[np.array([0])][0]))
 
 
-def _measure(
-    run: Path,
-    division: Division,
-    pictures: SquarePictures,
-    protocol: SquareProtocol,
-    notify: Notify,
-    check_stop: Callable[[], None],
-) -> Square:
-    kept = KeptTrials(run / TRIALS, protocol, f"{division.digest} {__version__}")
-    return measure_square(
-        pictures,
-        protocol,
-        notify,
-        check_stop=check_stop,
-        kept=kept,
-        run=str(run),
-        digest=division.digest,
-        version=__version__,
-    )
-
-
 def _decide(
-    plan: Plan, pictures: SquarePictures, question: Question, began: float, notify: Notify
+    plan: Plan, pictures: SquarePictures, question: Question, kept: KeptTrials, began: float, notify: Notify
 ) -> tuple[SquareProtocol, list[str]]:
     """The protocol that fits into the minutes, and what it leaves out; tells the bill."""
     draft = make_protocol(
@@ -267,9 +247,9 @@ def _decide(
         num_classes=pictures.num_classes,
         seed=question.seed,
     )
-    predict = predict_seconds(make_study(pictures, draft))
+    predict = predict_seconds(make_study(pictures, draft), kept)
     if question.minutes is None:
-        _tell_bill(draft, predict(draft), [], notify)
+        tell_bill(draft, kept, predict(draft), notify)
         return draft, []
 
     def protocol_of(extent: Extent) -> SquareProtocol:
@@ -280,7 +260,9 @@ def _decide(
     protocol = protocol_of(extent)
     if predict(protocol) > left:
         notify(Note(key="square_no_time", values={"minutes": question.minutes}, level="warning"))
-    _tell_bill(protocol, predict(protocol), left_out, notify)
+    tell_bill(protocol, kept, predict(protocol), notify)
+    if left_out:
+        notify(Note(key="why_left_out", values={"n": len(left_out)}))
     return protocol, left_out
 
 
@@ -304,12 +286,3 @@ def _require_enough(train: Part, test: Part) -> None:
         )
     if len(train) < _LEAST_TRAIN:
         raise DataError(f"The run has {len(train)} training picture(s); draws are taken from at least {_LEAST_TRAIN}.")
-
-
-def _tell_bill(protocol: SquareProtocol, seconds: float, left_out: list[str], notify: Notify) -> None:
-    tuned = sum(len(job.settings) * len(job.draws) for job in tuning_jobs(protocol, protocol.learning_rates))
-    final = len(needed_trainings(protocol)) * protocol.num_draws
-    values = {"tuned": tuned, "final": final, "steps": protocol.steps, "side": protocol.side}
-    notify(Note(key="square_plan", values=values | {"seconds": round(seconds)}))
-    if left_out:
-        notify(Note(key="why_left_out", values={"n": len(left_out)}))

@@ -108,7 +108,7 @@ def test_the_same_seed_gives_the_same_numbers_whatever_the_cores(monkeypatch: py
 def test_less_is_predicted_to_take_less() -> None:
     torch.manual_seed(0)
     everything = SMALL.model_copy(update={"arms": list(whole().arms)})
-    predict = predict_seconds(make_study(small_pictures(), everything))
+    predict = predict_seconds(make_study(small_pictures(), everything), KeptTrials(None, ""))
     # Not the greatest of the least beside the base: that one has a control, and the base has more settings.
     for extents in (LEAST, (BASE, whole()), (LEAST[2], whole())):
         protocols = [make_protocol(one, side=8, channels=1, num_train=1000, num_classes=10, seed=0) for one in extents]
@@ -170,14 +170,14 @@ def test_settings_come_from_draws_that_give_no_result() -> None:
 def test_what_was_trained_once_is_not_trained_again(tmp_path: Path) -> None:
     short = SMALL.model_copy(update={"steps": 4, "controlled": []})
     path = tmp_path / "trials.jsonl"
-    first = measure_square(small_pictures(), short, kept=KeptTrials(path, short, "pictures"))
+    first = measure_square(small_pictures(), short, kept=KeptTrials(path, "pictures"))
     text = path.read_text(encoding="utf-8")
     path.write_text(text + text.splitlines()[0][:40], encoding="utf-8")  # cut short by a kill
     told: list[Progress] = []
-    again = measure_square(small_pictures(), short, told.append, kept=KeptTrials(path, short, "pictures"))
+    again = measure_square(small_pictures(), short, told.append, kept=KeptTrials(path, "pictures"))
     assert again.scores == first.scores
     assert {one.stage for one in told} == {"square_exact"}
-    measure_square(small_pictures(), short, told.append, kept=KeptTrials(path, short, "other pictures"))
+    measure_square(small_pictures(), short, told.append, kept=KeptTrials(path, "other pictures"))
     assert "square" in {one.stage for one in told}
 
 

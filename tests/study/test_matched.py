@@ -11,7 +11,7 @@ from small_square import SMALL, small_pictures
 from whyconv.nets import MatchedPerceptron, dense_twin
 from whyconv.nets.twins.counted import count
 from whyconv.results import CORNERS, MATCHED_ARMS, MATCHES, PLACES, Match, Square
-from whyconv.study import Extent, make_protocol, make_study, measure_square, predict_seconds
+from whyconv.study import Extent, KeptTrials, make_protocol, make_study, measure_square, predict_seconds
 from whyconv.study.corners import OneHiddenLayer, Sizes, num_multiply_adds, num_parameters
 from whyconv.study.matched import matched_sizes, matched_told
 from whyconv.study.protocol import ADDITIONS, BASE, needed_trainings
@@ -103,7 +103,7 @@ def test_nothing_is_told_where_one_matching_is_missing(square: Square) -> None:
 
 def test_networks_of_few_units_are_not_billed_as_dense_ones() -> None:
     study = make_study(small_pictures(), SMALL.model_copy(update={"arms": [*ARMS, "normalized"]}))
-    predict = predict_seconds(study)
+    predict = predict_seconds(study, KeptTrials(None, ""))
 
     def seconds(extent: Extent) -> float:
         return predict(make_protocol(extent, side=8, channels=1, num_train=60, num_classes=2, seed=0))

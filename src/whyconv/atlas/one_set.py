@@ -28,10 +28,9 @@ from whyconv.study import (
     make_protocol,
     make_study,
     measure_square,
-    needed_trainings,
     predict_seconds,
     rescale,
-    tuning_jobs,
+    tell_bill,
 )
 from whyconv.training.pictures import Division, channel_statistics, channels_for, divide, load_parts, side_for
 from whyconv.training.stopping import stop_requests
@@ -86,7 +85,7 @@ def measure_set(
     piece = _read_piece(path, question)
     if piece is None or piece.square is None:
         with stop_requests() as stop_requested:
-            piece = piece or _decide(question, pictures, began, notify)
+            piece = piece or _decide(question, pictures, _kept(path, division), began, notify)
             piece = _measure(piece, pictures, division, path, _stopper(stop_requested), notify)
     else:
         notify(Note(key="atlas_saved", values={"path": str(path)}))
@@ -98,6 +97,11 @@ def measure_set(
         num_classes=pictures.num_classes,
         seconds=piece.seconds,
     )
+
+
+def _kept(path: Path, division: Division) -> KeptTrials:
+    """Results of trainings on a set, beside what else is known of it."""
+    return KeptTrials(path.with_suffix(".jsonl"), f"{division.digest} {__version__}")
 
 
 def _stopper(stop_requested: Callable[[], int]) -> Callable[[], None]:
@@ -129,7 +133,7 @@ def _pictures_at(division: Division, side: int, notify: Notify) -> SquarePicture
     return SquarePictures(train.data, validation.data, test.data, len(classes), mean, std)
 
 
-def _decide(question: Question, pictures: SquarePictures, began: float, notify: Notify) -> Piece:
+def _decide(question: Question, pictures: SquarePictures, kept: KeptTrials, began: float, notify: Notify) -> Piece:
     """The protocol that fits into the minutes; tells the bill."""
     channels = pictures.train.pixels.shape[3]
     draft = make_protocol(
@@ -140,7 +144,7 @@ def _decide(question: Question, pictures: SquarePictures, began: float, notify: 
         num_classes=pictures.num_classes,
         seed=question.seed,
     )
-    predict = predict_seconds(make_study(pictures, draft))
+    predict = predict_seconds(make_study(pictures, draft), kept)
 
     def protocol_of(extent: Extent) -> SquareProtocol:
         return rescale(draft, extent, len(pictures.train), pictures.num_classes)
@@ -151,10 +155,7 @@ def _decide(question: Question, pictures: SquarePictures, began: float, notify: 
     seconds = predict(protocol)
     if seconds > left:
         notify(Note(key="square_no_time", values={"minutes": question.minutes}, level="warning"))
-    tuned = sum(len(job.settings) * len(job.draws) for job in tuning_jobs(protocol, protocol.learning_rates))
-    values = {"tuned": tuned, "final": len(needed_trainings(protocol)) * protocol.num_draws}
-    values |= {"steps": protocol.steps, "side": protocol.side, "seconds": round(seconds)}
-    notify(Note(key="square_plan", values=values))
+    tell_bill(protocol, kept, seconds, notify)
     return Piece(question=question, version=__version__, protocol=protocol)
 
 
@@ -169,14 +170,13 @@ def _measure(
     """Measures the square of a set; the time is kept even where it is stopped."""
     began = time.perf_counter()
     files.write_text(path, piece.model_dump_json(indent=2) + "\n")
-    kept = KeptTrials(path.with_suffix(".jsonl"), piece.protocol, f"{division.digest} {__version__}")
     try:
         square = measure_square(
             pictures,
             piece.protocol,
             notify,
             check_stop=check_stop,
-            kept=kept,
+            kept=_kept(path, division),
             digest=division.digest,
             version=__version__,
         )

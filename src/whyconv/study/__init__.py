@@ -1,6 +1,7 @@
 """What has to be trained to be known: the control square, the price of sharing, detectors, hyperparameters."""
 
-from whyconv.study.control_square import make_study, measure_square, predict_seconds
+from whyconv.study.bill import predict_seconds, tell_bill
+from whyconv.study.control_square import make_study, measure_square
 from whyconv.study.controls import Control, make_controls, match_weights
 from whyconv.study.corners import OneHiddenLayer, Sizes
 from whyconv.study.detectors import study_detectors
@@ -18,12 +19,10 @@ from whyconv.study.protocol import (
     fitting_extent,
     largest_fitting,
     make_protocol,
-    needed_trainings,
     rescale,
     whole,
 )
 from whyconv.study.trials import Study
-from whyconv.study.tuning import tuning_jobs
 from whyconv.study.unit_fields import unit_fields
 
 __all__ = [
@@ -46,15 +45,14 @@ __all__ = [
     "make_study",
     "match_weights",
     "measure_square",
-    "needed_trainings",
     "patch_pixels",
     "predict_seconds",
     "price_of_sharing",
     "rescale",
     "study_detectors",
     "study_hyperparameters",
+    "tell_bill",
     "train_corner",
-    "tuning_jobs",
     "unit_fields",
     "whole",
 ]

@@ -9,12 +9,9 @@ import numpy as np
 import torch
 
 from whyconv.errors import ParityError
-from whyconv.machine import num_cores
 from whyconv.results import (
     CONTROLS,
     CORNERS,
-    ArmName,
-    Corner,
     Notify,
     Progress,
     Square,
@@ -28,18 +25,13 @@ from whyconv.study.draws import SquarePictures, scored_rows
 from whyconv.study.exactness import check_corners
 from whyconv.study.kept_trials import KeptTrials
 from whyconv.study.matched import matched_told
-from whyconv.study.protocol import Training, needed_trainings, sizes_of
+from whyconv.study.protocol import sizes_of
 from whyconv.study.scores import scores_of, told_by
 from whyconv.study.side_by_side import run_side_by_side
-from whyconv.study.trials import Job, Settings, Study
-from whyconv.study.tuning import tune, tuning_jobs
+from whyconv.study.trials import Study
+from whyconv.study.tuning import final_jobs, tune
 from whyconv.training.torch_habits import torch_habits
 
-# Steps that are timed, and what scoring adds to the steps.
-_PROBE_STEPS, _SCORING, _FINAL_SCORING = 4, 1.05, 1.25
-# Of the exact comparison, for each weight of a dense layer with one map: about, on an ordinary core.
-_EXACT_SECONDS = 1.5e-5
-_OTHER_NETWORKS: tuple[ArmName, ...] = ("normalized", "same_parameters", "same_multiply_adds")
 # Relative difference of losses that double precision may bring about in 50 steps.
 ROUNDING = 1e-9
 
@@ -68,7 +60,7 @@ def measure_square(
     """
     began = time.perf_counter()
     study = make_study(pictures, protocol)
-    results = kept or KeptTrials(None, protocol, "")
+    results = kept or KeptTrials(None, "")
     # One thread: trainings run side by side, and their numbers do not depend on how many there are.
     with torch_habits(1):
         checks = _check(study, notify, check_stop)
@@ -76,8 +68,7 @@ def measure_square(
             protocol,
             lambda jobs: run_side_by_side(study, jobs, results, notify, check_stop, stage="square_tuning"),
         )
-        draws = tuple(range(protocol.num_draws))
-        jobs = {one: Job(one, (tuned[one].settings,), draws, is_final=True) for one in needed_trainings(protocol)}
+        jobs = final_jobs(protocol, tuned)
         found = run_side_by_side(study, list(jobs.values()), results, notify, check_stop, stage="square")
     trials = {training: found[job] for training, job in jobs.items()}
     tested = pictures.test.labels[scored_rows(pictures.test, protocol.most_scored)]
@@ -103,47 +94,6 @@ def measure_square(
 def make_study(pictures: SquarePictures, protocol: SquareProtocol) -> Study:
     """The study of some pictures by a protocol, before anything is trained."""
     return Study(pictures, protocol, make_controls(protocol.side, protocol.multiplier, protocol.seed))
-
-
-def predict_seconds(study: Study) -> Callable[[SquareProtocol], float]:
-    """Times a few steps of every kind of network on this machine.
-
-    Args:
-        study: Whose protocol has every arm that is asked for later.
-
-    Returns:
-        From a protocol to how many seconds it would take.
-    """
-    kinds = dict.fromkeys(_kind(one) for one in needed_trainings(study.protocol))
-    with torch_habits(1):
-        seconds = {kind: _step_seconds(study, *kind) for kind in kinds}
-
-    def predict(protocol: SquareProtocol) -> float:
-        final = sum(seconds[_kind(one)] for one in needed_trainings(protocol)) * protocol.num_draws
-        jobs = tuning_jobs(protocol, protocol.learning_rates)
-        tuned = sum(seconds[_kind(job.training)] * len(job.settings) * len(job.draws) for job in jobs)
-        # One extension is about what there is, where any are allowed.
-        tuned *= 1 + min(1, protocol.most_extensions) / len(protocol.learning_rates)
-        exact = 1 + _EXACT_SECONDS * protocol.channels * protocol.side**4
-        return exact + protocol.steps * (_FINAL_SCORING * final + _SCORING * tuned) / num_cores()
-
-    return predict
-
-
-def _kind(training: Training) -> tuple[Corner, ArmName]:
-    """What the time of a step depends on: networks of other sizes, or with a normalization, are a kind of their own."""
-    return training.corner, training.arm if training.arm in _OTHER_NETWORKS else "plain"
-
-
-def _step_seconds(study: Study, corner: Corner, arm: ArmName) -> float:
-    """Of one step of one network, in a stack of the usual size."""
-    training = Training(corner, "moved", "signs", study.protocol.sizes[-1], arm)
-    settings = tuple(Settings(rate, 0.0) for rate in study.protocol.learning_rates)
-    members = study.groups(Job(training, settings, tuple(range(study.protocol.num_draws)), is_final=False))[0]
-    study.train(training, members, 1)  # what is slow only once
-    began = time.perf_counter()
-    study.train(training, members, _PROBE_STEPS)
-    return (time.perf_counter() - began) / (_PROBE_STEPS * len(members))
 
 
 def _check(study: Study, notify: Notify, check_stop: Callable[[], None]) -> list[UnmovedCheck]:

@@ -25,30 +25,30 @@ class KeptTrials:
 
     Args:
         path: Of the file; None keeps nothing.
-        protocol: That trainings follow.
         origin: Digest of the pictures, and the version: other results are not found.
     """
 
-    def __init__(self, path: Path | None, protocol: SquareProtocol, origin: str) -> None:
-        self._path = path
-        self._stem = json.dumps([origin, protocol.model_dump(mode="json", include=_DEPENDS_ON)], sort_keys=True)
+    def __init__(self, path: Path | None, origin: str) -> None:
+        self._path, self._origin = path, origin
         self._lock = Lock()
         self._found = _read(path) if path is not None and path.exists() else {}
 
-    def get(self, job: Job) -> JobResult | None:
-        """The result of a job, if it is kept."""
-        return self._found.get(self._key(job))
+    def get(self, protocol: SquareProtocol, job: Job) -> JobResult | None:
+        """The result of a job by a protocol, if it is kept."""
+        return self._found.get(self._key(protocol, job))
 
-    def put(self, job: Job, result: JobResult) -> None:
+    def put(self, protocol: SquareProtocol, job: Job, result: JobResult) -> None:
         """Keeps a result; may be called from any thread."""
+        key = self._key(protocol, job)
         with self._lock:
-            self._found[self._key(job)] = result
+            self._found[key] = result
             if self._path is not None:
                 with self._path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"key": self._key(job), "result": result.model_dump(mode="json")}) + "\n")
+                    file.write(json.dumps({"key": key, "result": result.model_dump(mode="json")}) + "\n")
 
-    def _key(self, job: Job) -> str:
-        return hashlib.sha256((self._stem + json.dumps(job)).encode()).hexdigest()
+    def _key(self, protocol: SquareProtocol, job: Job) -> str:
+        stem = json.dumps([self._origin, protocol.model_dump(mode="json", include=_DEPENDS_ON)], sort_keys=True)
+        return hashlib.sha256((stem + json.dumps(job)).encode()).hexdigest()
 
 
 def _read(path: Path) -> dict[str, JobResult]:

@@ -73,12 +73,12 @@ def run_side_by_side(
         check_stop: Called before every step, from any thread; may raise to end them all.
         stage: What progress is called.
     """
-    left = [job for job in jobs if kept.get(job) is None]
+    left = [job for job in jobs if kept.get(study.protocol, job) is None]
     ticks = Ticks(notify, check_stop, sum(study.num_steps(job) for job in left), stage)
     # The longest first, so that no core is left alone with one at the end.
     left.sort(key=study.job_bytes, reverse=True)
     run_jobs({job: partial(_carry_out, study, job, kept, ticks) for job in left}, ticks, _num_at_once(study, left))
-    found = {job: kept.get(job) for job in jobs}
+    found = {job: kept.get(study.protocol, job) for job in jobs}
     return {job: result for job, result in found.items() if result is not None}
 
 
@@ -105,7 +105,7 @@ def run_jobs(jobs: Mapping[Key, Callable[[], Value]], ticks: Ticks, num_at_once:
 
 
 def _carry_out(study: Study, job: Job, kept: KeptTrials, ticks: Ticks) -> None:
-    kept.put(job, study.run(job, ticks))
+    kept.put(study.protocol, job, study.run(job, ticks))
 
 
 def _num_at_once(study: Study, jobs: Sequence[Job]) -> int:

@@ -29,31 +29,39 @@ def tune(protocol: SquareProtocol, run: Run) -> dict[Training, Tuned]:
 
     Args:
         protocol: Says what is tried.
-        run: Carries jobs out.
+        run: Carries jobs out. One that leaves some out tells what is known without them.
 
     Returns:
-        For every training that is carried out, what it takes.
+        For every training that is carried out, what it takes; none for those of which nothing was tried.
     """
     wanted = {one: trained_as(tuned_like(one, protocol), protocol) for one in needed_trainings(protocol)}
     rates = list(protocol.learning_rates)
     scores: dict[Training, dict[Settings, tuple[float, float]]] = {one: {} for one in wanted.values()}
     _try(protocol, run, rates, scores)
     for _ in range(protocol.most_extensions):
-        best = [_best(found).learning_rate for found in scores.values()]
+        best = [_best(found).learning_rate for found in scores.values() if found]
         more = [beyond for end, beyond in _ends(rates) if end in best]
         if not more:
             break
         _try(protocol, run, more, scores)
         rates = sorted([*rates, *more])
     ends = (rates[0], rates[-1]) if len(rates) > 1 else ()
-    chosen = {one: _best(found) for one, found in scores.items()}
-    return {one: Tuned(chosen[like], chosen[like].learning_rate in ends) for one, like in wanted.items()}
+    chosen = {one: _best(found) for one, found in scores.items() if found}
+    return {
+        one: Tuned(chosen[like], chosen[like].learning_rate in ends) for one, like in wanted.items() if like in chosen
+    }
 
 
 def tuning_jobs(protocol: SquareProtocol, rates: Sequence[float]) -> list[Job]:
     """What is run to try some rates with all decays."""
     wanted = {trained_as(tuned_like(one, protocol), protocol): None for one in needed_trainings(protocol)}
     return [_job(one, protocol, rates) for one in wanted]
+
+
+def final_jobs(protocol: SquareProtocol, tuned: Mapping[Training, Tuned]) -> dict[Training, Job]:
+    """What is run for the results: every training with the settings that were chosen for it, and with every draw."""
+    draws = tuple(range(protocol.num_draws))
+    return {one: Job(one, (like.settings,), draws, is_final=True) for one, like in tuned.items()}
 
 
 def _try(

@@ -1,0 +1,80 @@
+"""What a study will take: what was trained before costs nothing, and what is missing is counted once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from small_square import SMALL, small_pictures
+from whyconv.results import Note, SquareProtocol
+from whyconv.study import KeptTrials, make_study, measure_square, predict_seconds
+from whyconv.study.bill import left_to_train, tell_bill
+from whyconv.study.protocol import needed_trainings
+from whyconv.study.tuning import tuning_jobs
+
+SHORT = SMALL.model_copy(update={"steps": 3, "controlled": []})
+LONGER = SHORT.model_copy(update={"arms": ["normalized"]})
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> KeptTrials:
+    """After a whole study without the arm with normalization."""
+    path = tmp_path_factory.mktemp("kept") / "trials.jsonl"
+    measure_square(small_pictures(), SHORT, kept=KeptTrials(path, "pictures"))
+    return KeptTrials(path, "pictures")
+
+
+def num_tried(protocol: SquareProtocol) -> int:
+    return sum(len(job.settings) * len(job.draws) for job in tuning_jobs(protocol, protocol.learning_rates))
+
+
+def test_where_nothing_is_kept_everything_is_left() -> None:
+    left = left_to_train(SHORT, KeptTrials(None, ""))
+    assert left.final == needed_trainings(SHORT)
+    assert (left.num_tuning, left.num_kept) == (num_tried(SHORT), 0)
+
+
+def test_where_all_is_kept_nothing_is_left(kept: KeptTrials) -> None:
+    left = left_to_train(SHORT, kept)
+    assert (left.tuning, left.final, left.may_extend) == ([], [], False)
+    assert left.num_kept == num_tried(SHORT) + len(needed_trainings(SHORT)) * SHORT.num_draws
+
+
+def test_of_a_longer_study_only_what_is_new_is_left(kept: KeptTrials) -> None:
+    left = left_to_train(LONGER, kept)
+    assert {one.arm for one in left.final} == {job.training.arm for job in left.tuning} == {"normalized"}
+    assert left.num_tuning == num_tried(LONGER) - num_tried(SHORT)
+    assert [one for one in needed_trainings(LONGER) if one.arm == "normalized"] == left.final
+
+
+def test_results_of_other_steps_or_pictures_are_not_counted(kept: KeptTrials) -> None:
+    assert left_to_train(SHORT.model_copy(update={"steps": 4}), kept).num_kept == 0
+    assert left_to_train(SHORT, KeptTrials(None, "other pictures")).num_kept == 0
+
+
+def test_what_is_kept_is_predicted_to_take_no_time(kept: KeptTrials) -> None:
+    study = make_study(small_pictures(), LONGER)
+    nothing = KeptTrials(None, "")
+    anew, rest = (predict_seconds(study, one) for one in (nothing, kept))
+    assert rest(SHORT) < anew(SHORT)
+    assert rest(SHORT) < rest(LONGER)
+
+
+def test_the_bill_says_what_is_left_and_what_is_kept(kept: KeptTrials) -> None:
+    told: list[Note] = []
+    tell_bill(LONGER, kept, 12.4, lambda event: told.append(event) if isinstance(event, Note) else None)
+    new = [one for one in needed_trainings(LONGER) if one.arm == "normalized"]
+    assert [one.key for one in told] == ["square_plan", "square_kept"]
+    assert told[0].values["final"] == len(new) * LONGER.num_draws
+    assert told[0].values["seconds"] == 12
+    assert told[1].values["n"] == left_to_train(SHORT, kept).num_kept
+
+
+def test_extensions_that_may_come_are_billed_once(tmp_path: Path) -> None:
+    may = SHORT.model_copy(update={"most_extensions": 2})
+    assert left_to_train(may, KeptTrials(None, "")).may_extend
+    kept = KeptTrials(tmp_path / "trials.jsonl", "pictures")
+    measure_square(small_pictures(), may, kept=kept)
+    left = left_to_train(may, kept)
+    assert (left.tuning, left.final, left.may_extend) == ([], [], False)
