@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -190,7 +191,7 @@ def test_the_rates_go_on_while_the_best_lies_at_an_end() -> None:
         return {job: JobResult(glances=[[likes(member)] for _ in job.draws for member in job.settings]) for job in jobs}
 
     def likes(settings: Settings) -> Glance:
-        return Glance(step=1, kept=0.5, kept_loss=abs(settings.learning_rate - 0.005))
+        return Glance(step=1, kept=1 - abs(math.log10(settings.learning_rate / 2e-3)) / 8, kept_loss=1.0)
 
     tuned = tune(protocol, run)
     assert tried == [1e-5, 1e-4, 1e-3, 1e-2]

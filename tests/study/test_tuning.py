@@ -1,0 +1,75 @@
+"""Which settings are taken: the middle of those that chance alone keeps from being the best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from small_square import SMALL
+from whyconv.study.trials import Glance, Job, JobResult, Settings
+from whyconv.study.tuning import Run, tune
+
+RATES = [0.001, 0.01, 0.1, 1.0, 10.0]
+FEW = SMALL.model_copy(
+    update={"learning_rates": RATES, "decays": [0.0], "controlled": [], "sizes": [50], "tuned_sizes": [50]}
+)
+MANY = FEW.model_copy(update={"sizes": [50_000], "tuned_sizes": [50_000]})
+
+
+def answering(accuracy: Callable[[Settings], float], loss: Callable[[Settings], float] = lambda settings: 1.0) -> Run:
+    def run(jobs: Sequence[Job]) -> dict[Job, JobResult]:
+        return {job: JobResult(glances=[[glance(one)] for _ in job.draws for one in job.settings]) for job in jobs}
+
+    def glance(settings: Settings) -> Glance:
+        return Glance(step=1, kept=accuracy(settings), kept_loss=loss(settings))
+
+    return run
+
+
+def rates_taken(run: Run, few: bool = True) -> set[float]:
+    return {one.settings.learning_rate for one in tune(FEW if few else MANY, run).values()}
+
+
+def test_of_equal_rates_the_middle_one_is_taken() -> None:
+    assert rates_taken(answering(lambda settings: 0.5)) == {0.1}
+
+
+def test_a_lucky_rate_at_an_end_is_not_followed_where_few_pictures_judge() -> None:
+    """Ten pictures of each of two draws: one more right answer is 5 points, and the error 11."""
+    run = answering(lambda settings: 0.55 if settings.learning_rate == RATES[0] else 0.5)
+    assert rates_taken(run) == {0.1}
+
+
+def test_where_many_pictures_judge_the_best_is_taken() -> None:
+    """10,000 pictures of each draw: 5 points are 14 errors."""
+    run = answering(lambda settings: 0.55 if settings.learning_rate == RATES[0] else 0.5)
+    assert rates_taken(run, few=False) == {RATES[0]}
+
+
+def test_what_is_clearly_worse_is_not_taken_by_few_pictures_either() -> None:
+    assert rates_taken(answering(lambda settings: 0.9 if settings.learning_rate >= 1 else 0.3)) == {1.0}
+
+
+def test_at_the_rate_taken_the_decay_is_of_the_best_accuracy_and_then_of_the_least_loss() -> None:
+    protocol = FEW.model_copy(update={"decays": [0.0, 0.01, 0.1]})
+    by_accuracy = tune(protocol, answering(lambda settings: 0.5 + settings.decay / 100))
+    by_loss = tune(protocol, answering(lambda settings: 0.5, lambda settings: 1 + abs(settings.decay - 0.01)))
+    assert {one.settings.decay for one in by_accuracy.values()} == {0.1}
+    assert {one.settings.decay for one in by_loss.values()} == {0.01}
+
+
+def test_where_nothing_is_tried_nothing_is_taken() -> None:
+    assert tune(FEW, lambda jobs: {}) == {}
+
+
+def test_luck_seldom_leads_to_an_end() -> None:
+    """Accuracies of 20 pictures, told apart by chance alone: the best of five rates lies at an end in two of five."""
+    random = np.random.Generator(np.random.Philox(1))
+
+    def lucky(settings: Settings) -> float:
+        return random.binomial(20, 0.15) / 20
+
+    one_draw = FEW.model_copy(update={"num_tuning_draws": 1, "sizes": [100], "tuned_sizes": [100]})
+    taken = [one.is_rate_at_edge for _ in range(60) for one in tune(one_draw, answering(lucky)).values()]
+    assert np.mean(taken) < 0.25
