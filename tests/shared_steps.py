@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from tiny_training import bars, tiny_plan
 from whyconv.nets import swift
 from whyconv.results import EpochRecord, ignore
-from whyconv.training import loop
+from whyconv.training import loop, muon
 from whyconv.training.augment import epoch_draws
 from whyconv.training.distributed import Group
 from whyconv.training.distributed.normalization import normalizing_together
@@ -50,6 +51,36 @@ def normalization_case() -> tuple[nn.BatchNorm2d, Tensor, Tensor]:
         layer.bias.copy_(torch.randn(4, generator=generator))
     x = 3 * torch.randn(11, 4, 5, 5, generator=generator) + 40 * torch.randn(1, 4, 1, 1, generator=generator)
     return layer, x, torch.randn(11, 4, 5, 5, generator=generator)
+
+
+def muon_case() -> tuple[nn.Sequential, list[Tensor]]:
+    """Convolutions of very different cost with biases, a fully connected layer, and a gradient of each parameter."""
+    torch.manual_seed(7)
+    widths = (3, 24, 40, 40, 8)
+    layers = [nn.Conv2d(a, b, 3) for a, b in pairwise(widths)]
+    network = nn.Sequential(*layers, nn.Linear(8, 2))
+    return network, [torch.randn_like(each) for each in network.parameters()]
+
+
+def moved_by_muon(group: Group) -> dict[str, Any]:
+    """Weights after three steps, and how many matrices were made orthogonal here."""
+    network, gradients = muon_case()
+    optimizer, made = muon.Muon(network, 0.1, other_learning_rate=0.01, processes=group), list[Tensor]()
+    orthogonal = muon.orthogonal
+
+    def counted(matrix: Tensor) -> Tensor:
+        made.append(matrix)
+        return orthogonal(matrix)
+
+    muon.orthogonal = counted  # type: ignore[assignment]
+    try:
+        for step in range(3):
+            for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+                parameter.grad = gradient * (step + 1)
+            optimizer.step()
+    finally:
+        muon.orthogonal = orthogonal
+    return {"made": torch.tensor(len(made)), **network.state_dict()}
 
 
 def trained(group: Group, network: str, precision: str) -> dict[str, Any]:

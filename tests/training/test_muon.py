@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from whyconv.training.muon import Muon, kernels_of, orthogonal
+from whyconv.training.muon import Muon, _owners, kernels_of, orthogonal
 
 
 def stretched(value: np.ndarray) -> np.ndarray:
@@ -43,6 +45,21 @@ def test_kernels_keep_their_length_and_move_by_the_learning_rate() -> None:
         velocity = 0.6 * velocity + gradient
         expected = expected * np.sqrt(4) / np.linalg.norm(expected) - 0.1 * turned(gradient + 0.6 * velocity)
     np.testing.assert_allclose(layer.weight.detach().numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+def test_no_process_has_more_than_a_third_above_the_least_possible(size: int) -> None:
+    """The bound of Graham (1969) for the longest first: 4/3 - 1/(3 size) of the best division there is."""
+    shapes = [torch.Size(each) for each in ((64, 27), (64, 576), (128, 576), (128, 1152), (128, 1152), (10, 128))]
+    costs = [rows * columns * min(rows, columns) for rows, columns in shapes]
+    owners = _owners(shapes, size)
+    loads = [sum(cost for cost, owner in zip(costs, owners, strict=True) if owner == rank) for rank in range(size)]
+    assert sum(loads) == sum(costs)
+    best = min(
+        max(sum(cost for cost, owner in zip(costs, each, strict=True) if owner == rank) for rank in range(size))
+        for each in product(range(min(size, 4)), repeat=len(costs))
+    )
+    assert max(loads) <= (4 / 3 - 1 / (3 * size)) * best
 
 
 def test_what_is_no_kernel_moves_as_torchs_adam_has_it() -> None:

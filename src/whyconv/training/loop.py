@@ -146,6 +146,7 @@ class _Session:
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
             other_learning_rate=recipe.other_learning_rate,
+            processes=group,
         )
         self.class_offsets = torch.tensor(recipe.class_offsets, dtype=torch.float32)
         self.num_steps = recipe.steps or recipe.epochs * steps_per_epoch(len(train), recipe.batch)

@@ -9,6 +9,8 @@ rate and b the momentum, in every step:
 fixed lets one learning rate serve from the first step to the last. ``orthogonal`` brings all singular values near to
 1, so that rare directions of the gradient move as far as the common ones.
 
+Several processes at one training divide the kernels among themselves: each finds the orthogonal matrices of its own.
+
 What is no kernel (biases, normalization, fully connected layers) is moved by Adam, with a learning rate of its own.
 
 References:
@@ -19,11 +21,13 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from whyconv.training.distributed import ALONE, Group
 
 _ITERATIONS = 3
 # Of x -> a x + b x^3 + c x^5, which brings singular values from (0, 1] near to 1 in a few turns.
@@ -40,11 +44,19 @@ class Muon(torch.optim.Optimizer):
         learning_rate: a of the kernels, > 0.
         momentum: b, in [0, 1).
         other_learning_rate: Adam's, of everything else; 0: the same as of the kernels.
+        processes: Of the training; all have the same gradients.
     """
 
     def __init__(
-        self, network: nn.Module, learning_rate: float, *, momentum: float = 0.6, other_learning_rate: float = 0.0
+        self,
+        network: nn.Module,
+        learning_rate: float,
+        *,
+        momentum: float = 0.6,
+        other_learning_rate: float = 0.0,
+        processes: Group = ALONE,
     ) -> None:
+        self._processes = processes
         kernels = kernels_of(network)
         is_kernel = {id(each) for each in kernels}
         others = [each for each in network.parameters() if each.requires_grad and id(each) not in is_kernel]
@@ -59,19 +71,23 @@ class Muon(torch.optim.Optimizer):
         """Moves every parameter that has a gradient; a ``closure``, as torch's own optimizers take, is refused."""
         assert closure is None
         for group in self.param_groups:
-            move = self._turn if group["is_orthogonal"] else self._adapt
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    move(parameter, parameter.grad, group)
+            given = [(each, each.grad) for each in group["params"] if each.grad is not None]
+            if group["is_orthogonal"]:
+                ahead = [self._ahead(kernels, gradient, group["momentum"]) for kernels, gradient in given]
+                for (kernels, _), turn in zip(given, _orthogonal_together(ahead, self._processes), strict=True):
+                    kernels.mul_(len(kernels) ** 0.5 / kernels.norm().clamp_min(_TINY))
+                    kernels.add_(turn.view_as(kernels), alpha=-group["lr"])
+                continue
+            for parameter, gradient in given:
+                self._adapt(parameter, gradient, group)
 
-    def _turn(self, kernels: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+    def _ahead(self, kernels: Tensor, gradient: Tensor, momentum: float) -> Tensor:
+        """G + b M as a matrix, M moved on."""
         state = self.state[kernels]
         if not state:
             state["velocity"] = torch.zeros_like(kernels)
-        velocity = state["velocity"].mul_(group["momentum"]).add_(gradient)
-        ahead = gradient.add(velocity, alpha=group["momentum"])
-        kernels.mul_(len(kernels) ** 0.5 / kernels.norm().clamp_min(_TINY))
-        kernels.add_(orthogonal(ahead.flatten(1)).view_as(kernels), alpha=-group["lr"])
+        velocity = state["velocity"].mul_(momentum).add_(gradient)
+        return gradient.add(velocity, alpha=momentum).flatten(1)
 
     def _adapt(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]
@@ -99,6 +115,31 @@ def orthogonal(matrix: Tensor, iterations: int = _ITERATIONS) -> Tensor:
         gram = x @ x.T
         x = _A * x + (_B * gram + _C * gram @ gram) @ x
     return x.T if is_tall else x
+
+
+def _orthogonal_together(matrices: Sequence[Tensor], processes: Group) -> list[Tensor]:
+    """``orthogonal`` of each, the work divided among the processes; the same numbers as of one."""
+    if processes.size == 1 or not matrices:
+        return [orthogonal(each) for each in matrices]
+    owners = _owners([each.shape for each in matrices], processes.size)
+    own = [
+        orthogonal(each) if owner == processes.rank else torch.zeros_like(each)
+        for each, owner in zip(matrices, owners, strict=True)
+    ]
+    # Zeros of all others are added, which changes no number.
+    found = processes.total(torch.cat([each.flatten() for each in own]))
+    parts = torch.split(found, [each.numel() for each in own])
+    return [each.view_as(matrix) for each, matrix in zip(parts, matrices, strict=True)]
+
+
+def _owners(shapes: Sequence[torch.Size], size: int) -> list[int]:
+    """Which process has which matrix: the costliest first, each to the one that has least to do."""
+    costs = [rows * columns * min(rows, columns) for rows, columns in shapes]
+    load, owners = [0] * size, [0] * len(costs)
+    for place in sorted(range(len(costs)), key=lambda place: -costs[place]):
+        owners[place] = min(range(size), key=lambda rank: load[rank])
+        load[owners[place]] += costs[place]
+    return owners
 
 
 def kernels_of(network: nn.Module) -> list[Tensor]:

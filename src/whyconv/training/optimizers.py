@@ -29,6 +29,7 @@ import torch
 from torch import nn
 
 from whyconv.settings import OptimizerName, Schedule
+from whyconv.training.distributed import ALONE, Group
 from whyconv.training.muon import Muon
 
 FORMULAS: dict[str, str] = {
@@ -41,7 +42,7 @@ FORMULAS: dict[str, str] = {
 }
 
 
-def build_optimizer(
+def build_optimizer(  # noqa: PLR0913
     name: OptimizerName,
     network: nn.Module,
     *,
@@ -49,6 +50,7 @@ def build_optimizer(
     momentum: float = 0.9,
     weight_decay: float = 0.0,
     other_learning_rate: float = 0.0,
+    processes: Group = ALONE,
 ) -> torch.optim.Optimizer:
     """Builds the optimizer called ``name`` for all trainable parameters of ``network``.
 
@@ -62,6 +64,7 @@ def build_optimizer(
         momentum: b above, in [0, 1); unused by gd and rmsprop.
         weight_decay: d above, >= 0; unused by muon.
         other_learning_rate: Of what is no kernel of a convolution, for muon.
+        processes: Of the training; muon divides its work among them.
     """
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
     decaying = {"params": [each for each in trainable if each.ndim > 1], "weight_decay": weight_decay}
@@ -79,7 +82,13 @@ def build_optimizer(
         case "adamw":
             optimizer = torch.optim.AdamW([decaying, spared], lr=learning_rate, betas=(momentum, 0.999), eps=1e-8)
         case "muon":
-            optimizer = Muon(network, learning_rate, momentum=momentum, other_learning_rate=other_learning_rate)
+            optimizer = Muon(
+                network,
+                learning_rate,
+                momentum=momentum,
+                other_learning_rate=other_learning_rate,
+                processes=processes,
+            )
     for group in optimizer.param_groups:
         group["highest"] = group["lr"]
     return optimizer

@@ -66,6 +66,16 @@ def test_the_first_gradients_are_those_of_one_process(tmp_path: Path, monkeypatc
             assert (each[name] - value).norm() <= 2e-6 * value.norm(), name
 
 
+def test_muon_divides_the_kernels_and_finds_the_same_numbers(tmp_path: Path) -> None:
+    one = alone("moved_by_muon")
+    found = in_processes(3, "shared_steps:moved_by_muon", tmp_path)
+    assert one["made"] == sum(each.pop("made") for each in found) == 3 * 4
+    assert one.pop("made") == 12
+    for each in found:
+        for name, value in one.items():
+            assert torch.equal(each[name], value), name
+
+
 @pytest.mark.parametrize("size", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_the_cost_of_fifty_steps_is_that_of_one_process(tmp_path: Path, size: int) -> None:
     one = alone("trained", "swift", "float32")

@@ -51,16 +51,21 @@ def _normalized(layer: _BatchNorm, total: Total, x: Tensor) -> Tensor:
 
 
 def _moments(x: Tensor, total: Total) -> tuple[Tensor, Tensor, float]:
-    """Mean and variance of each channel over all processes, and of how many numbers.
+    """Mean and variance of each channel over all processes, and of how many numbers; agreed on at once.
 
-    In two passes, so that a mean far from 0 costs no digits.
+    Each process sums squares of distances to its own mean, so that a mean far from 0 costs no digits; what that mean
+    differs by from the mean of all is added in double precision.
     """
     axes = [axis for axis in range(x.ndim) if axis != 1]
-    sums = total(torch.cat([x.sum(axes, dtype=torch.float32), torch.tensor([float(x.numel() // x.shape[1])])]))
-    count = float(sums[-1])
-    mean = sums[:-1] / count
-    squares = (x.float() - mean.view(_along(x))).square_().sum(axes)
-    return mean, total(squares) / count, count
+    num_own = x.numel() // x.shape[1]
+    own_mean = x.sum(axes, dtype=torch.float32) / num_own
+    squares = (x.float() - own_mean.view(_along(x))).square_().sum(axes).double()
+    own_mean = own_mean.double()
+    own = torch.cat([num_own * own_mean, squares + num_own * own_mean.square(), own_mean.new_tensor([num_own])])
+    found = total(own)
+    count = float(found[-1])
+    mean, mean_square = (found[:-1] / count).chunk(2)
+    return mean.float(), (mean_square - mean.square()).clamp_min_(0).float(), count
 
 
 class _Normalize(Function):
