@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "exporting": ("export", "images", "model_file", "nets", "onnx_file", "pretrained", "recognizer", "training"),
     "study": ("training", "nets", "counting", "measures", "images"),
     "web": ("recognizer", "evidence", "counting", "images", "model_file", "onnx_file"),
-    "cluster": ("recognizer", "images"),
+    "cluster": ("recognizer", "images", "predictions"),
     "demo": (),
     "doctor": ("show",),
     "show": (),

@@ -12,9 +12,11 @@ import typer
 
 from whyconv import texts
 from whyconv.cli.options import Lang
-from whyconv.cli.terminal import print_data, print_json, print_text
+from whyconv.cli.terminal import listening, print_data, print_json, print_text
+from whyconv.errors import UsageError
 
 if TYPE_CHECKING:
+    from whyconv.recognizer import Recognizer
     from whyconv.results import Prediction
 
 
@@ -22,11 +24,18 @@ def predict(  # noqa: PLR0913, PLR0917
     model: Annotated[Path, typer.Argument(metavar="RUN|FILE.onnx", help="A run folder or an exported file.")],
     paths: Annotated[list[Path], typer.Argument(metavar="PATHS...", help="Pictures, or folders of pictures.")],
     top: Annotated[int, typer.Option(min=1, help="How many labels for each picture.")] = 3,
-    to: Annotated[Path | None, typer.Option(metavar="FILE", help="Write .csv, .jsonl or .parquet instead.")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE|DIR", help="Write .csv, .jsonl or .parquet instead; with --cluster a folder."),
+    ] = None,
     sets: Annotated[
         float | None, typer.Option(metavar="LEVEL", help="Also the set of labels that holds the truth so often: 0.95.")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 32,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="local|auto|ray://HOST:PORT", help="Answer with Ray, on all processors there are."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line on stdout.")] = False,
     lang: Lang = None,
 ) -> None:
@@ -34,15 +43,18 @@ def predict(  # noqa: PLR0913, PLR0917
 
     Takes any number of files and folders. A file that cannot be read gets a row with the reason; the exit
     code is then 3. "unsure" behind an answer: the picture is unlike those that the recognizer knows.
+    With --cluster the rows go into Parquet files in a folder; asked again, what is missing there is added.
     """
     from whyconv.images.sources import list_images
     from whyconv.images.sources.listing import read_file
     from whyconv.recognizer import open_recognizer
-    from whyconv.show.text import printable
 
     language = texts.language(lang)
     recognizer = open_recognizer(model)
     top = min(top, len(recognizer.classes))
+    if cluster is not None:
+        _predict_on_cluster(recognizer, paths, to, cluster, top, sets, batch, as_json, language)
+        return
     items = ((str(path), partial(read_file, path)) for path in list_images(paths))
     if sets is not None:
         # Refused before anything is written.
@@ -50,6 +62,39 @@ def predict(  # noqa: PLR0913, PLR0917
     with _output(to, top, as_json, has_sets=sets is not None) as write:
         # Two labels at least, for the margin between them.
         total, unread = _write_all(recognizer.stream(items, batch_size=batch, top=max(top, 2), sets=sets), write)
+    _tell(recognizer, paths, to, total, unread, language)
+
+
+def _predict_on_cluster(  # noqa: PLR0913, PLR0917
+    recognizer: Recognizer,
+    paths: list[Path],
+    to: Path | None,
+    cluster: str,
+    top: int,
+    sets: float | None,
+    batch: int,
+    as_json: bool,
+    language: texts.Language,
+) -> None:
+    from whyconv.cluster import predict_on_cluster
+
+    if to is None or to.suffix:
+        raise UsageError(f"--cluster needs a folder for its files. Expected --to FOLDER, not {to or 'nothing'}.")
+    with listening(language) as notify:
+        found = predict_on_cluster(
+            recognizer, paths, to, cluster=cluster, batch=batch, top=top, sets=sets, notify=notify
+        )
+    if as_json:
+        print_json(found.model_dump_json())
+    _tell(recognizer, paths, to, found.num_pictures, found.num_unread, language)
+
+
+def _tell(
+    recognizer: Recognizer, paths: list[Path], to: Path | None, total: int, unread: int, language: texts.Language
+) -> None:
+    """What was written, and what could not be; ends with exit code 3 where pictures could not be read."""
+    from whyconv.show.text import printable
+
     if total and not recognizer.tells_unsure:
         print_text([texts.say("predict_cannot_tell_unsure", language)])
     if total == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
-from statistics import fmean, median_low
+from statistics import fmean
 from typing import NamedTuple
 
 from whyconv.results import SquareProtocol
@@ -105,8 +105,9 @@ def _chosen(training: Training, found: Mapping[Settings, _Merit], protocol: Squa
     likely = (best * num_judged + 1) / (num_judged + 2)  # not 0 or 1, of which the error would be none
     least = best - (likely * (1 - likely) / max(1, num_judged)) ** 0.5
     equal = [settings for settings, merit in found.items() if merit.accuracy >= least]
-    middle = median_low(settings.learning_rate for settings in equal)
-    return max((one for one in equal if one.learning_rate == middle), key=lambda one: found[one])
+    rates = sorted(settings.learning_rate for settings in equal)
+    middle = rates[(len(rates) - 1) // 2], rates[len(rates) // 2]  # two of an even number
+    return max((one for one in equal if one.learning_rate in middle), key=lambda one: found[one])
 
 
 def _ends(rates: Sequence[float]) -> list[tuple[float, float]]:

@@ -1,0 +1,176 @@
+"""Pictures in pieces, answered by Ray Data: one row for each picture, whatever dies on the way."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from whyconv import files
+from whyconv.cluster.engine import connected, require_address
+from whyconv.cluster.pieces import RECOGNIZER, PiecesPlan, begin, missing_pieces, piece_path, plan_for
+from whyconv.errors import DataError, WhyconvError
+from whyconv.images.sources import list_images
+from whyconv.images.sources.listing import read_file
+from whyconv.predictions import writing_predictions
+from whyconv.recognizer import Recognizer
+from whyconv.results import Note, Notify, Progress, ignore
+from whyconv.results.record import Record
+
+
+class Answered(Record):
+    """What came out.
+
+    Attributes:
+        to: The folder of Parquet files.
+        num_pictures: Rows there, one for each picture.
+        num_unread: Of those answered now, pictures that could not be read: rows with the reason.
+        num_pieces: Files there.
+        num_before: Files that were there already.
+        num_workers: Processes that answered.
+        start_seconds: Until Ray could be used.
+        seconds: Of answering, without that.
+    """
+
+    to: str
+    num_pictures: int
+    num_unread: int
+    num_pieces: int
+    num_before: int
+    num_workers: int
+    start_seconds: float
+    seconds: float
+
+
+def predict_on_cluster(  # noqa: PLR0913
+    recognizer: Recognizer,
+    paths: Sequence[str | Path],
+    to: Path,
+    *,
+    cluster: str,
+    batch: int = 32,
+    top: int = 3,
+    sets: float | None = None,
+    notify: Notify = ignore,
+) -> Answered:
+    """Answers pictures with as many processes as a cluster has processors, into Parquet files in a folder.
+
+    A piece of at most 1,024 pictures is answered by one process, and its file is put in place when it is whole. Where a
+    process or a machine is lost, Ray gives its piece to another; asked again, the command answers the pieces that are
+    missing. So there is exactly one row for each picture, in the order of the list. Paths are held in memory, about 200
+    bytes each; pictures are not.
+
+    Args:
+        recognizer: Is sent to every process.
+        paths: Pictures, and folders of pictures; every machine must see them, and ``to``, at the same place.
+        to: The folder; made where it is missing.
+        cluster: ``local``, ``auto`` or ``ray://HOST:PORT``.
+        batch: Pictures that the network sees at once.
+        top: Labels for each picture.
+        sets: Level of answer sets, or None.
+        notify: Told of notes and progress.
+
+    Raises:
+        UsageError: The address is none, or the folder holds something else.
+        DataError: A machine does not see the folder.
+        MissingExtraError: Ray or pyarrow is not installed.
+        WhyconvError: No cluster answers there.
+    """
+    require_address(cluster)
+    if sets is not None:
+        recognizer.least_probability(sets)
+    to = to.absolute()
+    found = [str(Path(path).absolute()) for path in list_images(paths)]
+    began = time.perf_counter()
+    with connected(cluster) as ray:
+        started = time.perf_counter()
+        num_workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        wanted = plan_for(recognizer.content, found, num_workers, batch, top, sets)
+        plan = begin(to, wanted, recognizer.content)
+        missing = missing_pieces(to, plan)
+        num_workers = min(num_workers, max(1, len(missing)))
+        seconds = round(started - began, 2)
+        notify(Note(key="cluster_started", values={"where": cluster, "n": num_workers, "seconds": seconds}))
+        if len(missing) < plan.num_pieces:
+            values = {"n": plan.num_pieces - len(missing), "total": plan.num_pieces}
+            notify(Note(key="cluster_kept", values=values))
+        num_unread = 0
+        for done, unread in enumerate(_answers(ray, found, to, plan, missing, num_workers), start=1):
+            num_unread += unread
+            notify(Progress(stage="cluster", done=done, total=len(missing)))
+        files.remove_parts(to)
+    return Answered(
+        to=str(to),
+        num_pictures=plan.num_pictures,
+        num_unread=num_unread,
+        num_pieces=plan.num_pieces,
+        num_before=plan.num_pieces - len(missing),
+        num_workers=num_workers,
+        start_seconds=seconds,
+        seconds=round(time.perf_counter() - started, 2),
+    )
+
+
+def _answers(
+    ray: Any,  # noqa: ANN401 - its types are not ours to know
+    paths: Sequence[str],
+    to: Path,
+    plan: PiecesPlan,
+    missing: Sequence[int],
+    num_workers: int,
+) -> Iterator[int]:
+    """Yields, piece by piece as they end, how many of its pictures could not be read."""
+    if not missing:
+        return
+    rows = [
+        {"piece": piece, "paths": b"\0".join(os.fsencode(path) for path in paths[plan.rows(piece)])}
+        for piece in missing
+    ]
+    answering = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+        _Answering,
+        fn_constructor_args=(str(to), plan.model_dump()),
+        num_cpus=1,
+        compute=ray.data.ActorPoolStrategy(size=num_workers),
+    )
+    try:
+        for row in answering.iter_rows():
+            yield int(row["unread"])
+    except ray.exceptions.RayTaskError as error:
+        # What went wrong in a process, as if it had gone wrong here.
+        raise (error.cause if isinstance(error.cause, WhyconvError) else error) from None
+
+
+class _Answering:
+    """What one process of the cluster does: it opens the recognizer once, and answers pieces.
+
+    Args:
+        to: The folder of answers, with the recognizer.
+        plan: A ``PiecesPlan``.
+    """
+
+    def __init__(self, to: str, plan: dict[str, Any]) -> None:
+        self._folder, self._plan = Path(to), PiecesPlan(**plan)
+        if not (self._folder / RECOGNIZER).exists():
+            raise DataError(
+                f"{platform.node()} does not see {to}, which was made by the machine that the command runs on. Name a "
+                "folder that all machines of the cluster share, for --to and for the pictures."
+            )
+        self._recognizer = Recognizer(self._folder / RECOGNIZER, num_threads=1)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, int]:
+        """Writes the answers of one piece, and says how many pictures could not be read."""
+        piece, plan, num_unread = int(row["piece"]), self._plan, 0
+        paths = [os.fsdecode(path) for path in row["paths"].split(b"\0")]
+        items = ((path, partial(read_file, Path(path))) for path in paths)
+        # Two labels at least, for the margin between them.
+        answers = self._recognizer.stream(items, batch_size=plan.batch, top=max(plan.top, 2), sets=plan.sets)
+        to = piece_path(self._folder, piece)
+        with writing_predictions(to, plan.top, has_sets=plan.sets is not None) as write:
+            for answer in answers:
+                write(answer)
+                num_unread += answer.error is not None
+        return {"piece": piece, "unread": num_unread}
