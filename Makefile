@@ -28,7 +28,7 @@ trust: $(VENV)/test.stamp
 
 # Several processes at one training: the same sums, kills, a frozen one, other numbers of processes.
 cluster-test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m "slow or not slow" tests/training/distributed tests/trust/test_lost_processes.py $(ARGS)
+	$(BIN)/python -m pytest -m "slow or not slow" tests/training/distributed tests/trust/test_lost_processes.py tests/cluster $(ARGS)
 
 # All tests with the network closed but for this machine's own loopback.
 closed: $(VENV)/test.stamp
@@ -67,7 +67,7 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) -e '.[train,pretrained,serve,tables,heic,dev]'
+	$(INSTALL) -e '.[train,pretrained,serve,tables,heic,cluster,dev]'
 	@touch $@ $(VENV)/demo.stamp
 
 $(VENV)/release.stamp: scripts/release-tools.txt | $(BIN)/python
