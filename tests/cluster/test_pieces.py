@@ -14,16 +14,15 @@ PATHS = [f"/pictures/{number}.png" for number in range(100)]
 MODEL = b"a recognizer"
 
 
-def planned(paths: list[str] = PATHS, *, workers: int = 2, batch: int = 8, top: int = 3) -> PiecesPlan:
-    return plan_for(MODEL, paths, workers, batch, top, None)
+def planned(paths: list[str] = PATHS, *, batch: int = 8, top: int = 3) -> PiecesPlan:
+    return plan_for(MODEL, paths, batch=batch, top=top, sets=None)
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 100, 5000, 100_000])
-@pytest.mark.parametrize("workers", [1, 3, 64])
 @pytest.mark.parametrize("batch", [1, 32, 3000])
-def test_every_picture_is_in_one_piece_and_pieces_are_whole_batches(count: int, workers: int, batch: int) -> None:
+def test_every_picture_is_in_one_piece_and_pieces_are_whole_batches(count: int, batch: int) -> None:
     paths = [str(number) for number in range(count)]
-    plan = planned(paths, workers=workers, batch=batch)
+    plan = planned(paths, batch=batch)
     pieces = [paths[plan.rows(piece)] for piece in range(plan.num_pieces)]
     assert [path for piece in pieces for path in piece] == paths
     assert all(pieces)
@@ -39,10 +38,10 @@ def test_a_new_folder_gets_the_plan_and_the_recognizer(tmp_path: Path) -> None:
 
 
 def test_it_goes_on_with_pieces_of_the_size_they_had(tmp_path: Path) -> None:
-    first = begin(tmp_path, planned(workers=2), MODEL)
+    first = begin(tmp_path, planned().model_copy(update={"in_piece": 24}), MODEL)
     piece_path(tmp_path, 1).touch()
-    again = begin(tmp_path, planned(workers=5), MODEL)
-    assert planned(workers=5).in_piece != first.in_piece
+    again = begin(tmp_path, planned(), MODEL)
+    assert planned().in_piece != first.in_piece
     assert again == first
     assert 1 not in missing_pieces(tmp_path, again)
 
@@ -54,13 +53,21 @@ def test_it_goes_on_with_pieces_of_the_size_they_had(tmp_path: Path) -> None:
         (planned(PATHS[::-1]), "another list of pictures"),
         (planned(top=1), "another --top"),
         (planned(batch=16), "another --batch"),
-        (plan_for(b"other", PATHS, 2, 8, 3, 0.95), "another recognizer, another --sets"),
+        (plan_for(b"other", PATHS, batch=8, top=3, sets=0.95), "another recognizer, another --sets"),
     ],
 )
 def test_answers_of_something_else_are_not_mixed_in(tmp_path: Path, wanted: PiecesPlan, named: str) -> None:
     begin(tmp_path, planned(), MODEL)
     with pytest.raises(UsageError, match=named):
         begin(tmp_path, wanted, MODEL)
+
+
+def test_a_folder_whose_recognizer_is_missing_gets_it(tmp_path: Path) -> None:
+    """A kill may come between the two files."""
+    begin(tmp_path, planned(), MODEL)
+    (tmp_path / RECOGNIZER).unlink()
+    begin(tmp_path, planned(), MODEL)
+    assert (tmp_path / RECOGNIZER).read_bytes() == MODEL
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:

@@ -85,9 +85,21 @@ def test_the_rows_are_those_of_predict_and_what_is_there_is_not_answered_again(t
     assert [line for line in done.stdout.splitlines() if line.startswith("[") or "WARNING" in line] == []
     (tmp_path / "out" / "part-000001.parquet").unlink()
     again = run_whyconv(tmp_path, *words, "--cluster", "local", "--to", "out", "--json")
+    assert again.returncode == 3
     told = json.loads(again.stdout[again.stdout.index("{") : again.stdout.index("}") + 1])
-    assert told["num_pieces"] - told["num_before"] == 1
+    assert (told["num_pieces"] - told["num_before"], told["num_unread"]) == (1, 1)
     assert rows_of(tmp_path / "out") == parquet.read_table(tmp_path / "plain.parquet").to_pylist()
+
+
+def test_where_all_is_there_nothing_is_started(tmp_path: Path) -> None:
+    make_pictures(tmp_path / "pictures", 1)
+    write_model(tmp_path / "model.onnx")
+    words = ("predict", "model.onnx", str(tmp_path / "pictures"), "--to", "out", "--cluster")
+    assert "Ray (local)" in run_whyconv(tmp_path, *words, "local").stdout
+    again = run_whyconv(tmp_path, *words, "ray://127.0.0.1:1")  # where nobody answers
+    assert again.returncode == 3
+    assert "1 of 1 pieces are there from before" in again.stdout
+    assert "1 of 1 files could not be read" in again.stdout
 
 
 @pytest.mark.parametrize(
@@ -105,7 +117,7 @@ def test_what_cannot_be_asked_for_is_said(tmp_path: Path, words: tuple[str, ...]
     done = run_whyconv(tmp_path, "predict", "model.onnx", "pictures", *words)
     assert done.returncode in (1, 2)
     assert named in " ".join(done.stdout.split())
-    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.rglob("*.parquet"))
 
 
 @pytest.mark.slow
@@ -127,7 +139,7 @@ def test_there_is_one_row_for_each_picture_after_processes_were_killed(tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_command_that_was_stopped_goes_on_and_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
     make_pictures(tmp_path / "pictures", 3000)
     write_model(tmp_path / "model.onnx")
@@ -136,8 +148,8 @@ def test_a_command_that_was_stopped_goes_on_and_leaves_no_process(tmp_path: Path
     family = processes(process.pid)
     process.send_signal(number)
     said = process.communicate(timeout=60)[0]
-    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number], said
-    deadline = time.monotonic() + 30
+    assert process.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}[number], said
+    deadline = time.monotonic() + 120  # two of Ray's own notice after a minute that nobody is left
     while left := [one for one in family if Path(f"/proc/{one}/cmdline").exists() and _runs(one)]:
         assert time.monotonic() < deadline, left
         time.sleep(0.2)

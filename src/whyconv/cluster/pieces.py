@@ -16,8 +16,8 @@ from whyconv.untrusted import mistakes_in, sound_json_in
 PLAN, RECOGNIZER = "_predictions.json", "_recognizer.onnx"
 FORMAT = 1
 MOST_IN_PIECE = 1024
-# So many pieces for each worker, where pictures are few: the last ones to work do not keep the others waiting long.
-_PIECES_FOR_WORKER = 4
+# So many pieces at least, where there are as many batches: no process is left alone with much at the end.
+_LEAST_PIECES = 64
 
 
 class PiecesPlan(Record):
@@ -58,11 +58,9 @@ def piece_path(folder: Path, piece: int) -> Path:
     return folder / f"part-{piece:06d}.parquet"
 
 
-def plan_for(
-    model: bytes, paths: Sequence[str], num_workers: int, batch: int, top: int, sets: float | None
-) -> PiecesPlan:
+def plan_for(model: bytes, paths: Sequence[str], *, batch: int, top: int, sets: float | None) -> PiecesPlan:
     """What is asked for; pieces are whole batches, of at most 1,024 pictures where a batch is no larger."""
-    share = -(-len(paths) // (_PIECES_FOR_WORKER * num_workers))
+    share = -(-len(paths) // _LEAST_PIECES)
     return PiecesPlan(
         model=files.digest_bytes(model),
         pictures=_pictures_digest(paths),
@@ -80,7 +78,7 @@ def missing_pieces(folder: Path, plan: PiecesPlan) -> list[int]:
 
 
 def begin(folder: Path, wanted: PiecesPlan, model: bytes) -> PiecesPlan:
-    """Writes the plan of a new folder with the recognizer, or goes on with the one that is there.
+    """Writes the plan and the recognizer into a new folder, or goes on with the plan that is there.
 
     Args:
         folder: Of the answers; made where it is missing.
@@ -88,7 +86,7 @@ def begin(folder: Path, wanted: PiecesPlan, model: bytes) -> PiecesPlan:
         model: The recognizer's file, which every machine reads here.
 
     Returns:
-        The plan to follow: the pieces of the one that is there keep their size.
+        The plan to follow: the pieces of the one that is there keep their size, whatever a newer whyconv would take.
 
     Raises:
         UsageError: The folder holds answers of something else, or other files.
@@ -97,11 +95,13 @@ def begin(folder: Path, wanted: PiecesPlan, model: bytes) -> PiecesPlan:
     """
     path = folder / PLAN
     if path.exists():
-        return _require_same(folder, _read(path), wanted)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        wanted = _require_same(folder, _read(path), wanted)
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"--to {folder} is not empty, and nothing in it says what it is. Name a new folder.")
-    files.write_bytes(folder / RECOGNIZER, model)
-    files.write_text(path, wanted.model_dump_json(indent=2) + "\n")
+    else:
+        files.write_text(path, wanted.model_dump_json(indent=2) + "\n")
+    if not (folder / RECOGNIZER).exists():
+        files.write_bytes(folder / RECOGNIZER, model)
     return wanted
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from whyconv import files
 from whyconv.cluster.engine import connected, require_address
@@ -28,10 +28,10 @@ class Answered(Record):
     Attributes:
         to: The folder of Parquet files.
         num_pictures: Rows there, one for each picture.
-        num_unread: Of those answered now, pictures that could not be read: rows with the reason.
+        num_unread: Of these, pictures that could not be read: rows with the reason.
         num_pieces: Files there.
         num_before: Files that were there already.
-        num_workers: Processes that answered.
+        num_workers: Processes that answered; 0 where all files were there already.
         start_seconds: Until Ray could be used.
         seconds: Of answering, without that.
     """
@@ -85,63 +85,68 @@ def predict_on_cluster(  # noqa: PLR0913
         recognizer.least_probability(sets)
     to = to.absolute()
     found = [str(Path(path).absolute()) for path in list_images(paths)]
-    began = time.perf_counter()
-    with connected(cluster) as ray:
-        started = time.perf_counter()
-        num_workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
-        wanted = plan_for(recognizer.content, found, num_workers, batch, top, sets)
-        plan = begin(to, wanted, recognizer.content)
-        missing = missing_pieces(to, plan)
-        num_workers = min(num_workers, max(1, len(missing)))
-        seconds = round(started - began, 2)
-        notify(Note(key="cluster_started", values={"where": cluster, "n": num_workers, "seconds": seconds}))
-        if len(missing) < plan.num_pieces:
-            values = {"n": plan.num_pieces - len(missing), "total": plan.num_pieces}
-            notify(Note(key="cluster_kept", values=values))
-        num_unread = 0
-        for done, unread in enumerate(_answers(ray, found, to, plan, missing, num_workers), start=1):
-            num_unread += unread
-            notify(Progress(stage="cluster", done=done, total=len(missing)))
-        files.remove_parts(to)
+    plan = begin(to, plan_for(recognizer.content, found, batch=batch, top=top, sets=sets), recognizer.content)
+    missing = missing_pieces(to, plan)
+    if len(missing) < plan.num_pieces:
+        values = {"n": plan.num_pieces - len(missing), "total": plan.num_pieces}
+        notify(Note(key="cluster_kept", values=values))
+    spent = _answer(cluster, found, to, plan, missing, notify) if missing else _Spent(0, 0.0, 0.0)
+    files.remove_parts(to)
     return Answered(
         to=str(to),
         num_pictures=plan.num_pictures,
-        num_unread=num_unread,
+        num_unread=_num_unread(to, plan),
         num_pieces=plan.num_pieces,
         num_before=plan.num_pieces - len(missing),
-        num_workers=num_workers,
-        start_seconds=seconds,
-        seconds=round(time.perf_counter() - started, 2),
+        num_workers=spent.num_workers,
+        start_seconds=round(spent.start_seconds, 2),
+        seconds=round(spent.seconds, 2),
     )
 
 
-def _answers(
-    ray: Any,  # noqa: ANN401 - its types are not ours to know
-    paths: Sequence[str],
-    to: Path,
-    plan: PiecesPlan,
-    missing: Sequence[int],
-    num_workers: int,
-) -> Iterator[int]:
-    """Yields, piece by piece as they end, how many of its pictures could not be read."""
-    if not missing:
-        return
-    rows = [
-        {"piece": piece, "paths": b"\0".join(os.fsencode(path) for path in paths[plan.rows(piece)])}
-        for piece in missing
-    ]
-    answering = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-        _Answering,
-        fn_constructor_args=(str(to), plan.model_dump()),
-        num_cpus=1,
-        compute=ray.data.ActorPoolStrategy(size=num_workers),
+class _Spent(NamedTuple):
+    num_workers: int
+    start_seconds: float
+    seconds: float
+
+
+def _answer(
+    cluster: str, paths: Sequence[str], to: Path, plan: PiecesPlan, missing: Sequence[int], notify: Notify
+) -> _Spent:
+    """Answers the pieces that are missing, each in one process."""
+    began = time.perf_counter()
+    with connected(cluster) as ray:
+        started = time.perf_counter()
+        num_workers = max(1, min(int(ray.cluster_resources().get("CPU", 1)), len(missing)))
+        values = {"where": cluster, "n": num_workers, "seconds": started - began}
+        notify(Note(key="cluster_started", values=values))
+        rows = [
+            {"piece": piece, "paths": b"\0".join(os.fsencode(path) for path in paths[plan.rows(piece)])}
+            for piece in missing
+        ]
+        answering = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+            _Answering,
+            fn_constructor_args=(str(to), plan.model_dump()),
+            num_cpus=1,
+            compute=ray.data.ActorPoolStrategy(size=num_workers),
+        )
+        try:
+            for done, _ in enumerate(answering.iter_rows(), start=1):
+                notify(Progress(stage="cluster", done=done, total=len(missing)))
+        except ray.exceptions.RayTaskError as error:
+            # What went wrong in a process, as if it had gone wrong here.
+            raise (error.cause if isinstance(error.cause, WhyconvError) else error) from None
+        return _Spent(num_workers, started - began, time.perf_counter() - started)
+
+
+def _num_unread(to: Path, plan: PiecesPlan) -> int:
+    """Rows of all pieces that have a reason in place of an answer."""
+    from pyarrow import parquet
+
+    reasons = (
+        parquet.read_table(piece_path(to, piece), columns=["error"])["error"] for piece in range(plan.num_pieces)
     )
-    try:
-        for row in answering.iter_rows():
-            yield int(row["unread"])
-    except ray.exceptions.RayTaskError as error:
-        # What went wrong in a process, as if it had gone wrong here.
-        raise (error.cause if isinstance(error.cause, WhyconvError) else error) from None
+    return sum(len(each) - each.null_count for each in reasons)
 
 
 class _Answering:
@@ -162,8 +167,8 @@ class _Answering:
         self._recognizer = Recognizer(self._folder / RECOGNIZER, num_threads=1)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, int]:
-        """Writes the answers of one piece, and says how many pictures could not be read."""
-        piece, plan, num_unread = int(row["piece"]), self._plan, 0
+        """Writes the answers of one piece."""
+        piece, plan = int(row["piece"]), self._plan
         paths = [os.fsdecode(path) for path in row["paths"].split(b"\0")]
         items = ((path, partial(read_file, Path(path))) for path in paths)
         # Two labels at least, for the margin between them.
@@ -172,5 +177,4 @@ class _Answering:
         with writing_predictions(to, plan.top, has_sets=plan.sets is not None) as write:
             for answer in answers:
                 write(answer)
-                num_unread += answer.error is not None
-        return {"piece": piece, "unread": num_unread}
+        return {"piece": piece}
