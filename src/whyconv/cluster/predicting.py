@@ -61,8 +61,8 @@ def predict_on_cluster(  # noqa: PLR0913
 
     A piece of at most 1,024 pictures is answered by one process, and its file is put in place when it is whole. Where a
     process or a machine is lost, Ray gives its piece to another; asked again, the command answers the pieces that are
-    missing. So there is exactly one row for each picture, in the order of the list. Paths are held in memory, about 200
-    bytes each; pictures are not.
+    missing. So there is exactly one row for each picture, in the order of the list. Paths are held in memory, some 300
+    bytes for each of 22 letters; pictures are not.
 
     Args:
         recognizer: Is sent to every process.
