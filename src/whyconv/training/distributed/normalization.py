@@ -55,6 +55,10 @@ def _moments(x: Tensor, total: Total) -> tuple[Tensor, Tensor, float]:
 
     Each process sums squares of distances to its own mean, so that a mean far from 0 costs no digits; what that mean
     differs by from the mean of all is added in double precision.
+
+    References:
+        Chan, Golub, LeVeque, *Algorithms for computing the sample variance* (1983), The American Statistician 37, for
+        variances put together from parts.
     """
     axes = [axis for axis in range(x.ndim) if axis != 1]
     num_own = x.numel() // x.shape[1]
