@@ -122,7 +122,7 @@ USED_BY: dict[str, tuple[str, ...]] = {
     "simplejpeg": ("images",),
     "pillow_heif": ("images",),
     "h5py": ("images.sources",),
-    "pyarrow": ("images.sources", "predictions", "cluster"),
+    "pyarrow": ("images.sources", "images.shards", "predictions", "cluster"),
     "typer": ("cli",),
     "rich": ("cli", "progress", "show"),
     "starlette": ("web", "cli"),

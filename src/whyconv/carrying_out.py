@@ -19,8 +19,8 @@ from whyconv.telling import tell_outcome, tell_plan
 from whyconv.together import gather, note_launch, train_on
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.distributed import ALONE, Group
-from whyconv.training.loop import Outcome
 from whyconv.training.manifest import write_manifest
+from whyconv.training.outcome import Outcome
 from whyconv.training.rotation import states
 from whyconv.training.run_folder import CHECKPOINTS, PLAN, SUMMARY, WEIGHTS, write_plan
 from whyconv.training.start import start_network

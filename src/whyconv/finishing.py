@@ -37,7 +37,7 @@ from whyconv.training.checkpoint import save_weights
 from whyconv.training.circular import CERTIFICATE_SECONDS
 from whyconv.training.evaluate import fit_temperature, score, softmax
 from whyconv.training.logits import network_logits, normalize
-from whyconv.training.loop import Outcome
+from whyconv.training.outcome import Outcome
 from whyconv.training.pictures import Part
 from whyconv.training.pixel_rows import evenly_chosen, some
 from whyconv.training.realistic import look_through
@@ -175,7 +175,7 @@ def _write_model(
     folder: Path, network: nn.Module, plan: Plan, material: Material, temperature: float, learned: Learned | None
 ) -> Metadata:
     """Writes ``model.onnx``, what it says about itself as ``network.json``, and which pictures it was trained on."""
-    counts = {part.name: len(part) for part in (material.train, material.validation, material.test)}
+    counts = {part.name: len(part) for part in (material.validation, material.test)} | {"train": material.num_train}
     contents = material.division.inspection.pictures.contents
     white = contents.white if isinstance(contents, ArrayContents) else None
     metadata = metadata_for(plan.network, material.policy, temperature, counts, array_white=white)

@@ -272,6 +272,11 @@ class TrainingPlan(Settings):
     class_offsets: list[float]
 
 
+def steps_per_epoch(num_train: int, batch: int) -> int:
+    """Steps that one pass over the training part takes; their sizes differ by at most one."""
+    return max(1, round(num_train / batch))
+
+
 class FrozenPlan(Settings):
     """How a run learns on a network that has learned before: first a head on its features, then its last blocks.
 
@@ -300,11 +305,35 @@ class FrozenPlan(Settings):
     compared: int = Field(ge=1)
 
 
+class StreamPlan(Settings):
+    """Which pictures are read from shards while the network learns, and in which order.
+
+    Attributes:
+        shards: The words that name them.
+        digest: Over their names, sizes and versions.
+        epoch_pictures: After which validation is asked.
+        block: Neighboring pictures of a tar file that are read together.
+        window: Pictures among which they are shuffled.
+        validation_fraction: Of the pictures, that was asked for; it draws the sample.
+        test_fraction: The same.
+    """
+
+    shards: str
+    digest: str
+    epoch_pictures: int = Field(ge=1)
+    block: int = Field(ge=1)
+    window: int = Field(ge=1)
+    validation_fraction: float = Field(ge=0, le=0.5)
+    test_fraction: float = Field(ge=0, le=0.5)
+
+
 class Plan(Settings):
     """Everything that decides the weights: same plan, same pictures, same threads, the same bits.
 
     Attributes:
         frozen: Where a network that has learned before is started from and mostly stays as it is; else None.
+        stream: Where training pictures are read from shards; ``pictures`` are then a sample of them, of which those for
+            validation and test are not learned from, and ``num_train`` counts what is learned from.
     """
 
     version: int = PLAN_VERSION
@@ -316,6 +345,14 @@ class Plan(Settings):
     augment: AugmentPlan
     training: TrainingPlan
     frozen: FrozenPlan | None = None
+    stream: StreamPlan | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps after which validation is asked; where pictures are streamed, at most of a pass."""
+        if self.stream is not None:
+            return max(1, self.stream.epoch_pictures // self.training.batch)
+        return steps_per_epoch(self.pictures.num_train, self.training.batch)
 
     def to_toml(self) -> str:
         """The plan as TOML, as written to ``run.toml``."""

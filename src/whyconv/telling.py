@@ -9,7 +9,7 @@ from dataclasses import asdict
 from whyconv.planning import Material
 from whyconv.results import EpochRecord, Event, Note, Notify
 from whyconv.settings import Plan
-from whyconv.training.loop import Outcome
+from whyconv.training.outcome import Outcome
 from whyconv.training.profile import profile_plan
 from whyconv.training.realistic import num_windows
 

@@ -14,7 +14,8 @@ from whyconv.planning import Material, material_of
 from whyconv.results import RunSummary, ignore
 from whyconv.settings import Plan
 from whyconv.training.distributed import Group, joined, launched
-from whyconv.training.loop import Outcome, steps_per_epoch, train_network
+from whyconv.training.loop import train_network
+from whyconv.training.outcome import Outcome
 from whyconv.training.run_folder import CHECKPOINTS, PLAN, SUMMARY, write_json
 from whyconv.training.start import start_network
 from whyconv.training.stopping import stop_requests
@@ -53,7 +54,7 @@ def gather(group: Group, plan: Plan, *, reads_file: bool) -> None:
     """
     if group.size == 1:
         return
-    least = plan.pictures.num_train // steps_per_epoch(plan.pictures.num_train, plan.training.batch)
+    least = plan.pictures.num_train // plan.steps_per_epoch
     if least < group.size:
         raise UsageError(
             f"Batches of {least} pictures cannot be divided among {group.size} processes, each of which needs at least "
@@ -109,5 +110,6 @@ def _train_along(group: Group, plan: Plan, *, reads_file: bool) -> None:
 
 def train_on(network: nn.Module, material: Material, plan: Plan, **words: Any) -> Outcome:  # noqa: ANN401
     """``train_network`` on the training and validation part; ``words`` are the rest of what it takes."""
-    train, validation = material.train, material.validation
-    return train_network(network, train.data, validation.data, plan, names=train.names, **words)
+    names = material.train.names if material.stream is None else ()
+    with material.visited(plan, words.get("notify", ignore)) as train:
+        return train_network(network, train, material.validation.data, plan, names=names, **words)

@@ -17,7 +17,7 @@ from whyconv.images.prepare import PicturePolicy
 from whyconv.inspection import Inspection, inspect
 from whyconv.machine import num_cores
 from whyconv.nets import require_network
-from whyconv.planning import Material, accept_changes, deadline, material_of
+from whyconv.planning import Material, accept_changes, begin_stream, deadline, material_of, tell_order
 from whyconv.pretrained import FrozenStart, check_start, choose_start, open_start
 from whyconv.pretrained.deciding import without_tuning
 from whyconv.results import Note, Notify, RunSummary, ignore
@@ -87,6 +87,7 @@ def _train(
     threads = settings.threads or num_cores()
     store = Path(settings.store) if settings.store else None
     with _new_run(settings.out, settings.pictures, notify) as folder:
+        settings, drawn = begin_stream(settings, folder, notify)
         inspection = _look_at(settings, store, threads, notify)
         settings = choose_start(settings, inspection, notify)
         division = divide(inspection, settings, seed=settings.seed, notify=notify)
@@ -96,8 +97,11 @@ def _train(
         parts = load_parts(
             division, policy, store=store, notify=notify, num_threads=threads, read_once=start is not None
         )
-        material = Material(division, policy, *parts)
+        stream = drawn.stream(division, policy, settings.seed) if drawn is not None else None
+        material = Material(division, policy, *parts, stream=stream)
         plan = _decide(settings, material, start, folder, began=began, notify=notify)
+        if stream is not None:
+            tell_order(stream, plan.training.batch, notify)
         is_profiled = profile and plan.frozen is None
         with profiled(plan, material, notify) if is_profiled else nullcontext(notify) as listener:
             return carry_out(

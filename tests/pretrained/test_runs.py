@@ -28,13 +28,12 @@ from whyconv.recognizer import open_recognizer
 from whyconv.report import why_section
 from whyconv.reporting import frozen_rows
 from whyconv.results import Note, Progress
-from whyconv.settings import Plan, TrainSettings
+from whyconv.settings import Plan, TrainSettings, steps_per_epoch
 from whyconv.show.why import detail_lines
 from whyconv.study import Extent
 from whyconv.texts import say
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.history import read_history
-from whyconv.training.loop import steps_per_epoch
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ from whyconv.training import loop
 from whyconv.training.augment import epoch_order
 from whyconv.training.divergence import MOST_IN_A_ROW
 from whyconv.training.history import cut_history, read_history
-from whyconv.training.loop import Outcome, train_network
+from whyconv.training.loop import train_network
+from whyconv.training.outcome import Outcome
 from whyconv.training.rotation import states
 from whyconv.training.start import start_network
 

@@ -21,7 +21,8 @@ from whyconv.training.checkpoint import load_weights, save_weights
 from whyconv.training.cost import cost
 from whyconv.training.history import cut_history, read_history
 from whyconv.training.logits import network_logits
-from whyconv.training.loop import Outcome, train_network
+from whyconv.training.loop import train_network
+from whyconv.training.outcome import Outcome
 from whyconv.training.recipe import class_offsets
 from whyconv.training.rotation import states
 from whyconv.training.start import start_network

@@ -16,7 +16,7 @@ import numpy as np
 
 from whyconv import files
 
-PIXELS, SURVEYS, NETWORKS = "pixels", "surveys", "networks"
+PIXELS, SURVEYS, NETWORKS, SHARDS = "pixels", "surveys", "networks", "shards"
 _NETWORK_FILES = (".onnx", ".safetensors")
 _READ_ERRORS = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
 

@@ -3,6 +3,7 @@
 from whyconv.planning.again import accept_changes, material_of
 from whyconv.planning.making import make_plan, threads_for
 from whyconv.planning.material import Material, pictures_plan
+from whyconv.planning.streaming import begin_stream, tell_order
 from whyconv.planning.time_left import SLACK, deadline
 from whyconv.planning.trial import decide_flip
 
@@ -10,10 +11,12 @@ __all__ = [
     "SLACK",
     "Material",
     "accept_changes",
+    "begin_stream",
     "deadline",
     "decide_flip",
     "make_plan",
     "material_of",
     "pictures_plan",
+    "tell_order",
     "threads_for",
 ]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from whyconv.errors import DataError
 from whyconv.planning.material import Material
+from whyconv.planning.streaming import stream_again
 from whyconv.results import Note, Notify
 from whyconv.settings import Plan
 from whyconv.training.manifest import compare, read_manifest
@@ -57,15 +56,15 @@ def accept_changes(plan: Plan, notify: Notify, run: Path) -> tuple[Plan, Materia
 
 def _prepared(plan: Plan, division: Division, notify: Notify) -> Material:
     policy, parts = parts_of(plan, division, notify, read_once=plan.frozen is not None)
-    return Material(division, policy, *parts)
+    return Material(division, policy, *parts, stream=stream_again(plan, division, policy, notify))
 
 
 def _brought_up_to_date(plan: Plan, material: Material) -> Plan:
-    counts = np.bincount(material.train.data.labels, minlength=len(plan.network.classes)).tolist()
+    counts = material.counts()
     is_balanced = len(set(plan.training.class_offsets)) > 1
     pictures = {
         "digest": material.division.digest,
-        "num_train": len(material.train),
+        "num_train": material.num_train,
         "num_validation": len(material.validation),
         "num_test": len(material.test),
     }

@@ -55,9 +55,11 @@ def make_plan(settings: TrainSettings, material: Material, *, began: float, noti
     """
     if len(material.train) < 2:
         raise DataError(f"Only {len(material.train)} picture is left for training. Expected at least 2; add pictures.")
-    classes = material.division.inspection.pictures.classes
-    counts = np.bincount(material.train.data.labels, minlength=len(classes)).tolist()
-    facts = Facts(counts=counts, side=material.policy.side, in_channels=material.policy.channels)
+    counts, epoch_pictures = (
+        material.counts(),
+        material.stream.plan.epoch_pictures if material.stream is not None else 0,
+    )
+    facts = Facts(counts, material.policy.side, material.policy.channels, epoch_pictures)
     draft = _draft(settings, material, facts, settings.threads or threads_for(facts.side))
     _require_invariance(draft)
     draft = _with_precision(draft, material, notify)
@@ -115,6 +117,7 @@ def _draft(settings: TrainSettings, material: Material, facts: Facts, threads: i
         ),
         augment=augment,
         training=training_plan(settings, facts),
+        stream=None if material.stream is None else material.stream.plan,
     )
 
 

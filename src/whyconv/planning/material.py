@@ -2,23 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from whyconv.images.prepare import PicturePolicy
-from whyconv.settings import PicturesPlan, TrainSettings
+from whyconv.results import Notify
+from whyconv.settings import PicturesPlan, Plan, TrainSettings
 from whyconv.training.pictures import Division, Part
+from whyconv.training.pixel_rows import LabelledPixels
+from whyconv.training.streamed import Stream, StreamedPictures
+from whyconv.training.visits import Visited
 
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """The pictures of a run, divided and prepared."""
+    """The pictures of a run, divided and prepared.
+
+    Attributes:
+        division: Of the pictures that are at hand.
+        policy: How they were prepared.
+        train: Those that are learned from; of a stream, some of them.
+        validation: That decide what is kept.
+        test: That are scored.
+        stream: Where what is learned from is read from shards.
+    """
 
     division: Division
     policy: PicturePolicy
     train: Part
     validation: Part
     test: Part
+    stream: Stream | None = None
+
+    @property
+    def num_train(self) -> int:
+        """Pictures that are learned from."""
+        return len(self.train if self.stream is None else self.stream)
+
+    def counts(self) -> list[int]:
+        """Of each class, the pictures that are learned from."""
+        if self.stream is not None:
+            return [int(count) for count in self.stream.counts()]
+        num_classes = len(self.division.inspection.pictures.classes)
+        return [int(count) for count in np.bincount(self.train.data.labels, minlength=num_classes)]
+
+    @contextmanager
+    def visited(self, plan: Plan, notify: Notify) -> Iterator[LabelledPixels | Visited]:
+        """What a training by ``plan`` learns from; of a stream, what is read ahead is given up at the end."""
+        if self.stream is None:
+            yield self.train.data
+            return
+        pictures = StreamedPictures(self.stream, plan.training.batch, plan.threads, notify)
+        try:
+            yield pictures
+        finally:
+            pictures.close()
 
 
 def pictures_plan(settings: TrainSettings, material: Material) -> PicturesPlan:
@@ -33,7 +75,7 @@ def pictures_plan(settings: TrainSettings, material: Material) -> PicturesPlan:
         test_fraction=settings.test_fraction,
         store=str(Path(settings.store).resolve()) if settings.store else "",
         digest=material.division.digest,
-        num_train=len(material.train),
+        num_train=material.num_train,
         num_validation=len(material.validation),
         num_test=len(material.test),
     )

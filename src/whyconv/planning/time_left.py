@@ -11,7 +11,7 @@ from whyconv.planning.trial import timed_anew
 from whyconv.results import Note, Notify
 from whyconv.settings import Plan, TrainSettings, View
 from whyconv.training.circular import CERTIFICATE_SECONDS
-from whyconv.training.loop import LEAST_STEPS, steps_per_epoch
+from whyconv.training.loop import LEAST_STEPS
 from whyconv.training.probe import MirrorTrial
 from whyconv.training.recipe import side_cost
 from whyconv.training.run_folder import MOST_EXAMPLES
@@ -85,7 +85,7 @@ def _fitting_in(plan: Plan, trial: MirrorTrial, views: Sequence[View], seconds: 
     """Epochs and steps, as ``fitting`` has them, in so many seconds of training alone."""
     steps, validation = _epoch_seconds(plan, trial, views)
     whole, rest = divmod(seconds, steps + validation)
-    per_epoch = steps_per_epoch(plan.pictures.num_train, plan.training.batch)
+    per_epoch = plan.steps_per_epoch
     more = max(0, math.floor((rest - validation) / steps * per_epoch))
     if whole >= _FEW_EPOCHS or (whole and not more):
         return int(whole), 0
@@ -97,7 +97,7 @@ def _epoch_seconds(plan: Plan, trial: MirrorTrial, views: Sequence[View]) -> tup
     sides = plan.training.sides or [plan.network.side]
     share = sum(side_cost(side, plan.network.side) for side in sides) / len(sides)
     looks = len(from_afar(views)) * plan.pictures.num_validation
-    steps = steps_per_epoch(plan.pictures.num_train, plan.training.batch)
+    steps = plan.steps_per_epoch
     return share * steps * trial.seconds_per_step, looks * trial.seconds_per_picture
 
 
@@ -115,7 +115,7 @@ def _long_ending(settings: TrainSettings, plan: Plan, trial: MirrorTrial, views:
 def tell_budget(settings: TrainSettings, plan: Plan, trial: MirrorTrial, notify: Notify) -> None:
     """Tells what is done in the minutes; warns where not every picture is seen once."""
     recipe = plan.training
-    per_epoch = steps_per_epoch(plan.pictures.num_train, recipe.batch)
+    per_epoch = plan.steps_per_epoch
     values = {"minutes": settings.minutes, "seconds": sum(_epoch_seconds(plan, trial, plan.network.views))}
     if 0 < recipe.steps < per_epoch:
         values |= {"steps": recipe.steps, "per_epoch": per_epoch}

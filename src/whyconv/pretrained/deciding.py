@@ -32,8 +32,8 @@ from whyconv.settings import (
     TrainingPlan,
     TrainSettings,
     View,
+    steps_per_epoch,
 )
-from whyconv.training.loop import steps_per_epoch
 from whyconv.training.pixel_rows import evenly_chosen, some
 from whyconv.training.probe import MirrorTrial
 from whyconv.training.recipe import class_offsets

@@ -26,7 +26,7 @@ from whyconv.results import EpochRecord, Note, Notify
 from whyconv.settings import FrozenPlan, Plan
 from whyconv.training.evaluate import fit_temperature
 from whyconv.training.history import History, cut_history
-from whyconv.training.loop import Outcome
+from whyconv.training.outcome import Outcome
 from whyconv.training.pixel_rows import LabelledPixels, evenly_chosen, some
 from whyconv.training.run_folder import METRICS, MOST_EXAMPLES
 

@@ -21,7 +21,7 @@ from whyconv.pretrained.learning import Learned, Lesson, learn
 from whyconv.pretrained.published import published_network
 from whyconv.results import Notify
 from whyconv.settings import PRETRAINED, Plan, TrainSettings
-from whyconv.training.loop import Outcome
+from whyconv.training.outcome import Outcome
 from whyconv.training.torch_habits import torch_habits
 
 

@@ -18,12 +18,11 @@ from whyconv.pretrained.joining import Head
 from whyconv.pretrained.networks import get_head, put_head
 from whyconv.pretrained.tail import Tail
 from whyconv.results import EpochRecord, Notify
-from whyconv.settings import Numbers, Plan, View
+from whyconv.settings import Numbers, Plan, View, steps_per_epoch
 from whyconv.training import augment
 from whyconv.training.cost import cost, costs
 from whyconv.training.history import History
 from whyconv.training.keeping import is_as_good
-from whyconv.training.loop import steps_per_epoch
 from whyconv.training.optimizers import build_optimizer, rate_fraction
 from whyconv.training.views import from_afar
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from whyconv.settings import AugmentPlan
 
-_NUM_DRAWS = 11
+NUM_DRAWS = 11
 _MIRROR = 4  # of the draws
 _ORDER, _VARIATION, _FIRST_MIRROR = 1, 2, 3
 
@@ -34,7 +34,7 @@ def epoch_draws(seed: int, epoch: int, num_pictures: int) -> NDArray[np.float32]
     References:
         Jordan, *94 % on CIFAR-10 in 3.29 seconds on a single GPU* (2024), arXiv 2404.00498, section 3.6.
     """
-    draws = _generator(seed, epoch, _VARIATION).random((num_pictures, _NUM_DRAWS), dtype=np.float32)
+    draws = _generator(seed, epoch, _VARIATION).random((num_pictures, NUM_DRAWS), dtype=np.float32)
     first = _generator(seed, 0, _FIRST_MIRROR).random(num_pictures, dtype=np.float32)
     draws[:, _MIRROR] = first if epoch % 2 else 1 - first
     return draws

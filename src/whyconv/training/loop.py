@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -17,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whyconv.errors import StoppedError, StorageError
-from whyconv.results import EpochRecord, Note, Notify, SkippedStep, ignore
+from whyconv.errors import DataError, StoppedError, StorageError
+from whyconv.results import EpochRecord, Note, Notify, ignore
 from whyconv.settings import Plan
 from whyconv.training import augment
 from whyconv.training.averaging import copied, move_mean
@@ -31,11 +30,13 @@ from whyconv.training.history import History, cut_history
 from whyconv.training.keeping import is_as_good
 from whyconv.training.logits import logits_of, normalize
 from whyconv.training.optimizers import build_optimizer, rate_fraction
+from whyconv.training.outcome import Outcome
 from whyconv.training.pixel_rows import LabelledPixels
 from whyconv.training.precision import Forward, computing_in
 from whyconv.training.rotation import forget_older, state_path
 from whyconv.training.run_folder import CHECKPOINTS, METRICS
 from whyconv.training.views import from_afar
+from whyconv.training.visits import AtHand, Visited
 
 _CHECKPOINT_SECONDS = 20.0
 # However little time there is, so many steps are taken.
@@ -44,30 +45,9 @@ LEAST_STEPS = 5
 _LATE_FRACTION = 0.02
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a training ended.
-
-    Attributes:
-        best_epoch: Whose weights are kept.
-        num_epochs: Carried out; the last may have been cut short.
-        num_steps: Carried out.
-        seconds: Taken by the steps and the validation.
-        reason: "planned", "no_gain" (early stopping) or "clock".
-        skipped: Steps of ``num_steps`` that were left out.
-    """
-
-    best_epoch: int
-    num_epochs: int
-    num_steps: int
-    seconds: float
-    reason: Literal["planned", "no_gain", "clock"]
-    skipped: tuple[SkippedStep, ...] = ()
-
-
 def train_network(  # noqa: PLR0913
     network: nn.Module,
-    train: LabelledPixels,
+    train: LabelledPixels | Visited,
     validation: LabelledPixels,
     plan: Plan,
     *,
@@ -87,7 +67,7 @@ def train_network(  # noqa: PLR0913
 
     Args:
         network: Maps (n, c, side, side) to logits (n, classes); changed in place.
-        train: The training part.
+        train: The training part, or what visits it in another way than in passes of random order.
         validation: The validation part; may be empty, then the last epoch counts as best.
         plan: Every number of the recipe.
         names: Of the training pictures, for messages.
@@ -104,6 +84,7 @@ def train_network(  # noqa: PLR0913
         StorageError: The disk did not take the last state. One that is saved on the way is told and tried again.
         UsageError: The checkpoint is of another plan.
         ModelFileError: The checkpoint cannot be used.
+        DataError: Pictures cannot be read that are read while it trains; the state was saved likewise.
         DivergedError: J is no longer a number; the step is not taken. Where the plan has single steps left out: J was
             no number many times in a row.
     """
@@ -124,7 +105,7 @@ class _Session:
     def __init__(  # noqa: PLR0913, PLR0917
         self,
         network: nn.Module,
-        train: LabelledPixels,
+        train: LabelledPixels | Visited,
         validation: LabelledPixels,
         plan: Plan,
         names: Sequence[str],
@@ -134,7 +115,8 @@ class _Session:
         group: Group,
     ) -> None:
         self.group = group
-        self.network, self.train, self.validation, self.plan = network, train, validation, plan
+        self.network, self.validation, self.plan = network, validation, plan
+        self.visited: Visited = AtHand(train) if isinstance(train, LabelledPixels) else train
         self.folder, self.notify = folder, notify
         self.history = History(folder / METRICS, notify) if folder else None
         self.divergence = Divergence(plan.training, names, folder, notify)
@@ -149,7 +131,7 @@ class _Session:
             processes=group,
         )
         self.class_offsets = torch.tensor(recipe.class_offsets, dtype=torch.float32)
-        self.num_steps = recipe.steps or recipe.epochs * steps_per_epoch(len(train), recipe.batch)
+        self.num_steps = recipe.steps or recipe.epochs * self.visited.steps_per_epoch(recipe.batch)
         self.last_step = min(self.num_steps, recipe.stop_after or self.num_steps)
         self.deadline = deadline
         self.latest = deadline + _LATE_FRACTION * max(0.0, deadline - time.perf_counter())
@@ -174,6 +156,14 @@ class _Session:
         with networks[0] as ask, networks[1] as self.ask_averaged, self.group.computing(self.network, ask) as self.ask:
             yield
 
+    @contextmanager
+    def _saving_if_unread(self) -> Iterator[None]:
+        try:
+            yield
+        except DataError as error:
+            self.save()
+            raise DataError(f"{error} {self._how_to_go_on()}") from error
+
     def ended(self) -> Literal["planned", "no_gain", "clock"] | None:
         recipe = self.plan.training
         if self.losses:
@@ -192,11 +182,11 @@ class _Session:
     def run_epoch(self, stop_requested: Callable[[], int]) -> None:
         began = time.perf_counter() - self.seconds
         epoch, seed = self.epoch + 1, self.plan.seed
-        batches = augment.epoch_batches(augment.epoch_order(seed, epoch, len(self.train)), self.plan.training.batch)
-        draws = augment.epoch_draws(seed, epoch, len(self.train))
-        first_step = self.epoch * len(batches)
-        for indices in batches[self.step - first_step : self.last_step - first_step]:
-            self._take_step(indices, draws[indices])
+        visits = self.visited.visits(seed, epoch, self.plan.training.batch)
+        first_step = self.epoch * len(visits.sizes)
+        for step in range(self.step - first_step, min(len(visits.sizes), self.last_step - first_step)):
+            with self._saving_if_unread():
+                self._take_step(visits.rows(step), visits.draws(step))
             self.seconds = time.perf_counter() - began
             code, is_late = self.group.greatest([stop_requested(), time.perf_counter() > self.latest])
             if code:
@@ -205,19 +195,19 @@ class _Session:
             if self.step >= LEAST_STEPS and is_late:
                 self.is_out_of_time = True
                 break
-        num_seen = sum(len(batch) for batch, loss in zip(batches, self.losses, strict=False) if math.isfinite(loss))
+        num_seen = sum(size for size, loss in zip(visits.sizes, self.losses, strict=False) if math.isfinite(loss))
         self._end_epoch(epoch, first_step, num_seen, began)
 
-    def _take_step(self, indices: NDArray[np.int64], draws: NDArray[np.float32]) -> None:
+    def _take_step(self, visited: NDArray[np.int64], draws: NDArray[np.float32]) -> None:
         recipe = self.plan.training
         # Dropout and the like draw from torch's own numbers: a function of (seed, step), so that a training
         # that goes on after a stop draws the same.
         drawn = (self.plan.seed * 1_000_003 + self.step) * self.group.size + self.group.rank
         torch.manual_seed(drawn % 2**63)
-        order, part = np.sort(indices), self.group.part(len(indices))
-        rows, own = order.tolist(), order[part]
-        labels = torch.from_numpy(self.train.labels[own].astype(np.int64))
-        varied = augment.vary(self._pixels_of(own), draws[np.argsort(indices)][part], self.plan.augment)
+        part, rows = self.group.part(len(visited)), visited.tolist()
+        pixels, own = self.visited.seen(visited[part])
+        labels = torch.from_numpy(own.astype(np.int64))
+        varied = augment.vary(self._at_its_side(pixels), draws[part], self.plan.augment)
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate(self.step, group["highest"])
         self.network.train()
@@ -227,7 +217,7 @@ class _Session:
         num_members = logits.shape[1]
         own_labels = labels.repeat_interleave(num_members)
         loss = cost(logits.flatten(0, 1), own_labels, self.class_offsets, recipe.label_smoothing)
-        share = len(own) / len(order)
+        share = len(own) / len(visited)
         value, num_right = self._over_all(loss.item() * share, logits, labels)
         if not math.isfinite(value):
             self._leave_out("cost", value, rows, buffers)
@@ -255,9 +245,9 @@ class _Session:
         recipe = self.plan.training
         return highest * rate_fraction(recipe.schedule, step, self.num_steps, recipe.warmup_fraction)
 
-    def _pixels_of(self, order: NDArray[np.int64]) -> Tensor:
+    def _at_its_side(self, seen: NDArray[np.uint8]) -> Tensor:
         """Training pictures at the side that the plan has for this share of the steps."""
-        pixels = torch.from_numpy(self.train.pixels[order].transpose(0, 3, 1, 2)).float()
+        pixels = torch.from_numpy(seen.transpose(0, 3, 1, 2)).float()
         sides = self.plan.training.sides or [pixels.shape[-1]]
         side = sides[self.step * len(sides) // self.num_steps]
         if side == pixels.shape[-1]:
@@ -393,8 +383,3 @@ class _Session:
     def _how_to_go_on(self) -> str:
         saved = f" All is saved. Go on with:  whyconv train --resume {self.folder}" if self.folder else ""
         return f"Stopped at step {self.step} of {self.num_steps} (epoch {self.epoch + 1}).{saved}"
-
-
-def steps_per_epoch(num_train: int, batch: int) -> int:
-    """Steps that one pass over the training part takes."""
-    return len(augment.epoch_batches(np.arange(num_train), batch))

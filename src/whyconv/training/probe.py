@@ -14,8 +14,9 @@ from torch import nn
 from whyconv.results import Notify, Progress
 from whyconv.settings import Plan
 from whyconv.training.logits import network_logits
-from whyconv.training.loop import steps_per_epoch, train_network
+from whyconv.training.loop import train_network
 from whyconv.training.pixel_rows import LabelledPixels
+from whyconv.training.visits import Visited
 
 _SIGNIFICANCE = 0.05
 _LOSS_FRACTION = 0.02
@@ -109,7 +110,7 @@ class MirrorTrial:
 
 def try_mirror(
     network: nn.Module,
-    train: LabelledPixels,
+    train: LabelledPixels | Visited,
     validation: LabelledPixels,
     plan: Plan,
     *,
@@ -127,7 +128,7 @@ def try_mirror(
         notify: Told of the steps.
     """
     recipe = plan.training
-    total = recipe.steps or recipe.epochs * steps_per_epoch(len(train), recipe.batch)
+    total = recipe.steps or recipe.epochs * plan.steps_per_epoch
     ends: list[float] = []
 
     def note_step() -> int:

@@ -44,16 +44,28 @@ PICTURES_SEEN, LEAST_EPOCHS, MOST_EPOCHS = 60_000, 10, 80
 
 @dataclass(frozen=True)
 class Facts:
-    """What the rules look at. ``counts``: training pictures of each class."""
+    """What the rules look at.
+
+    Attributes:
+        counts: Training pictures of each class.
+        side: Of the picture that the network sees, in pixels.
+        in_channels: Of it.
+        epoch_pictures: After which validation is asked, where that is not after a pass over all; else 0.
+    """
 
     counts: Sequence[int]
     side: int
     in_channels: int
+    epoch_pictures: int = 0
 
     @property
     def num_train(self) -> int:
         """Pictures in the training part."""
         return sum(self.counts)
+
+    def epochs_of(self, passes: int) -> int:
+        """Epochs that so many passes over the training part take."""
+        return math.ceil(passes * self.num_train / self.epoch_pictures) if self.epoch_pictures else passes
 
 
 def training_plan(
@@ -84,7 +96,9 @@ def training_plan(
     optimizer: OptimizerName = settings.optimizer or _USUAL.get(settings.network, "adamw")
     is_muon = optimizer == "muon"
     batch = min(settings.batch or batch_for(facts.num_train), facts.num_train)
-    planned = settings.epochs or epochs or epochs_for(facts.num_train)
+    planned = (
+        epochs if epochs and not settings.epochs else facts.epochs_of(settings.epochs or epochs_for(facts.num_train))
+    )
     rate, power = _RATES[optimizer]
     is_gentle = settings.start is not None or settings.network in _UNNORMALIZED
     learning_rate = settings.learning_rate or rate * (batch / 16) ** power * (_GENTLER if is_gentle else 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 from importlib.metadata import PackageNotFoundError, version
@@ -38,7 +39,8 @@ def new_run_folder(out: str, pictures: str) -> Path:
         DataError: The place of the pictures cannot be written into a plan.
         StorageError: The folder cannot be made.
     """
-    place = Path(pictures).resolve()
+    # Of a pattern or a URL that names shards, what goes before the numbers.
+    place = Path(pictures if os.path.lexists(pictures) else re.sub(r"[{*?\[].*", "", pictures)).resolve()
     _require_text(place)
     name = re.sub(r"[^\w.-]+", "-", place.stem if place.is_file() else place.name).strip("-.") or "run"
     parent = Path(out)

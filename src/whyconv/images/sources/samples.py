@@ -7,7 +7,8 @@ References:
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -24,9 +25,9 @@ from whyconv.results import Note
 from whyconv.untrusted import json_values
 
 # Everything before the first dot of the file's own name is the sample's.
-_NAME = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)")
-_PICTURES = ("jpg", "jpeg", "png", "webp", "ppm", "pgm", "bmp", "gif", "tif", "tiff", "img", "image")
-_LABELS = ("cls", "json")
+SAMPLE_NAME = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)")
+PICTURE_ENDINGS = ("jpg", "jpeg", "png", "webp", "ppm", "pgm", "bmp", "gif", "tif", "tiff", "img", "image")
+LABEL_ENDINGS = ("cls", "json")
 _LONGEST_LABEL = 1_000_000
 _MOST_PROBLEMS = 10
 
@@ -43,8 +44,8 @@ def sample_files(tree: Tree) -> list[Path]:
 
 def has_samples(names: Sequence[str]) -> bool:
     """Whether members of an archive are samples: labels beside pictures."""
-    endings = {match[2].lower() for name in names if (match := _NAME.fullmatch(name))}
-    return bool(endings & set(_LABELS) and endings & set(_PICTURES))
+    endings = {match[2].lower() for name in names if (match := SAMPLE_NAME.fullmatch(name))}
+    return bool(endings & set(LABEL_ENDINGS) and endings & set(PICTURE_ENDINGS))
 
 
 def read_samples(where: str, files: Sequence[Path], *, group_by: str | None) -> Pictures:
@@ -65,7 +66,7 @@ def read_samples(where: str, files: Sequence[Path], *, group_by: str | None) -> 
     for number, (archive, prefix) in enumerate(zip(archives, prefixes, strict=True)):
         part = _part(files[number])
         for sample in _samples(archive):
-            picture = next((sample[ending] for ending in _PICTURES if ending in sample), None)
+            picture = next((sample[ending] for ending in PICTURE_ENDINGS if ending in sample), None)
             if picture is None:
                 continue
             names.append(prefix + archive.names[picture])
@@ -102,7 +103,7 @@ def _samples(archive: Members) -> list[dict[str, int]]:
     found: list[dict[str, int]] = []
     last = None
     for index, name in enumerate(archive.names):
-        match = _NAME.fullmatch(name)
+        match = SAMPLE_NAME.fullmatch(name)
         if match is None:
             continue
         if match[1] != last:
@@ -113,21 +114,38 @@ def _samples(archive: Members) -> list[dict[str, int]]:
 
 
 def _label(archive: Members, sample: dict[str, int], problems: list[str]) -> str | None:
-    for ending in _LABELS:
+    for ending in LABEL_ENDINGS:
         if ending not in sample:
             continue
         index = sample[ending]
         try:
-            if archive.sizes[index] > _LONGEST_LABEL:
-                raise ValueError(f"it has {archive.sizes[index]:,} bytes")
-            text = archive.content(index).decode("utf-8")
-            label = label_text(_in_object(text) if ending == "json" else text)
-        except (OSError, ValueError, RecursionError) as error:
+            label = label_in(ending, int(archive.sizes[index]), partial(archive.content, index))
+        except (OSError, ValueError) as error:
             problems.append(f"{printable(archive.names[index])} is no label: {printable(str(error))}")
             return None
         if label is not None:
             return label
     return None
+
+
+def label_in(ending: str, size: int, content: Callable[[], bytes]) -> str | None:
+    """The label in a member of a sample.
+
+    Args:
+        ending: "cls" or "json".
+        size: Of the content in bytes.
+        content: Gives it; not called where it is too large.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if size > _LONGEST_LABEL:
+        raise ValueError(f"it has {size:,} bytes")
+    try:
+        text = content().decode("utf-8")
+        return label_text(_in_object(text) if ending == "json" else text)
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
 
 
 def _in_object(text: str) -> object:

@@ -71,7 +71,7 @@ def open_table(path: Path) -> Table:
     if ending in PARQUET_ENDINGS:
         return _open_parquet(path)
     if ending in ARROW_ENDINGS:
-        return _of_schema(path, open_arrow(path).schema)
+        return table_of(path, open_arrow(path).schema)
     table = Table(path, ())
     with _saying_what_is_closed(path):
         if ending in JSONL_ENDINGS:
@@ -178,10 +178,11 @@ def _open_parquet(path: Path) -> Table:
         schema = parquet.read_schema(path)
     except (OSError, arrow.ArrowException) as error:
         raise DataError(f"{printable(path.name)} cannot be read as Parquet: {error}. Is the file complete?") from None
-    return _of_schema(path, schema)
+    return table_of(path, schema)
 
 
-def _of_schema(path: Path, schema: Any) -> Table:  # noqa: ANN401 - pyarrow has no types
+def table_of(path: Path, schema: Any) -> Table:  # noqa: ANN401 - pyarrow has no types
+    """The table of a file with a ``pyarrow.Schema``."""
     binary = [each.name for each in schema if is_binary(each.type) or "bytes" in _struct_fields(each.type)]
     return Table(path, tuple(schema.names), tuple(binary), _class_names(schema.metadata or {}))
 

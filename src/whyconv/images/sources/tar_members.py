@@ -32,19 +32,27 @@ def open_tar(path: Path) -> TarMembers:
     """Lists a tar file; errors as for ``open_archive``, and what ``tarfile`` raises."""
     names, sizes, offsets = [], [], []
     with tarfile.open(path, "r:") as archive:
-        for member in _each_tar(path, archive):
-            if member.isdir():
-                safe_name(path, member.name)
-                continue
-            if not member.isreg() or member.issparse():
-                raise refusal(
-                    path, member.name, "is a link" if member.islnk() or member.issym() else "is no regular file"
-                )
-            names.append(member.name)
+        for name, member in regular_members(path, archive):
+            names.append(name)
             sizes.append(member.size)
             offsets.append(member.offset_data)
-    names = [safe_name(path, name) for name in names]
     return TarMembers(path, names, np.array(sizes, np.int64), np.array(offsets, np.int64))
+
+
+def regular_members(path: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, tarfile.TarInfo]]:
+    """Yields the regular files of an open tar file by their safe names, and holds none of them.
+
+    Raises:
+        DataError: A member is refused.
+    """
+    for member in _each_tar(path, archive):
+        name = safe_name(path, member.name)
+        if member.isdir():
+            continue
+        if not member.isreg() or member.issparse():
+            is_link = member.islnk() or member.issym()
+            raise refusal(path, member.name, "is a link" if is_link else "is no regular file")
+        yield name, member
 
 
 def _each_tar(path: Path, archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

@@ -1,0 +1,198 @@
+"""What lies where in a shard, and its label: found once, kept on disk, and mapped from there."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyconv import files
+from whyconv.errors import DataError
+from whyconv.images.cache import SHARDS, default_folder
+from whyconv.images.shards.places import opened, version_of
+from whyconv.images.sources.columns import choose_columns, label_text
+from whyconv.images.sources.labels import part_of
+from whyconv.images.sources.listing import printable
+from whyconv.images.sources.samples import LABEL_ENDINGS, PICTURE_ENDINGS, SAMPLE_NAME, label_in
+from whyconv.images.sources.table_files import import_parquet, table_of
+from whyconv.images.sources.tar_members import regular_members
+from whyconv.untrusted import json_in
+
+# Of a picture in a tar file: where its bytes begin and how many they are; in a Parquet file: the row group, and the row
+# in it. The label is a number in the shard's own list, -1 for none.
+ENTRY = np.dtype([("start", "<i8"), ("size", "<i8"), ("label", "<i4")])
+
+# Raised whenever a listing is laid out in another way: older ones are then made anew.
+_VERSION = 1
+_MOST_PROBLEMS = 10
+_DAMAGE = (tarfile.TarError, EOFError, ValueError, OverflowError)
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """The pictures of one shard.
+
+    Attributes:
+        place: Path or URL.
+        path: File of its entries.
+        count: Of its pictures.
+        texts: Labels as written.
+        num_bytes: Of the whole shard.
+        version: Changes with its content.
+        column: That holds the pictures, of a Parquet file; else "".
+        part: Index into PART_NAMES, told by the beginning of the name (``train-000000.tar``) or the folder; 0: none.
+    """
+
+    place: str
+    path: Path
+    count: int
+    texts: tuple[str, ...]
+    num_bytes: int
+    version: str
+    column: str
+
+    @property
+    def part(self) -> int:
+        """Index into PART_NAMES that the name or the folder tells; 0: none."""
+        name = PurePosixPath(self.place)
+        return part_of(name.parent.name) or part_of(name.stem.replace("_", "-").split("-")[0])
+
+    def entries(self) -> NDArray[np.void]:
+        """Shape (count,) of ``ENTRY``, mapped: what is not looked at takes no memory."""
+        if not self.count:
+            return np.zeros(0, ENTRY)
+        return np.memmap(self.path, ENTRY, "r", shape=(self.count,))
+
+
+def listing_of(place: str, folder: Path | None) -> Listing:
+    """Lists a shard, or finds the list that was made of the same content before.
+
+    Args:
+        place: Path or URL.
+        folder: The cache; None is the default one.
+
+    Raises:
+        DataError: The shard is damaged, holds no pictures or labels that cannot be understood.
+        MissingExtraError: What reads it is not installed.
+    """
+    num_bytes, version = version_of(place)
+    key = hashlib.blake2b(
+        f"{_VERSION}\0{place}\0{num_bytes}\0{version}".encode("utf-8", "surrogateescape"), digest_size=8
+    )
+    path = (folder or default_folder()) / SHARDS / f"{key.hexdigest()}.entries"
+    about = _recall(path)
+    if about is None:
+        about = _write(place, path)
+    return Listing(place, path, about["count"], tuple(about["texts"]), num_bytes, version, about["column"])
+
+
+def _recall(path: Path) -> dict[str, Any] | None:
+    """What an earlier listing says of itself; None where there is none that is whole."""
+    try:
+        about = json_in(path.with_suffix(".json"))
+        is_whole = path.stat().st_size == about["count"] * ENTRY.itemsize
+        return about if is_whole and {"texts", "column"} <= about.keys() else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _write(place: str, path: Path) -> dict[str, Any]:
+    """Writes the entries as they are met, so that memory does not grow with the shard."""
+    texts: dict[str, int] = {}
+    problems: list[str] = []
+    count, column = 0, ""
+    with opened(place) as shard, files.writing(path) as file:
+        is_tar = place.lower().endswith(".tar")
+        if not is_tar:
+            column, rows = _parquet_rows(place, shard)
+        for start, size, label in _tar_rows(place, shard, problems) if is_tar else rows:
+            number = -1 if label is None else texts.setdefault(label, len(texts))
+            file.write(np.array([(start, size, number)], ENTRY).tobytes())
+            count += 1
+        _require_sound(place, count, problems)
+    about = {"place": place, "count": count, "texts": list(texts), "column": column}
+    files.write_text(path.with_suffix(".json"), json.dumps(about) + "\n")
+    return about
+
+
+def _require_sound(place: str, count: int, problems: list[str]) -> None:
+    if problems:
+        more = ", ..." if len(problems) > _MOST_PROBLEMS else ""
+        raise DataError(f"{printable(place)}: {'; '.join(problems[:_MOST_PROBLEMS])}{more}.")
+    if not count:
+        raise DataError(
+            f"{printable(place)} holds no pictures. Expected samples: a picture such as 0001.jpg and its label in "
+            "0001.cls or 0001.json beside it; in Parquet, a column of pictures and one of labels."
+        )
+
+
+def _tar_rows(place: str, file: IO[bytes], problems: list[str]) -> Iterator[tuple[int, int, str | None]]:
+    """Start, size and label of each picture; members of a sample follow each other."""
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            key, sample = "", dict[str, tuple[int, int]]()
+            label: str | None = None
+            for name, member in regular_members(Path(PurePosixPath(place).name), archive):
+                match = SAMPLE_NAME.fullmatch(name)
+                if match is None:
+                    continue
+                if match[1] != key:
+                    yield from _picture(sample, label)
+                    key, sample, label = match[1], {}, None
+                ending = match[2].lower()
+                sample.setdefault(ending, (member.offset_data, member.size))
+                if ending in LABEL_ENDINGS and label is None and len(problems) <= _MOST_PROBLEMS:
+                    try:
+                        label = label_in(ending, member.size, partial(_content, file, member))
+                    except ValueError as error:
+                        problems.append(f"{printable(name)} is no label: {printable(str(error))}")
+            yield from _picture(sample, label)
+    except _DAMAGE as error:
+        raise DataError(f"{printable(place)} cannot be read as tar: {error}. Is the file complete?") from None
+    except OSError as error:
+        raise DataError(f"{printable(place)} cannot be read: {(error.strerror or str(error)).lower()}.") from None
+
+
+def _content(file: IO[bytes], member: tarfile.TarInfo) -> bytes:
+    # tarfile itself goes to where the next head begins.
+    file.seek(member.offset_data)
+    return file.read(member.size)
+
+
+def _picture(sample: dict[str, tuple[int, int]], label: str | None) -> Iterator[tuple[int, int, str | None]]:
+    place = next((sample[ending] for ending in PICTURE_ENDINGS if ending in sample), None)
+    if place is not None:
+        yield *place, label
+
+
+def _parquet_rows(place: str, file: IO[bytes]) -> tuple[str, Iterator[tuple[int, int, str | None]]]:
+    """The column of pictures, and row group, row in it and label of each."""
+    reader = import_parquet()
+    arrow = importlib.import_module("pyarrow")
+    try:
+        parquet = reader.ParquetFile(file)
+        table = table_of(Path(PurePosixPath(place).name), parquet.schema_arrow)
+    except (OSError, arrow.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{printable(place)} cannot be read as Parquet: {reason}. Is the file complete?") from None
+    columns = choose_columns(table, group_by=None, needs_label=True, notes=[], is_path_enough=False)
+    if columns.content is None or columns.label is None:
+        raise DataError(f"{printable(place)} holds paths and no pictures. Expected a column of the files' bytes.")
+    names = table.class_names.get(columns.label, [])
+    return columns.content, _labels(parquet, columns.label, names)
+
+
+def _labels(parquet: Any, column: str, names: list[str]) -> Iterator[tuple[int, int, str | None]]:  # noqa: ANN401
+    for group in range(parquet.num_row_groups):
+        for row, value in enumerate(parquet.read_row_group(group, columns=[column]).column(0).to_pylist()):
+            is_number = isinstance(value, int) and 0 <= value < len(names)
+            yield group, row, names[value] if is_number else label_text(value)

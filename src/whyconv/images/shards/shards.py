@@ -1,0 +1,187 @@
+"""Many shards as one set of pictures: their classes, how many of each, and the bytes of some of them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyconv.errors import DataError, PictureError
+from whyconv.images.shards.listing import Listing, listing_of
+from whyconv.images.shards.order import Blocks
+from whyconv.images.shards.places import expand, opened, read_part
+from whyconv.images.sources.labels import TRAIN, number_classes
+from whyconv.images.sources.listing import MAX_FILE_BYTES, printable
+from whyconv.images.sources.table_files import import_parquet
+from whyconv.images.threads import map_in_order
+from whyconv.results import Notify, Progress, ignore
+
+# However many pictures there are, so many blocks at most: the list of blocks stays small.
+_MOST_BLOCKS = 1 << 16
+_BLOCK_BYTES = 1 << 20
+_FEWEST, _MOST_IN_BLOCK = 8, 4096
+_LISTED_AT_ONCE = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Shards:
+    """Shards, listed.
+
+    Attributes:
+        asked: The words that name them.
+        listings: One for each; a shard that is named twice has two.
+        classes: As ``read_pictures`` would number them.
+        numbers: For each shard, int32 (its labels + 1,): the class of each label, -1 for none; the last is that of -1.
+        counts: int64 (shards, classes), pictures with that label.
+    """
+
+    asked: str
+    listings: Sequence[Listing]
+    classes: tuple[str, ...]
+    numbers: Sequence[NDArray[np.int32]]
+    counts: NDArray[np.int64] = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """32 hex characters over names, sizes and versions of the shards, in their order."""
+        lines = [f"{each.place}\0{each.num_bytes}\0{each.version}" for each in self.listings]
+        return hashlib.blake2b("\n".join(lines).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all shards; of one that is named twice, twice."""
+        return sum(each.num_bytes for each in self.listings)
+
+    def labels(self, shard: int, first: int = 0, last: int | None = None) -> NDArray[np.int32]:
+        """Classes of the entries from ``first`` up to ``last``; -1 for none."""
+        return np.asarray(self.numbers[shard][np.asarray(self.listings[shard].entries()["label"][first:last])])
+
+    def learned_shards(self) -> list[int]:
+        """Numbers of the shards that are trained on: those of the training part, where there is one, and of no part."""
+        return [number for number, each in enumerate(self.listings) if each.part in (0, TRAIN)]
+
+    def block_size(self) -> int:
+        """Entries of a block: about a megabyte of a tar file; of Parquet see ``blocks``."""
+        mean = self.num_bytes / max(1, sum(each.count for each in self.listings))
+        total = sum(each.count for each in self.listings)
+        usual = min(_MOST_IN_BLOCK, max(_FEWEST, round(_BLOCK_BYTES / mean)))
+        return max(usual, -(-total // _MOST_BLOCKS))
+
+    def blocks(self, size: int, left_out: Sequence[NDArray[np.int64]]) -> Blocks:
+        """Cuts the shards that are trained on into blocks of ``size``; of Parquet into its row groups.
+
+        Args:
+            size: Entries of a block.
+            left_out: For each shard, the entries that are not visited, in ascending order.
+        """
+        shard, first, last, count = [], [], [], []
+        for number in self.learned_shards():
+            for start, end in _cut(self.listings[number], size):
+                shard.append(number)
+                first.append(start)
+                last.append(end)
+                count.append(len(self.usable(number, start, end, left_out[number])))
+        return Blocks(np.array(shard, np.int32), np.array(first), np.array(last), np.array(count, np.int64))
+
+    def usable(self, shard: int, first: int, last: int, left_out: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The entries from ``first`` up to ``last`` that have a class and are not ``left_out``."""
+        rows = first + np.flatnonzero(self.labels(shard, first, last) >= 0)
+        near = left_out[np.searchsorted(left_out, first) : np.searchsorted(left_out, last)]
+        return np.setdiff1d(rows, near, assume_unique=True)
+
+    def read(self, shard: int, rows: NDArray[np.int64]) -> Iterator[bytes | PictureError]:
+        """Yields the bytes of some entries, in ascending order and near each other; or why there are none.
+
+        Raises:
+            DataError: The shard cannot be read.
+        """
+        listing = self.listings[shard]
+        entries = np.array(listing.entries()[rows])
+        if listing.column:
+            yield from _of_column(listing, entries)
+            return
+        is_large = entries["size"] > MAX_FILE_BYTES
+        sound = entries[~is_large]
+        start = int(sound["start"].min(initial=1 << 62))
+        end = int((sound["start"] + sound["size"]).max(initial=0))
+        content = memoryview(read_part(listing.place, start, end)) if len(sound) else memoryview(b"")
+        for entry, large in zip(entries, is_large, strict=True):
+            if large:
+                yield PictureError(f"the file has {entry['size']:,} bytes; at most {MAX_FILE_BYTES:,} are read")
+            else:
+                at = int(entry["start"]) - start
+                yield bytes(content[at : at + int(entry["size"])])
+
+
+def open_shards(asked: str, *, folder: Path | None = None, notify: Notify = ignore) -> Shards:
+    """Lists shards; those whose content was listed before are not read again.
+
+    Memory: a few hundred bytes a shard; what each picture has stays on disk, 20 bytes of it.
+
+    Args:
+        asked: As ``expand`` takes it.
+        folder: The cache; None is the default one.
+        notify: Told of progress, stage "shards".
+
+    Raises:
+        UsageError: The words are wrong.
+        DataError: A shard cannot be read or used, or no picture has a label.
+        MissingExtraError: What reads them is not installed.
+    """
+    places = expand(asked)
+    found: dict[str, Listing] = {}
+    unlike = list(dict.fromkeys(places))
+    for listing in map_in_order(lambda place: listing_of(place, folder), unlike, _LISTED_AT_ONCE):
+        found[listing.place] = listing
+        notify(Progress(stage="shards", done=len(found), total=len(unlike)))
+    listings = [found[place] for place in places]
+    texts = dict.fromkeys((text, each.part) for each in listings for text in each.texts)
+    parts = np.array([part for _, part in texts], np.int8)
+    labels, classes, _ = number_classes([text for text, _ in texts], parts)
+    if not len(classes):
+        raise DataError(f"{printable(asked)}: no picture has a label.")
+    number = dict(zip(texts, labels.tolist(), strict=True))
+    numbers = [np.array([*(number[text, each.part] for text in each.texts), -1], np.int32) for each in listings]
+    return Shards(asked, listings, classes, numbers, _counts(listings, numbers, len(classes)))
+
+
+def _counts(listings: Sequence[Listing], numbers: Sequence[NDArray[np.int32]], num_classes: int) -> NDArray[np.int64]:
+    counted: dict[Path, NDArray[np.int64]] = {}
+    for listing, own in zip(listings, numbers, strict=True):
+        if listing.path not in counted:
+            classes = own[np.asarray(listing.entries()["label"])]
+            counted[listing.path] = np.bincount(classes[classes >= 0], minlength=num_classes)
+    return np.stack([counted[listing.path] for listing in listings])
+
+
+def _cut(listing: Listing, size: int) -> Iterator[tuple[int, int]]:
+    if listing.column:
+        starts = np.flatnonzero(np.diff(np.asarray(listing.entries()["start"]), prepend=-1))
+        yield from zip(starts.tolist(), [*starts[1:].tolist(), listing.count], strict=True)
+        return
+    yield from ((start, min(listing.count, start + size)) for start in range(0, listing.count, size))
+
+
+def _of_column(listing: Listing, entries: NDArray[np.void]) -> Iterator[bytes | PictureError]:
+    """The rows of one or more row groups of a Parquet file."""
+    arrow = importlib.import_module("pyarrow")
+    group, column = -1, None
+    with opened(listing.place) as file:
+        try:
+            parquet = import_parquet().ParquetFile(file)
+            for entry in entries:
+                if int(entry["start"]) != group:
+                    group = int(entry["start"])
+                    column = parquet.read_row_group(group, columns=[listing.column]).column(0)
+                assert column is not None
+                value = column[int(entry["size"])].as_py()
+                content = value.get("bytes") if isinstance(value, dict) else value
+                yield content if isinstance(content, bytes) else PictureError("the row holds no bytes")
+        except (OSError, arrow.ArrowException) as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(f"{printable(listing.place)} cannot be read: {reason}.") from None

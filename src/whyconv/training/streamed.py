@@ -1,0 +1,242 @@
+"""Training pictures that are read from shards while the network learns, window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyconv.errors import DataError, PictureError
+from whyconv.images.content import content_digest
+from whyconv.images.prepare import PicturePolicy, prepare
+from whyconv.images.shards import Blocks, Order, Shards
+from whyconv.images.sources.listing import printable
+from whyconv.images.threads import map_in_order
+from whyconv.results import Note, Notify
+from whyconv.settings import StreamPlan
+from whyconv.training.augment import NUM_DRAWS
+from whyconv.training.visits import Visits
+
+# After so many pictures at most validation is asked, and the state saved.
+MOST_OF_AN_EPOCH = 1 << 16
+_WINDOW_BYTES = 1 << 28
+_MOST_OF_A_WINDOW = 1 << 14
+_VARIATION = 14
+_BLOCKS_AHEAD = 2
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """What is read, in which order, and what is passed over.
+
+    Attributes:
+        shards: Where pictures lie.
+        blocks: Runs of them.
+        left_out: For each shard the entries that are not visited, in ascending order.
+        held: Digests of contents that are not learned from, wherever they are met.
+        policy: How pictures are prepared.
+        seed: Of the order.
+        plan: How it is cut into blocks, windows and epochs.
+    """
+
+    shards: Shards
+    blocks: Blocks
+    left_out: Sequence[NDArray[np.int64]]
+    held: frozenset[bytes]
+    policy: PicturePolicy
+    seed: int
+    plan: StreamPlan
+
+    def __len__(self) -> int:
+        return int(self.blocks.count.sum())
+
+    def counts(self) -> NDArray[np.int64]:
+        """Of each class, the pictures that are visited."""
+        shards, learned = self.shards, self.shards.learned_shards()
+        counts = shards.counts[learned].sum(axis=0)
+        for number in learned:
+            labels = shards.labels(number)[self.left_out[number]] if len(self.left_out[number]) else np.zeros(0, int)
+            counts -= np.bincount(labels[labels >= 0], minlength=len(counts))
+        return counts
+
+    def order(self, batch: int) -> Order:
+        """In which pictures are visited."""
+        return Order(self.blocks.count, self.seed, batch, max(1, min(self.plan.window, len(self)) // batch))
+
+    def entries(self, block: int, places: NDArray[np.int64]) -> tuple[int, NDArray[np.int64]]:
+        """The shard of a block, and the entries there of some of its pictures."""
+        shard = int(self.blocks.shard[block])
+        first, last = int(self.blocks.first[block]), int(self.blocks.last[block])
+        return shard, self.shards.usable(shard, first, last, self.left_out[shard])[places]
+
+
+def window_for(policy: PicturePolicy) -> int:
+    """Pictures of a window: 16,384, or what takes a quarter of a gigabyte."""
+    return max(1, min(_MOST_OF_A_WINDOW, _WINDOW_BYTES // (policy.side**2 * policy.channels)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Window:
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+    unread: list[str]
+    num_copies: int
+
+
+class StreamedPictures:
+    """Pictures of a stream, as a training visits them.
+
+    A picture that cannot be read, and a copy of one that is held back, is left out: the one before it in the window is
+    seen in its place, so that a batch stays whole. Both are told.
+
+    Memory: twice the window's pixels, and the bytes of a few blocks.
+
+    Args:
+        stream: What is read.
+        batch: Pictures of a step.
+        num_threads: That decode.
+        notify: Told of what was left out.
+    """
+
+    def __init__(self, stream: Stream, batch: int, num_threads: int, notify: Notify) -> None:
+        self.stream, self.batch = stream, batch
+        self._order = stream.order(batch)
+        self._num_threads, self._notify = num_threads, notify
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="whyconv-stream")
+        self._now: tuple[tuple[int, int, int], _Window] | None = None
+        self._next: tuple[tuple[int, int, int], Future[_Window]] | None = None
+        self.num_unread = self.num_copies = 0
+
+    def steps_per_epoch(self, batch: int) -> int:
+        """Steps after which validation is asked; at most a pass."""
+        return max(1, self.stream.plan.epoch_pictures // batch)
+
+    def visits(self, seed: int, epoch: int, batch: int) -> Visits:
+        """The steps of an epoch; rows are numbers of visits, from the beginning of the training on."""
+        assert batch == self.batch
+        count = self.steps_per_epoch(batch)
+        return _Part(seed, (epoch - 1) * count, count, batch)
+
+    def seen(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """Pixels and labels of the visits of one step, or of a run of them; waits until their window is read."""
+        step, start = divmod(int(rows[0]), self.batch)
+        own = (start, start + len(rows))
+        number, step_of_window = self._place(step)
+        window = self._window(number, own)
+        at = step_of_window * len(rows)
+        return window.pixels[at : at + len(rows)], window.labels[at : at + len(rows)]
+
+    def close(self) -> None:
+        """Stops reading ahead."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _place(self, step: int) -> tuple[int, int]:
+        """Number of the window that a step is in, and of the step there."""
+        number_of_pass, step_of_pass = divmod(step, self._order.steps)
+        window, at = divmod(step_of_pass, self._order.window_steps)
+        return number_of_pass * self._order.windows + window, at
+
+    def _window(self, number: int, own: tuple[int, int]) -> _Window:
+        key = (number, *own)
+        if self._now is not None and self._now[0] == key:
+            return self._now[1]
+        is_ahead = self._next is not None and self._next[0] == key
+        if self._next is not None and not is_ahead:
+            self._next[1].cancel()
+        self._now = None  # its memory is free before the next is waited for
+        future = self._next[1] if self._next is not None and is_ahead else self._pool.submit(self._read, *key)
+        window = future.result()
+        self._now = key, window
+        ahead = (number + 1, *own)
+        self._next = ahead, self._pool.submit(self._read, *ahead)
+        self._tell(window)
+        return window
+
+    def _read(self, number: int, first: int, last: int) -> _Window:
+        """Reads the rows ``first`` up to ``last`` of every batch of a window, block by block."""
+        blocks, places = (each.ravel() for each in self._order.window(number, slice(first, last)))
+        policy = self.stream.policy
+        pixels = np.empty((len(blocks), policy.side, policy.side, policy.channels), np.uint8)
+        labels, is_read = np.zeros(len(blocks), np.int32), np.zeros(len(blocks), bool)
+        unread, num_copies = list[str](), 0
+        by_block = np.lexsort((places, blocks))
+        jobs = np.split(by_block, np.flatnonzero(np.diff(blocks[by_block])) + 1)
+        prepared = map_in_order(
+            lambda rows: list(self._prepared(int(blocks[rows[0]]), places[rows])),
+            jobs,
+            self._num_threads,
+            look_ahead=_BLOCKS_AHEAD,
+        )
+        for rows, found in zip(jobs, prepared, strict=True):
+            for row, (picture, label, reason) in zip(rows.tolist(), found, strict=True):
+                labels[row] = label
+                if picture is not None:
+                    pixels[row], is_read[row] = picture, True
+                elif reason:
+                    unread.append(reason)
+                else:
+                    num_copies += 1
+        _fill(pixels, labels, is_read, self.stream.shards.asked)
+        return _Window(pixels, labels, unread, num_copies)
+
+    def _prepared(self, block: int, places: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.uint8] | None, int, str]]:
+        """Pixels and label of each, or why there are no pixels; "" for a copy of what is held back."""
+        stream = self.stream
+        shard, entries = stream.entries(block, places)
+        first = int(entries[0])
+        labels = stream.shards.labels(shard, first, int(entries[-1]) + 1)[entries - first]
+        for entry, label, content in zip(
+            entries.tolist(), labels.tolist(), stream.shards.read(shard, entries), strict=True
+        ):
+            name = f"{printable(stream.shards.listings[shard].place)}[{entry}]"
+            try:
+                if isinstance(content, PictureError):
+                    raise content
+                if content_digest(content).tobytes() in stream.held:
+                    yield None, label, ""
+                    continue
+                yield prepare(content, stream.policy), label, ""
+            except PictureError as error:
+                yield None, label, f"{name}: {error}"
+
+    def _tell(self, window: _Window) -> None:
+        if window.unread:
+            self.num_unread += len(window.unread)
+            named = "; ".join(window.unread[:_MOST_NAMED]) + "; ..." * (len(window.unread) > _MOST_NAMED)
+            values = {"n": self.num_unread, "named": named}
+            self._notify(Note(key="stream_unread", values=values, level="warning"))
+        if window.num_copies:
+            self.num_copies += window.num_copies
+            self._notify(Note(key="stream_copies", values={"n": self.num_copies}))
+
+
+class _Part:
+    """The steps of a stream from one on."""
+
+    def __init__(self, seed: int, first: int, count: int, batch: int) -> None:
+        self._seed, self._first, self._batch = seed, first, batch
+        self.sizes = [batch] * count
+
+    def rows(self, step: int) -> NDArray[np.int64]:
+        start = (self._first + step) * self._batch
+        return np.arange(start, start + self._batch)
+
+    def draws(self, step: int) -> NDArray[np.float32]:
+        words = np.random.SeedSequence([self._seed, self._first + step, _VARIATION])
+        return np.random.Generator(np.random.Philox(words)).random((self._batch, NUM_DRAWS), dtype=np.float32)
+
+
+def _fill(pixels: NDArray[np.uint8], labels: NDArray[np.int32], is_read: NDArray[np.bool_], asked: str) -> None:
+    """Puts the picture before it in place of each that there is none of; of the first ones, the last."""
+    if is_read.all():
+        return
+    if not is_read.any():
+        raise DataError(f"{printable(asked)}: none of {len(pixels):,} pictures that come next can be learned from.")
+    good = np.flatnonzero(is_read)
+    empty = np.flatnonzero(~is_read)
+    source = good[np.searchsorted(good, empty) - 1]
+    pixels[empty], labels[empty] = pixels[source], labels[source]
