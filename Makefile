@@ -67,7 +67,7 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/test.stamp: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) -e '.[train,pretrained,serve,tables,heic,cluster,dev]'
+	$(INSTALL) -e '.[train,pretrained,serve,tables,heic,cluster,remote,dev]'
 	@touch $@ $(VENV)/demo.stamp
 
 $(VENV)/release.stamp: scripts/release-tools.txt | $(BIN)/python

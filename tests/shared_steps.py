@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tiny_training import bars, tiny_plan
+from whyconv.images.prepare import PicturePolicy
+from whyconv.images.shards import open_shards
 from whyconv.nets import swift
 from whyconv.results import EpochRecord, ignore
+from whyconv.settings import StreamPlan
 from whyconv.training import loop, muon
 from whyconv.training.augment import epoch_draws
 from whyconv.training.distributed import Group
 from whyconv.training.distributed.normalization import normalizing_together
 from whyconv.training.start import start_network
+from whyconv.training.streamed import Stream, StreamedPictures
 
 NUM_STEPS = 50
 
@@ -143,3 +149,41 @@ def agreed(group: Group) -> dict[str, Any]:
         "content": list(group.content(bytes([group.rank + 7]) * 3)),
         "nothing": list(group.content(b"")),
     }
+
+
+def streamed_run(group: Group, shards: str) -> dict[str, Any]:
+    """Losses of 30 steps on shards of bars, and how many pictures were read here."""
+    source = stream_of(shards)
+    plan = tiny_plan(side=8, network="plain", batch=16, epochs=10)
+    train, losses, read = StreamedPictures(source, 16, 1, ignore), list[float](), list[int]()
+    prepared = train._prepared
+
+    def counted(block: int, places: NDArray[np.int64]) -> Any:
+        read.append(len(places))
+        return prepared(block, places)
+
+    train._prepared = counted  # type: ignore[method-assign]
+    started = start_network(plan, group=group)
+    session = loop._Session(started, train, bars(8, seed=1), plan, (), None, math.inf, ignore, group)
+    with session.asking():
+        while session.ended() is None:
+            session.run_epoch(lambda: bool(losses.append(session.losses[-1])))
+    train.close()
+    return {"losses": torch.tensor(losses, dtype=torch.float64), "read": sum(read)}
+
+
+def stream_of(shards: str) -> Stream:
+    """A stream of all shards in a folder, in small windows."""
+    found = open_shards(f"{shards}/*.tar", folder=Path(shards) / "cache")
+    nothing = [np.zeros(0, np.int64)] * len(found.listings)
+    plan = StreamPlan(
+        shards="",
+        digest="",
+        epoch_pictures=48,
+        block=4,
+        window=64,
+        validation_fraction=0.1,
+        test_fraction=0.1,
+    )
+    policy = PicturePolicy(side=8, channels=1)
+    return Stream(found, found.blocks(4, nothing), nothing, frozenset(), policy, 0, plan)

@@ -175,7 +175,8 @@ def _write_model(
     folder: Path, network: nn.Module, plan: Plan, material: Material, temperature: float, learned: Learned | None
 ) -> Metadata:
     """Writes ``model.onnx``, what it says about itself as ``network.json``, and which pictures it was trained on."""
-    counts = {part.name: len(part) for part in (material.validation, material.test)} | {"train": material.num_train}
+    parts = (material.train, material.validation, material.test)
+    counts = {part.name: len(part) for part in parts} | {"train": material.num_train}
     contents = material.division.inspection.pictures.contents
     white = contents.white if isinstance(contents, ArrayContents) else None
     metadata = metadata_for(plan.network, material.policy, temperature, counts, array_white=white)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from whyconv import files
+from whyconv.untrusted import json_in
 
 PIXELS, SURVEYS, NETWORKS, SHARDS = "pixels", "surveys", "networks", "shards"
 _NETWORK_FILES = (".onnx", ".safetensors")
@@ -26,9 +27,9 @@ class CacheEntry:
     """Something kept in the cache.
 
     Attributes:
-        path: A folder of pixels, or the file of a survey or of a network.
-        kind: "pixels", "survey" or "network".
-        where: The pictures it was made from; of a network its file.
+        path: A folder of pixels, or the file of a survey, of a network, or of what lies in a shard.
+        kind: "pixels", "survey", "network" or "shards".
+        where: The pictures it was made from; of a network its file, of a shard its path or URL.
         num_bytes: On disk.
         used: When it was last written, in seconds since 1970.
     """
@@ -93,6 +94,7 @@ def list_stores(folder: Path | None = None) -> list[CacheEntry]:
     found += [_entry(path, path, "survey") for path in sorted((root / SURVEYS).glob("*.npz"))]
     networks = sorted(path for path in (root / NETWORKS).glob("[!.]*") if path.suffix in _NETWORK_FILES)
     found += [_network(path) for path in networks]
+    found += [_listing(path) for path in sorted((root / SHARDS).glob("[!.]*.entries"))]
     return sorted((entry for entry in found if entry is not None), key=lambda entry: -entry.num_bytes)
 
 
@@ -108,12 +110,14 @@ def remove_stores(folder: Path | None = None, *, where: str | Path | None = None
     """
     removed = []
     for entry in list_stores(folder):
-        if where is not None and entry.where != os.path.realpath(where):
+        if where is not None and entry.where not in {os.path.realpath(where), str(where)}:
             continue
         if entry.path.is_dir():
             shutil.rmtree(entry.path, ignore_errors=True)
         else:
             entry.path.unlink(missing_ok=True)
+            if entry.kind == "shards":
+                entry.path.with_suffix(".json").unlink(missing_ok=True)
         if not entry.path.exists():
             removed.append(entry)
     return removed
@@ -122,6 +126,15 @@ def remove_stores(folder: Path | None = None, *, where: str | Path | None = None
 def _network(path: Path) -> CacheEntry:
     stat = path.stat()
     return CacheEntry(path, "network", str(path), stat.st_size, stat.st_mtime)
+
+
+def _listing(path: Path) -> CacheEntry | None:
+    try:
+        where = str(json_in(path.with_suffix(".json"))["place"])
+    except _READ_ERRORS:
+        where = ""  # its other half is missing, so it is of no use, but it can be removed
+    stat = path.stat()
+    return CacheEntry(path, "shards", where, stat.st_size, stat.st_mtime)
 
 
 def _entry(path: Path, index: Path, kind: str) -> CacheEntry | None:

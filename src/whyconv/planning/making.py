@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -29,6 +30,7 @@ from whyconv.training.recipe import Facts, augment_plan, hardly_varied, training
 from whyconv.training.self_test import try_precisions
 from whyconv.training.start import start_network
 from whyconv.training.start_weights import find_start_weights
+from whyconv.training.streamed import seconds_to_read
 from whyconv.training.torch_habits import torch_habits
 from whyconv.training.views import views_for
 
@@ -70,6 +72,11 @@ def make_plan(settings: TrainSettings, material: Material, *, began: float, noti
         notify(Note(key="run_flips_unknown"))
     if settings.minutes is None and not is_open:
         return draft
+    if material.stream is not None and settings.minutes is not None:
+        seconds = seconds_to_read(material.stream, num_cores())
+        material = replace(material, reading_seconds=seconds)
+        # The first step waits for the first window.
+        began -= seconds * min(material.num_train, material.stream.plan.window)
     with torch_habits(draft.threads):
         trial = try_draft(settings, material, draft, notify)
     flip = decide_flip(trial, draft.network.classes, notify) if is_open else draft.augment.flip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ class Material:
         validation: That decide what is kept.
         test: That are scored.
         stream: Where what is learned from is read from shards.
+        reading_seconds: That this takes for each picture, as measured; else 0.
     """
 
     division: Division
@@ -37,6 +39,7 @@ class Material:
     validation: Part
     test: Part
     stream: Stream | None = None
+    reading_seconds: float = 0.0
 
     @property
     def num_train(self) -> int:
@@ -56,7 +59,9 @@ class Material:
         if self.stream is None:
             yield self.train.data
             return
-        pictures = StreamedPictures(self.stream, plan.training.batch, plan.threads, notify)
+        recipe = plan.training
+        steps = min(recipe.steps or recipe.epochs * plan.steps_per_epoch, recipe.stop_after or sys.maxsize)
+        pictures = StreamedPictures(self.stream, recipe.batch, plan.threads, notify, steps=steps)
         try:
             yield pictures
         finally:

@@ -19,6 +19,8 @@ from whyconv.training.streamed import MOST_OF_AN_EPOCH, Stream, window_for
 
 SAMPLE = "sample"
 _USUAL_FRACTION = 0.15
+# Times the variance of a full shuffle, from which on it is worth a word.
+_POORLY_MIXED = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,12 +133,14 @@ def stream_again(plan: Plan, division: Division, policy: PicturePolicy, notify: 
 def tell_order(stream: Stream, batch: int, notify: Notify) -> None:
     """Tells how pictures are shuffled, and how near that comes to a full shuffle."""
     order, found = stream.order(batch), mixing(stream, batch)
-    values = {"window": order.window_steps * batch, "blocks": len(stream.blocks), "windows": order.windows}
+    values = {"window": order.window_steps * batch, "blocks": len(stream.blocks)}
     if found is None:
         notify(Note(key="stream_order", values=values))
         return
     measured = {"ratio": found.value, "low": found.low, "high": found.high, "n": found.n}
     notify(Note(key="stream_order_measured", values=values | measured))
+    if found.low > _POORLY_MIXED:
+        notify(Note(key="stream_order_poor", level="warning"))
 
 
 def _draw(shards: Shards, seed: int, block: int, validation_fraction: float, test_fraction: float) -> Drawn:

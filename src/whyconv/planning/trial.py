@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from whyconv.planning.material import Material
 from whyconv.results import Note, Notify, ignore
-from whyconv.settings import Plan, TrainSettings
+from whyconv.settings import Plan, TrainSettings, steps_per_epoch
 from whyconv.training.pixel_rows import LabelledPixels
 from whyconv.training.probe import MirrorTrial, try_mirror
 from whyconv.training.start import start_network
@@ -27,7 +27,7 @@ def try_draft(settings: TrainSettings, material: Material, draft: Plan, notify: 
     Where only the speed is wanted, 15 steps are enough.
     """
     recipe = draft.training
-    per_epoch = draft.steps_per_epoch
+    per_epoch = steps_per_epoch(len(material.train), recipe.batch)
     is_open = settings.flips == "auto" and len(material.validation) > 0
     steps = min(_TRIAL_STEPS if is_open else _TIMED_STEPS, _MAX_TRIAL_EPOCHS * per_epoch)
     epochs = math.ceil(steps / per_epoch)
@@ -41,8 +41,14 @@ def try_draft(settings: TrainSettings, material: Material, draft: Plan, notify: 
     notify(Note(key="run_trial", values={"steps": steps}) if is_open else Note(key="run_timed"))
     end = time.perf_counter() + settings.minutes * 60 * _TRIAL_FRACTION if settings.minutes else math.inf
     network = start_network(trial, pixels=material.train.data.pixels)
-    with material.visited(trial, ignore) as train:
-        return try_mirror(network, train, material.validation.data, trial, deadline=end, notify=notify)
+    found = try_mirror(network, material.train.data, material.validation.data, trial, deadline=end, notify=notify)
+    return _with_reading(found, material, draft)
+
+
+def _with_reading(trial: MirrorTrial, material: Material, plan: Plan) -> MirrorTrial:
+    """The trial with the seconds that reading the pictures of a step takes; both want the same cores."""
+    reading = material.reading_seconds * plan.training.batch
+    return replace(trial, seconds_per_step=trial.seconds_per_step + reading)
 
 
 def timed_anew(material: Material, draft: Plan, trial: MirrorTrial) -> MirrorTrial:
@@ -54,9 +60,10 @@ def timed_anew(material: Material, draft: Plan, trial: MirrorTrial) -> MirrorTri
     few = LabelledPixels(
         material.validation.data.pixels[:_RETIMED_PICTURES], material.validation.data.labels[:_RETIMED_PICTURES]
     )
-    with torch_habits(draft.threads), material.visited(plan, ignore) as train:
+    with torch_habits(draft.threads):
         network = start_network(plan)  # the first layer's weights do not change the pace
-        timed = try_mirror(network, train, few, plan, deadline=math.inf, notify=ignore)
+        timed = try_mirror(network, material.train.data, few, plan, deadline=math.inf, notify=ignore)
+    timed = _with_reading(timed, material, plan)
     return replace(trial, seconds_per_step=timed.seconds_per_step, seconds_per_picture=timed.seconds_per_picture)
 
 

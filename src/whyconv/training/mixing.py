@@ -9,7 +9,7 @@ from whyconv.results import Estimate
 from whyconv.training.intervals import mean
 from whyconv.training.streamed import Stream
 
-_FEWEST, _WINDOWS = 3, 8
+_FEWEST, _PASSES = 3, 32
 
 
 def mixing(stream: Stream, batch: int) -> Estimate | None:
@@ -24,7 +24,7 @@ def mixing(stream: Stream, batch: int) -> Estimate | None:
         batch: Pictures of a step.
 
     Returns:
-        The mean over up to 8 windows of the first pass, with a 95 % t interval over them; None for fewer than three
+        The mean over a window of each of 32 passes, with a 95 % t interval over them; None for fewer than three
         windows or two classes.
 
     References:
@@ -35,7 +35,8 @@ def mixing(stream: Stream, batch: int) -> Estimate | None:
     total = int(counts.sum())
     if order.windows < _FEWEST or len(counts) < 2 or total <= batch:
         return None
-    numbers = np.unique(np.linspace(0, order.windows - 1, _WINDOWS).round().astype(int)).tolist()
+    # Of one pass each, for windows of the same pass share their blocks.
+    numbers = [each * order.windows + each * order.windows // _PASSES for each in range(_PASSES)]
     shares = stream.counts() / total
     expected = (len(counts) - 1) * (total - batch) / (total - 1)
     return mean([_chi_square(_labels(stream, batch, number), shares, batch) / expected for number in numbers], "draws")

@@ -12,11 +12,10 @@ from scipy.special import bdtrc
 from torch import nn
 
 from whyconv.results import Notify, Progress
-from whyconv.settings import Plan
+from whyconv.settings import Plan, steps_per_epoch
 from whyconv.training.logits import network_logits
 from whyconv.training.loop import train_network
 from whyconv.training.pixel_rows import LabelledPixels
-from whyconv.training.visits import Visited
 
 _SIGNIFICANCE = 0.05
 _LOSS_FRACTION = 0.02
@@ -110,7 +109,7 @@ class MirrorTrial:
 
 def try_mirror(
     network: nn.Module,
-    train: LabelledPixels | Visited,
+    train: LabelledPixels,
     validation: LabelledPixels,
     plan: Plan,
     *,
@@ -128,7 +127,7 @@ def try_mirror(
         notify: Told of the steps.
     """
     recipe = plan.training
-    total = recipe.steps or recipe.epochs * plan.steps_per_epoch
+    total = recipe.steps or recipe.epochs * steps_per_epoch(len(train), recipe.batch)
     ends: list[float] = []
 
     def note_step() -> int:

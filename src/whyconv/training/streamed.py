@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,7 @@ from whyconv.images.prepare import PicturePolicy, prepare
 from whyconv.images.shards import Blocks, Order, Shards
 from whyconv.images.sources.listing import printable
 from whyconv.images.threads import map_in_order
-from whyconv.results import Note, Notify
+from whyconv.results import Note, Notify, ignore
 from whyconv.settings import StreamPlan
 from whyconv.training.augment import NUM_DRAWS
 from whyconv.training.visits import Visits
@@ -27,6 +29,7 @@ _MOST_OF_A_WINDOW = 1 << 14
 _VARIATION = 14
 _BLOCKS_AHEAD = 2
 _MOST_NAMED = 5
+_TIMED = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,10 +103,13 @@ class StreamedPictures:
         batch: Pictures of a step.
         num_threads: That decode.
         notify: Told of what was left out.
+        steps: Of the training: nothing is read for later ones.
     """
 
-    def __init__(self, stream: Stream, batch: int, num_threads: int, notify: Notify) -> None:
-        self.stream, self.batch = stream, batch
+    def __init__(
+        self, stream: Stream, batch: int, num_threads: int, notify: Notify, *, steps: int = sys.maxsize
+    ) -> None:
+        self.stream, self.batch, self._steps = stream, batch, steps
         self._order = stream.order(batch)
         self._num_threads, self._notify = num_threads, notify
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="whyconv-stream")
@@ -140,6 +146,10 @@ class StreamedPictures:
         window, at = divmod(step_of_pass, self._order.window_steps)
         return number_of_pass * self._order.windows + window, at
 
+    def _first_step(self, window: int) -> int:
+        number_of_pass, number = divmod(window, self._order.windows)
+        return number_of_pass * self._order.steps + number * self._order.window_steps
+
     def _window(self, number: int, own: tuple[int, int]) -> _Window:
         key = (number, *own)
         if self._now is not None and self._now[0] == key:
@@ -151,8 +161,10 @@ class StreamedPictures:
         future = self._next[1] if self._next is not None and is_ahead else self._pool.submit(self._read, *key)
         window = future.result()
         self._now = key, window
-        ahead = (number + 1, *own)
-        self._next = ahead, self._pool.submit(self._read, *ahead)
+        self._next = None
+        if self._first_step(number + 1) < self._steps:
+            ahead = (number + 1, *own)
+            self._next = ahead, self._pool.submit(self._read, *ahead)
         self._tell(window)
         return window
 
@@ -212,6 +224,18 @@ class StreamedPictures:
         if window.num_copies:
             self.num_copies += window.num_copies
             self._notify(Note(key="stream_copies", values={"n": self.num_copies}))
+
+
+def seconds_to_read(stream: Stream, num_threads: int) -> float:
+    """Of one picture, while nothing else is done: reads a few hundred of the first window."""
+    few = min(_TIMED, len(stream))
+    plan = stream.plan.model_copy(update={"window": few})
+    pictures = StreamedPictures(replace(stream, plan=plan), few, num_threads, ignore, steps=1)
+    began = time.perf_counter()
+    pictures.seen(np.arange(few))
+    seconds = time.perf_counter() - began
+    pictures.close()
+    return seconds / few
 
 
 class _Part:

@@ -82,8 +82,11 @@ class Order:
             Block of each picture, and its number among those of the block: both (steps, rows).
         """
         number_of_pass, window = divmod(number, self.windows)
-        order = _generator(self.seed, number_of_pass, _BLOCKS).permutation(len(self.count))
+        generator = _generator(self.seed, number_of_pass, _BLOCKS)
+        order = generator.permutation(len(self.count))
         ends = np.cumsum(self.count[order])
+        # Where in the first block it begins: without it a picture would come to some places of a batch only.
+        turn = int(generator.integers(ends[-1]))
         steps = min(self.window_steps, self.steps - window * self.window_steps)
         lanes = min(LANES, self.batch)
         bounds = [self.batch * lane // lanes for lane in range(lanes + 1)]
@@ -96,7 +99,7 @@ class Order:
             drawn = _generator(self.seed, number_of_pass, _WINDOW, lane, window).permutation(steps * width)
             own = slice(max(0, rows.start - start), min(width, rows.stop - start))
             found.append((first + drawn).reshape(steps, width)[:, own])
-        places = np.concatenate(found, axis=1)
+        places = (np.concatenate(found, axis=1) + turn) % ends[-1]
         at = np.searchsorted(ends, places, side="right")
         return order[at], places - (ends[at] - self.count[order][at])
 

@@ -113,6 +113,11 @@ def _found(name: str) -> list[str]:
     return found
 
 
+def is_here(place: str) -> bool:
+    """Whether a place is a file of this machine."""
+    return not _protocol(place)
+
+
 def _protocol(place: str) -> str:
     """Of a URL; "" for a file here.
 

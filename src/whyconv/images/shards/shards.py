@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from whyconv.errors import DataError, PictureError
 from whyconv.images.shards.listing import Listing, listing_of
 from whyconv.images.shards.order import Blocks
-from whyconv.images.shards.places import expand, opened, read_part
+from whyconv.images.shards.places import expand, is_here, opened, read_part
 from whyconv.images.sources.labels import TRAIN, number_classes
 from whyconv.images.sources.listing import MAX_FILE_BYTES, printable
 from whyconv.images.sources.table_files import import_parquet
@@ -23,7 +23,8 @@ from whyconv.results import Notify, Progress, ignore
 
 # However many pictures there are, so many blocks at most: the list of blocks stays small.
 _MOST_BLOCKS = 1 << 16
-_BLOCK_BYTES = 1 << 20
+# Read in one go: here a jump costs little, elsewhere every part is a request of its own.
+_BYTES_HERE, _BYTES_ELSEWHERE = 1 << 16, 1 << 22
 _FEWEST, _MOST_IN_BLOCK = 8, 4096
 _LISTED_AT_ONCE = 4
 
@@ -66,10 +67,10 @@ class Shards:
         return [number for number, each in enumerate(self.listings) if each.part in (0, TRAIN)]
 
     def block_size(self) -> int:
-        """Entries of a block: about a megabyte of a tar file; of Parquet see ``blocks``."""
-        mean = self.num_bytes / max(1, sum(each.count for each in self.listings))
+        """Entries of a block: about 64 kB of a tar file here, 4 MB of one elsewhere; of Parquet see ``blocks``."""
         total = sum(each.count for each in self.listings)
-        usual = min(_MOST_IN_BLOCK, max(_FEWEST, round(_BLOCK_BYTES / mean)))
+        wanted = _BYTES_HERE if all(is_here(each.place) for each in self.listings) else _BYTES_ELSEWHERE
+        usual = min(_MOST_IN_BLOCK, max(_FEWEST, round(wanted * total / self.num_bytes)))
         return max(usual, -(-total // _MOST_BLOCKS))
 
     def blocks(self, size: int, left_out: Sequence[NDArray[np.int64]]) -> Blocks:

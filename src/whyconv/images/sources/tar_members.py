@@ -6,6 +6,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,3 +64,12 @@ def _each_tar(path: Path, archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]
             raise too_many(path)
         archive.members.clear()  # type: ignore[attr-defined]  # which else holds every member
         yield member
+    _require_end(archive)
+
+
+def _require_end(archive: tarfile.TarFile) -> None:
+    """Makes sure that zeros follow the last member: ``tarfile`` takes a head that is cut off for the end."""
+    file: Any = archive.fileobj
+    file.seek(archive.offset)
+    if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("its end is missing")
