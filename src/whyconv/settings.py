@@ -348,11 +348,16 @@ class Plan(Settings):
     stream: StreamPlan | None = None
 
     @property
+    def pictures_per_epoch(self) -> int:
+        """After which validation is asked: those of a pass, or, where they are streamed, perhaps of a part of one."""
+        return self.pictures.num_train if self.stream is None else self.stream.epoch_pictures
+
+    @property
     def steps_per_epoch(self) -> int:
-        """Steps after which validation is asked; where pictures are streamed, at most of a pass."""
+        """Steps that these take."""
         if self.stream is not None:
-            return max(1, self.stream.epoch_pictures // self.training.batch)
-        return steps_per_epoch(self.pictures.num_train, self.training.batch)
+            return max(1, self.pictures_per_epoch // self.training.batch)
+        return steps_per_epoch(self.pictures_per_epoch, self.training.batch)
 
     def to_toml(self) -> str:
         """The plan as TOML, as written to ``run.toml``."""

@@ -54,7 +54,7 @@ def gather(group: Group, plan: Plan, *, reads_file: bool) -> None:
     """
     if group.size == 1:
         return
-    least = plan.pictures.num_train // plan.steps_per_epoch
+    least = plan.pictures_per_epoch // plan.steps_per_epoch
     if least < group.size:
         raise UsageError(
             f"Batches of {least} pictures cannot be divided among {group.size} processes, each of which needs at least "

@@ -17,7 +17,7 @@ from whyconv.images.prepare import PicturePolicy
 from whyconv.inspection import Inspection, inspect
 from whyconv.machine import num_cores
 from whyconv.nets import require_network
-from whyconv.planning import Material, accept_changes, begin_stream, deadline, material_of, tell_order
+from whyconv.planning import SAMPLE, Material, accept_changes, begin_stream, deadline, material_of, tell_order
 from whyconv.pretrained import FrozenStart, check_start, choose_start, open_start
 from whyconv.pretrained.deciding import without_tuning
 from whyconv.results import Note, Notify, RunSummary, ignore
@@ -90,7 +90,8 @@ def _train(
         settings, drawn = begin_stream(settings, folder, notify)
         inspection = _look_at(settings, store, threads, notify)
         settings = choose_start(settings, inspection, notify)
-        division = divide(inspection, settings, seed=settings.seed, notify=notify)
+        told = notify if drawn is None else drawn.tells(notify)
+        division = divide(inspection, settings, seed=settings.seed, notify=told)
         start = open_start(settings.start, store, threads, size=settings.size, folder=folder / CHECKPOINTS)
         policy = PicturePolicy(side=settings.size or side_for(inspection), channels=channels_for(inspection))
         policy = policy if start is None else start.policy
@@ -224,6 +225,8 @@ def evaluate(
     if pictures is None:
         evaluation, pictures = score_own_test(run, plan, divide_again(plan, notify, run), summary), plan.pictures.path
     else:
+        if plan.stream is not None:
+            notify(Note(key="evaluate_streamed", values={"where": str(run / SAMPLE)}, level="warning"))
         evaluation, suspects = score_pictures(run, pictures, layout=layout, label_from=label_from, notify=notify)
     update = {"run": str(run), "test": evaluation, "parity": None, "evaluated": pictures, "suspects": suspects}
     return summary.model_copy(update=update)

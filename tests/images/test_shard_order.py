@@ -57,6 +57,12 @@ def test_two_processes_read_other_blocks():
     assert len(halves[0] | halves[1]) < 50
 
 
+def test_there_are_lanes_for_as_many_processes_as_blocks_are_small():
+    lanes = {size: Order(np.full(40_000 // size, size), 0, 256, 64).lanes for size in (1, 26, 128, 512, 5000)}
+    assert lanes == {1: 64, 26: 64, 128: 64, 512: 16, 5000: 8}
+    assert Order(np.full(100, 5), 0, 3, 10).lanes == 3
+
+
 def test_a_window_is_a_uniform_draw():
     """Each picture is as likely at each place of a batch, over seeds."""
     counts = np.zeros((24, 8))

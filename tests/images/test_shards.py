@@ -306,6 +306,12 @@ def test_shards_of_a_server_are_read_in_parts(tmp_path):
         list(shards.read(0, np.arange(3)))
 
 
+def test_a_protocol_whose_package_is_missing_names_it(tmp_path):
+    pytest.importorskip("fsspec")
+    with pytest.raises(UsageError, match="s3fs"):
+        open_shards("s3://bucket/a.tar", folder=tmp_path)
+
+
 def test_without_what_reads_urls_the_extra_is_named(monkeypatch):
     import importlib
 

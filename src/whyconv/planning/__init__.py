@@ -3,11 +3,12 @@
 from whyconv.planning.again import accept_changes, material_of
 from whyconv.planning.making import make_plan, threads_for
 from whyconv.planning.material import Material, pictures_plan
-from whyconv.planning.streaming import begin_stream, tell_order
+from whyconv.planning.streaming import SAMPLE, begin_stream, tell_order
 from whyconv.planning.time_left import SLACK, deadline
 from whyconv.planning.trial import decide_flip
 
 __all__ = [
+    "SAMPLE",
     "SLACK",
     "Material",
     "accept_changes",

@@ -72,11 +72,11 @@ def make_plan(settings: TrainSettings, material: Material, *, began: float, noti
         notify(Note(key="run_flips_unknown"))
     if settings.minutes is None and not is_open:
         return draft
-    if material.stream is not None and settings.minutes is not None:
-        seconds = seconds_to_read(material.stream, num_cores())
+    if (stream := material.stream) is not None and settings.minutes is not None:
+        seconds = seconds_to_read(stream, num_cores())
         material = replace(material, reading_seconds=seconds)
         # The first step waits for the first window.
-        began -= seconds * min(material.num_train, material.stream.plan.window)
+        began -= seconds * min(len(stream), stream.plan.window)
     with torch_habits(draft.threads):
         trial = try_draft(settings, material, draft, notify)
     flip = decide_flip(trial, draft.network.classes, notify) if is_open else draft.augment.flip

@@ -41,6 +41,11 @@ class Drawn:
     validation_fraction: float
     test_fraction: float
 
+    @staticmethod
+    def tells(notify: Notify) -> Notify:
+        """What is told of the division of the sample: not that it is the user's own."""
+        return lambda event: None if isinstance(event, Note) and event.key == "split_kept" else notify(event)
+
     def stream(self, division: Division, policy: PicturePolicy, seed: int, asked: StreamPlan | None = None) -> Stream:
         """All that is learned from.
 

@@ -15,13 +15,14 @@ References:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-LANES = 8
+_FEWEST_LANES, _MOST_LANES = 8, 64
 _BLOCKS, _WINDOW = 11, 12
 
 
@@ -67,6 +68,17 @@ class Order:
         return int(self.count.sum()) // self.batch
 
     @property
+    def lanes(self) -> int:
+        """A power of two from 8 to 64, so that a lane's window goes over two blocks or more; at most one a picture.
+
+        The more there are, the fewer pictures of a batch come from one block, and the more processes share them evenly.
+        """
+        mean = max(1.0, float(self.count.mean()))
+        fitting = self.window_steps * self.batch / (2 * mean)
+        wanted = 1 << max(0, int(math.log2(max(1.0, fitting))))
+        return min(self.batch, max(_FEWEST_LANES, min(_MOST_LANES, wanted)))
+
+    @property
     def windows(self) -> int:
         """Of a pass; the last may be shorter."""
         return -(-self.steps // self.window_steps)
@@ -88,7 +100,7 @@ class Order:
         # Where in the first block it begins: without it a picture would come to some places of a batch only.
         turn = int(generator.integers(ends[-1]))
         steps = min(self.window_steps, self.steps - window * self.window_steps)
-        lanes = min(LANES, self.batch)
+        lanes = self.lanes
         bounds = [self.batch * lane // lanes for lane in range(lanes + 1)]
         found = []
         for lane, (start, end) in enumerate(pairwise(bounds)):

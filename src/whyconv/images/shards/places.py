@@ -143,9 +143,10 @@ def _system(place: str) -> tuple[Any, str]:
     try:
         found = importlib.import_module("fsspec.core").url_to_fs(place)
     except ImportError as error:
-        if not isinstance(error, ModuleNotFoundError) or (error.name or "").startswith("fsspec"):
+        is_ours = isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("fsspec")
+        if is_ours or _protocol(place).startswith("http"):
             raise MissingExtraError("Reading from a URL", "remote") from None
-        raise UsageError(f"{printable(place)}: {error}.") from None
+        raise UsageError(f"{printable(place)} needs a package of its own: {_reason(error)}.") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{printable(place)} cannot be read: {_reason(error)}.") from None
     return found  # type: ignore[no-any-return]  # fsspec has no types

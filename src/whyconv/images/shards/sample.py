@@ -170,13 +170,11 @@ def write_sample(shards: Shards, sample: Sample, folder: Path, notify: Notify = 
 
 
 def _contents(shards: Shards, rows: NDArray[np.int64]) -> Iterator[tuple[int, int, bytes | PictureError]]:
-    """Shard, entry and bytes of each: one by one where they lie far apart."""
+    """Shard, entry and bytes of each; neighbors are read together."""
     jobs = []
     for number in np.unique(rows[:, 0]).tolist():
         own = rows[rows[:, 0] == number, 1]
-        # A row group of Parquet is read as a whole, so what lies in one is asked for at once.
-        starts = np.asarray(shards.listings[number].entries()["start"])[own] if shards.listings[number].column else own
-        jobs += [(number, each) for each in np.split(own, np.flatnonzero(np.diff(starts)) + 1)]
+        jobs += [(number, each) for each in np.split(own, shards.gaps(number, own))]
     found = map_in_order(lambda job: list(shards.read(*job)), jobs, _READ_AT_ONCE)
     for (number, entries), contents in zip(jobs, found, strict=True):
         yield from zip([number] * len(entries), entries.tolist(), contents, strict=True)

@@ -95,6 +95,20 @@ class Shards:
         near = left_out[np.searchsorted(left_out, first) : np.searchsorted(left_out, last)]
         return np.setdiff1d(rows, near, assume_unique=True)
 
+    def gaps(self, shard: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where entries, in ascending order, are not to be read together: further apart than a block is large.
+
+        Of Parquet where another row group begins.
+        """
+        listing = self.listings[shard]
+        entries = np.asarray(listing.entries()[rows])
+        starts = entries["start"]
+        if listing.column:
+            return np.flatnonzero(np.diff(starts)) + 1
+        most = _BYTES_HERE if is_here(listing.place) else _BYTES_ELSEWHERE
+        # By the place in a grid, so that no run of neighbors grows without end.
+        return np.flatnonzero(np.diff(starts // most)) + 1
+
     def read(self, shard: int, rows: NDArray[np.int64]) -> Iterator[bytes | PictureError]:
         """Yields the bytes of some entries, in ascending order and near each other; or why there are none.
 
