@@ -57,6 +57,12 @@ def test_two_processes_read_other_blocks():
     assert len(halves[0] | halves[1]) < 50
 
 
+def test_every_window_of_every_lane_is_shuffled_in_its_own_way():
+    order = Order(np.array([8000]), 0, 8, 20)
+    windows = [order.window(number, slice(lane, lane + 1))[1].ravel() for number in range(3) for lane in range(3)]
+    assert len({tuple(np.argsort(places)) for places in windows}) == 9
+
+
 def test_there_are_lanes_for_as_many_processes_as_blocks_are_small():
     lanes = {size: Order(np.full(40_000 // size, size), 0, 256, 64).lanes for size in (1, 26, 128, 512, 5000)}
     assert lanes == {1: 64, 26: 64, 128: 64, 512: 16, 5000: 8}

@@ -99,6 +99,16 @@ def test_only_what_is_near_is_read_ahead(tmp_path: Path, text: str, monkeypatch:
     assert read == [0, 1]
 
 
+def test_nothing_is_read_for_steps_that_do_not_come(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = StreamedPictures(stream(tmp_path, text), 8, 1, ignore, steps=12)
+    read = list[int]()
+    real = pictures._read
+    monkeypatch.setattr(pictures, "_read", lambda number, *own: (read.append(number), real(number, *own))[1])
+    numbers(pictures, range(12))  # two windows
+    pictures._pool.submit(int).result()
+    assert read == [0, 1]
+
+
 def test_pictures_that_cannot_be_read_and_copies_of_held_ones_are_replaced_and_told(tmp_path: Path) -> None:
     samples = [(f"{n:03d}", b"no picture" if n in {3, 77} else picture(n), f"c{n * 3 // 200}") for n in range(200)]
     write_tar(tmp_path / "s" / "a-0.tar", samples)
