@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tiny_training import write_bars
+from shard_files import write_data
+from tiny_training import bars, write_bars
 
 COMMAND = str(Path(__file__).parents[1] / "torchrun_command.py")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -84,6 +85,24 @@ def test_after_a_kill_the_training_ends_with_the_same_weights(place: Path, undis
     assert losses(place / out / "bars-1") == losses(undisturbed)
     assert time.monotonic() - began < 90
     assert left_behind(place) == []
+
+
+@pytest.mark.slow
+def test_on_shards_it_ends_with_the_same_weights_too(place: Path) -> None:
+    write_data(place / "shards", bars(120), 25)
+    words = ["train", "shards/bars-*.tar", *WORDS, "--size", "8"]
+    whole = whyconv(place, *words, "--out", "shards-whole", processes=2)
+    assert whole.returncode == 0, whole.stderr
+    # 84 pictures are learned from in batches of 8: step 17 is in the middle of the second pass, and of a shard.
+    killed = whyconv(place, *words, "--out", "shards-killed", processes=2, restarts=1, HURT="kill:1:17")
+    assert killed.returncode == 0, killed.stderr
+    assert digest(place / "shards-killed" / "bars-1") == digest(place / "shards-whole" / "bars-1")
+    assert left_behind(place) == []
+    # One process in place of two sees the same batches; its sums are rounded otherwise.
+    alone = whyconv(place, *words, "--out", "shards-alone")
+    assert alone.returncode == 0, alone.stderr
+    seen = [losses(place / out / "bars-1")[:50] for out in ("shards-alone", "shards-whole")]
+    assert seen[0] == pytest.approx(seen[1], rel=1e-4)
 
 
 @pytest.mark.slow
