@@ -30,7 +30,7 @@ def doctor(as_json: Json = False, lang: Lang = None) -> None:
 def check(  # noqa: PLR0913, PLR0917
     pictures: Annotated[
         str,
-        typer.Argument(help="A folder of class folders, a .zip or .tar of one, a labels file, an .npz or .h5 file."),
+        typer.Argument(help="A folder of class folders, an archive of one, a labels file, an .npz or .h5 file."),
     ],
     layout: Layout = None,
     label_from: LabelFrom = None,
