@@ -119,6 +119,14 @@ SETS = {
         },
         "table",
     ),
+    "around class folders": (
+        {
+            "pets/cat/1.png": png(),
+            "pets/dog/1.png": png(),
+            "pets/labels.csv": b"file_name,label\ncat/1.png,tabby\ndog/1.png,poodle\n",
+        },
+        "table",
+    ),
     "of one class folder": (
         {
             **{f"{name}/{k}.png": png() for name in ("cat", "dog") for k in range(3)},
@@ -288,6 +296,13 @@ def test_arrays_that_unpack_to_far_too_much_are_refused(tmp_path, cache, monkeyp
     path = write_zip(tmp_path / "a.zip", {"x.npy": npy(np.zeros((6, 1000, 1000), np.uint8)), "y.npy": npy(Y)})
     with pytest.raises(DataError, match="is refused: it unpacks to more than 1,000,000 bytes"):
         read_pictures(path)
+    assert [each for each in cache.rglob("*") if each.is_file()] == []
+
+
+def test_a_disk_that_has_no_room_for_arrays_is_left_alone(tmp_path, cache, monkeypatch):
+    monkeypatch.setattr(kept, "free_disk_bytes", lambda folder: kept.RESERVE_BYTES + 10)
+    with pytest.raises(StorageError, match=r"a\.zip unpacks to more than the 10 bytes"):
+        read_pictures(write_zip(tmp_path / "a.zip", {"set.npz": npz(x=X, y=Y)}))
     assert [each for each in cache.rglob("*") if each.is_file()] == []
 
 

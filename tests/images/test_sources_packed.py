@@ -16,6 +16,7 @@ from archive_files import BESIDE, FILES, HOSTILE_TARS, png, tar_named, write_tar
 from whyconv.errors import DataError, PictureError, StorageError
 from whyconv.images.cache import list_stores, remove_stores
 from whyconv.images.sources import PART_NAMES, kept, packed_tar, read_pictures
+from whyconv.images.sources.archive_endings import stem_of
 
 PACKED = {
     "tar.gz": gzip.compress,
@@ -364,3 +365,11 @@ def test_a_folder_with_a_packed_tar_says_to_name_it(tmp_path):
     Path(folder / "a.tar.gz").rename(folder / "a.tar.zst")
     with pytest.raises(DataError, match="Unpack the archive first"):
         read_pictures(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [("pets.tar.gz", "pets"), ("pets.TGZ", "pets"), ("a.b.tar", "a.b"), ("pets.zip", "pets"), ("a.b.npz", "a.b")],
+)
+def test_a_run_is_called_after_an_archive_without_its_ending(name, stem):
+    assert stem_of(Path("folder") / name) == stem
