@@ -43,7 +43,7 @@ def check(
     """Looks at labelled pictures: what is there, what cannot be read, what would mislead a training.
 
     Args:
-        where: A folder, a labels file or table, or a file of arrays.
+        where: A folder, an archive of one, a labels file or table, or a file of arrays.
         layout: "auto", or the reading to take: "folders", "splits", "table", "arrays" or "webdataset".
         label_from: Regular expression on the names, whose first group is the label.
         group_by: Regular expression on the names, or a column: pictures that share it stay together.
@@ -72,7 +72,7 @@ def inspect(  # noqa: PLR0913
 ) -> Inspection:
     """Does what ``check`` does, and returns the material as well, so that training need not look again."""
     begin = time.perf_counter()
-    pictures = read_pictures(where, layout=layout, label_from=label_from, group_by=group_by)
+    pictures = read_pictures(where, layout=layout, label_from=label_from, group_by=group_by, store=store)
     seen = survey(pictures, store=store, notify=notify, num_threads=num_threads)
     found = copies.find(seen, pictures, num_threads=num_threads)
     report = findings.check(pictures, seen, found, seconds=time.perf_counter() - begin)

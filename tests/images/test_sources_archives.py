@@ -7,46 +7,12 @@ import struct
 import tarfile
 import warnings
 import zipfile
-from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
+from archive_files import BESIDE, FILES, HOSTILE_TARS, png, write_tar, write_zip
 from whyconv.errors import DataError, PictureError
 from whyconv.images.sources import PART_NAMES, read_pictures
-
-RNG = np.random.default_rng(0)
-
-
-def png() -> bytes:
-    content = io.BytesIO()
-    Image.fromarray(RNG.integers(0, 256, (6, 5, 3), np.uint8)).save(content, "PNG")
-    return content.getvalue()
-
-
-FILES = {
-    f"set/{part}/{name}/{number}.png": png()
-    for part in ("train", "test") for name in ("owl", "cat", "고양이") for number in (10, 2)
-}  # fmt: skip
-BESIDE = {"set/README.txt": b"text", "__MACOSX/set/._1.png": b"x", "set/train/.hidden.png": b"y"}
-
-
-def write_zip(path: Path, files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
-    with zipfile.ZipFile(path, "w", method) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return path
-
-
-def write_tar(path: Path, files: dict[str, bytes], form: int = tarfile.PAX_FORMAT) -> Path:
-    with tarfile.open(path, "w", format=form) as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return path
-
 
 FORMS = {
     "stored.zip": lambda path, files: write_zip(path, files, zipfile.ZIP_STORED),
@@ -113,15 +79,6 @@ class _Unmarked(zipfile.ZipInfo):
         return self.filename.encode("cp437"), self.flag_bits
 
 
-def _with_member(kind: bytes, name: str = "a/x.png", target: str = "/etc/passwd") -> bytes:
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as archive:
-        info = tarfile.TarInfo(name)
-        info.type, info.linkname = kind, target
-        archive.addfile(info)
-    return content.getvalue()
-
-
 def _zip_of(*infos: tuple[zipfile.ZipInfo, bytes]) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive, warnings.catch_warnings():
@@ -162,22 +119,6 @@ def _overlapping() -> bytes:
     return content.getvalue()
 
 
-def _tar_named(name: str) -> bytes:
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as archive:
-        info = tarfile.TarInfo("placeholder")
-        info.name, info.size = name, 1
-        archive.addfile(info, io.BytesIO(b"x"))
-    return content.getvalue()
-
-
-def _sparse() -> bytes:
-    content = bytearray(_tar_named("a/x.png"))
-    content[156:157] = b"S"
-    content[148:156] = b"%06o\0 " % (sum(content[:148]) + sum(content[156:512]) + 8 * 32)
-    return bytes(content)
-
-
 def _many(number: int) -> bytes:
     """The end of a zip file that says it has so many members (zip64)."""
     record = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, number, number, 0, 0)
@@ -208,21 +149,7 @@ HOSTILE = {
     "cut.zip": (_zip_named("a/x.png")[:-5], "cannot be read as zip"),
     "no.zip": (b"<html>not found</html>", "cannot be read as zip"),
     "empty.zip": (b"", "cannot be read as zip"),
-    "up.tar": (_tar_named("../x.png"), "leads out"),
-    "deep_up.tar": (_tar_named("a/../../x.png"), "leads out"),
-    "absolute.tar": (_tar_named("/etc/x.png"), "names a place on the whole disk"),
-    "drive.tar": (_tar_named("C:/x.png"), "names a place on the whole disk"),
-    "link.tar": (_with_member(tarfile.SYMTYPE), "is a link"),
-    "link_up.tar": (_with_member(tarfile.SYMTYPE, target="../../x"), "is a link"),
-    "hard_link.tar": (_with_member(tarfile.LNKTYPE), "is a link"),
-    "device.tar": (_with_member(tarfile.CHRTYPE), "is no regular file"),
-    "block.tar": (_with_member(tarfile.BLKTYPE), "is no regular file"),
-    "fifo.tar": (_with_member(tarfile.FIFOTYPE), "is no regular file"),
-    "folder_up.tar": (_with_member(tarfile.DIRTYPE, "../a"), "leads out"),
-    "sparse.tar": (_sparse(), "is no regular file"),
-    "cut.tar": (_tar_named("a/x.png")[:512], "cannot be read as tar"),
-    "no.tar": (b"<html>not found</html>" * 40, "cannot be read as tar"),
-    "empty.tar": (b"", "cannot be read as tar"),
+    **HOSTILE_TARS,
 }
 
 

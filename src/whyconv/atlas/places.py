@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from whyconv.errors import UsageError
+from whyconv.images.sources.archive_endings import stem_of
 
 
 class NamedPlace(NamedTuple):
@@ -40,7 +41,7 @@ def _name_place(asked: str) -> NamedPlace:
         return NamedPlace(name, *_apart(where))
     where, side = _apart(asked)
     path = Path(where).resolve()
-    return NamedPlace(path.name if path.is_dir() else path.stem, where, side)
+    return NamedPlace(path.name if path.is_dir() else stem_of(path), where, side)
 
 
 def _apart(asked: str) -> tuple[str, int | None]:

@@ -30,7 +30,7 @@ def doctor(as_json: Json = False, lang: Lang = None) -> None:
 def check(  # noqa: PLR0913, PLR0917
     pictures: Annotated[
         str,
-        typer.Argument(help="A folder of class folders, a .zip or .tar of one, a labels file, an .npz or .h5 file."),
+        typer.Argument(help="A folder of class folders, an archive of one, a labels file, an .npz or .h5 file."),
     ],
     layout: Layout = None,
     label_from: LabelFrom = None,
@@ -68,7 +68,7 @@ def cache(
     as_json: Json = False,
     lang: Lang = None,
 ) -> None:
-    """List or remove stores of decoded pictures."""
+    """List or remove what is kept of pictures, shards and archives, so that it is not made again."""
     from whyconv.images.cache import default_folder, list_stores, remove_stores
     from whyconv.show.text import printable
 

@@ -17,7 +17,12 @@ import numpy as np
 from whyconv import files
 from whyconv.untrusted import json_in
 
-PIXELS, SURVEYS, NETWORKS, SHARDS = "pixels", "surveys", "networks", "shards"
+PIXELS, SURVEYS, NETWORKS, SHARDS, ARCHIVES = "pixels", "surveys", "networks", "shards", "archives"
+INDEX_NAME = "index.npz"
+
+# Left free on the disk, for the run itself and for everybody else.
+RESERVE_BYTES = 200_000_000
+
 _NETWORK_FILES = (".onnx", ".safetensors")
 _READ_ERRORS = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
 
@@ -27,8 +32,9 @@ class CacheEntry:
     """Something kept in the cache.
 
     Attributes:
-        path: A folder of pixels, or the file of a survey, of a network, or of what lies in a shard.
-        kind: "pixels", "survey", "network" or "shards".
+        path: A folder of pixels or of what was unpacked of an archive; the file of a survey, of a network, or of what
+            lies in a shard.
+        kind: "pixels", "survey", "network", "archive" or "shards".
         where: The pictures it was made from; of a network its file, of a shard its path or URL.
         num_bytes: On disk.
         used: When it was last written, in seconds since 1970.
@@ -90,7 +96,12 @@ def unpack(packed: np.ndarray, count: int) -> list[str]:
 def list_stores(folder: Path | None = None) -> list[CacheEntry]:
     """Lists what is kept in ``folder`` (None: the default), the largest first; other files are not ours."""
     root = folder or default_folder()
-    found = [_entry(index.parent, index, "pixels") for index in sorted((root / PIXELS).glob("*/index.npz"))]
+    folders = (("pixels", root / PIXELS), ("archive", root / ARCHIVES))
+    found = [
+        _entry(index.parent, index, kind)
+        for kind, inside in folders
+        for index in sorted(inside.glob(f"*/{INDEX_NAME}"))
+    ]
     found += [_entry(path, path, "survey") for path in sorted((root / SURVEYS).glob("*.npz"))]
     networks = sorted(path for path in (root / NETWORKS).glob("[!.]*") if path.suffix in _NETWORK_FILES)
     found += [_network(path) for path in networks]
@@ -143,6 +154,6 @@ def _entry(path: Path, index: Path, kind: str) -> CacheEntry | None:
             where = str(stored["where"])
     except _READ_ERRORS:
         return None
-    parts = [path] if path.is_file() else [part for part in path.iterdir() if part.is_file()]
+    parts = [path] if path.is_file() else [part for part in path.rglob("*") if part.is_file()]
     num_bytes = sum(part.stat().st_size for part in parts)
     return CacheEntry(path, kind, where, num_bytes, index.stat().st_mtime)

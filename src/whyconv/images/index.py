@@ -7,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from whyconv.images.cache import pack, read_arrays, unpack, write_arrays
+from whyconv.images.cache import INDEX_NAME, pack, read_arrays, unpack, write_arrays
 from whyconv.images.content import DIGEST_BYTES, Stats
-
-INDEX_NAME = "index.npz"
 
 
 @dataclass(frozen=True, eq=False)

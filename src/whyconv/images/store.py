@@ -19,9 +19,9 @@ import numpy as np
 
 from whyconv import files
 from whyconv.errors import DecodeTimeoutError, PictureError, StorageError
-from whyconv.images.cache import PIXELS, entry_path
+from whyconv.images.cache import INDEX_NAME, PIXELS, RESERVE_BYTES, entry_path
 from whyconv.images.content import DIGEST_BYTES, Stats, content_digest, decoder_versions, stat_all, unchanged
-from whyconv.images.index import INDEX_NAME, Index, read_index, write_index
+from whyconv.images.index import Index, read_index, write_index
 from whyconv.images.prepare import PicturePolicy, prepare
 from whyconv.images.sources.listing import Pictures
 from whyconv.images.threads import map_in_order
@@ -30,8 +30,6 @@ from whyconv.results import Note, Notify, Progress, ignore
 # Raised whenever a store is laid out in another way: older stores are then made anew.
 _VERSION = "1"
 
-# Left free on the disk, for the run itself and for everybody else.
-RESERVE_BYTES = 200_000_000
 _LEFTOVER_SECONDS = 3600.0
 _PROGRESS_SECONDS = 0.1
 _TRIES = 3

@@ -14,6 +14,7 @@ import torch
 
 from whyconv import __version__, files
 from whyconv.errors import DataError, ModelFileError, StorageError, UsageError
+from whyconv.images.sources.archive_endings import stem_of
 from whyconv.images.sources.listing import printable
 from whyconv.machine import num_cores
 from whyconv.results import Note, Notify
@@ -42,7 +43,7 @@ def new_run_folder(out: str, pictures: str) -> Path:
     # Of a pattern or a URL that names shards, what goes before the numbers.
     place = Path(pictures if os.path.lexists(pictures) else re.sub(r"[{*?\[].*", "", pictures)).resolve()
     _require_text(place)
-    name = re.sub(r"[^\w.-]+", "-", place.stem if place.is_file() else place.name).strip("-.") or "run"
+    name = re.sub(r"[^\w.-]+", "-", stem_of(place) if place.is_file() else place.name).strip("-.") or "run"
     parent = Path(out)
     try:
         parent.mkdir(parents=True, exist_ok=True)

@@ -138,24 +138,23 @@ def _require_sound(place: str, count: int, problems: list[str]) -> None:
 def _tar_rows(place: str, file: IO[bytes], problems: list[str]) -> Iterator[tuple[int, int, str | None]]:
     """Start, size and label of each picture; members of a sample follow each other."""
     try:
-        with tarfile.open(fileobj=file, mode="r:") as archive:
-            key, sample = "", dict[str, tuple[int, int]]()
-            label: str | None = None
-            for name, member in regular_members(Path(PurePosixPath(place).name), archive):
-                match = SAMPLE_NAME.fullmatch(name)
-                if match is None:
-                    continue
-                if match[1] != key:
-                    yield from _picture(sample, label)
-                    key, sample, label = match[1], {}, None
-                ending = match[2].lower()
-                sample.setdefault(ending, (member.offset_data, member.size))
-                if ending in LABEL_ENDINGS and label is None and len(problems) <= _MOST_PROBLEMS:
-                    try:
-                        label = label_in(ending, member.size, partial(_content, file, member))
-                    except ValueError as error:
-                        problems.append(f"{printable(name)} is no label: {printable(str(error))}")
-            yield from _picture(sample, label)
+        key, sample = "", dict[str, tuple[int, int]]()
+        label: str | None = None
+        for name, member in regular_members(Path(PurePosixPath(place).name), file):
+            match = SAMPLE_NAME.fullmatch(name)
+            if match is None:
+                continue
+            if match[1] != key:
+                yield from _picture(sample, label)
+                key, sample, label = match[1], {}, None
+            ending = match[2].lower()
+            sample.setdefault(ending, (member.offset_data, member.size))
+            if ending in LABEL_ENDINGS and label is None and len(problems) <= _MOST_PROBLEMS:
+                try:
+                    label = label_in(ending, member.size, partial(_content, file, member))
+                except ValueError as error:
+                    problems.append(f"{printable(name)} is no label: {printable(str(error))}")
+        yield from _picture(sample, label)
     except _DAMAGE as error:
         raise DataError(f"{printable(place)} cannot be read as tar: {error}. Is the file complete?") from None
     except OSError as error:

@@ -106,6 +106,11 @@ def read_cifar(path: Path) -> Iterator[tuple[Path, str, np.ndarray]]:
         yield names, "classes", np.array(names.read_text(encoding="utf-8").split())
 
 
+def names_classes(name: str) -> bool:
+    """Whether a file is called as the one with the names of CIFAR's classes."""
+    return name in _CLASS_NAMES.values()
+
+
 def class_names_beside(path: Path) -> Path | None:
     """Returns the file with the names of the classes of a CIFAR file; None where there is none."""
     if not _CIFAR.match(path.name):

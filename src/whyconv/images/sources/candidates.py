@@ -9,20 +9,20 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from whyconv.errors import DataError, MissingExtraError
-from whyconv.images.sources.archives import ARCHIVE_ENDINGS
+from whyconv.images.sources.archive_endings import archive_ending, closed_ending
 from whyconv.images.sources.array_files import is_array_file
 from whyconv.images.sources.array_names import parts_in
 from whyconv.images.sources.arrow_files import ARROW_ENDINGS
+from whyconv.images.sources.binary_files import names_classes
 from whyconv.images.sources.columns import has_labels
 from whyconv.images.sources.labels import part_of
 from whyconv.images.sources.listing import few, printable
-from whyconv.images.sources.table_files import PARQUET_ENDINGS, TABLE_ENDINGS, open_table
+from whyconv.images.sources.table_files import PARQUET_ENDINGS, TABLE_ENDINGS, TEXT_ENDINGS, open_table
 from whyconv.images.sources.table_rows import TableFile
 from whyconv.images.sources.walk import Tree
 
 _LABELS_FILE_STEMS = ("labels", "label", "metadata")
 _SHARD_FOLDERS = ("", "data")
-_PACKED_ENDINGS = (".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
 
 def labels_files(tree: Tree, base: str) -> list[TableFile]:
@@ -69,6 +69,37 @@ def array_files(tree: Tree, base: str, *, is_sure: bool) -> list[Path]:
     return files if is_sure or any(map(_may_hold_pictures, files)) else []
 
 
+def folder_around(tree: Tree) -> str:
+    """Returns the one folder that all of an archive lies in, with a final ``/``; "" where that is none, or a part's.
+
+    Around Parquet files, ``data`` is where shards are looked for.
+    """
+    paths = [*tree.files, *tree.others]
+    name = paths[0].partition("/")[0] if paths else ""
+    are_shards = name in _SHARD_FOLDERS and any(path.lower().endswith(PARQUET_ENDINGS) for path in tree.others)
+    is_around = all(path.startswith(f"{name}/") for path in paths)
+    return f"{name}/" if name and is_around and not part_of(name) and not are_shards else ""
+
+
+def files_to_lay_out(tree: Tree, layout: str) -> list[str]:
+    """Returns the files of an archive that a reading may have to open, besides pictures.
+
+    Labels files and texts at the top that may be some; where nothing says that pictures lie in folders, all tables
+    and arrays, for they may be the pictures.
+
+    Args:
+        tree: What lies in the archive.
+        layout: The reading that was asked for, or "auto".
+    """
+    tables = [path for path in tree.others if path.lower().endswith(TABLE_ENDINGS)]
+    if layout != "arrays" and any("/" in path for path in tree.files):
+        texts = [path for path in tables if "/" not in path and path.lower().endswith(TEXT_ENDINGS)]
+        named = [path for path in tables if PurePosixPath(path).stem.casefold() in _LABELS_FILE_STEMS]
+        return sorted({*texts, *named}) if layout in ("auto", "table") else []
+    names = {path: path.rpartition("/")[2] for path in tree.others}
+    return sorted({*tables, *(path for path, name in names.items() if is_array_file(name) or names_classes(name))})
+
+
 def table_of_another_name(tree: Tree) -> str | None:
     """Returns the first table at the top that says labels, whatever its name."""
     for path in tree.others:
@@ -85,9 +116,12 @@ def nothing_found_error(where: str, tree: Tree) -> DataError:
     endings = Counter(PurePosixPath(path).suffix.lower() for path in tree.others)
     found = ", ".join(f"{num:,} {ending}" for ending, num in endings.most_common(5)) or "no files"
     hint = ""
-    if any(ending in endings for ending in ARCHIVE_ENDINGS):
+    is_archive, has_archives = archive_ending(where) and Path(where).is_file(), any(map(archive_ending, tree.others))
+    if is_archive and (has_archives or any(map(closed_ending, tree.others))):
+        hint = " Archives inside of an archive are not read: unpack the outer one."
+    elif has_archives:
         hint = " Name the archive itself instead of the folder around it."
-    elif any(ending in endings for ending in _PACKED_ENDINGS):
+    elif any(map(closed_ending, tree.others)):
         hint = " Unpack the archive first."
     elif tree.skipped:
         hint = f" Passed over: {few(tree.skipped)}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -254,7 +255,7 @@ def flat_parts_error(where: str, shape: Shape, names: Names, table: str | None) 
     return DataError(
         f"{printable(where)}: {folders} hold pictures directly, so there are parts but no classes. "
         f"Expected class folders inside, for example {first}/cat and {first}/dog."
-        f"{_proposal(names, table)} If these folders are the classes, say --layout folders."
+        f"{_proposal(where, names, table)} If these folders are the classes, say --layout folders."
     )
 
 
@@ -263,11 +264,16 @@ def no_classes_error(where: str, names: Names, table: str | None) -> DataError:
     return DataError(
         f"{printable(where)} has no class folders: found {len(names):,} files at its top, for example {few(names, 3)}. "
         f"Expected each class in a folder of its own ({printable(where)}/cat, {printable(where)}/dog), "
-        f"or a labels.csv with the columns file_name,label.{_proposal(names, table)}"
+        f"or a labels.csv with the columns file_name,label.{_proposal(where, names, table)}"
     )
 
 
-def _proposal(names: Names, table: str | None) -> str:
+def _proposal(where: str, names: Names, table: str | None) -> str:
     if table is None:
         return suggest_pattern(names)
+    if Path(where).is_file():
+        return (
+            f" If {printable(table)} says the labels, call it labels{PurePosixPath(table).suffix} in the archive, or "
+            "unpack the archive and name that file."
+        )
     return f" If {printable(table)} says the labels, name that file instead of the folder."

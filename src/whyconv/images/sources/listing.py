@@ -99,6 +99,10 @@ class FileContents:
         """Returns the files of ``rows`` only."""
         return FileContents(self.root, self.paths.take(rows))
 
+    def missing(self) -> list[str]:
+        """Returns the paths where no file is."""
+        return [path for path in self.paths if not Path(self.root, path).exists()]
+
 
 @dataclass(frozen=True, eq=False)
 class Pictures:

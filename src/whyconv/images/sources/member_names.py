@@ -34,6 +34,15 @@ def too_many(path: Path) -> DataError:
     )
 
 
+def refuse_twice(path: Path, names: Sequence[str]) -> None:
+    """Refuses an archive in which one name is there twice: which of the two it means, no reader can know."""
+    seen = set[str]()
+    for name in names:
+        if name in seen:
+            raise refusal(path, name, "is there twice")
+        seen.add(name)
+
+
 def safe_name(path: Path, name: str) -> str:
     """Returns a member's name with ``/`` between folders and without ``.``; raises DataError where it leads out."""
     slashed = name.replace("\\", "/")

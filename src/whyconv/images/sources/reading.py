@@ -12,20 +12,22 @@ from typing import NamedTuple
 import numpy as np
 
 from whyconv.errors import DataError, UsageError, nearest
-from whyconv.images.sources.archives import ARCHIVE_ENDINGS, Archive, open_archive
+from whyconv.images.sources.archive_endings import ARCHIVE_ENDINGS, archive_ending, closed_ending
+from whyconv.images.sources.archived import ArchivedTree, archived_tree
+from whyconv.images.sources.archives import MemberContents, Members, open_archive
 from whyconv.images.sources.array_files import ARRAY_ENDINGS, is_array_file
 from whyconv.images.sources.array_names import companions
 from whyconv.images.sources.arrays import read_arrays
 from whyconv.images.sources.binary_files import class_names_beside
 from whyconv.images.sources.candidates import array_files, labels_files, nothing_found_error, table_of_another_name
-from whyconv.images.sources.containers import ContainedPictures
 from whyconv.images.sources.folders import Shape, flat_parts_error, no_classes_error, read_folders, shape_of
+from whyconv.images.sources.kept import kept_of
 from whyconv.images.sources.listing import PART_NAMES, FileContents, Names, Pictures, few, printable
 from whyconv.images.sources.samples import has_samples, read_samples, sample_files
 from whyconv.images.sources.table_files import TABLE_ENDINGS
-from whyconv.images.sources.table_rows import TableFile
+from whyconv.images.sources.table_rows import Shelf, TableFile
 from whyconv.images.sources.tables import check_missing, read_tables
-from whyconv.images.sources.walk import Tree, missing_error, tree_of, walk
+from whyconv.images.sources.walk import Tree, missing_error, walk
 from whyconv.results import Note
 
 LAYOUTS = ("auto", "folders", "splits", "table", "arrays", "webdataset")
@@ -38,16 +40,22 @@ def read_pictures(
     label_from: str | None = None,
     group_by: str | None = None,
     require_labels: bool = True,
+    store: Path | None = None,
 ) -> Pictures:
     """Finds pictures and their labels; opens no picture.
 
+    An archive is read as the folder that it would be, without unpacking its pictures. What cannot be read in place is
+    copied to the cache once: the tar file in a packed one, labels files, and tables or arrays that hold the pictures.
+
     Args:
-        where: A folder, a .zip or .tar of one, a labels file or table, or a file of arrays.
+        where: A folder, an archive of one (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz), a labels file or table, or a file
+            of arrays.
         layout: "auto", or the reading to take: "folders", "splits", "table", "arrays" or "webdataset".
         label_from: Regular expression searched in each name; its group ``label``, else its first, is the label.
         group_by: Regular expression on the names, or a column of the labels file, or an array: pictures
             that share it stay together in a split.
         require_labels: Whether pictures without any label are refused.
+        store: The cache; None is the default one.
 
     Returns:
         The pictures in a fixed order. The first of their notes says how they were read.
@@ -56,12 +64,13 @@ def read_pictures(
         UsageError: ``layout`` or a regular expression is wrong.
         DataError: There is nothing to read, or it cannot be read without guessing.
         MissingExtraError: Parquet or HDF5 without the extra ``tables``.
+        StorageError: The cache does not take what has to be unpacked of an archive.
     """
     if layout not in LAYOUTS:
         raise UsageError(f"Unknown layout '{layout}'.{nearest(layout, LAYOUTS)} Choose from: {', '.join(LAYOUTS)}.")
     if not os.path.lexists(where):
         raise missing_error([os.fspath(where)])
-    asked = _Request(os.fspath(where), layout, label_from, group_by, require_labels)
+    asked = _Request(os.fspath(where), layout, label_from, group_by, require_labels, store)
     taken, pictures = asked.read_folder() if Path(where).is_dir() else asked.read_file()
     if require_labels and not (pictures.labels >= 0).any():
         raise DataError(f"{printable(asked.where)}: none of the {len(pictures):,} pictures has a label.")
@@ -84,6 +93,7 @@ class _Request:
     label_from: str | None
     group_by: str | None
     require_labels: bool
+    store: Path | None = None
 
     def read_file(self) -> tuple[str, Pictures]:
         """Reads a table or a file of arrays."""
@@ -94,9 +104,14 @@ class _Request:
                 "Expected a folder of pictures, a table or a file of arrays."
             )
         ending = path.suffix.lower()
-        if ending in ARCHIVE_ENDINGS:
+        if archive_ending(path.name):
             return self.read_archive()
         if ending not in TABLE_ENDINGS and not is_array_file(path.name):
+            if closed := closed_ending(path.name):
+                raise DataError(
+                    f"{name} is packed as {closed}, which is not read. Unpack it and name what comes out, or pack the "
+                    f"pictures as one of {', '.join(ARCHIVE_ENDINGS)}."
+                )
             raise DataError(
                 f"{name} is a single file. Expected a folder of pictures, an archive of one "
                 f"({', '.join(ARCHIVE_ENDINGS)}), a table ({', '.join(TABLE_ENDINGS)}) "
@@ -107,7 +122,7 @@ class _Request:
             raise UsageError(f"{name} cannot be read with --layout {self.layout}: it is a file of the kind '{kind}'.")
         if kind == "arrays":
             return kind, self._arrays(companions(path))
-        pictures = self._table([TableFile(path)], path.parent)
+        pictures = self._table([TableFile(path)], Shelf(path.parent))
         return kind, replace(pictures, notes=(*pictures.notes, *check_missing(pictures, path)))
 
     def read_folder(self) -> tuple[str, Pictures]:
@@ -116,17 +131,19 @@ class _Request:
 
     def read_archive(self) -> tuple[str, Pictures]:
         """Reads an archive as the folder that it would be."""
-        members = open_archive(Path(self.where))
+        path = Path(self.where)
+        members = open_archive(path, self.store)
         if self.layout == "webdataset" or (self.layout == "auto" and has_samples(members.names)):
-            return "webdataset", self._samples([Path(self.where)])
-        tree = tree_of(self.where, members.names)
-        place = {name: index for index, name in enumerate(members.names)}
-        rows = np.array([place[name] for name in tree.files], np.int64)
-        return self._read_tree(tree, ContainedPictures([Archive(members)], np.zeros_like(rows), rows))
+            taken, pictures = "webdataset", self._samples([members])
+        else:
+            archived = archived_tree(members, self.layout, self.store)
+            taken, pictures = self._read_tree(archived.tree, archived)
+        unpacked = kept_of(path, self.store).note()
+        return taken, replace(pictures, notes=(*pictures.notes, *([unpacked] if unpacked else [])))
 
-    def _read_tree(self, tree: Tree, contents: ContainedPictures | None = None) -> tuple[str, Pictures]:
+    def _read_tree(self, tree: Tree, archived: ArchivedTree | None = None) -> tuple[str, Pictures]:
         shape = shape_of(tree.files)
-        readings = self._readings(tree, shape, contents)
+        readings = self._readings(tree, shape, archived)
         if self.layout not in ("auto", *readings):
             found = f"It can be read as: {', '.join(readings)}." if readings else "No other reading fits either."
             raise DataError(f"{printable(self.where)} cannot be read with --layout {self.layout}. {found}")
@@ -141,32 +158,29 @@ class _Request:
             values = {"taken": taken, "other": other, "where": printable(self.where)}
             notes.append(Note(key="two_readings", values=values, level="warning"))
         pictures = replace(pictures, notes=(*notes, *pictures.notes))
-        return taken, _complete(pictures, tree, readings[taken].files)
+        return taken, _complete(pictures, tree, readings[taken].files, Path(self.where))
 
-    def _readings(self, tree: Tree, shape: Shape, contents: ContainedPictures | None) -> dict[str, _Reading]:
-        """Possible readings, the safest first: labels file, part folders or class folders, arrays.
-
-        Tables and arrays in an archive are not read.
-        """
+    def _readings(self, tree: Tree, shape: Shape, archived: ArchivedTree | None) -> dict[str, _Reading]:
+        """Possible readings, the safest first: labels file, part folders or class folders, arrays."""
         readings: dict[str, _Reading] = {}
-        is_folder = contents is None
-        tables = labels_files(tree, shape.base) if is_folder and self.layout in ("auto", "table") else []
+        tables = labels_files(tree, shape.base) if self.layout in ("auto", "table") else []
         if tables:
-            readings["table"] = _Reading(
-                partial(self._table, tables, Path(self.where)), [table.path for table in tables]
-            )
+            shelf = archived.shelf if archived else Shelf(Path(tree.root))
+            read = partial(self._table, tables, shelf, archived)
+            readings["table"] = _Reading(read, [table.path for table in tables])
         needs_folders = self.label_from is None and self.require_labels
         are_parts = shape.has_parts or (not needs_folders and (shape.is_flat_parts or shape.num_parts > 1))
         if are_parts or (shape.part_tops and self.layout == "splits"):
-            readings["splits"] = _Reading(partial(self._folders, tree, shape, contents, with_parts=True))
+            readings["splits"] = _Reading(partial(self._folders, tree, shape, archived, with_parts=True))
         elif tree.files and not (needs_folders and (shape.is_flat_parts or not shape.tops)):
-            readings["folders"] = _Reading(partial(self._folders, tree, shape, contents, with_parts=False))
+            readings["folders"] = _Reading(partial(self._folders, tree, shape, archived, with_parts=False))
         if self.layout == "folders" and shape.tops:
-            readings["folders"] = _Reading(partial(self._folders, tree, shape, contents, with_parts=False))
-        arrays = array_files(tree, shape.base, is_sure=not tree.files) if is_folder else []
-        samples = sample_files(tree) if is_folder else []
+            readings["folders"] = _Reading(partial(self._folders, tree, shape, archived, with_parts=False))
+        arrays = array_files(tree, shape.base, is_sure=not tree.files)
+        samples = sample_files(tree) if archived is None else []
         if samples:
-            readings["webdataset"] = _Reading(partial(self._samples, samples), samples)
+            read = partial(self._samples, [open_archive(path, self.store) for path in samples])
+            readings["webdataset"] = _Reading(read, samples)
         if arrays:
             beside = [names for path in arrays if (names := class_names_beside(path)) is not None]
             readings["arrays"] = _Reading(partial(self._arrays, arrays), [*arrays, *beside])
@@ -180,21 +194,22 @@ class _Request:
             return flat_parts_error(self.where, shape, names, table_of_another_name(tree))
         return no_classes_error(self.where, names, table_of_another_name(tree))
 
-    def _folders(self, tree: Tree, shape: Shape, contents: ContainedPictures | None, *, with_parts: bool) -> Pictures:
+    def _folders(self, tree: Tree, shape: Shape, archived: ArchivedTree | None, *, with_parts: bool) -> Pictures:
         pictures = read_folders(
             tree, self.where, shape, with_parts=with_parts, label_from=self.label_from, group_by=self.group_by
         )
-        return pictures if contents is None else replace(pictures, contents=contents)
+        return archived.within(pictures) if archived else pictures
 
-    def _table(self, files: list[TableFile], root: Path) -> Pictures:
-        return read_tables(
-            root, files, label_from=self.label_from, group_by=self.group_by, require_labels=self.require_labels
+    def _table(self, files: list[TableFile], shelf: Shelf, archived: ArchivedTree | None = None) -> Pictures:
+        pictures = read_tables(
+            shelf, files, label_from=self.label_from, group_by=self.group_by, require_labels=self.require_labels
         )
+        return archived.within(pictures) if archived else pictures
 
-    def _samples(self, files: list[Path]) -> Pictures:
+    def _samples(self, archives: Sequence[Members]) -> Pictures:
         if self.label_from is not None:
             raise UsageError("--label-from reads file names, and samples carry their labels. Leave it out.")
-        return read_samples(self.where, files, group_by=self.group_by)
+        return read_samples(self.where, archives, group_by=self.group_by)
 
     def _arrays(self, files: list[Path]) -> Pictures:
         if self.label_from is not None:
@@ -220,15 +235,15 @@ def _safest(readings: dict[str, _Reading]) -> tuple[str, Pictures, str]:
     return taken, pictures, "" if is_same else rival
 
 
-def _complete(pictures: Pictures, tree: Tree, used: Sequence[Path]) -> Pictures:
+def _complete(pictures: Pictures, tree: Tree, used: Sequence[Path], where: Path) -> Pictures:
     """Adds what only the walk knows: what was passed over, not listed, missing or closed."""
     notes = list(pictures.notes)
     read = {path.relative_to(tree.root).as_posix() for path in used}
-    unlisted = [] if Path(tree.root).is_file() else tree.files  # of an archive, all that the tree has is listed
-    if isinstance(pictures.contents, FileContents):
+    unlisted = tree.files
+    if isinstance(pictures.contents, FileContents | MemberContents):
         listed, there = set(pictures.contents.paths), set(tree.files)
         unlisted = [path for path in tree.files if path not in listed]
-        notes += [] if listed <= there else check_missing(pictures, Path(tree.root))
+        notes += [] if listed <= there else check_missing(pictures, where)
     if unlisted:
         values = {"num": f"{len(unlisted):,}", "names": few(unlisted)}
         notes.append(Note(key="pictures_not_listed", values=values, level="warning"))

@@ -48,18 +48,18 @@ def has_samples(names: Sequence[str]) -> bool:
     return bool(endings & set(LABEL_ENDINGS) and endings & set(PICTURE_ENDINGS))
 
 
-def read_samples(where: str, files: Sequence[Path], *, group_by: str | None) -> Pictures:
+def read_samples(where: str, archives: Sequence[Members], *, group_by: str | None) -> Pictures:
     """Reads samples; ``.cls`` holds the class as a number or a text, ``.json`` an object with a ``label``.
 
     Args:
         where: What was asked for.
-        files: Tar files; the part is told by the folder or the beginning of the name (``train-000000.tar``).
+        archives: Tar files; the part is told by the folder or the beginning of the name (``train-000000.tar``).
         group_by: Regular expression on the name that gives the group.
 
     Raises:
-        DataError: An archive is damaged or refused, or labels cannot be understood: the first ten, at once.
+        DataError: Labels cannot be understood: the first ten, at once.
     """
-    archives = [open_archive(path) for path in files]
+    files = [archive.path for archive in archives]
     names, texts, parts, problems = [], [], [], list[str]()
     places = []
     prefixes = [f"{path.relative_to(where).as_posix()}/" if Path(where).is_dir() else "" for path in files]

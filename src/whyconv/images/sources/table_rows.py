@@ -28,6 +28,23 @@ class TableFile:
     part: int = 0
 
 
+@dataclass(frozen=True)
+class Shelf:
+    """Where the pictures lie that tables name.
+
+    Attributes:
+        root: Folder that the tables lie in.
+        names: Of all there is, where the pictures lie in an archive and only its tables were laid out below ``root``.
+    """
+
+    root: Path
+    names: frozenset[str] | None = None
+
+    def has(self, path: str) -> bool:
+        """Whether there is something at a path relative to the root."""
+        return path in self.names if self.names is not None else os.path.lexists(self.root / path)
+
+
 @dataclass
 class Listing:
     """What the rows of all tables come to, picture by picture.
@@ -70,7 +87,7 @@ class _Row:
     key: str | None
 
 
-def list_rows(root: Path, files: Sequence[TableFile], tables: Sequence[Table], chosen: Sequence[Columns]) -> Listing:
+def list_rows(shelf: Shelf, files: Sequence[TableFile], tables: Sequence[Table], chosen: Sequence[Columns]) -> Listing:
     """Reads all rows of all tables.
 
     Raises:
@@ -82,7 +99,7 @@ def list_rows(root: Path, files: Sequence[TableFile], tables: Sequence[Table], c
     place: dict[str, int] = {}
     for number, (file, table, columns) in enumerate(zip(files, tables, chosen, strict=True)):
         prefix = "" if len(files) == 1 else f"{file.path.name}, "
-        for row in _rows(table, columns, file, root, listing):
+        for row in _rows(table, columns, file, shelf, listing):
             earlier = place.setdefault(row.path, len(listing.paths)) if columns.content is None else len(listing.paths)
             if earlier < len(listing.paths):
                 _compare(row, earlier, listing, prefix)
@@ -102,18 +119,18 @@ def list_rows(root: Path, files: Sequence[TableFile], tables: Sequence[Table], c
     return listing
 
 
-def _rows(table: Table, columns: Columns, file: TableFile, root: Path, listing: Listing) -> Iterator[_Row]:
+def _rows(table: Table, columns: Columns, file: TableFile, shelf: Shelf, listing: Listing) -> Iterator[_Row]:
     """Yields the rows that can be understood; complains of the others."""
     wanted = [columns.path or columns.content, columns.label, columns.part, columns.group]
     asked = list(dict.fromkeys(name for name in wanted if name is not None))
     names = table.class_names.get(columns.label or "", [])
-    base = posixpath.join(*file.path.parent.relative_to(root).parts, "")
+    base = posixpath.join(*file.path.parent.relative_to(shelf.root).parts, "")
     for line, values in table.rows(asked):
         found = dict(zip(asked, values, strict=True))
         path, label, part, key = (found.get(name) if name is not None else None for name in wanted)
         try:
             if columns.content is None:
-                path = _inside(_path_text(path, columns.path), base, root)
+                path = _inside(_path_text(path, columns.path), base, shelf)
             is_number = bool(names) and isinstance(label, int) and 0 <= label < len(names)
             text = names[int(label)] if is_number and label is not None else label_text(label)
             yield _Row(line, str(path or ""), text, _part_number(part) or file.part, label_text(key))
@@ -135,13 +152,15 @@ def _path_text(path: object, column: str | None) -> str:
     return path.strip()
 
 
-def _inside(text: str, base: str, root: Path) -> str:
-    """Returns the path relative to the root, spelled as the file on disk if one of its spellings is there.
+def _inside(text: str, base: str, shelf: Shelf) -> str:
+    """Returns the path relative to the root, spelled as the file that is there if one of its spellings is there.
 
     Tries backslashes as slashes and both Unicode forms: a table made on Windows or macOS names the same files.
     """
     if Path(text).is_absolute():
-        path, top = Path(text), root.absolute()
+        if shelf.names is not None:
+            raise ValueError(f"{text} is a whole path; in an archive, names are relative to the table")
+        path, top = Path(text), shelf.root.absolute()
         return path.relative_to(top).as_posix() if path.is_relative_to(top) else path.as_posix()
     slashed = text.replace("\\", "/")
     spellings = [text, slashed, unicodedata.normalize("NFC", slashed), unicodedata.normalize("NFD", slashed)]
@@ -150,7 +169,7 @@ def _inside(text: str, base: str, root: Path) -> str:
         raise ValueError(
             f"{text} leaves the folder of the table; put the table above the pictures, or write whole paths"
         )
-    return base + next((path for path in paths if os.path.lexists(root / (base + path))), paths[min(1, len(paths) - 1)])
+    return base + next((path for path in paths if shelf.has(base + path)), paths[min(1, len(paths) - 1)])
 
 
 def _part_number(part: object) -> int:

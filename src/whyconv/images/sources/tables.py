@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from whyconv.errors import DataError, UsageError
+from whyconv.images.sources.archives import MemberContents
 from whyconv.images.sources.column_files import open_column
 from whyconv.images.sources.columns import Columns, choose_columns
 from whyconv.images.sources.containers import ContainedPictures
@@ -15,12 +16,12 @@ from whyconv.images.sources.folders import groups_by_pattern, labels_by_pattern
 from whyconv.images.sources.labels import group_numbers, number_classes
 from whyconv.images.sources.listing import Contents, FileContents, Names, Pictures, few, printable, printable_names
 from whyconv.images.sources.table_files import Table, open_table
-from whyconv.images.sources.table_rows import Listing, TableFile, list_rows
+from whyconv.images.sources.table_rows import Listing, Shelf, TableFile, list_rows
 from whyconv.results import Note
 
 
 def read_tables(
-    root: Path, files: Sequence[TableFile], *, label_from: str | None, group_by: str | None, require_labels: bool
+    shelf: Shelf, files: Sequence[TableFile], *, label_from: str | None, group_by: str | None, require_labels: bool
 ) -> Pictures:
     """Reads labels files.
 
@@ -29,7 +30,7 @@ def read_tables(
     it says so. An empty label is no mistake, but the picture has none, and a note counts those too.
 
     Args:
-        root: Folder that names are relative to.
+        shelf: What names are relative to.
         files: CSV, JSON Lines, Parquet or Arrow files.
         label_from: Regular expression on the names that gives the label instead of a column.
         group_by: A column, or else a regular expression on the names.
@@ -40,13 +41,13 @@ def read_tables(
         UsageError: A regular expression is none, or ``group_by`` is neither column nor expression.
         MissingExtraError: Parquet or Arrow without pyarrow.
     """
-    notes: list[Note] = []
+    root, notes = shelf.root, list[Note]()
     tables = [open_table(file.path) for file in files]
     needs_label = require_labels and label_from is None
     chosen = [choose_columns(table, group_by=group_by, needs_label=needs_label, notes=notes) for table in tables]
     if len({columns.content is None for columns in chosen}) > 1:
         raise DataError(f"Of {few(file.path.name for file in files)}, some hold pictures and some only their names.")
-    listing = list_rows(root, files, tables, chosen)
+    listing = list_rows(shelf, files, tables, chosen)
     contents, names = _contents(root, files, chosen, listing)
     texts: Sequence[str | None] = listing.labels
     if label_from is not None:
@@ -99,20 +100,33 @@ def check_missing(pictures: Pictures, where: Path) -> list[Note]:
     Raises:
         DataError: None of them is there: the paths are then relative to something else.
     """
-    if not isinstance(pictures.contents, FileContents):
+    contents = pictures.contents
+    if not isinstance(contents, FileContents | MemberContents):
         return []
-    paths = pictures.contents.paths
-    missing = [path for path in paths if not (Path(pictures.contents.root) / path).exists()]
+    missing, num_rows = contents.missing(), len(contents.paths)
     if not missing:
         return []
-    if len(missing) == len(paths):
-        first = Path(pictures.contents.root) / missing[0]
+    if len(missing) == num_rows:
+        if isinstance(contents, MemberContents):
+            raise DataError(
+                f"None of the {num_rows:,} files named in the table in {printable(where.name)} is there, for example "
+                f"{printable(missing[0])}. Expected paths relative to the folder of the table."
+                f"{_member_hint(missing[0], contents.archive.members.names)}"
+            )
+        first = Path(contents.root) / missing[0]
         raise DataError(
-            f"None of the {len(paths):,} files named in {printable(where.name)} is there, for example "
+            f"None of the {num_rows:,} files named in {printable(where.name)} is there, for example "
             f"{printable(str(first))}. Expected paths relative to the folder of the table.{_missing_hint(first, where)}"
         )
-    values = {"num": f"{len(missing):,}", "num_rows": f"{len(paths):,}", "names": few(missing)}
+    values = {"num": f"{len(missing):,}", "num_rows": f"{num_rows:,}", "names": few(missing)}
     return [Note(key="table_files_missing", values=values, level="warning")]
+
+
+def _member_hint(missing: str, names: Sequence[str]) -> str:
+    """Says where in an archive a file that is missing may lie: with an ending, or in another folder."""
+    name = PurePosixPath(missing).name
+    found = next((each for each in names if name in (PurePosixPath(each).name, PurePosixPath(each).stem)), None)
+    return "" if found is None else f" There is {printable(found)}."
 
 
 def _missing_hint(first: Path, table: Path) -> str:

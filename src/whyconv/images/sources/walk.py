@@ -17,10 +17,10 @@ Kind = Literal["file", "other", "hidden", "run", "again", "special", "folder", "
 # Endings of files that lie beside pictures and are none. Everything else is a candidate, whatever its
 # ending: the content decides when it is read, and what is no picture is then named with its reason.
 _OTHER_WORDS = """
-    txt csv tsv json jsonl ndjson md rst html htm css js py ipynb xml yaml yml toml ini cfg conf log lock sh bat
-    pdf doc docx xls xlsx ppt pptx odt ods rtf zip tar gz tgz bz2 xz 7z rar parquet arrow feather npz npy h5 hdf5
-    mat bin pkl pickle pt pth ckpt onnx safetensors tflite pb keras tfrecord db sqlite mp4 mov avi mkv webm mp3 wav
-    flac exe dll so dylib class jar java c cpp h hpp rs go rb r
+    txt csv tsv json jsonl ndjson md rst html htm css js py ipynb xml yaml yml toml ini cfg conf log lock sh bat pdf
+    doc docx xls xlsx ppt pptx odt ods rtf zip tar gz tgz bz2 tbz2 xz txz zst tzst lz4 7z rar parquet arrow feather
+    npz npy h5 hdf5 mat bin pkl pickle pt pth ckpt onnx safetensors tflite pb keras tfrecord db sqlite mp4 mov avi
+    mkv webm mp3 wav flac exe dll so dylib class jar java c cpp h hpp rs go rb r
 """
 OTHER_ENDINGS = frozenset(_OTHER_WORDS.split())
 _SYSTEM_NAMES = frozenset(
@@ -72,7 +72,7 @@ def tree_of(root: str, names: Iterable[str]) -> Tree:
     """Sorts the members of an archive as ``walk`` sorts files, in the same order.
 
     Args:
-        root: The archive.
+        root: The archive, or the folder where some of them were laid out.
         names: Of its files, with ``/`` between folders.
     """
     tree = Tree(root)

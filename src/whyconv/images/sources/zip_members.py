@@ -9,17 +9,18 @@ from __future__ import annotations
 import stat
 import threading
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
-from whyconv.images.sources.member_names import MOST_MEMBERS, decode_names, refusal, safe_name, too_many
+from whyconv.images.sources.member_names import MOST_MEMBERS, decode_names, refusal, refuse_twice, safe_name, too_many
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 _LOCAL_HEAD_BYTES = 30
+_BLOCK_BYTES = 1 << 20
 _IS_LOCKED, _IS_UTF8 = 1, 1 << 11
 
 
@@ -36,12 +37,21 @@ class ZipMembers:
 
     def content(self, index: int) -> bytes:
         """Returns the bytes of a member, checked by their sum."""
+        with self._opened(index) as member:
+            # One more than there should be, so that the sum is checked and a longer one noticed.
+            return member.read(int(self.sizes[index]) + 1)
+
+    def blocks(self, index: int) -> Iterator[bytes]:
+        """Yields the bytes of a member piece by piece; their sum is checked at the end."""
+        with self._opened(index) as member:
+            while block := member.read(_BLOCK_BYTES):
+                yield block
+
+    def _opened(self, index: int) -> IO[bytes]:
         with self._lock:
             if self._file is None:
                 self._file = zipfile.ZipFile(self.path)
-        with self._file.open(self.infos[index]) as member:
-            # One more than there should be, so that the sum is checked and a longer one noticed.
-            return bytes(member.read(int(self.sizes[index]) + 1))
+        return cast("IO[bytes]", self._file.open(self.infos[index]))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves the open file behind: another process opens its own."""
@@ -66,6 +76,7 @@ def open_zip(path: Path) -> ZipMembers:
         (safe_name(path, name), info) for name, info in zip(spelled, infos, strict=True) if _is_file(path, name, info)
     ]
     _refuse_shared(path, infos)
+    refuse_twice(path, [name for name, _ in kept])
     sizes = np.array([info.file_size for _, info in kept], np.int64)
     return ZipMembers(path, [name for name, _ in kept], sizes, [info for _, info in kept])
 
