@@ -19,6 +19,7 @@ from whyconv.planning import streaming
 from whyconv.results import EpochRecord, Note, RunSummary
 from whyconv.settings import Plan
 from whyconv.training import loop, streamed
+from whyconv.training.rotation import state_path, states
 from whyconv.workflow import evaluate, resume, train, train_from_file
 
 # One pass is 7 steps; an epoch 3 of them, so that epochs and passes end at different steps.
@@ -142,6 +143,7 @@ def test_a_shard_that_goes_while_it_trains_loses_nothing(
         with pytest.raises(DataError, match=r"bars-001\.tar cannot be read.*whyconv train --resume"):
             run(copied, tmp_path)
     stopped = next(tmp_path.glob("bars-*"))
+    assert states(stopped / "checkpoints")[0] >= state_path(stopped / "checkpoints", 12)
     with pytest.raises(DataError, match="are not the shards of the plan"):
         resume(stopped)
     (copied / "away").rename(copied / "bars-001.tar")
