@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from tiny_training import bars, tiny_plan
+from whyconv import together
 from whyconv.images.prepare import PicturePolicy
 from whyconv.images.shards import open_shards
 from whyconv.nets import swift
@@ -187,3 +191,25 @@ def stream_of(shards: str) -> Stream:
     )
     policy = PicturePolicy(side=8, channels=1)
     return Stream(found, found.blocks(4, nothing), nothing, frozenset(), policy, 0, plan)
+
+
+def timed_together(group: Group) -> dict[str, Any]:
+    """How long a step takes, as the leader asks for it, twice; the others answer until they are told what to train."""
+    plan = tiny_plan(side=8, network="swift", batch=15, optimizer="muon")
+    time_steps = together.timing_of(group)
+    assert time_steps is not None
+    if group.leads:
+        seconds = [time_steps(plan), time_steps(plan.model_copy(update={"seed": 8}))]
+        group.told(json.dumps({"told": "end"}))
+        return {"seconds": torch.tensor(seconds)}
+    timed = list[float]()
+    real = together._seconds_per_step
+
+    def noted(*given: Any) -> float:
+        timed.append(real(*given))
+        return timed[-1]
+
+    together._seconds_per_step = noted
+    with suppress(ValidationError):  # what ends it is no summary of a run
+        together._follow(group)
+    return {"seconds": torch.tensor(timed)}

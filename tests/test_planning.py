@@ -168,13 +168,16 @@ def test_epochs_that_were_asked_for_are_those_announced(material, monkeypatch) -
     assert events[-1].values["epochs"] == 50
 
 
-@pytest.mark.parametrize(("seconds_per_step", "steps"), [(5.0, 8), (1000.0, 5)])
+@pytest.mark.parametrize(("seconds_per_step", "steps"), [(5.3, 7), (1000.0, 5)])
 def test_less_than_an_epoch_is_planned_by_steps_with_a_warning(
     material, monkeypatch, seconds_per_step: float, steps: int
 ) -> None:
     trial_of(monkeypatch, seconds_per_step)
     plan, events, keys = plan_of(material, minutes=1)
-    assert (plan.training.epochs, plan.training.steps) == (1, steps)  # 45 s less 7 %: 8 steps of 5 s
+    assert (plan.training.epochs, plan.training.steps) == (
+        1,
+        steps,
+    )  # 45 s less 7 %, with 4 s to spare: 7 steps of 5.3 s
     assert keys[-1] == "run_budget_steps"
     assert events[-1].level == "warning"
 
@@ -219,6 +222,21 @@ def test_another_network_is_timed_on_its_own_steps(material) -> None:
     assert 0 < timed.seconds_per_step < 10
     assert 0 < timed.seconds_per_picture < 10
     assert timed.truth is trial.truth
+
+
+def test_steps_of_several_processes_are_what_minutes_are_planned_from(material) -> None:
+    asked = []
+
+    def together(plan) -> float:
+        asked.append(plan)
+        return 0.5
+
+    several = replace(material, time_steps=together, reading_seconds=0.01)
+    _, events, _ = plan_of(several, minutes=2)
+    told = next(event for event in events if isinstance(event, Note) and event.key == "run_budget")
+    # 84 pictures in batches of 8; what is read comes on top.
+    assert 10 * (0.5 + 8 * 0.01) <= told.values["seconds"] < 11 * (0.5 + 8 * 0.01)
+    assert len(asked) == 1
 
 
 def test_the_deadline_leaves_time_for_the_ending() -> None:

@@ -23,7 +23,8 @@ def searched_plan(settings: TrainSettings, material: Material, folder: Path, *, 
     """The plan of a run; its settings are searched where the minutes are at least four times those of the usual epochs.
 
     Then the run has at most twice the usual epochs. Nothing is searched where epochs are asked for, weights come from a
-    file, several networks answer together, pictures are streamed, or the validation part has less than 30 pictures.
+    file, several networks answer together, several processes train, pictures are streamed, or the validation part has
+    less than 30 pictures.
 
     Args:
         settings: What was asked.
@@ -39,7 +40,7 @@ def searched_plan(settings: TrainSettings, material: Material, folder: Path, *, 
     usual, fits = epochs_for(material.num_train), plan.training.epochs
     times = fits / usual
     is_fixed = settings.search == "off" or settings.minutes is None or settings.epochs is not None
-    is_fixed = is_fixed or material.stream is not None
+    is_fixed = is_fixed or material.stream is not None or material.time_steps is not None
     is_other = bool(plan.network.start) or plan.network.members > 1 or len(material.validation) < _LEAST_VALIDATION
     if is_fixed or is_other or times < _LEAST_TIMES:
         return plan

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from whyconv.errors import UsageError
@@ -16,6 +18,7 @@ from whyconv.settings import Plan
 from whyconv.training.distributed import Group, joined, launched
 from whyconv.training.loop import train_network
 from whyconv.training.outcome import Outcome
+from whyconv.training.pixel_rows import LabelledPixels
 from whyconv.training.run_folder import CHECKPOINTS, PLAN, SUMMARY, write_json
 from whyconv.training.start import start_network
 from whyconv.training.stopping import stop_requests
@@ -23,6 +26,7 @@ from whyconv.training.torch_habits import torch_habits
 from whyconv.untrusted import json_in, json_values
 
 _LAUNCH = "launch.json"
+_TIMED_STEPS = 8
 
 
 def in_all_processes(lead: Callable[[Group], RunSummary]) -> RunSummary:
@@ -66,6 +70,38 @@ def gather(group: Group, plan: Plan, *, reads_file: bool) -> None:
     group.meet()
 
 
+def timing_of(group: Group) -> Callable[[Plan], float] | None:
+    """What the leader times a step of all processes with; None for a single one."""
+    if group.size == 1:
+        return None
+
+    def time_steps(plan: Plan) -> float:
+        group.told(json.dumps({"time": plan.model_dump(exclude_none=True)}))
+        return _seconds_per_step(group, plan)
+
+    return time_steps
+
+
+def _seconds_per_step(group: Group, plan: Plan) -> float:
+    """Median seconds of a few steps that all processes take together, on pictures of noise."""
+    sizes, batch = plan.network, max(plan.training.batch, group.size)
+    noise = np.random.default_rng(0).integers(0, 256, (batch, sizes.side, sizes.side, sizes.in_channels), np.uint8)
+    train = LabelledPixels(noise, np.zeros(batch, np.int32))
+    few = {"batch": batch, "epochs": _TIMED_STEPS, "steps": 0, "patience": _TIMED_STEPS, "sides": [], "stop_after": 0}
+    asked = plan.model_copy(update={"training": plan.training.model_copy(update=few)})
+    ends: list[float] = []
+
+    def note_end() -> int:
+        ends.append(time.perf_counter())
+        return 0
+
+    with torch_habits(plan.threads):
+        network = start_network(asked, reads_file=False, group=group)
+        nothing = LabelledPixels(noise[:0], train.labels[:0])
+        train_network(network, train, nothing, asked, stop_requested=note_end, group=group)
+    return float(np.median(np.diff(ends)))
+
+
 def note_launch(run: Path) -> None:
     """Keeps in a new run folder which launch it is of, so that a later attempt goes on with it."""
     if (launch := launched()) is not None:
@@ -92,7 +128,8 @@ def _is_of(path: Path, name: str) -> bool:
 
 def _follow(group: Group) -> RunSummary:
     """What a process does that does not lead: trains along where it is told a plan; then waits for the outcome."""
-    told = json_values(group.told())
+    while "time" in (told := json_values(group.told())):
+        _seconds_per_step(group, Plan.of(told["time"], where="the leader's draft"))
     if "plan" in told:
         _train_along(group, Plan.of(told["plan"], where="the leader's plan"), reads_file=told["reads_file"])
         told = json_values(group.told())

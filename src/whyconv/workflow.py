@@ -26,7 +26,7 @@ from whyconv.scoring import score_own_test, score_pictures
 from whyconv.settings import Plan, TrainSettings
 from whyconv.spare_time import searched_plan
 from whyconv.telling import profiled
-from whyconv.together import in_all_processes, run_of_this_launch
+from whyconv.together import in_all_processes, run_of_this_launch, timing_of
 from whyconv.training.distributed import Group
 from whyconv.training.lock import sole_writer
 from whyconv.training.pictures import channels_for, divide, divide_again, load_parts, side_for
@@ -99,7 +99,7 @@ def _train(
             division, policy, store=store, notify=notify, num_threads=threads, read_once=start is not None
         )
         stream = drawn.stream(division, policy, settings.seed) if drawn is not None else None
-        material = Material(division, policy, *parts, stream=stream)
+        material = Material(division, policy, *parts, stream=stream, time_steps=timing_of(group))
         plan = _decide(settings, material, start, folder, began=began, notify=notify)
         if stream is not None:
             tell_order(stream, plan.training.batch, notify)

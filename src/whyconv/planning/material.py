@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ class Material:
         test: That are scored.
         stream: Where what is learned from is read from shards.
         reading_seconds: That this takes for each picture, as measured; else 0.
+        time_steps: Where several processes train together: gives the seconds of a step by a plan.
     """
 
     division: Division
@@ -40,6 +41,7 @@ class Material:
     test: Part
     stream: Stream | None = None
     reading_seconds: float = 0.0
+    time_steps: Callable[[Plan], float] | None = None
 
     @property
     def num_train(self) -> int:

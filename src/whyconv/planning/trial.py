@@ -42,13 +42,16 @@ def try_draft(settings: TrainSettings, material: Material, draft: Plan, notify: 
     end = time.perf_counter() + settings.minutes * 60 * _TRIAL_FRACTION if settings.minutes else math.inf
     network = start_network(trial, pixels=material.train.data.pixels)
     found = try_mirror(network, material.train.data, material.validation.data, trial, deadline=end, notify=notify)
-    return _with_reading(found, material, draft)
+    return _as_it_will_be(found, material, draft)
 
 
-def _with_reading(trial: MirrorTrial, material: Material, plan: Plan) -> MirrorTrial:
-    """The trial with the seconds that reading the pictures of a step takes; both want the same cores."""
-    reading = material.reading_seconds * plan.training.batch
-    return replace(trial, seconds_per_step=trial.seconds_per_step + reading)
+def _as_it_will_be(trial: MirrorTrial, material: Material, plan: Plan) -> MirrorTrial:
+    """The trial with the seconds of a step as the training will take them.
+
+    Where several processes take it, they take some together. What reads the pictures wants the same cores.
+    """
+    seconds = trial.seconds_per_step if material.time_steps is None else material.time_steps(plan)
+    return replace(trial, seconds_per_step=seconds + material.reading_seconds * plan.training.batch)
 
 
 def timed_anew(material: Material, draft: Plan, trial: MirrorTrial) -> MirrorTrial:
@@ -63,7 +66,7 @@ def timed_anew(material: Material, draft: Plan, trial: MirrorTrial) -> MirrorTri
     with torch_habits(draft.threads):
         network = start_network(plan)  # the first layer's weights do not change the pace
         timed = try_mirror(network, material.train.data, few, plan, deadline=math.inf, notify=ignore)
-    timed = _with_reading(timed, material, plan)
+    timed = _as_it_will_be(timed, material, plan)
     return replace(trial, seconds_per_step=timed.seconds_per_step, seconds_per_picture=timed.seconds_per_picture)
 
 

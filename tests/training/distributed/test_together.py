@@ -41,6 +41,15 @@ def test_what_is_said_and_added_up_is_the_same_everywhere(tmp_path: Path) -> Non
         assert each["nothing"] == []
 
 
+def test_a_step_is_timed_by_all_processes(tmp_path: Path) -> None:
+    found = in_processes(2, "shared_steps:timed_together", tmp_path)
+    for each in found:
+        assert each["seconds"].shape == (2,)
+        assert (each["seconds"] > 0).all()
+    # They wait for each other in every step.
+    torch.testing.assert_close(found[0]["seconds"], found[1]["seconds"], rtol=0.5, atol=0.05)
+
+
 def test_normalization_is_that_of_the_whole_batch(tmp_path: Path) -> None:
     layer, x, goal = shared_steps.normalization_case()
     x.requires_grad_()
