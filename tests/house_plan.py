@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-GROUND_FLOOR = ("errors", "results", "settings", "files", "texts", "machine", "untrusted")
+GROUND_FLOOR = ("errors", "results", "settings", "files", "lock", "texts", "machine", "untrusted")
 
 # Part of the package -> what it may import besides itself and the ground floor.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {

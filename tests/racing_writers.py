@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from whyconv.errors import WhyconvError
-from whyconv.training.lock import sole_writer
+from whyconv.training.run_folder import sole_trainer
 
 
 def start(count: int, child: Callable[[int], str]) -> tuple[list[int], int]:
@@ -58,7 +58,7 @@ def race_once(folder: Path, count: int) -> dict[str, Any]:
 
     def child(number: int) -> str:
         try:
-            with sole_writer(folder):
+            with sole_trainer(folder):
                 (tried / f"{number}").touch()
                 while len(list(tried.iterdir())) < count:
                     time.sleep(0.005)
@@ -76,7 +76,7 @@ def race_once(folder: Path, count: int) -> dict[str, Any]:
     os.kill(holder, signal.SIGKILL)
     told = heard(ear)
     codes = [os.waitpid(process, 0)[1] for process in children]
-    with sole_writer(folder):
+    with sole_trainer(folder):
         taken_over = True
     return {"kind": "once", "count": count, "holder": holder, "told": told, "codes": codes, "taken_over": taken_over}
 
@@ -88,7 +88,7 @@ def race_in_turn(folder: Path, count: int) -> dict[str, Any]:
     def child(number: int) -> str:
         while True:
             try:
-                with sole_writer(folder):
+                with sole_trainer(folder):
                     marker = os.open(folder / "alone", os.O_CREAT | os.O_EXCL)
                     time.sleep(0.002)
                     os.close(marker)

@@ -35,7 +35,7 @@ from whyconv.results import Event, Note
 from whyconv.settings import Plan
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.cost import cost
-from whyconv.training.lock import sole_writer
+from whyconv.training.run_folder import sole_trainer
 from whyconv.training.start import start_network
 
 FILES = {
@@ -208,7 +208,7 @@ def test_a_cost_that_is_no_number_is_told_with_the_pictures_of_its_step(
 def test_a_run_that_another_process_trains_is_left_alone(finished, tmp_path: Path) -> None:
     run = tmp_path / "bars-1"
     shutil.copytree(finished[0].run, run)
-    with sole_writer(run), pytest.raises(WhyconvError, match=r"Another process is training in .*bars-1"):
+    with sole_trainer(run), pytest.raises(WhyconvError, match=r"Another process is training in .*bars-1"):
         workflow.resume(run)
 
 

@@ -28,7 +28,6 @@ from whyconv.spare_time import searched_plan
 from whyconv.telling import profiled
 from whyconv.together import in_all_processes, run_of_this_launch, timing_of
 from whyconv.training.distributed import Group
-from whyconv.training.lock import sole_writer
 from whyconv.training.pictures import channels_for, divide, divide_again, load_parts, side_for
 from whyconv.training.run_folder import (
     CHECKPOINTS,
@@ -36,6 +35,7 @@ from whyconv.training.run_folder import (
     SUMMARY,
     new_run_folder,
     read_plan,
+    sole_trainer,
     tell_other_machine,
 )
 from whyconv.training.stopping import stops_say_how_to_go_on
@@ -191,7 +191,7 @@ def resume(run: Path, notify: Notify = ignore, *, threads: int | None = None) ->
 def _resume(run: Path, notify: Notify, group: Group, *, threads: int | None = None) -> RunSummary:
     began, plan = time.perf_counter(), read_plan(run)
     notify(Note(key="run_writes_to", values={"run": str(run)}))
-    with sole_writer(run), stops_say_how_to_go_on(run):
+    with sole_trainer(run), stops_say_how_to_go_on(run):
         if (run / SUMMARY).exists():
             notify(Note(key="run_already_done", values={"run": str(run)}))
         else:
@@ -276,7 +276,7 @@ def _new_run(out: str, pictures: str, notify: Notify) -> Iterator[Path]:
     folder = new_run_folder(out, pictures)
     notify(Note(key="run_writes_to", values={"run": str(folder)}))
     try:
-        with sole_writer(folder):
+        with sole_trainer(folder):
             yield folder
     except BaseException:
         if not (folder / PLAN).exists():

@@ -18,6 +18,8 @@ from PIL import Image
 from command_line import run_whyconv
 from server_process import processes
 from tiny_model import write_model
+from whyconv.cluster.pieces import LOCK
+from whyconv.lock import sole_writer
 
 pytest.importorskip("ray", reason="the extra cluster is not installed")
 from pyarrow import parquet
@@ -120,6 +122,20 @@ def test_what_cannot_be_asked_for_is_said(tmp_path: Path, words: tuple[str, ...]
     assert not list(tmp_path.rglob("*.parquet"))
 
 
+def test_a_second_command_is_refused_while_the_first_writes(tmp_path: Path) -> None:
+    make_pictures(tmp_path / "pictures", 2)
+    write_model(tmp_path / "model.onnx")
+    words = ("predict", "model.onnx", "pictures", "--cluster", "ray://127.0.0.1:1", "--to", "out")
+    assert "No Ray cluster answers" in run_whyconv(tmp_path, *words).stdout
+    out = tmp_path / "out"
+    with sole_writer(out, out / LOCK, doing="writes to", then=""):
+        done = run_whyconv(tmp_path, *words)
+    assert done.returncode == 1
+    said = " ".join(done.stdout.split())
+    assert f"Another process writes to {out}: process {os.getpid()} on " in said
+    assert "ask again" in said
+
+
 @pytest.mark.slow
 def test_there_is_one_row_for_each_picture_after_processes_were_killed(tmp_path: Path) -> None:
     make_pictures(tmp_path / "pictures", 3000)
@@ -143,6 +159,7 @@ def test_there_is_one_row_for_each_picture_after_processes_were_killed(tmp_path:
 def test_a_command_that_was_stopped_goes_on_and_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
     make_pictures(tmp_path / "pictures", 3000)
     write_model(tmp_path / "model.onnx")
+    before = set(Path(tempfile.gettempdir()).glob("whyconv-ray-*"))
     process = start(tmp_path, "out")
     wait_for_pieces(tmp_path / "out", 2, process)
     family = processes(process.pid)
@@ -157,6 +174,7 @@ def test_a_command_that_was_stopped_goes_on_and_leaves_no_process(tmp_path: Path
     again = start(tmp_path, "out")
     assert "are there from before" in again.communicate(timeout=300)[0]
     assert all(path.stat().st_mtime_ns == when for path, when in there.items())
+    assert set(Path(tempfile.gettempdir()).glob("whyconv-ray-*")) == before
     assert len(rows_of(tmp_path / "out")) == 3000
 
 

@@ -17,9 +17,9 @@ import pytest
 
 from stopped_run import begin
 from tiny_training import write_bars
+from whyconv import lock
 from whyconv.errors import StorageError, WhyconvError
-from whyconv.training import lock
-from whyconv.training.lock import sole_writer
+from whyconv.training.run_folder import sole_trainer
 
 HELPERS = Path(__file__).parents[1]
 
@@ -61,14 +61,14 @@ def test_of_processes_that_start_at_once_exactly_one_goes_on_in_a_hundred_races(
 
 
 def test_a_copied_run_folder_is_held_by_nobody(tmp_path: Path) -> None:
-    with sole_writer(tmp_path / "pets-1"):
+    with sole_trainer(tmp_path / "pets-1"):
         shutil.copytree(tmp_path / "pets-1", tmp_path / "pets-2")
         assert (tmp_path / "pets-2" / "checkpoints" / "lock").read_text()
-        with sole_writer(tmp_path / "pets-2"):
+        with sole_trainer(tmp_path / "pets-2"):
             pass
         with (
             pytest.raises(WhyconvError, match=rf"process {os.getpid()} on {re.escape(socket.gethostname())}"),
-            sole_writer(tmp_path / "pets-1"),
+            sole_trainer(tmp_path / "pets-1"),
         ):
             pass
 
@@ -76,13 +76,13 @@ def test_a_copied_run_folder_is_held_by_nobody(tmp_path: Path) -> None:
 def test_a_lock_that_does_not_say_whose_it_is_is_refused_without_a_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("whyconv.training.lock._TRIES", 1)
-    with sole_writer(tmp_path):
+    monkeypatch.setattr("whyconv.lock._TRIES", 1)
+    with sole_trainer(tmp_path):
         for said in (b"", b"{", b"[]", b'{"pid": "x", "host": ""}', b'{"pid": 4194304, "host": "%s"}'):
             (tmp_path / "checkpoints" / "lock").write_bytes(said.replace(b"%s", socket.gethostname().encode()))
             with (
                 pytest.raises(WhyconvError, match=rf"training in {re.escape(str(tmp_path))}\. Wait"),
-                sole_writer(tmp_path),
+                sole_trainer(tmp_path),
             ):
                 pass
 
@@ -96,18 +96,18 @@ def test_a_lock_that_is_removed_before_it_is_taken_is_looked_for_again(
     def take(file: IO[bytes]) -> None:
         monkeypatch.setattr(lock, "_take", real)
         shutil.rmtree(tmp_path / "checkpoints")
-        others.enter_context(sole_writer(tmp_path))
+        others.enter_context(sole_trainer(tmp_path))
         real(file)
 
     monkeypatch.setattr(lock, "_take", take)
-    with others, pytest.raises(WhyconvError, match=rf"process {os.getpid()} on "), sole_writer(tmp_path):
+    with others, pytest.raises(WhyconvError, match=rf"process {os.getpid()} on "), sole_trainer(tmp_path):
         pass
 
 
 def test_a_file_where_the_lock_belongs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("whyconv.training.lock._MOST_FINISHES", 2)
+    monkeypatch.setattr("whyconv.lock._MOST_FINISHES", 2)
     (tmp_path / "checkpoints").touch()
-    with pytest.raises(StorageError, match=r"checkpoints/lock cannot be made"), sole_writer(tmp_path):
+    with pytest.raises(StorageError, match=r"checkpoints/lock cannot be made"), sole_trainer(tmp_path):
         pass
 
 

@@ -9,15 +9,17 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from whyconv.errors import UsageError, WhyconvError, needing_extra
+from whyconv.lock import is_free, sole_writer
 from whyconv.machine import num_cores
 
 LOCAL = "local"
 _ADDRESSES = ("ray://", "auto")
+_PREFIX = "whyconv-ray-"
 # Nothing is sent to Ray's makers; no bars but ours; what a command of ours was started with is not started again.
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -55,7 +57,17 @@ def connected(cluster: str) -> Iterator[Any]:
     with needing_extra("Prediction on a cluster", "cluster"):
         import ray
         import ray.data
-    folder = tempfile.mkdtemp(prefix="whyconv-ray-") if cluster == LOCAL else None
+    with _own_folder() if cluster == LOCAL else nullcontext() as folder:
+        _begin(ray, cluster, folder)
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+def _begin(ray: Any, cluster: str, folder: str | None) -> None:  # noqa: ANN401 - no types without it
     handlers = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
         with _silence():
@@ -68,14 +80,20 @@ def connected(cluster: str) -> Iterator[Any]:
         # Ray puts its own in place, which would end the command without a word.
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    ray.data.DataContext.get_current().enable_progress_bars = False
+
+
+@contextmanager
+def _own_folder() -> Iterator[str]:
+    """A folder for what Ray writes here; those that processes which were killed left behind are removed."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/lock"):
+        if is_free(lock):
+            shutil.rmtree(lock.parent, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     try:
-        yield ray
+        with sole_writer(folder, folder / "lock", doing="uses", then="try again"):
+            yield str(folder)
     finally:
-        ray.shutdown()
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from whyconv import files
 from whyconv.cluster.engine import connected, require_address
-from whyconv.cluster.pieces import RECOGNIZER, PiecesPlan, begin, missing_pieces, piece_path, plan_for
+from whyconv.cluster.pieces import LOCK, RECOGNIZER, PiecesPlan, begin, missing_pieces, piece_path, plan_for
 from whyconv.errors import DataError, WhyconvError
 from whyconv.images.sources import list_images
 from whyconv.images.sources.listing import read_file
+from whyconv.lock import sole_writer
 from whyconv.predictions import writing_predictions
 from whyconv.recognizer import Recognizer
 from whyconv.results import Note, Notify, Progress, ignore
@@ -77,8 +77,8 @@ def predict_on_cluster(  # noqa: PLR0913
     Raises:
         UsageError: The address is none, or the folder holds something else.
         DataError: A machine does not see the folder.
+        WhyconvError: Another command writes to the folder, or no cluster answers there.
         MissingExtraError: Ray or pyarrow is not installed.
-        WhyconvError: No cluster answers there.
     """
     require_address(cluster)
     if sets is not None:
@@ -86,12 +86,12 @@ def predict_on_cluster(  # noqa: PLR0913
     to = to.absolute()
     found = [str(Path(path).absolute()) for path in list_images(paths)]
     plan = begin(to, plan_for(recognizer.content, found, batch=batch, top=top, sets=sets), recognizer.content)
-    missing = missing_pieces(to, plan)
-    if len(missing) < plan.num_pieces:
-        values = {"n": plan.num_pieces - len(missing), "total": plan.num_pieces}
-        notify(Note(key="cluster_kept", values=values))
-    spent = _answer(cluster, found, to, plan, missing, notify) if missing else _Spent(0, 0.0, 0.0)
-    files.remove_parts(to)
+    with sole_writer(to, to / LOCK, doing="writes to", then="ask again: what it has answered stays"):
+        missing = missing_pieces(to, plan)
+        if len(missing) < plan.num_pieces:
+            values = {"n": plan.num_pieces - len(missing), "total": plan.num_pieces}
+            notify(Note(key="cluster_kept", values=values))
+        spent = _answer(cluster, found, to, plan, missing, notify) if missing else _Spent(0, 0.0, 0.0)
     return Answered(
         to=str(to),
         num_pictures=plan.num_pictures,

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from whyconv import __version__, files
 from whyconv.errors import DataError, ModelFileError, StorageError, UsageError
 from whyconv.images.sources.archive_endings import stem_of
 from whyconv.images.sources.listing import printable
+from whyconv.lock import sole_writer
 from whyconv.machine import num_cores
 from whyconv.results import Note, Notify
 from whyconv.settings import Plan
@@ -31,6 +33,12 @@ MOST_EXAMPLES = 1000
 _BITS = ("threads", "processes", "torch", "numpy", "system", "instructions")
 _WENT_ON = "went_on_with"
 _PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "onnx", "onnxruntime", "scipy")
+
+
+def sole_trainer(run: Path) -> AbstractContextManager[None]:
+    """Holds the lock of a run folder; raises WhyconvError where another process trains there."""
+    then = f"go on with:  whyconv train --resume {run}"
+    return sole_writer(run, run / CHECKPOINTS / "lock", doing="is training in", then=then)
 
 
 def new_run_folder(out: str, pictures: str) -> Path:

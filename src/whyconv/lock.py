@@ -1,4 +1,4 @@
-"""One process at a time writes to a run folder."""
+"""One process at a time writes to a folder."""
 
 from __future__ import annotations
 
@@ -50,17 +50,22 @@ else:
 
 
 @contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
-    """Holds the lock of a run folder while the block runs; the system frees it when the process ends, however it ends.
+def sole_writer(folder: Path, path: Path, *, doing: str, then: str) -> Iterator[None]:
+    """Holds the lock of a folder while the block runs; the system frees it when the process ends, however it ends.
 
     What killed processes left there of files they were writing is removed. Where the file system knows no locks,
     nothing is held.
 
+    Args:
+        folder: Where only one process is to write.
+        path: Of the lock's file, in it or in a folder below.
+        doing: What another process that holds it does, as in "is training in".
+        then: What to do when it has ended: the end of a sentence.
+
     Raises:
-        WhyconvError: Another process trains in this folder; says which, and on which machine.
+        WhyconvError: Another process holds it; says which, and on which machine.
     """
-    path = folder / "checkpoints" / "lock"
-    file, is_held = _open_and_take(path, folder)
+    file, is_held = _open_and_take(path, f"Another process {doing} {folder}", then)
     with file:
         for each in (folder, path.parent) if is_held else ():
             remove_parts(each)
@@ -70,7 +75,17 @@ def sole_writer(folder: Path) -> Iterator[None]:
         yield
 
 
-def _open_and_take(path: Path, folder: Path) -> tuple[IO[bytes], bool]:
+def is_free(path: Path) -> bool:
+    """Whether a lock's file is there and nobody holds it; False where the file system knows no locks."""
+    try:
+        with path.open("ab", buffering=0) as file:
+            _take(file)
+            return True
+    except OSError:
+        return False
+
+
+def _open_and_take(path: Path, busy: str, then: str) -> tuple[IO[bytes], bool]:
     """The lock's open file, and whether it is held.
 
     Who finishes a run removes the lock's folder. A process that had opened the file before would then hold a file that
@@ -86,10 +101,7 @@ def _open_and_take(path: Path, folder: Path) -> tuple[IO[bytes], bool]:
             _take(file)
         except (BlockingIOError, PermissionError):
             file.close()
-            raise WhyconvError(
-                f"Another process is training in {folder}{_holder(path)}. Wait until it has ended, or stop it; then go "
-                f"on with:  whyconv train --resume {folder}"
-            ) from None
+            raise WhyconvError(f"{busy}{_holder(path)}. Wait until it has ended, or stop it; then {then}") from None
         except OSError:
             return file, False
         with suppress(FileNotFoundError):

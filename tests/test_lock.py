@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from whyconv.errors import WhyconvError
-from whyconv.training.lock import sole_writer
+from whyconv.training.run_folder import sole_trainer
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from whyconv.training.lock import sole_writer
-with sole_writer(Path(sys.argv[1])):
+from whyconv.training.run_folder import sole_trainer
+with sole_trainer(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -28,14 +28,14 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> 
         assert first.stdout.readline() == "held\n"
         with (
             pytest.raises(WhyconvError, match=r"Another process is training in .*pets-1"),
-            sole_writer(tmp_path / "pets-1"),
+            sole_trainer(tmp_path / "pets-1"),
         ):
             pass
-        with sole_writer(tmp_path / "pets-2"):
+        with sole_trainer(tmp_path / "pets-2"):
             pass
         first.kill()
         first.wait()
-        with sole_writer(tmp_path / "pets-1"):
+        with sole_trainer(tmp_path / "pets-1"):
             pass
 
 
@@ -45,5 +45,5 @@ def test_who_alone_writes_removes_what_killed_processes_left(tmp_path: Path) -> 
     (tmp_path / "checkpoints").mkdir()
     for path in [*left, *kept]:
         path.touch()
-    with sole_writer(tmp_path):
+    with sole_trainer(tmp_path):
         assert [path.exists() for path in [*left, *kept]] == [False, False, True, True]
