@@ -5,10 +5,12 @@
 1. Reading: JPEG files of 256 pixels prepared at 64, and PNG files of 32 as they are, on one thread and on all.
 2. Messages: the time of a sum over two processes on this machine, by size; a line through it gives latency and rate.
 3. Steps: `swift` on 32 pixels in color, widths as for CIFAR-10, random pictures. In turns, so that all have the same
-   machine: one process of all threads on a batch; one process of one thread on half of it; two processes of one thread
-   on their halves. What is sent in a step is counted, not assumed.
-4. The model: a step of two processes is one thread's on half a batch, plus the messages, but for gradients that are
-   sent while others are computed. Printed beside what was measured, and carried on to more processes.
+   machine: one process of all threads on a batch; one process of one thread on half of it, and on a quarter; two such
+   processes that know nothing of each other, at once; and two that train together on their halves. What is sent in a
+   step is counted, not assumed.
+4. The model: a step of two processes is that of two that know nothing of each other, plus the messages, but for
+   gradients that are sent while others are computed. Printed beside what was measured, and carried on to more processes
+   on machines of their own.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import numpy as np
@@ -87,7 +89,9 @@ def plan(threads: int) -> Plan:
     )
 
 
-def seconds_of_steps(threads: int, batch: int, group: Group = ALONE) -> float:
+def seconds_of_steps(
+    threads: int, batch: int, group: Group = ALONE, before_last: Callable[[], None] = lambda: None
+) -> float:
     """Median seconds of a step on so many pictures."""
     asked = plan(threads)
     random = np.random.default_rng(0)
@@ -102,6 +106,8 @@ def seconds_of_steps(threads: int, batch: int, group: Group = ALONE) -> float:
         ends = list[float]()
         with session.asking():
             for epoch in range(STEPS + WARM_UP):
+                if epoch == STEPS + WARM_UP - 1:
+                    before_last()
                 visits = session.visited.visits(0, epoch + 1, batch)
                 session._take_step(visits.rows(0), visits.draws(0))
                 ends.append(time.perf_counter())
@@ -116,15 +122,14 @@ def in_a_process() -> None:
         total, greatest = group.total, group.greatest
         group.total = lambda values: (sent.append(values.numel() * values.element_size()), total(values))[1]  # type: ignore[method-assign]
         group.greatest = lambda numbers: (sent.append(8 * len(numbers)), greatest(numbers))[1]  # type: ignore[method-assign]
-        seconds = seconds_of_steps(1, BATCH, group)
-        each = sent[-len(sent) // (STEPS + WARM_UP) :]
+        seconds = seconds_of_steps(1, BATCH, group, sent.clear)
         parameters = sum(p.numel() for p in start_network(plan(1)).parameters() if p.requires_grad)
         if group.leads:
             found = {
                 "sums": sums,
                 "seconds": seconds,
-                "messages": len(each),
-                "bytes": sum(each),
+                "messages": len(sent),
+                "bytes": sum(sent),
                 "gradient": 4 * parameters,
             }
             Path(os.environ["SCALE_TO"]).write_text(json.dumps(found))
@@ -149,14 +154,15 @@ def two_processes(folder: Path) -> dict[str, Any]:
     return json.loads(to.read_text())  # type: ignore[no-any-return]
 
 
-def alone(threads: int, batch: int) -> float:
-    """Seconds of a step of a process of its own."""
-    words = ["--alone", str(threads), str(batch)]
+def alone(threads: int, batch: int, *, times: int = 1) -> float:
+    """Seconds of a step of a process of its own; of several that run at once, the mean."""
+    words = [sys.executable, __file__, "--alone", str(threads), str(batch)]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    done = subprocess.run(
-        [sys.executable, __file__, *words], check=True, env=environment, capture_output=True, text=True
-    )
-    return float(done.stdout)
+    started = [
+        subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        for _ in range(times)
+    ]
+    return fmean(float(each.communicate()[0]) for each in started)
 
 
 def reading() -> None:
@@ -229,11 +235,13 @@ def main() -> None:
 
 def report(folder: Path, rounds: int) -> None:
     """Times steps in turns, and prints measured and modelled seconds."""
-    wide, half, quarter, both = list[float](), list[float](), list[float](), list[dict[str, Any]]()
+    wide, half, quarter, beside = list[float](), list[float](), list[float](), list[float]()
+    both = list[dict[str, Any]]()
     for _ in range(rounds):
         wide.append(alone(num_cores(), BATCH))
         half.append(alone(1, BATCH // 2))
         quarter.append(alone(1, BATCH // 4))
+        beside.append(alone(1, BATCH // 2, times=2))
         both.append(two_processes(folder))
     found = both[0]
     sums = np.array([[each[1] for each in one["sums"]] for one in both])
@@ -241,16 +249,20 @@ def report(folder: Path, rounds: int) -> None:
     latency = float(taken[0])
     rate = float(sizes[-1] / (taken[-1] - latency))
     measured = median(each["seconds"] for each in both)
-    modelled = median(half) + sent(
-        found["gradient"], found["bytes"], found["messages"], 2, rate, latency / 2, median(half)
-    )
+    own = median(beside)
+    modelled = own + sent(found["gradient"], found["bytes"], found["messages"], 2, rate, latency / 2, own)
     shown = " ".join(f"{int(size):,}: {1e6 * seconds:.0f}" for size, seconds in zip(sizes, taken, strict=True))
     print(f"sums over two processes here, bytes and us: {shown}; latency {1e6 * latency:.0f} us, {rate / 1e9:.2f} GB/s")
     print(
         f"a step of two processes: {found['messages']} messages of {found['bytes']:,} bytes beside "
         f"{found['gradient']:,} of gradients"
     )
-    for name, each in (("all threads, 256", wide), ("1 thread, 128", half), ("1 thread, 64", quarter)):
+    for name, each in (
+        ("all threads, 256", wide),
+        ("1 thread, 128", half),
+        ("1 thread, 64", quarter),
+        ("two that know nothing of each other, 1 thread, 128 each", beside),
+    ):
         print(f"{name}: {1e3 * median(each):.1f} ms ({1e3 * min(each):.1f}-{1e3 * max(each):.1f}, n={rounds})")
     steps = [each["seconds"] for each in both]
     print(
