@@ -3,9 +3,11 @@
 import threading
 import time
 
+import numpy as np
 import pytest
 
-from whyconv.images.threads import available_cores, map_in_order
+from whyconv.errors import PictureError
+from whyconv.images.threads import available_cores, decoding_threads, map_in_order
 
 
 @pytest.mark.parametrize("num_threads", [1, 2, 5])
@@ -44,3 +46,24 @@ def test_an_error_reaches_the_consumer():
 
 def test_there_is_at_least_one_core():
     assert available_cores() >= 1
+
+
+def test_small_pictures_that_come_quickly_are_decoded_by_one_thread():
+    def slow(row):
+        time.sleep(0.001)
+
+    def broken(row):
+        raise PictureError("it is gone")
+
+    small, large = np.full(500, 3000), np.full(500, 30_000)
+    assert decoding_threads(4, small, lambda row: b"") == 1
+    assert decoding_threads(4, small, broken) == 1
+    assert decoding_threads(4, small, slow) == 4
+    assert decoding_threads(4, large, lambda row: b"") == 4
+    assert decoding_threads(4, np.full(3, -1), lambda row: b"") == 4
+    assert decoding_threads(1, small, slow) == 1
+    assert decoding_threads(None, large, slow) == available_cores()
+    tried = []
+    decoding_threads(4, np.where(np.arange(500) % 2, small, -1), tried.append)
+    assert len(tried) == 16
+    assert all(row % 2 for row in tried)

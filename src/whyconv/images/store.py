@@ -24,7 +24,7 @@ from whyconv.images.content import DIGEST_BYTES, Stats, content_digest, decoder_
 from whyconv.images.index import Index, read_index, write_index
 from whyconv.images.prepare import PicturePolicy, prepare
 from whyconv.images.sources.listing import Pictures
-from whyconv.images.threads import map_in_order
+from whyconv.images.threads import decoding_threads, map_in_order
 from whyconv.results import Note, Notify, Progress, ignore
 
 # Raised whenever a store is laid out in another way: older stores are then made anew.
@@ -94,7 +94,7 @@ def open_store(
         policy: How they are prepared.
         folder: Cache folder; None is the default one.
         notify: Told of the size before anything is written, and of progress, stage "store".
-        num_threads: Number of threads that decode; None means one for each core.
+        num_threads: Number of threads that decode; None means one for each core. For small pictures one is enough.
 
     Raises:
         StorageError: The disk cannot hold the pixels, or the folder cannot be written.
@@ -150,7 +150,7 @@ def _build(job: _Job, index: Index, old_pixels: np.ndarray, places: np.ndarray) 
     """Writes a new file of pixels, with the old rows where there are such, and then its index."""
     name = f"pixels-{secrets.token_hex(8)}.u8"
     with files.writing(job.path / name) as file:
-        for row, (picture, digest, reason) in enumerate(_rows(job, old_pixels, places)):
+        for row, (picture, digest, reason) in enumerate(_rows(job, old_pixels, places, index.stats.sizes)):
             file.write(np.ascontiguousarray(picture).data)
             if places[row] < 0:
                 index.digests[row] = digest
@@ -169,10 +169,13 @@ def _build(job: _Job, index: Index, old_pixels: np.ndarray, places: np.ndarray) 
     return _finish(job, pixels, built, num_decoded=int((places < 0).sum()))
 
 
-def _rows(job: _Job, old_pixels: np.ndarray, places: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
+def _rows(
+    job: _Job, old_pixels: np.ndarray, places: np.ndarray, sizes: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
     """Yields pixels, digest and reason of every row in order; digest and reason only of those decoded now."""
     missing = np.flatnonzero(places < 0).tolist()
-    decoded = map_in_order(lambda row: _decode(job, row), missing, job.num_threads)
+    threads = decoding_threads(job.num_threads, sizes[missing], lambda row: job.pictures.read(missing[row]))
+    decoded = map_in_order(lambda row: _decode(job, row), missing, threads)
     no_digest = np.zeros(DIGEST_BYTES, np.uint8)
     done, told = 0, time.monotonic()
     for place in places.tolist():

@@ -18,7 +18,7 @@ from whyconv.images.decode import decode, decode_array
 from whyconv.images.facts import Decoded
 from whyconv.images.hashing import THUMBNAIL_SIDE
 from whyconv.images.sources.listing import Pictures
-from whyconv.images.threads import map_in_order
+from whyconv.images.threads import decoding_threads, map_in_order
 from whyconv.results import Note, Notify, Progress, ignore
 
 # Raised whenever a row is filled in another way: surveys kept by an older version are then made anew.
@@ -142,14 +142,15 @@ def survey(
         pictures: What to look at.
         store: Cache folder; None is the default one.
         notify: Told of progress, stage "check".
-        num_threads: Number of threads; None means one for each core.
+        num_threads: Number of threads; None means one for each core. For small pictures one is enough.
     """
     path = entry_path(store, SURVEYS, pictures.where, _VERSION, decoder_versions()).with_suffix(".npz")
     names = list(pictures.names)
     stats = stat_all(pictures)
     rows, reasons, known = _recall(path, names, stats)
     doubtful = np.flatnonzero(~known)
-    examined = map_in_order(lambda index: _examine(pictures, index, rows[index]), doubtful.tolist(), num_threads)
+    threads = decoding_threads(num_threads, stats.sizes[doubtful], lambda row: pictures.read(int(doubtful[row])))
+    examined = map_in_order(lambda index: _examine(pictures, index, rows[index]), doubtful.tolist(), threads)
     for index, (row, reason) in zip(doubtful.tolist(), _counted(examined, len(doubtful), notify), strict=True):
         rows[index] = row
         reasons.pop(index, None)

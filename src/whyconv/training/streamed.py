@@ -101,7 +101,7 @@ class StreamedPictures:
     Args:
         stream: What is read.
         batch: Pictures of a step.
-        num_threads: That decode.
+        num_threads: That decode, where they are of use.
         notify: Told of what was left out.
         steps: Of the training: nothing is read for later ones.
     """
@@ -111,7 +111,7 @@ class StreamedPictures:
     ) -> None:
         self.stream, self.batch, self._steps = stream, batch, steps
         self._order = stream.order(batch)
-        self._num_threads, self._notify = num_threads, notify
+        self._num_threads, self._notify = num_threads if stream.shards.gains_by_threads() else 1, notify
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="whyconv-stream")
         self._now: tuple[tuple[int, int, int], _Window] | None = None
         self._next: tuple[tuple[int, int, int], Future[_Window]] | None = None

@@ -18,7 +18,7 @@ from whyconv.images.shards.places import expand, is_here, opened, read_part
 from whyconv.images.sources.labels import TRAIN, number_classes
 from whyconv.images.sources.listing import MAX_FILE_BYTES, printable
 from whyconv.images.sources.table_files import import_parquet
-from whyconv.images.threads import map_in_order
+from whyconv.images.threads import SMALL_BYTES, map_in_order
 from whyconv.results import Notify, Progress, ignore
 
 # However many pictures there are, so many blocks at most: the list of blocks stays small.
@@ -94,6 +94,11 @@ class Shards:
         rows = first + np.flatnonzero(self.labels(shard, first, last) >= 0)
         near = left_out[np.searchsorted(left_out, first) : np.searchsorted(left_out, last)]
         return np.setdiff1d(rows, near, assume_unique=True)
+
+    def gains_by_threads(self) -> bool:
+        """Whether several threads read quicker than one: large pictures, or such as lie elsewhere."""
+        total = sum(each.count for each in self.listings)
+        return self.num_bytes / total >= SMALL_BYTES or not all(is_here(each.place) for each in self.listings)
 
     def gaps(self, shard: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where entries, in ascending order, are not to be read together: further apart than a block is large.
