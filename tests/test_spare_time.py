@@ -31,7 +31,7 @@ def few_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_spare_minutes_go_to_a_search_and_the_plan_says_what_it_found(tmp_path: Path) -> None:
-    run, notes = train(tmp_path, minutes=0.3)
+    run, notes = train(tmp_path, minutes=0.4)
     keys = [each.key for each in notes]
     assert keys.index("search_begins") < keys.index("search_rest") < keys.index("run_plan")
     found, plan = read_search(run), Plan.read(run / "run.toml")

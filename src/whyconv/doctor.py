@@ -24,6 +24,7 @@ EXTRAS = {
     "tables": ("pyarrow", "h5py"),
     "heic": ("pillow-heif",),
     "cluster": ("ray", "pyarrow", "fsspec"),
+    "remote": ("aiohttp", "fsspec"),
 }
 
 # Before these versions faults are known that files or requests of others can reach; pyproject.toml says which.

@@ -287,13 +287,20 @@ def test_parts_that_shards_have_by_name_are_kept(tmp_path):
     assert sorted(shards.blocks(7, sample.left_out(4)).shard.tolist()) == [1] * 8 + [2] * 8
 
 
+def test_where_all_shards_are_called_test_the_name_is_no_part(tmp_path):
+    shards = open_shards(write_numbered(tmp_path / "test", (50, 50), name="val"), folder=tmp_path / "cache")
+    assert shards.parts == [0, 0]
+    sample = draw_sample(shards, seed=0, validation_fraction=0.1, test_fraction=0.1)
+    assert {part: len(rows) for part, rows in sample.rows.items()} == {3: 10, 2: 10, 1: 80}
+
+
 def test_shards_of_a_server_are_read_in_parts(tmp_path):
     pytest.importorskip("aiohttp")
     pytest.importorskip("fsspec")
     write_numbered(tmp_path / "s", (40, 30))
     write_parquet(tmp_path / "s" / "p.parquet", range(100, 125))
     with served(tmp_path / "s") as address:
-        text = f"{address}/pics-{{000..001}}.tar::{address}/p.parquet"
+        text = f"{address}/pics-{{000..001}}.tar?signed=yes::{address}/p.parquet"
         shards = open_shards(text, folder=tmp_path / "cache")
         wanted = [(number, f"c{number * 3 // 70}") for number in range(70)] + [
             (n, f"c{n % 3}") for n in range(100, 125)

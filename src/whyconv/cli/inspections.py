@@ -68,7 +68,7 @@ def cache(
     as_json: Json = False,
     lang: Lang = None,
 ) -> None:
-    """List or remove what is kept of pictures, shards and archives, so that it is not made again."""
+    """List or remove what is kept of decoded pictures."""
     from whyconv.images.cache import default_folder, list_stores, remove_stores
     from whyconv.show.text import printable
 

@@ -31,14 +31,13 @@ def mixing(stream: Stream, batch: int) -> Estimate | None:
         The mean and variance of the multivariate hypergeometric distribution.
     """
     order, counts = stream.order(batch), stream.counts()
-    counts = counts[counts > 0]
-    total = int(counts.sum())
-    if order.windows < _FEWEST or len(counts) < 2 or total <= batch:
+    total, num_met = int(counts.sum()), int((counts > 0).sum())
+    if order.windows < _FEWEST or num_met < 2 or total <= batch:
         return None
     # Of one pass each, for windows of the same pass share their blocks.
     numbers = [each * order.windows + each * order.windows // _PASSES for each in range(_PASSES)]
-    shares = stream.counts() / total
-    expected = (len(counts) - 1) * (total - batch) / (total - 1)
+    shares = counts / total
+    expected = (num_met - 1) * (total - batch) / (total - 1)
     return mean([_chi_square(_labels(stream, batch, number), shares, batch) / expected for number in numbers], "draws")
 
 
@@ -51,10 +50,11 @@ def _chi_square(labels: NDArray[np.int32], shares: NDArray[np.float64], batch: i
 
 def _labels(stream: Stream, batch: int, window: int) -> NDArray[np.int32]:
     """Of all pictures of a window: shape (steps, batch)."""
-    blocks, places = stream.order(batch).window(window, slice(0, batch))
-    labels = np.zeros(blocks.shape, np.int32)
-    for block in np.unique(blocks).tolist():
-        own = blocks == block
-        shard, entries = stream.entries(block, places[own])
-        labels[own] = stream.shards.labels(shard)[entries]
-    return labels
+    blocks, places = (each.ravel() for each in stream.order(batch).window(window, slice(0, batch)))
+    labels = np.zeros(len(blocks), np.int32)
+    by_block = np.argsort(blocks, kind="stable")
+    for rows in np.split(by_block, np.flatnonzero(np.diff(blocks[by_block])) + 1):
+        shard, entries = stream.entries(int(blocks[rows[0]]), places[rows])
+        first = int(entries.min())
+        labels[rows] = stream.shards.labels(shard, first, int(entries.max()) + 1)[entries - first]
+    return labels.reshape(-1, batch)

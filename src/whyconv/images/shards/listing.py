@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from whyconv import files
 from whyconv.errors import DataError
 from whyconv.images.cache import SHARDS, default_folder
-from whyconv.images.shards.places import opened, version_of
+from whyconv.images.shards.places import is_tar_file, opened, version_of
 from whyconv.images.sources.columns import choose_columns, label_text
 from whyconv.images.sources.labels import part_of
 from whyconv.images.sources.listing import printable
@@ -111,7 +111,7 @@ def _write(place: str, path: Path) -> dict[str, Any]:
     problems: list[str] = []
     count, column = 0, ""
     with opened(place) as shard, files.writing(path) as file:
-        is_tar = place.lower().endswith(".tar")
+        is_tar = is_tar_file(place)
         if not is_tar:
             column, rows = _parquet_rows(place, shard)
         for start, size, label in _tar_rows(place, shard, problems) if is_tar else rows:

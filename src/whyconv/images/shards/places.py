@@ -113,6 +113,11 @@ def _found(name: str) -> list[str]:
     return found
 
 
+def is_tar_file(place: str) -> bool:
+    """Whether a shard is a tar file, by its name; a URL may have a query behind it."""
+    return urlsplit(place).path.lower().endswith(".tar")
+
+
 def is_here(place: str) -> bool:
     """Whether a place is a file of this machine."""
     return not _protocol(place)

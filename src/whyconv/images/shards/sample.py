@@ -65,7 +65,7 @@ def draw_sample(shards: Shards, *, seed: int, validation_fraction: float, test_f
     fraction, most = {TEST: test_fraction, VALIDATION: validation_fraction}, _most_of_parts(shards)
     rows, taken = dict[int, NDArray[np.int64]](), np.zeros((0, 2), np.int64)
     for part in (TEST, VALIDATION):
-        own = [number for number, each in enumerate(shards.listings) if each.part == part]
+        own = [number for number, named in enumerate(shards.parts) if named == part]
         if own:
             rows[part] = _drawn(shards, own, most[part], generator, taken[:0])
         else:

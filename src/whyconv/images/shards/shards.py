@@ -54,6 +54,12 @@ class Shards:
         return hashlib.blake2b("\n".join(lines).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
     @property
+    def parts(self) -> list[int]:
+        """Of each shard, as its name says; 0 for all where none of them would be trained on."""
+        named = [each.part for each in self.listings]
+        return named if any(part in (0, TRAIN) for part in named) else [0] * len(named)
+
+    @property
     def num_bytes(self) -> int:
         """Of all shards; of one that is named twice, twice."""
         return sum(each.num_bytes for each in self.listings)
@@ -64,7 +70,7 @@ class Shards:
 
     def learned_shards(self) -> list[int]:
         """Numbers of the shards that are trained on: those of the training part, where there is one, and of no part."""
-        return [number for number, each in enumerate(self.listings) if each.part in (0, TRAIN)]
+        return [number for number, part in enumerate(self.parts) if part in (0, TRAIN)]
 
     def block_size(self) -> int:
         """Entries of a block: about 64 kB of a tar file here, 4 MB of one elsewhere; of Parquet see ``blocks``."""
