@@ -112,6 +112,16 @@ def test_the_plan_alone_repeats_it(whole: RunSummary, tmp_path: Path) -> None:
     assert digest(again) == digest(whole)
 
 
+def test_a_relative_pattern_is_gone_on_with_from_another_folder(
+    shards: Path, whole: RunSummary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shards.parent)
+    summary, _ = run(Path(shards.name), tmp_path, epochs=1)
+    monkeypatch.chdir(tmp_path)
+    again = train_from_file(Path(summary.run) / "run.toml", out=str(tmp_path / "again"))
+    assert digest(again) == digest(summary)
+
+
 def test_a_finished_run_is_scored_by_its_sample(whole: RunSummary) -> None:
     scored = evaluate(Path(whole.run))
     assert scored.test is not None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from whyconv.errors import UsageError
 from whyconv.images import check as findings
 from whyconv.images import duplicates as copies
 from whyconv.images.duplicates import Duplicates
+from whyconv.images.shards import are_shards
 from whyconv.images.sources import Pictures, read_pictures
+from whyconv.images.sources.listing import printable
 from whyconv.images.survey import Survey, survey
 from whyconv.results import CheckReport, Notify, ignore
 
@@ -54,7 +58,7 @@ def check(
         The findings; printing them prints a table. All counts are exact.
 
     Raises:
-        UsageError: ``layout`` or a regular expression is wrong.
+        UsageError: ``layout`` or a regular expression is wrong, or shards were named.
         DataError: There is nothing to read, or it cannot be read without guessing.
     """
     return inspect(where, layout=layout, label_from=label_from, group_by=group_by, store=store, notify=notify).report
@@ -71,6 +75,11 @@ def inspect(  # noqa: PLR0913
     num_threads: int | None = None,
 ) -> Inspection:
     """Does what ``check`` does, and returns the material as well, so that training need not look again."""
+    if are_shards(os.fspath(where)):
+        raise UsageError(
+            f"{printable(os.fspath(where))} names shards, which `whyconv train` alone reads, while it learns. Give the "
+            "folder they lie in, whose pictures are all looked at."
+        )
     begin = time.perf_counter()
     pictures = read_pictures(where, layout=layout, label_from=label_from, group_by=group_by, store=store)
     seen = survey(pictures, store=store, notify=notify, num_threads=num_threads)

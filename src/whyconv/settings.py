@@ -74,7 +74,7 @@ class TrainSettings(Settings):
     """What a person may say about a training; what is None follows from the data by stated rules.
 
     Attributes:
-        pictures: A folder, labels file, ``.npz`` or HDF5 file.
+        pictures: A folder, archive, labels file, ``.npz`` or HDF5 file; or a pattern or URL of shards.
         layout: How to read it; "auto" recognizes it.
         label_from: Regular expression on the relative path whose first group is the label.
         group_by: Regular expression or column whose equal values stay on one side of the split.

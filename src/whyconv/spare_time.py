@@ -40,9 +40,10 @@ def searched_plan(settings: TrainSettings, material: Material, folder: Path, *, 
     usual, fits = epochs_for(material.num_train), plan.training.epochs
     times = fits / usual
     is_fixed = settings.search == "off" or settings.minutes is None or settings.epochs is not None
-    is_fixed = is_fixed or material.stream is not None or material.time_steps is not None
+    # Settings are tried by one process, on pictures that are at hand.
+    is_elsewhere = material.stream is not None or material.time_steps is not None
     is_other = bool(plan.network.start) or plan.network.members > 1 or len(material.validation) < _LEAST_VALIDATION
-    if is_fixed or is_other or times < _LEAST_TIMES:
+    if is_fixed or is_elsewhere or is_other or times < _LEAST_TIMES:
         return plan
     end = deadline(settings, began)
     per_epoch = SLACK * (end - time.perf_counter()) / fits

@@ -13,6 +13,7 @@ from whyconv.images.prepare import PicturePolicy, prepare
 from whyconv.images.shards import are_shards, draw_sample, expand, listing, open_shards, places
 from whyconv.images.shards.sample import write_sample
 from whyconv.images.sources import PART_NAMES, read_pictures
+from whyconv.inspection import inspect
 
 POLICY = PicturePolicy(side=4, channels=3)
 
@@ -121,6 +122,59 @@ def test_parquet_shards_are_read_by_row_groups(tmp_path):
     assert list(everything(shards)) == [(number, f"c{number % 3}") for number in range(41)]
     blocks = shards.blocks(8, [np.zeros(0, int)] * 2)
     assert blocks.count.tolist() == [10, 10, 10, 5, 6]
+
+
+def test_parquet_with_labels_that_are_none_or_damaged_is_refused(tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    path = tmp_path / "p-0.parquet"
+    values = [{"bytes": picture(number), "path": None} for number in range(4)]
+    parquet.write_table(pyarrow.table({"image": values, "label": [["a"], ["b"], ["a"], ["b"]]}), path)
+    with pytest.raises(DataError, match="row 1 of row group 1: the label is"):
+        open_shards(f"{tmp_path}/p-*.parquet", folder=tmp_path / "cache")
+    parquet.write_table(
+        pyarrow.table({"image": values, "label": [f"{n}" * 40 for n in range(4)]}), path, compression="NONE"
+    )
+    content = bytearray(path.read_bytes())
+    at = content.index(b"0" * 40)
+    content[at - 60 : at + 100] = bytes(160)
+    path.write_bytes(bytes(content))
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        open_shards(f"{tmp_path}/p-*.parquet", folder=tmp_path / "cache")
+
+
+def test_a_server_that_breaks_off_is_told(tmp_path, monkeypatch):
+    class Breaking(io.BytesIO):
+        def read(self, *words):
+            raise RuntimeError("the connection broke")
+
+    monkeypatch.setattr(places, "_system", lambda place: (Elsewhere(), "a.tar"))
+
+    class Elsewhere:
+        def info(self, path):
+            return {"size": 5000}
+
+        def open(self, path, mode, **words):
+            return Breaking(bytes(5000))
+
+    with pytest.raises(DataError, match=r"s3://b/a\.tar cannot be read: the connection broke"):
+        open_shards("s3://b/a.tar", folder=tmp_path / "cache")
+
+
+def test_words_are_good_in_every_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_numbered(tmp_path / "s", (3, 3))
+    shards = open_shards("s/pics-{000..001}.tar::s/*.tar", folder=tmp_path / "cache")
+    assert shards.asked == f"{tmp_path}/s/pics-{{000..001}}.tar::{tmp_path}/s/*.tar"
+    assert places.absolute("s3://b/a.tar::file:///x/b.tar") == "s3://b/a.tar::file:///x/b.tar"
+    monkeypatch.chdir(tmp_path / "s")
+    assert open_shards(shards.asked, folder=tmp_path / "cache").digest == shards.digest
+
+
+def test_only_training_reads_shards(tmp_path):
+    with pytest.raises(UsageError, match="names shards, which `whyconv train` alone reads"):
+        inspect(write_numbered(tmp_path, (3,)), store=tmp_path / "cache")
 
 
 def test_a_shard_is_listed_once_and_anew_when_it_has_changed(tmp_path, monkeypatch):

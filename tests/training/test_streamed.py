@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,13 @@ def test_nothing_is_read_for_steps_that_do_not_come(tmp_path: Path, text: str, m
     numbers(pictures, range(12))  # two windows
     pictures._pool.submit(int).result()
     assert read == [0, 1]
+
+
+def test_what_is_read_ahead_is_given_up(tmp_path: Path, text: str) -> None:
+    pictures = StreamedPictures(stream(tmp_path, text), 8, 1, ignore)
+    pictures._is_closed.set()
+    with pytest.raises(CancelledError):
+        pictures._read(0, 0, 8)
 
 
 def test_pictures_that_cannot_be_read_and_copies_of_held_ones_are_replaced_and_told(tmp_path: Path) -> None:

@@ -14,10 +14,7 @@ import pytest
 from tiny_training import write_bars
 from two_hosts import Hosts, can_be_made, lose, two_hosts
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not can_be_made(), reason="needs the right to make network namespaces, and iproute2"),
-]
+pytestmark = pytest.mark.slow
 
 COMMAND = str(Path(__file__).parents[1] / "torchrun_command.py")
 WORDS = ["train", "bars", "--network", "swift", "--epochs", "40", "--search", "off", "--flips", "off", "--seed", "1"]
@@ -26,6 +23,8 @@ WORDS += ["--threads", "1", "--batch", "8"]
 
 @pytest.fixture(scope="module")
 def hosts() -> Iterator[Hosts]:
+    if not can_be_made():
+        pytest.skip("needs the right to make network namespaces, and iproute2")
     with two_hosts() as found:
         yield found
 

@@ -41,7 +41,10 @@ def demo(out: Out = None, seed: Seed = None, as_json: Json = False, lang: Lang =
 
 
 def train(  # noqa: PLR0913, PLR0917
-    pictures: Annotated[str | None, typer.Argument(help="As for `whyconv check`.", show_default=False)] = None,
+    pictures: Annotated[
+        str | None,
+        typer.Argument(help="As for `whyconv check`; or shards, by a pattern in quotes or a URL.", show_default=False),
+    ] = None,
     config: Annotated[Path | None, typer.Option(metavar="RUN.TOML", help="Train by the plan in this file.")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
     network: Annotated[

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from threading import Event
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,6 +116,7 @@ class StreamedPictures:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="whyconv-stream")
         self._now: tuple[tuple[int, int, int], _Window] | None = None
         self._next: tuple[tuple[int, int, int], Future[_Window]] | None = None
+        self._is_closed = Event()
         self.num_unread = self.num_copies = 0
 
     def steps_per_epoch(self, batch: int) -> int:
@@ -128,7 +130,7 @@ class StreamedPictures:
         return _Part(seed, (epoch - 1) * count, count, batch)
 
     def seen(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        """Pixels and labels of the visits of one step, or of a run of them; waits until their window is read."""
+        """Pixels and labels of some visits of one step, that follow each other; waits until their window is read."""
         step, start = divmod(int(rows[0]), self.batch)
         own = (start, start + len(rows))
         number, step_of_window = self._place(step)
@@ -137,7 +139,8 @@ class StreamedPictures:
         return window.pixels[at : at + len(rows)], window.labels[at : at + len(rows)]
 
     def close(self) -> None:
-        """Stops reading ahead."""
+        """Stops reading ahead, after the blocks that are being read."""
+        self._is_closed.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _place(self, step: int) -> tuple[int, int]:
@@ -184,6 +187,8 @@ class StreamedPictures:
             look_ahead=_BLOCKS_AHEAD,
         )
         for rows, found in zip(jobs, prepared, strict=True):
+            if self._is_closed.is_set():
+                raise CancelledError
             for row, (picture, label, reason) in zip(rows.tolist(), found, strict=True):
                 labels[row] = label
                 if picture is not None:

@@ -1,4 +1,4 @@
-"""Which pictures each step sees, and how they are varied, for pictures that are all at hand."""
+"""Which pictures each step sees, and how they are varied: what a training asks of them, and all that are at hand."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Visited(Protocol):
         """The steps of an epoch, counted from 1."""
 
     def seen(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        """Pixels (n, side, side, channels) and labels (n,) of pictures that ``visits`` names."""
+        """Pixels (n, side, side, channels), 0-255, and labels (n,) of pictures that ``visits`` names, of one step."""
 
 
 class AtHand:

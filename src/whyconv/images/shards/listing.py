@@ -19,7 +19,7 @@ from whyconv import files
 from whyconv.errors import DataError
 from whyconv.images.cache import SHARDS, default_folder
 from whyconv.images.shards.places import is_tar_file, opened, version_of
-from whyconv.images.sources.columns import choose_columns, label_text
+from whyconv.images.sources.columns import choose_columns, class_text
 from whyconv.images.sources.labels import part_of
 from whyconv.images.sources.listing import printable
 from whyconv.images.sources.samples import LABEL_ENDINGS, PICTURE_ENDINGS, SAMPLE_NAME, label_in
@@ -49,7 +49,6 @@ class Listing:
         num_bytes: Of the whole shard.
         version: Changes with its content.
         column: That holds the pictures, of a Parquet file; else "".
-        part: Index into PART_NAMES, told by the beginning of the name (``train-000000.tar``) or the folder; 0: none.
     """
 
     place: str
@@ -62,7 +61,7 @@ class Listing:
 
     @property
     def part(self) -> int:
-        """Index into PART_NAMES that the name or the folder tells; 0: none."""
+        """Index into PART_NAMES, by the folder or the beginning of the name (``train-000000.tar``); 0: none."""
         name = PurePosixPath(self.place)
         return part_of(name.parent.name) or part_of(name.stem.replace("_", "-").split("-")[0])
 
@@ -113,7 +112,7 @@ def _write(place: str, path: Path) -> dict[str, Any]:
     with opened(place) as shard, files.writing(path) as file:
         is_tar = is_tar_file(place)
         if not is_tar:
-            column, rows = _parquet_rows(place, shard)
+            column, rows = _parquet_rows(place, shard, problems)
         for start, size, label in _tar_rows(place, shard, problems) if is_tar else rows:
             number = -1 if label is None else texts.setdefault(label, len(texts))
             file.write(np.array([(start, size, number)], ENTRY).tobytes())
@@ -173,7 +172,9 @@ def _picture(sample: dict[str, tuple[int, int]], label: str | None) -> Iterator[
         yield *place, label
 
 
-def _parquet_rows(place: str, file: IO[bytes]) -> tuple[str, Iterator[tuple[int, int, str | None]]]:
+def _parquet_rows(
+    place: str, file: IO[bytes], problems: list[str]
+) -> tuple[str, Iterator[tuple[int, int, str | None]]]:
     """The column of pictures, and row group, row in it and label of each."""
     reader = import_parquet()
     arrow = importlib.import_module("pyarrow")
@@ -181,17 +182,35 @@ def _parquet_rows(place: str, file: IO[bytes]) -> tuple[str, Iterator[tuple[int,
         parquet = reader.ParquetFile(file)
         table = table_of(Path(PurePosixPath(place).name), parquet.schema_arrow)
     except (OSError, arrow.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{printable(place)} cannot be read as Parquet: {reason}. Is the file complete?") from None
+        raise _damaged(place, error) from None
     columns = choose_columns(table, group_by=None, needs_label=True, notes=[], is_path_enough=False)
     if columns.content is None or columns.label is None:
         raise DataError(f"{printable(place)} holds paths and no pictures. Expected a column of the files' bytes.")
     names = table.class_names.get(columns.label, [])
-    return columns.content, _labels(parquet, columns.label, names)
+    return columns.content, _rows_of_groups(place, parquet, columns.label, names, problems)
 
 
-def _labels(parquet: Any, column: str, names: list[str]) -> Iterator[tuple[int, int, str | None]]:  # noqa: ANN401
+def _rows_of_groups(
+    place: str,
+    parquet: Any,  # noqa: ANN401 - pyarrow has no types
+    column: str,
+    names: list[str],
+    problems: list[str],
+) -> Iterator[tuple[int, int, str | None]]:
+    arrow = importlib.import_module("pyarrow")
     for group in range(parquet.num_row_groups):
-        for row, value in enumerate(parquet.read_row_group(group, columns=[column]).column(0).to_pylist()):
-            is_number = isinstance(value, int) and 0 <= value < len(names)
-            yield group, row, names[value] if is_number else label_text(value)
+        try:
+            values = parquet.read_row_group(group, columns=[column]).column(0).to_pylist()
+        except (OSError, arrow.ArrowException) as error:
+            raise _damaged(place, error) from None
+        for row, value in enumerate(values):
+            try:
+                yield group, row, class_text(value, names)
+            except ValueError as error:
+                if len(problems) <= _MOST_PROBLEMS:
+                    problems.append(f"row {row + 1} of row group {group + 1}: {printable(str(error))}")
+
+
+def _damaged(place: str, error: Exception) -> DataError:
+    reason = printable(str(error).splitlines()[0])
+    return DataError(f"{printable(place)} cannot be read as Parquet: {reason}. Is the file complete?")

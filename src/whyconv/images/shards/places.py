@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
-from whyconv.errors import DataError, MissingExtraError, UsageError, nearest
+from whyconv.errors import DataError, MissingExtraError, UsageError, WhyconvError, nearest
 from whyconv.images.sources.listing import printable
 
 SHARD_ENDINGS = (".tar", ".parquet", ".pq")
@@ -73,6 +73,12 @@ def expand(text: str) -> list[str]:
     if not places:
         raise UsageError(f"{printable(text)} names no shard.")
     return places
+
+
+def absolute(text: str) -> str:
+    """The same words, good in every folder: paths of this machine as whole ones."""
+    words = filter(None, text.split(_SEPARATOR))
+    return _SEPARATOR.join(word if _URL.match(word) else str(Path(word).absolute()) for word in words)
 
 
 def _without_braces(word: str) -> Iterator[str]:
@@ -193,7 +199,7 @@ def opened(place: str) -> Iterator[IO[bytes]]:
     """Opens a shard to be read from its beginning on, or here and there.
 
     Raises:
-        DataError: It cannot be opened.
+        DataError: It cannot be opened; of one that lies elsewhere, or not be read to the end.
     """
     if not _protocol(place):
         ask = partial(Path(_local(place)).open, "rb")
@@ -201,7 +207,14 @@ def opened(place: str) -> Iterator[IO[bytes]]:
         system, path = _system(place)
         ask = partial(system.open, path, "rb", block_size=_READ_AHEAD_BYTES, cache_type="readahead")
     with _saying_why(place, ask) as file:
-        yield file
+        try:
+            yield file
+        except WhyconvError:
+            raise
+        except Exception as error:
+            if is_here(place):
+                raise
+            raise DataError(f"{printable(place)} cannot be read: {_reason(error)}.") from error
 
 
 def read_part(place: str, start: int, end: int) -> bytes:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from whyconv.errors import DataError, PictureError
 from whyconv.images.shards.listing import Listing, listing_of
 from whyconv.images.shards.order import Blocks
-from whyconv.images.shards.places import expand, is_here, opened, read_part
+from whyconv.images.shards.places import absolute, expand, is_here, opened, read_part
 from whyconv.images.sources.labels import TRAIN, number_classes
 from whyconv.images.sources.listing import MAX_FILE_BYTES, printable
 from whyconv.images.sources.table_files import import_parquet
@@ -34,7 +34,7 @@ class Shards:
     """Shards, listed.
 
     Attributes:
-        asked: The words that name them.
+        asked: The words that name them, good in every folder.
         listings: One for each; a shard that is named twice has two.
         classes: As ``read_pictures`` would number them.
         numbers: For each shard, int32 (its labels + 1,): the class of each label, -1 for none; the last is that of -1.
@@ -159,6 +159,7 @@ def open_shards(asked: str, *, folder: Path | None = None, notify: Notify = igno
         DataError: A shard cannot be read or used, or no picture has a label.
         MissingExtraError: What reads them is not installed.
     """
+    asked = absolute(asked)
     places = expand(asked)
     found: dict[str, Listing] = {}
     unlike = list(dict.fromkeys(places))

@@ -109,6 +109,15 @@ def label_text(value: object) -> str | None:
     return str(value).strip() or None
 
 
+def class_text(value: object, names: Sequence[str]) -> str | None:
+    """Returns a label as text: a number of a class by its name, where the file has ``names``; else as ``label_text``.
+
+    Raises:
+        ValueError: It is neither text nor a number.
+    """
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else label_text(value)
+
+
 def _choose(columns: Sequence[str], names: Sequence[str], others: list[str]) -> str | None:
     by_name = {re.sub(r"[\s\-]+", "_", column.strip().casefold()): column for column in reversed(columns)}
     found = [by_name[name] for name in names if name in by_name]

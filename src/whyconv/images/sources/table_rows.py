@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from whyconv.errors import DataError
-from whyconv.images.sources.columns import Columns, label_text
+from whyconv.images.sources.columns import Columns, class_text, label_text
 from whyconv.images.sources.labels import PART_ALIASES, part_of
 from whyconv.images.sources.listing import few, printable
 from whyconv.images.sources.table_files import Table
@@ -131,9 +131,9 @@ def _rows(table: Table, columns: Columns, file: TableFile, shelf: Shelf, listing
         try:
             if columns.content is None:
                 path = _inside(_path_text(path, columns.path), base, shelf)
-            is_number = bool(names) and isinstance(label, int) and 0 <= label < len(names)
-            text = names[int(label)] if is_number and label is not None else label_text(label)
-            yield _Row(line, str(path or ""), text, _part_number(part) or file.part, label_text(key))
+            yield _Row(
+                line, str(path or ""), class_text(label, names), _part_number(part) or file.part, label_text(key)
+            )
         except ValueError as error:
             listing.complain(f"line {line}: {printable(str(error))}")
     for problem in table.problems:
