@@ -103,7 +103,7 @@ def begin_stream(settings: TrainSettings, folder: Path, notify: Notify) -> tuple
         "shards": len(shards.listings),
         "n": int(shards.counts.sum()),
         "classes": len(shards.classes),
-        "gigabytes": shards.num_bytes / 1e9,
+        "num_bytes": shards.num_bytes,
     }
     notify(Note(key="stream_listed", values=values))
     sizes = {name: len(drawn.sample.rows[part]) for name, part in _NAMED.items()}
