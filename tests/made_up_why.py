@@ -79,6 +79,7 @@ def made_up_square(accuracies: dict[Place, dict[Corner, float]]) -> Square:
             "side": 32,
             "maps": 16,
             "controlled": ["still", "moved"],
+            "most_times": 3,
         }
     )
     scores = [
@@ -91,6 +92,10 @@ def made_up_square(accuracies: dict[Place, dict[Corner, float]]) -> Square:
             by_draw=by_draw(accuracies[place][corner] * (0.9 if control else 1)),
             best_accuracy=accuracy_of(by_draw(accuracies[place][corner])),
             best_by_draw=by_draw(accuracies[place][corner]),
+            same_steps_accuracy=accuracy_of(by_draw(accuracies[place][corner])),
+            same_steps_by_draw=by_draw(accuracies[place][corner]),
+            num_steps=75 if corner == "convolution" else 25,
+            train_accuracy=accuracy_of(by_draw(0.731 if (corner, place) == ("dense", "moved") else 0.995)),
             learning_rate=RATES[0],
             decay=0.01,
             is_rate_at_edge=corner == "dense",
@@ -182,6 +187,7 @@ def made_up_square(accuracies: dict[Place, dict[Corner, float]]) -> Square:
             Memorized(
                 corner=corner,
                 n_train=50,
+                most_steps=25,
                 steps=[31.0, 40.0, None if corner == "convolution" else 36.0],
                 train_accuracy=accuracy_of(by_draw(0.9)),
             )

@@ -14,7 +14,6 @@ SMALL = SquareProtocol(
     multiplier=3,
     num_draws=3,
     sizes=[10, 60],
-    tuned_sizes=[60],
     learning_rates=[0.02, 0.1],
     steps=25,
     batch=16,

@@ -171,7 +171,7 @@ def test_a_run_becomes_a_set_with_its_own_counts() -> None:
 def test_minutes_go_into_settings_and_steps_of_the_largest_size() -> None:
     seconds = {extent: 10.0 * (place + 1) for place, extent in enumerate(AT_LARGEST_SIZE)}
     found = [largest_fitting(AT_LARGEST_SIZE, lambda one: seconds[one], limit) for limit in (1, 10, 25, 39, 100)]
-    assert found == [AT_LARGEST_SIZE[place] for place in (0, 0, 1, 2, 3)]
+    assert found == [AT_LARGEST_SIZE[place] for place in (0, 0, 1, 2, 5)]
     assert {(one.num_sizes, one.controlled, one.arms) for one in found} == {(1, (), ())}
-    tried = [len(one.learning_rates) * len(one.decays) * one.steps for one in AT_LARGEST_SIZE]
+    tried = [len(one.learning_rates) * len(one.decays) * one.steps * one.most_times for one in AT_LARGEST_SIZE]
     assert tried == sorted(tried)

@@ -17,7 +17,7 @@ from whyconv.texts import say
 def test_it_fits_a_terminal(language: str) -> None:
     lines = square_lines(SQUARE, language)
     assert [line for line in lines if cell_len(line) > 80] == []
-    assert len(lines) < 115
+    assert len(lines) < 125
     brief = brief_square_lines(SQUARE, language)
     assert max(map(cell_len, brief)) <= 80
     assert len(brief) < 40

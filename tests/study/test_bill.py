@@ -11,7 +11,7 @@ from whyconv.results import Note, SquareProtocol
 from whyconv.study import KeptTrials, make_study, measure_square, predict_seconds
 from whyconv.study.bill import left_to_train, tell_bill
 from whyconv.study.protocol import needed_trainings
-from whyconv.study.tuning import tuning_jobs
+from whyconv.study.tuning import wide_jobs
 
 SHORT = SMALL.model_copy(update={"steps": 3, "controlled": []})
 LONGER = SHORT.model_copy(update={"arms": ["normalized"]})
@@ -26,12 +26,12 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> KeptTrials:
 
 
 def num_tried(protocol: SquareProtocol) -> int:
-    return sum(len(job.settings) * len(job.draws) for job in tuning_jobs(protocol, protocol.learning_rates))
+    return sum(len(job.settings) * len(job.draws) for job in wide_jobs(protocol, protocol.learning_rates))
 
 
 def test_where_nothing_is_kept_everything_is_left() -> None:
     left = left_to_train(SHORT, KeptTrials(None, ""))
-    assert left.final == needed_trainings(SHORT)
+    assert [job.training for job in left.final] == needed_trainings(SHORT)
     assert (left.num_tuning, left.num_kept) == (num_tried(SHORT), 0)
 
 
@@ -43,9 +43,10 @@ def test_where_all_is_kept_nothing_is_left(kept: KeptTrials) -> None:
 
 def test_of_a_longer_study_only_what_is_new_is_left(kept: KeptTrials) -> None:
     left = left_to_train(LONGER, kept)
-    assert {one.arm for one in left.final} == {job.training.arm for job in left.tuning} == {"normalized"}
+    assert {job.training.arm for job in [*left.final, *left.tuning]} == {"normalized"}
     assert left.num_tuning == num_tried(LONGER) - num_tried(SHORT)
-    assert [one for one in needed_trainings(LONGER) if one.arm == "normalized"] == left.final
+    new = [one for one in needed_trainings(LONGER) if one.arm == "normalized"]
+    assert [job.training for job in left.final] == new
 
 
 def test_results_of_other_steps_or_pictures_are_not_counted(kept: KeptTrials) -> None:

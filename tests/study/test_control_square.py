@@ -25,7 +25,7 @@ from whyconv.study.protocol import (
     tuned_like,
 )
 from whyconv.study.trials import Glance, Job, JobResult, Settings
-from whyconv.study.tuning import tune, tuning_jobs
+from whyconv.study.tuning import tune, wide_jobs
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_what_fits_is_chosen_in_order_and_the_rest_is_named() -> None:
         if extent in LEAST:
             return float(1 + LEAST.index(extent))
         parts = [(10, bool(extent.controlled)), (40, extent.num_sizes > 3), (80, extent.most_extensions > 1)]
-        parts += [(20, extent.num_tuned_sizes > 1), *((20, True) for _ in extent.arms)]
+        parts += [(20, extent.tunes_each_size), (60, extent.most_times > 3), *((20, True) for _ in extent.arms)]
         return 100 + sum(seconds for seconds, is_there in parts if is_there)
 
     assert fitting_extent(lambda one: 0.0, 1) == (whole(), [])
@@ -155,14 +155,13 @@ def test_all_arms_have_scores_and_what_follows_from_them() -> None:
 
 
 def test_settings_come_from_draws_that_give_no_result() -> None:
-    protocol = SMALL.model_copy(update={"tuned_sizes": [10, 60]})
-    for training in needed_trainings(protocol):
-        assert tuned_like(training, protocol) == training
-    other = Training("dense", "still", None, 30, "random_labels")
-    assert tuned_like(other, protocol) == Training("dense", "still", None, 60)
-    tried = {draw for job in tuning_jobs(protocol, [0.1]) for draw in job.draws}
-    assert len(tried) == protocol.num_tuning_draws
-    assert not tried & set(range(protocol.num_draws))
+    for training in needed_trainings(SMALL):
+        assert tuned_like(training, SMALL) == training
+    other = Training("dense", "still", None, 10, "random_labels")
+    assert tuned_like(other, SMALL) == Training("dense", "still", None, 10)
+    tried = {draw for job in wide_jobs(SMALL, [0.1]) for draw in job.draws}
+    assert len(tried) == SMALL.num_tuning_draws
+    assert not tried & set(range(SMALL.num_draws))
     told: list[Progress] = []
     measure_square(small_pictures(), SMALL.model_copy(update={"controlled": [], "steps": 2}), told.append)
     assert {one.stage for one in told} == {"square_exact", "square_tuning", "square"}
@@ -191,7 +190,7 @@ def test_the_rates_go_on_while_the_best_lies_at_an_end() -> None:
         return {job: JobResult(glances=[[likes(member)] for _ in job.draws for member in job.settings]) for job in jobs}
 
     def likes(settings: Settings) -> Glance:
-        return Glance(step=1, kept=1 - abs(math.log10(settings.learning_rate / 2e-3)) / 8, kept_loss=1.0)
+        return Glance(step=1, train=1.0, kept=1 - abs(math.log10(settings.learning_rate / 2e-3)) / 8, kept_loss=1.0)
 
     tuned = tune(protocol, run)
     assert tried == [1e-5, 1e-4, 1e-3, 1e-2]
@@ -199,3 +198,20 @@ def test_the_rates_go_on_while_the_best_lies_at_an_end() -> None:
     assert not any(one.is_rate_at_edge for one in tuned.values())
     once = tune(protocol.model_copy(update={"most_extensions": 1}), run)
     assert all(one.is_rate_at_edge for one in once.values())
+
+
+def test_what_learns_slowly_is_trained_longer_and_told_after_the_same_steps_too() -> None:
+    protocol = SMALL.model_copy(update={"steps": 4, "most_times": 3, "controlled": [], "arms": ["shifts"]})
+    square = measure_square(small_pictures(), protocol)
+    short = measure_square(small_pictures(), protocol.model_copy(update={"most_times": 1}))
+    lengths = {one.num_steps for one in square.scores}
+    assert lengths <= {4, 12}
+    assert 12 in lengths
+    for one, beside in zip(square.scores, short.scores, strict=True):
+        if one.n_train == protocol.sizes[-1]:
+            assert one.same_steps_by_draw == beside.by_draw == beside.same_steps_by_draw
+        assert one.num_steps == 12 or one.by_draw == one.same_steps_by_draw
+    slow = [one for one in square.scores if one.num_steps == 12]
+    assert any(one.by_draw != one.same_steps_by_draw for one in slow)
+    assert {one.n_train for one in square.unlearned()} <= {protocol.sizes[-1]}
+    assert all(one.train_accuracy.value < 0.99 for one in square.unlearned())

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from whyconv.results import CORNERS, Crossing
+from whyconv.results import CORNERS, LEARNED, Crossing
 from whyconv.study.curves import crossing, draw_weights, exponent, log_needed, ratio, targets
-from whyconv.study.overfitting import FITTED, gap_differences, gaps, memorized, step_of, value_at
+from whyconv.study.overfitting import gap_differences, gaps, memorized, step_of, value_at
 from whyconv.study.trials import Glance
 
 SIZES = [50, 100, 200, 400]
@@ -136,7 +136,7 @@ def test_steps_are_read_along_their_logarithm() -> None:
 
 
 def test_random_labels_that_are_not_fitted_have_no_step() -> None:
-    fitted, not_fitted = history((1, 0.1, 0.1), (10, FITTED, 0.1)), history((1, 0.1, 0.1), (10, 0.5, 0.1))
+    fitted, not_fitted = history((1, 0.1, 0.1), (10, LEARNED, 0.1)), history((1, 0.1, 0.1), (10, 0.5, 0.1))
     found = memorized({key: [fitted, not_fitted] for key in CORNERS}, 50)[0]
     assert found.steps == [pytest.approx(10), None]
-    assert found.train_accuracy.value == pytest.approx((FITTED + 0.5) / 2)
+    assert found.train_accuracy.value == pytest.approx((LEARNED + 0.5) / 2)

@@ -246,7 +246,7 @@ def set_note(one: AtlasSet, language: str) -> str:
         n=one.n_train,
         test=one.num_test,
         chance=one.largest_class_fraction,
-        steps=one.protocol.steps,
+        steps=one.protocol.most_steps,
         settings=one.num_settings,
     )
 

@@ -30,13 +30,27 @@ def claims_block(why: Why, language: str) -> Block:
         kind = say(f"translation_kind_{missing.what}")
         rows.append(("", say("why_not_measured", kind=kind, reason=say(missing.reason)), ""))
     head = [say("report_why_claim"), say("report_why_found"), say("report_why_holds")]
-    notes = [say("why_loose_ends")]
+    notes = [*_unlearned(why.square, language), say("why_loose_ends")]
     if beside := matched_words(why.square):
         notes.append(say("why_same_parameters", **beside))
     if why.left_out:
         parts = ", ".join(say(f"why_part_{name}") for name in why.left_out)
         notes.append(say("why_left_out_parts", parts=parts))
     return Block(title=say("report_why_claims"), tag="", tables=[Table(head, rows)], notes=notes)
+
+
+def _unlearned(square: Square, language: str) -> list[str]:
+    say = teller(language)
+    told = [
+        say(
+            f"square_unlearned_{one.place}",
+            corner=say(f"square_corner_{one.corner}"),
+            part=100 * one.train_accuracy.value,
+            steps=one.num_steps,
+        )
+        for one in square.unlearned()
+    ]
+    return [say("square_unlearned", corners=", ".join(told))] if told else []
 
 
 def square_block(square: Square, language: str) -> Block:
@@ -96,7 +110,7 @@ def corners_block(square: Square, language: str) -> Block:
     say = teller(language)
     gaps = {(one.place, one.corner): in_points(one.gap) for one in square.gaps}
     plain = {(one.place, one.corner): as_number(one.exponent) for one in square.exponents if one.arm == "plain"}
-    steps = {one.corner: steps_needed(one, square.protocol.steps) for one in square.memorized}
+    steps = {one.corner: steps_needed(one) for one in square.memorized}
     rows = [[say("square_parameters"), *(f"{square.weights[corner]:,}" for corner in CORNERS)]]
     for place in PLACES:
         found = [one for one in square.gaps if one.place == place]

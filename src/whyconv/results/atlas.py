@@ -134,7 +134,7 @@ def protocol_differences(own: AtlasSet, other: AtlasSet) -> dict[str, tuple[int,
     """
     found = {
         "side": (own.protocol.side, other.protocol.side),
-        "steps": (own.protocol.steps, other.protocol.steps),
+        "steps": (own.protocol.most_steps, other.protocol.most_steps),
         "settings": (own.num_settings, other.num_settings),
     }
     return {name: values for name, values in found.items() if values[0] != values[1]}

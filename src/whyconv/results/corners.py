@@ -24,6 +24,8 @@ Change = Literal["moved", "permuted", "signs", "multiplied"]
 
 CHANGES: tuple[Change, ...] = ("moved", "permuted", "signs", "multiplied")
 CORNERS: tuple[Corner, ...] = ("dense", "local", "shared_global", "convolution")
+# Part of the training pictures with the right answer from which on a network counts as having learned them.
+LEARNED = 0.99
 CONTROLS: tuple[ControlName, ...] = ("permuted", "signs", "multiplied")
 PLACES: tuple[Place, ...] = ("still", "moved")
 MATCHES: tuple[Match, ...] = ("units", "parameters", "multiply_adds")

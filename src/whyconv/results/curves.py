@@ -109,11 +109,13 @@ class Memorized(Record):
     Attributes:
         corner: Which network.
         n_train: Pictures to learn from.
-        steps: Of each draw; None where it was not fitted in the protocol's steps.
+        steps: Of each draw; None where it was not fitted in ``most_steps``.
+        most_steps: That were taken.
         train_accuracy: At the end.
     """
 
     corner: Corner
     n_train: int
     steps: list[float | None]
+    most_steps: int
     train_accuracy: Estimate

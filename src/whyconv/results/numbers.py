@@ -62,9 +62,9 @@ def crossing_number(found: Crossing, *, is_ratio: bool = False) -> str:
     return "" if found.below is None else f"<= {number(found.below)}"
 
 
-def steps_needed(found: Memorized, most: int) -> str:
-    """``36``: mean over draws; ``> 300 (2/3)`` where only some of them came there in at most ``most`` steps."""
+def steps_needed(found: Memorized) -> str:
+    """``36``: mean over draws; ``> 300 (2/3)`` where only some of them came there in all steps."""
     steps = [each for each in found.steps if each is not None]
     if len(steps) == len(found.steps):
         return f"{fmean(steps):.0f}"
-    return f"> {most} ({len(steps)}/{len(found.steps)})"
+    return f"> {found.most_steps} ({len(steps)}/{len(found.steps)})"

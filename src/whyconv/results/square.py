@@ -8,6 +8,7 @@ from pydantic import Field
 
 from whyconv.results.corners import (
     CORNERS,
+    LEARNED,
     PLACES,
     ArmName,
     Change,
@@ -35,12 +36,14 @@ class SquareProtocol(Record):
         num_draws: Draws of training pictures, each with starting weights and an order of its own.
         sizes: Numbers of pictures to learn from, rising; each draw's smaller sets lie in its larger ones. Every fifth
             of them is kept apart and chooses settings and stops.
-        tuned_sizes: Of these the ones that settings are tuned at; the others take those of the nearest.
+        tunes_each_size: Whether settings, which are tuned at the largest size, may differ by a rate at the others and
+            in longer trainings.
         num_tuning_draws: Draws that settings are tuned on; no result is from them.
         learning_rates: Tried, rising by about the same factor; for every corner alike.
         decays: Weight decays tried with each learning rate, rising.
         most_extensions: How often the learning rates are extended by one, for all, while some best one is at an end.
-        steps: Of every training.
+        steps: Of every training, at the least.
+        most_times: How many times as many a training may take, while it has not learned its own pictures.
         controlled: Whether the controls are applied to still pictures, to moved ones, or to both.
         arms: Beside "plain".
         shift: Farthest shift each way in the arm "shifts", in pixels.
@@ -61,12 +64,13 @@ class SquareProtocol(Record):
     seed: int = 0
     num_draws: int = Field(default=5, ge=2)
     sizes: list[int] = Field(min_length=1)
-    tuned_sizes: list[int] = Field(min_length=1)
+    tunes_each_size: bool = False
     num_tuning_draws: int = Field(default=2, ge=1)
     learning_rates: list[float] = Field(min_length=1)
     decays: list[float] = Field(default_factory=lambda: [0.0], min_length=1)
     most_extensions: int = 0
     steps: int = Field(ge=1)
+    most_times: int = Field(default=1, ge=1)
     controlled: list[Place] = Field(default_factory=lambda: list(PLACES))
     arms: list[ArmName] = Field(default_factory=list)
     shift: int = 1
@@ -76,6 +80,11 @@ class SquareProtocol(Record):
     exact_steps: int = 50
     exact_maps: int = 2
     exact_pictures: int = 32
+
+    @property
+    def most_steps(self) -> int:
+        """Of any training."""
+        return self.steps * self.most_times
 
 
 class UnmovedCheck(Record):
@@ -105,10 +114,14 @@ class CornerScore(Record):
         control: What was done to every picture after that; None for nothing.
         arm: What else was done.
         n_train: Pictures of each draw, those that choose settings included.
-        accuracy: After all steps, mean over the draws, with its t interval.
+        accuracy: After all its steps, mean over the draws, with its t interval.
         by_draw: Accuracy of each draw: what differences are paired by.
         best_accuracy: The same at the checkpoint that each draw's own validation pictures like best.
         best_by_draw: Of each draw.
+        same_steps_accuracy: After as many steps as every other training takes at the least.
+        same_steps_by_draw: Of each draw.
+        num_steps: That it took: more than those where it had not learned its own pictures by then.
+        train_accuracy: On (some of) the pictures that it learned from, after all its steps.
         learning_rate: That was chosen for this corner.
         decay: Weight decay that was chosen for it.
         is_rate_at_edge: Whether the rate was the least or the greatest of those tried: a wider search might do better.
@@ -124,10 +137,19 @@ class CornerScore(Record):
     by_draw: list[float]
     best_accuracy: Estimate
     best_by_draw: list[float]
+    same_steps_accuracy: Estimate
+    same_steps_by_draw: list[float]
+    num_steps: int = Field(ge=1)
+    train_accuracy: Estimate
     learning_rate: float
     decay: float
     is_rate_at_edge: bool
     same_as: Literal["", "uncontrolled", "still"] = ""
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether it knows its own pictures: otherwise more steps might do better."""
+        return self.train_accuracy.value >= LEARNED
 
 
 class ControlLoss(Record):
@@ -214,6 +236,11 @@ class Square(Record):
     memorized: list[Memorized] = Field(default_factory=list)
     matched: Matched | None = None
     seconds: float
+
+    def unlearned(self) -> list[CornerScore]:
+        """Returns what was trained on the most pictures, as they are or moved, and has not learned them."""
+        plain = [one for one in self.scores if (one.arm, one.control, one.same_as) == ("plain", None, "")]
+        return [one for one in plain if one.n_train == self.protocol.sizes[-1] and not one.has_learned]
 
     def score(
         self,

@@ -36,7 +36,7 @@ def _set_lines(atlas: Atlas, language: str) -> list[str]:
         protocol = one.protocol
         counts = [f"{one.n_train:,}", f"{one.num_test:,}", str(one.num_classes)]
         sizes = [str(protocol.side), str(protocol.channels), f"{100 * one.largest_class_fraction:.1f} %"]
-        rows.append([printable(one.name), *counts, *sizes, str(protocol.steps), f"{one.seconds:,.0f}"])
+        rows.append([printable(one.name), *counts, *sizes, str(protocol.most_steps), f"{one.seconds:,.0f}"])
     return table(rows)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whyconv.results import CORNERS, ArmName, Corner, Crossing, DataRatio, GapDifference, Place, Square
+from whyconv.results import CORNERS, PLACES, ArmName, Corner, Crossing, DataRatio, GapDifference, Place, Square
 from whyconv.results.numbers import as_number, crossing_number, in_percent, in_points, steps_needed
 from whyconv.show.text import table, wrap
 from whyconv.texts import say
@@ -85,15 +85,19 @@ def _times(ratio: DataRatio, language: str) -> str:
 
 
 def _stop_lines(square: Square, language: str) -> list[str]:
-    """Accuracies where each training stops at its own best, beside those after the same steps."""
-    if square.protocol.checkpoints < 2:
-        return []
-    told = [
-        f"{corner_name(corner, language)} {in_percent(square.score(corner, place).best_accuracy)}"
-        for place in ("still",)
-        for corner in CORNERS
-    ]
-    return ["", *wrap(say("curves_own_best", language, accuracies=", ".join(told)), "  ")]
+    """Accuracies where all trainings stop after the same steps, and where each stops at its own best."""
+
+    def told(place: Place, name: str) -> str:
+        found = [in_percent(getattr(square.score(corner, place), name)) for corner in CORNERS]
+        return ", ".join(f"{corner_name(corner, language)} {one}" for corner, one in zip(CORNERS, found, strict=True))
+
+    lines: list[str] = []
+    for place in PLACES if square.protocol.most_times > 1 else ():
+        values = {"steps": square.protocol.steps, "accuracies": told(place, "same_steps_accuracy")}
+        lines += wrap(say(f"curves_same_steps_{place}", language, **values), "  ")
+    if square.protocol.checkpoints > 1:
+        lines += wrap(say("curves_own_best", language, accuracies=told("still", "best_accuracy")), "  ")
+    return ["", *lines] if lines else []
 
 
 def _gap_lines(square: Square, language: str) -> list[str]:
@@ -117,7 +121,6 @@ def _gap_pair(one: GapDifference, language: str) -> str:
 def _memory_lines(square: Square, language: str) -> list[str]:
     if not square.memorized:
         return []
-    most = square.protocol.steps
-    told = [f"{corner_name(one.corner, language)} {steps_needed(one, most)}" for one in square.memorized]
+    told = [f"{corner_name(one.corner, language)} {steps_needed(one)}" for one in square.memorized]
     values = {"n": square.memorized[0].n_train, "steps": ", ".join(told)}
     return wrap(say("curves_memorized", language, **values), "  ")

@@ -17,7 +17,7 @@ def square_lines(square: Square, language: str) -> list[str]:
     for place in PLACES:
         lines += ["", *_accuracy_lines(square, place, language), *_size_lines(square, place, language)]
         lines += [*_verdict_lines(square.split(place), place, language), *_split_lines(square.split(place), language)]
-    lines += _forgetting_lines(square, language)
+    lines += [*_forgetting_lines(square, language), *unlearned_lines(square, language)]
     for place in square.protocol.controlled:
         lines += ["", *_loss_lines(square, place, language)]
     lines += [*curve_lines(square, language), *matched_lines(square, language)]
@@ -30,7 +30,8 @@ def brief_square_lines(square: Square, language: str) -> list[str]:
     for place in PLACES:
         lines += ["", *_accuracy_lines(square, place, language)]
         lines += _verdict_lines(square.split(place), place, language)
-    return [*lines, *_forgetting_lines(square, language), *_closing_lines(square, language)]
+    lines += [*_forgetting_lines(square, language), *unlearned_lines(square, language)]
+    return [*lines, *_closing_lines(square, language)]
 
 
 def _head_lines(square: Square, language: str) -> list[str]:
@@ -103,6 +104,21 @@ def _forgetting_lines(square: Square, language: str) -> list[str]:
     still, moved = (square.split(place).gain for place in ("still", "moved"))
     is_so = square.protocol.readout == "mean" and still.high < 0 < moved.low
     return wrap(say("square_forgets", language), "  ") if is_so else []
+
+
+def unlearned_lines(square: Square, language: str) -> list[str]:
+    """Says which corners have not learned their own pictures, so that nobody takes that for their structure."""
+    told = [
+        say(
+            f"square_unlearned_{one.place}",
+            language,
+            corner=corner_name(one.corner, language),
+            part=100 * one.train_accuracy.value,
+            steps=one.num_steps,
+        )
+        for one in square.unlearned()
+    ]
+    return wrap(say("square_unlearned", language, corners=", ".join(told)), "  ") if told else []
 
 
 def _loss_lines(square: Square, place: Place, language: str) -> list[str]:

@@ -12,6 +12,7 @@ from whyconv.show.certificate import certificate_lines
 from whyconv.show.detectors import detector_lines
 from whyconv.show.hyperparameters import hyperparameter_lines
 from whyconv.show.price import price_lines
+from whyconv.show.square import unlearned_lines
 from whyconv.show.text import printable, wrap
 from whyconv.show.translation import equivariance_lines, surgery_lines, translation_lines
 from whyconv.texts import say
@@ -23,7 +24,7 @@ def why_lines(why: Why, language: str) -> list[str]:
     for claim in claims(why.square):
         lines += _claim_lines(claim, language)
     lines += _invariance(why, language)
-    lines += ["", *wrap(say("why_loose_ends", language), "  ")]
+    lines += ["", *unlearned_lines(why.square, language), *wrap(say("why_loose_ends", language), "  ")]
     if words := matched_words(why.square):
         lines += wrap(say("why_same_parameters", language, **words), "  ")
     if why.left_out:

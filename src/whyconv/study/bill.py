@@ -10,8 +10,8 @@ from whyconv.machine import num_cores
 from whyconv.results import ArmName, Corner, Note, Notify, SquareProtocol
 from whyconv.study.kept_trials import KeptTrials
 from whyconv.study.protocol import Training, needed_trainings
-from whyconv.study.trials import Job, JobResult, Settings, Study
-from whyconv.study.tuning import final_jobs, tune, tuning_jobs
+from whyconv.study.trials import Glance, Job, JobResult, Settings, Study
+from whyconv.study.tuning import final_jobs, same_steps_jobs, tune, wide_jobs
 from whyconv.training.torch_habits import torch_habits
 
 # Steps that are timed, and what scoring adds to the steps.
@@ -33,7 +33,7 @@ class Left:
     """
 
     tuning: list[Job]
-    final: list[Training]
+    final: list[Job]
     may_extend: bool
     num_kept: int
 
@@ -42,9 +42,16 @@ class Left:
         """Networks to choose settings with."""
         return _num_networks(self.tuning)
 
+    @property
+    def num_final(self) -> int:
+        """Networks for the results."""
+        return _num_networks(self.final)
+
 
 def left_to_train(protocol: SquareProtocol, kept: KeptTrials) -> Left:
     """Goes through a protocol with the results that are there, and collects what is missing.
+
+    What is not there is taken to need the longest training wherever it may: more is seldom needed, less often.
 
     Args:
         protocol: What is to be trained.
@@ -54,19 +61,26 @@ def left_to_train(protocol: SquareProtocol, kept: KeptTrials) -> Left:
     there: dict[Job, None] = {}
 
     def run(jobs: Sequence[Job]) -> Mapping[Job, JobResult]:
-        found = {job: result for job in jobs if (result := kept.get(protocol, job)) is not None}
-        there.update(dict.fromkeys(found))
-        missing.update(dict.fromkeys(job for job in jobs if job not in found))
-        return found
+        found = {job: kept.get(protocol, job) for job in jobs}
+        there.update(dict.fromkeys(job for job, result in found.items() if result is not None))
+        missing.update(dict.fromkeys(job for job, result in found.items() if result is None))
+        return {job: result or _guessed(job) for job, result in found.items()}
 
-    final = final_jobs(protocol, tune(protocol, run))
-    run(list(final.values()))
+    tuned = tune(protocol, run)
+    run([*final_jobs(protocol, tuned).values(), *same_steps_jobs(protocol, tuned).values()])
     return Left(
         tuning=[job for job in missing if not job.is_final],
-        final=[one for one in needed_trainings(protocol) if one not in final or final[one] in missing],
+        final=[job for job in missing if job.is_final],
         may_extend=protocol.most_extensions > 0 and any(job in missing for job in _first_jobs(protocol)),
         num_kept=_num_networks(list(there)),
     )
+
+
+def _guessed(job: Job) -> JobResult:
+    """A result of no settings' favor: dense and local networks learn pictures that stand still, the others are slow."""
+    is_quick = job.training.corner in ("dense", "local") and job.training.place == "still"
+    one = Glance(step=1, train=1.0 if is_quick else 0.5, kept=0.5, kept_loss=1.0)
+    return JobResult(glances=[[one]] * _num_networks([job]))
 
 
 def predict_seconds(study: Study, kept: KeptTrials) -> Callable[[SquareProtocol], float]:
@@ -84,16 +98,15 @@ def predict_seconds(study: Study, kept: KeptTrials) -> Callable[[SquareProtocol]
         seconds = {kind: _step_seconds(study, *kind) for kind in kinds}
 
     def of_jobs(jobs: Sequence[Job]) -> float:
-        return sum(seconds[_kind(job.training)] * _num_networks([job]) for job in jobs)
+        return sum(seconds[_kind(job.training)] * _num_networks([job]) * job.times for job in jobs)
 
     def predict(protocol: SquareProtocol) -> float:
         left = left_to_train(protocol, kept)
-        final = sum(seconds[_kind(one)] for one in left.final) * protocol.num_draws
         tuned = of_jobs(left.tuning)
         if left.may_extend:  # most often once, and then for all trainings
             tuned += of_jobs(_first_jobs(protocol)) / len(protocol.learning_rates)
         exact = 1 + _EXACT_SECONDS * protocol.channels * protocol.side**4
-        return exact + protocol.steps * (_FINAL_SCORING * final + _SCORING * tuned) / num_cores()
+        return exact + protocol.steps * (_FINAL_SCORING * of_jobs(left.final) + _SCORING * tuned) / num_cores()
 
     return predict
 
@@ -101,14 +114,15 @@ def predict_seconds(study: Study, kept: KeptTrials) -> Callable[[SquareProtocol]
 def tell_bill(protocol: SquareProtocol, kept: KeptTrials, seconds: float, notify: Notify) -> None:
     """Says how many networks will be trained, about how long that takes, and how many need not be."""
     left = left_to_train(protocol, kept)
-    values = {"tuned": left.num_tuning, "final": len(left.final) * protocol.num_draws, "seconds": round(seconds)}
-    notify(Note(key="square_plan", values=values | {"steps": protocol.steps, "side": protocol.side}))
+    values = {"tuned": left.num_tuning, "final": left.num_final, "seconds": round(seconds), "side": protocol.side}
+    values |= {"steps": protocol.steps, "most": protocol.most_steps}
+    notify(Note(key="square_plan" if protocol.most_times == 1 else "square_plan_longer", values=values))
     if left.num_kept:
         notify(Note(key="square_kept", values={"n": left.num_kept}))
 
 
 def _first_jobs(protocol: SquareProtocol) -> list[Job]:
-    return tuning_jobs(protocol, protocol.learning_rates)
+    return wide_jobs(protocol, protocol.learning_rates)
 
 
 def _num_networks(jobs: Sequence[Job]) -> int:

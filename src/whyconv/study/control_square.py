@@ -29,7 +29,7 @@ from whyconv.study.protocol import sizes_of
 from whyconv.study.scores import scores_of, told_by
 from whyconv.study.side_by_side import run_side_by_side
 from whyconv.study.trials import Study
-from whyconv.study.tuning import final_jobs, tune
+from whyconv.study.tuning import final_jobs, same_steps_jobs, tune
 from whyconv.training.torch_habits import torch_habits
 
 # Relative difference of losses that double precision may bring about in 50 steps.
@@ -68,12 +68,14 @@ def measure_square(
             protocol,
             lambda jobs: run_side_by_side(study, jobs, results, notify, check_stop, stage="square_tuning"),
         )
-        jobs = final_jobs(protocol, tuned)
-        found = run_side_by_side(study, list(jobs.values()), results, notify, check_stop, stage="square")
+        jobs, short = final_jobs(protocol, tuned), same_steps_jobs(protocol, tuned)
+        wanted = list(dict.fromkeys([*jobs.values(), *short.values()]))
+        found = run_side_by_side(study, wanted, results, notify, check_stop, stage="square")
     trials = {training: found[job] for training, job in jobs.items()}
+    same_steps = {training: found[job] for training, job in short.items()}
     tested = pictures.test.labels[scored_rows(pictures.test, protocol.most_scored)]
     chance = float(np.bincount(tested).max() / len(tested))
-    scores = scores_of(protocol, trials, tuned)
+    scores = scores_of(protocol, trials, same_steps, tuned)
     sizes = sizes_of(protocol, pictures.num_classes)
     return Square(
         run=origin.get("run", ""),

@@ -27,7 +27,7 @@ def train_corner(pictures: SquarePictures, square: Square, corner: Corner, place
     member = Member(0, Settings(score.learning_rate, score.decay))
     study = make_study(pictures, square.protocol)
     with torch_habits(1):
-        stack = study.train(training, [member], square.protocol.steps)
+        stack = study.train(training, [member], score.num_steps)
     network = study.starting_network(training, 0)
     network.load_state_dict({name: weight.detach()[0] for name, weight in stack.weights.items()})
     return network.eval()

@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from whyconv.results import CORNERS, Corner, GapDifference, Memorized, Place, TrainTestGap
+from whyconv.results import CORNERS, LEARNED, Corner, GapDifference, Memorized, Place, TrainTestGap
 from whyconv.study.split import accuracy_of, difference
 from whyconv.study.trials import Glance
 from whyconv.training.intervals import mean
-
-FITTED = 0.99
 
 # Of each corner, its draws, each with its glances; entry d of each was trained on the same pictures.
 Histories = Mapping[Corner, Sequence[Sequence[Glance]]]
@@ -63,7 +61,7 @@ def gap_differences(
 def _levels(histories: Histories) -> list[float]:
     """The training accuracy that all corners reach, of each draw."""
     num_draws = len(histories[CORNERS[0]])
-    return [min(max(_train(one) for one in histories[corner][draw]) for corner in CORNERS) for draw in range(num_draws)]
+    return [min(max(one.train for one in histories[corner][draw]) for corner in CORNERS) for draw in range(num_draws)]
 
 
 def _gaps_by_draw(histories: Histories) -> dict[Corner, list[float]]:
@@ -83,8 +81,9 @@ def memorized(histories: Mapping[Corner, Sequence[Sequence[Glance]]], n_train: i
         Memorized(
             corner=corner,
             n_train=n_train,
-            steps=[step_of(history, FITTED) for history in drawn],
-            train_accuracy=accuracy_of([_train(history[-1]) for history in drawn]),
+            most_steps=drawn[0][-1].step,
+            steps=[step_of(history, LEARNED) for history in drawn],
+            train_accuracy=accuracy_of([history[-1].train for history in drawn]),
         )
         for corner, drawn in histories.items()
     ]
@@ -94,10 +93,10 @@ def step_of(history: Sequence[Glance], level: float) -> float | None:
     """Steps until the training accuracy first reaches a level, along their logarithm; None if it never does."""
     before: Glance | None = None
     for glance in history:
-        if _train(glance) >= level:
+        if glance.train >= level:
             if before is None:
                 return float(glance.step)
-            part = (level - _train(before)) / (_train(glance) - _train(before))
+            part = (level - before.train) / (glance.train - before.train)
             return float(math.exp(math.log(before.step) + part * math.log(glance.step / before.step)))
         before = glance
     return None
@@ -109,8 +108,3 @@ def value_at(history: Sequence[Glance], step: float | None, name: str) -> float:
     return float(
         np.interp(math.log(last), [math.log(one.step) for one in history], [getattr(one, name) for one in history])
     )
-
-
-def _train(glance: Glance) -> float:
-    assert glance.train is not None
-    return glance.train

@@ -41,8 +41,9 @@ class Extent:
         learning_rates: Tried with every decay.
         decays: Tried with every rate.
         most_extensions: Of the learning rates beyond their ends.
-        steps: Of each training.
-        num_tuned_sizes: 1: settings are tuned at the largest size; 2: at the smallest too.
+        steps: Of each training, at the least.
+        most_times: How many times as many a training may take while it has not learned its own pictures.
+        tunes_each_size: Whether smaller sizes, and longer trainings, may have settings of their own.
         controlled: What the controls are applied to.
         arms: Beside the plain one.
     """
@@ -52,7 +53,8 @@ class Extent:
     decays: tuple[float, ...] = (0.0,)
     most_extensions: int = 0
     steps: int = 300
-    num_tuned_sizes: int = 1
+    most_times: int = 1
+    tunes_each_size: bool = False
     controlled: tuple[Place, ...] = ()
     arms: tuple[ArmName, ...] = ()
 
@@ -62,15 +64,17 @@ LEAST = (
     Extent(1, (0.1, 0.3), steps=150),
     Extent(2, (0.1, 0.3), steps=250, controlled=("moved",)),
     Extent(3, (0.02, 0.1, 0.5), steps=250, controlled=("moved",)),
-    Extent(3, _RATES, steps=300, controlled=("moved",)),
+    Extent(3, (0.02, 0.1, 0.5), steps=300, most_times=3, controlled=("moved",)),
+    Extent(3, _RATES, steps=300, most_times=3, controlled=("moved",)),
 )
 QUICK = LEAST[1]
-BASE = Extent(3, _RATES, _DECAYS, most_extensions=1)
+BASE = Extent(3, _RATES, _DECAYS, most_extensions=1, most_times=3)
 # What is added to it as the minutes allow, in this order; each by its name in the sentences.
 ADDITIONS: dict[str, Callable[[Extent], Extent]] = {
     "controls": lambda extent: replace(extent, controlled=PLACES),
     "shifts": lambda extent: replace(extent, arms=(*extent.arms, "shifts")),
-    "tuned_sizes": lambda extent: replace(extent, num_tuned_sizes=2),
+    "tuned_sizes": lambda extent: replace(extent, tunes_each_size=True),
+    "longest": lambda extent: replace(extent, most_times=10),
     "random_labels": lambda extent: replace(extent, arms=(*extent.arms, "random_labels")),
     "sizes": lambda extent: replace(extent, num_sizes=6),
     "places": lambda extent: replace(extent, arms=(*extent.arms, "places")),
@@ -83,8 +87,10 @@ ADDITIONS: dict[str, Callable[[Extent], Extent]] = {
 AT_LARGEST_SIZE = (
     LEAST[0],
     Extent(1, (0.02, 0.1, 0.5), steps=250),
-    Extent(1, _RATES),
+    Extent(1, (0.02, 0.1, 0.5), most_times=3),
+    Extent(1, _RATES, most_times=3),
     replace(BASE, num_sizes=1),
+    replace(BASE, num_sizes=1, most_times=10, tunes_each_size=True),
 )
 
 
@@ -166,11 +172,12 @@ def make_protocol(  # noqa: PLR0913
         multiplier=multiplier_for(side, kernel),
         seed=seed,
         sizes=sizes,
-        tuned_sizes=sorted({sizes[0], sizes[-1]}) if extent.num_tuned_sizes > 1 else [sizes[-1]],
+        tunes_each_size=extent.tunes_each_size,
         learning_rates=list(extent.learning_rates),
         decays=list(extent.decays),
         most_extensions=extent.most_extensions,
         steps=extent.steps,
+        most_times=extent.most_times,
         controlled=list(extent.controlled),
         arms=list(extent.arms),
         shift=max(1, side // 8),
@@ -263,7 +270,11 @@ def needed_trainings(protocol: SquareProtocol) -> list[Training]:
 
 
 def tuned_like(training: Training, protocol: SquareProtocol) -> Training:
-    """The training whose settings it takes: of the nearest tuned size; random labels as the true ones."""
-    nearest = min(protocol.tuned_sizes, key=lambda n: max(n / training.n_train, training.n_train / n))
+    """The carried out training whose settings it takes: its own, but with random labels as with the true ones."""
     arm: ArmName = "plain" if training.arm == "random_labels" else training.arm
-    return training._replace(n_train=nearest, arm=arm)
+    return trained_as(training._replace(arm=arm), protocol)
+
+
+def at_largest_size(training: Training, protocol: SquareProtocol) -> Training:
+    """The same with all pictures: where settings are looked for far and wide."""
+    return training._replace(n_train=protocol.sizes[-1])

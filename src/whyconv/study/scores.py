@@ -40,19 +40,28 @@ COMPARED: tuple[tuple[Corner, Corner], ...] = (
 
 
 def scores_of(
-    protocol: SquareProtocol, trials: Mapping[Training, JobResult], tuned: Mapping[Training, Tuned]
+    protocol: SquareProtocol,
+    trials: Mapping[Training, JobResult],
+    same_steps: Mapping[Training, JobResult],
+    tuned: Mapping[Training, Tuned],
 ) -> list[CornerScore]:
-    """Scores of all trainings, those included that are like another one."""
+    """Scores of all trainings, those included that are like another one.
+
+    Args:
+        protocol: What was trained.
+        trials: Of those carried out, at their own end.
+        same_steps: The same after as many steps for all.
+        tuned: Their settings.
+    """
     scores = []
     for training in all_trainings(protocol):
         if training.arm == "random_labels":
             continue
         trained = trained_as(training, protocol)
-        result, like = trials[trained], tuned[trained]
-        scores.append(_score(training, protocol, [_end(one) for one in result.glances], result, like))
+        both, like = (trials[trained], same_steps[trained]), tuned[trained]
+        scores.append(_score(training, protocol, both, like))
         if training.arm == "shifts" and "averaged" in {arm for _, arm in scored_arms(protocol)}:
-            averaged = training._replace(arm="averaged")
-            scores.append(_score(averaged, protocol, result.averaged, None, like))
+            scores.append(_score(training._replace(arm="averaged"), protocol, both, like))
     return scores
 
 
@@ -97,10 +106,15 @@ def _best(history: Sequence[Glance]) -> float:
 
 
 def _score(
-    training: Training, protocol: SquareProtocol, by_draw: list[float], result: JobResult | None, tuned: Tuned
+    training: Training, protocol: SquareProtocol, results: tuple[JobResult, JobResult], tuned: Tuned
 ) -> CornerScore:
-    """``result`` is None where networks were only asked at the end."""
-    best = by_draw if result is None else [_best(one) for one in result.glances]
+    """``results``: at its own end, and after the same steps for all."""
+    own = results[0]
+    if training.arm == "averaged":  # asked at the end alone
+        by_draw, same_steps, best = own.averaged, results[1].averaged, own.averaged
+    else:
+        by_draw, same_steps = ([_end(one) for one in result.glances] for result in results)
+        best = [_best(one) for one in own.glances]
     return CornerScore(
         corner=training.corner,
         place=training.place,
@@ -111,6 +125,10 @@ def _score(
         by_draw=by_draw,
         best_accuracy=accuracy_of(best),
         best_by_draw=best,
+        same_steps_accuracy=accuracy_of(same_steps),
+        same_steps_by_draw=same_steps,
+        num_steps=protocol.steps * tuned.times,
+        train_accuracy=accuracy_of([history[-1].train for history in own.glances]),
         learning_rate=tuned.settings.learning_rate,
         decay=tuned.settings.decay,
         is_rate_at_edge=tuned.is_rate_at_edge,

@@ -49,13 +49,15 @@ class Job(NamedTuple):
         settings: Each is tried with every draw.
         draws: Their numbers.
         is_final: Whether the networks are asked about the test pictures, at every checkpoint; else they are only
-            asked about the pictures kept apart, at the end.
+            asked about the pictures learned from and those kept apart, at the end.
+        times: How many times the protocol's steps they take.
     """
 
     training: Training
     settings: tuple[Settings, ...]
     draws: tuple[int, ...]
     is_final: bool
+    times: int = 1
 
 
 class Member(NamedTuple):
@@ -70,14 +72,14 @@ class Glance(Record):
 
     Attributes:
         step: Steps taken.
-        train: Accuracy on (some of) the pictures it learns from; None where not asked.
+        train: Accuracy on (some of) the pictures it learns from.
         kept: Accuracy on the pictures of the draw that were kept apart.
         kept_loss: Mean cross-entropy there, in nats.
         test: Accuracy on the test pictures; None where not asked.
     """
 
     step: int
-    train: float | None = None
+    train: float
     kept: float
     kept_loss: float
     test: float | None = None
@@ -128,7 +130,7 @@ class Study:
 
     def num_steps(self, job: Job) -> int:
         """How often ``run`` calls ``tick``."""
-        return len(self.groups(job)) * self.protocol.steps
+        return len(self.groups(job)) * self.protocol.steps * job.times
 
     def groups(self, job: Job) -> list[list[Member]]:
         """The members of a job, draw by draw, cut so that the weights of a stack fit into memory."""
@@ -171,7 +173,7 @@ class Study:
         return OneHiddenLayer(training.corner, self.sizes(training), self.protocol.seed * 1000 + draw)
 
     def _run(self, job: Job, members: list[Member], tick: Callable[[], None]) -> JobResult:
-        steps = self.protocol.steps
+        steps = self.protocol.steps * job.times
         scoring = _Scoring(self, job, members)
         stops = set(checkpoints(steps, self.protocol.checkpoints)[:-1]) if job.is_final else set()
         found: list[list[Glance]] = [[] for _ in members]
@@ -224,9 +226,8 @@ class _Scoring:
     def glances(self, step: int, stack: Stack) -> list[Glance]:
         """Of each member, after so many steps."""
         kept, loss = self._score(stack, *self._kept)
-        if not self._job.is_final:
-            return [Glance(step=step, kept=a, kept_loss=b) for a, b in zip(kept, loss, strict=True)]
-        train, test = self._score(stack, *self._learned)[0], self._score(stack, *self._test)[0]
+        train = self._score(stack, *self._learned)[0]
+        test = self._score(stack, *self._test)[0] if self._job.is_final else [None] * len(kept)
         return [
             Glance(step=step, train=a, kept=b, kept_loss=c, test=d)
             for a, b, c, d in zip(train, kept, loss, test, strict=True)

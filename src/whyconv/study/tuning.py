@@ -1,36 +1,59 @@
-"""Settings for every training: the same trials for each corner, on draws that no result is from."""
+"""Settings for every training: the same trials for each corner, on draws that no result is from.
+
+They are looked for far and wide with all pictures, and from there nearby: for smaller sets, on whose few pictures kept
+apart the best is luck, and for longer trainings. How long a training is, is a setting too: one that has not learned
+its own pictures goes on, since what it gets wrong may be training and not structure.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from statistics import fmean
 from typing import NamedTuple
 
-from whyconv.results import SquareProtocol
+from whyconv.results import LEARNED, SquareProtocol
 from whyconv.study.draws import KEPT_APART
-from whyconv.study.protocol import Training, needed_trainings, trained_as, tuned_like
+from whyconv.study.protocol import Training, at_largest_size, needed_trainings, tuned_like
 from whyconv.study.trials import Job, JobResult, Settings
 
 Run = Callable[[Sequence[Job]], Mapping[Job, JobResult]]
+# How many times the protocol's steps a training takes next, while it has not learned.
+LONGER = (3, 10)
 
 
 class _Merit(NamedTuple):
-    """How settings did on pictures kept apart: over draws, the mean accuracy and the mean loss with its sign turned."""
+    """How settings did, as means over draws.
+
+    Attributes:
+        accuracy: On pictures kept apart.
+        negative_loss: The loss there with its sign turned.
+        learned: Accuracy on pictures learned from.
+    """
 
     accuracy: float
     negative_loss: float
+    learned: float
 
 
 class Tuned(NamedTuple):
-    """The settings that a training takes, and whether its rate was the least or the greatest tried."""
+    """The settings that a training takes, and for how many times the protocol's steps.
+
+    Attributes:
+        settings: For that long.
+        times: How many times the steps.
+        same_steps: Its settings for the steps that all take.
+        is_rate_at_edge: Whether its rate was the least or the greatest tried.
+    """
 
     settings: Settings
+    times: int
+    same_steps: Settings
     is_rate_at_edge: bool
 
 
 def tune(protocol: SquareProtocol, run: Run) -> dict[Training, Tuned]:
-    """Tries all settings with every training that others take theirs from, and chooses.
+    """Tries settings with every training that others take theirs from, and chooses.
 
     While some training likes a rate at an end best, the rates go on there, for all trainings alike and as often as
     the protocol allows.
@@ -42,54 +65,124 @@ def tune(protocol: SquareProtocol, run: Run) -> dict[Training, Tuned]:
     Returns:
         For every training that is carried out, what it takes; none for those of which nothing was tried.
     """
-    wanted = {one: trained_as(tuned_like(one, protocol), protocol) for one in needed_trainings(protocol)}
-    rates = list(protocol.learning_rates)
-    scores: dict[Training, dict[Settings, _Merit]] = {one: {} for one in wanted.values()}
-    _try(protocol, run, rates, scores)
-    for _ in range(protocol.most_extensions):
-        best = [_chosen(one, found, protocol).learning_rate for one, found in scores.items() if found]
-        more = [beyond for end, beyond in _ends(rates) if end in best]
-        if not more:
-            break
-        _try(protocol, run, more, scores)
-        rates = sorted([*rates, *more])
+    wanted = {one: tuned_like(one, protocol) for one in needed_trainings(protocol)}
+    roots = {like: at_largest_size(like, protocol) for like in wanted.values()}
+    widely = _Tries(protocol, run)
+    rates = widely.far_and_wide(dict.fromkeys(roots.values()))
+    found = widely.choices()
+    chosen = {like: found[root] for like, root in roots.items() if root in found}
+    if protocol.tunes_each_size or protocol.most_times > 1:
+        smaller = {like: one for like, one in chosen.items() if like not in found}
+        chosen |= _Tries(protocol, run).nearby(smaller, rates)
+    same_steps = dict(chosen)
+    for times in LONGER:
+        unlearned = {like: one for like, one in chosen.items() if one.learned < LEARNED}
+        if times <= protocol.most_times:
+            chosen |= _Tries(protocol, run, times).nearby(unlearned, rates)
     ends = (rates[0], rates[-1]) if len(rates) > 1 else ()
-    chosen = {one: _chosen(one, found, protocol) for one, found in scores.items() if found}
     return {
-        one: Tuned(chosen[like], chosen[like].learning_rate in ends) for one, like in wanted.items() if like in chosen
+        one: Tuned(
+            chosen[like].settings,
+            chosen[like].times,
+            same_steps[like].settings,
+            chosen[like].settings.learning_rate in ends,
+        )
+        for one, like in wanted.items()
+        if like in chosen
     }
 
 
-def tuning_jobs(protocol: SquareProtocol, rates: Sequence[float]) -> list[Job]:
-    """What is run to try some rates with all decays."""
-    wanted = {trained_as(tuned_like(one, protocol), protocol): None for one in needed_trainings(protocol)}
-    return [_job(one, protocol, rates) for one in wanted]
+def wide_jobs(protocol: SquareProtocol, rates: Sequence[float]) -> list[Job]:
+    """What is run to try some rates with all decays, far and wide."""
+    like = (tuned_like(one, protocol) for one in needed_trainings(protocol))
+    roots = dict.fromkeys(at_largest_size(one, protocol) for one in like)
+    return [_job(one, protocol, product(rates, protocol.decays)) for one in roots]
 
 
 def final_jobs(protocol: SquareProtocol, tuned: Mapping[Training, Tuned]) -> dict[Training, Job]:
     """What is run for the results: every training with the settings that were chosen for it, and with every draw."""
-    draws = tuple(range(protocol.num_draws))
-    return {one: Job(one, (like.settings,), draws, is_final=True) for one, like in tuned.items()}
+    return {one: _final_job(one, protocol, like.settings, like.times) for one, like in tuned.items()}
 
 
-def _try(
-    protocol: SquareProtocol,
-    run: Run,
-    rates: Sequence[float],
-    scores: Mapping[Training, dict[Settings, _Merit]],
-) -> None:
-    for job, result in run([_job(one, protocol, rates) for one in scores]).items():
-        for place, settings in enumerate(job.settings):
-            ends = [member[-1] for member in result.glances[place :: len(job.settings)]]
-            scores[job.training][settings] = _Merit(
-                fmean(one.kept for one in ends), -fmean(one.kept_loss for one in ends)
-            )
+def same_steps_jobs(protocol: SquareProtocol, tuned: Mapping[Training, Tuned]) -> dict[Training, Job]:
+    """The same for as many steps as all others take."""
+    return {one: _final_job(one, protocol, like.same_steps, 1) for one, like in tuned.items()}
 
 
-def _job(training: Training, protocol: SquareProtocol, rates: Sequence[float]) -> Job:
+class _Choice(NamedTuple):
+    """What a training takes, and how much of its own pictures it then learns."""
+
+    settings: Settings
+    times: int
+    learned: float
+
+
+class _Tries:
+    """What was tried with some trainings of one length.
+
+    Args:
+        protocol: Says what is tried.
+        run: Carries jobs out.
+        times: How many times the protocol's steps they take.
+    """
+
+    def __init__(self, protocol: SquareProtocol, run: Run, times: int = 1) -> None:
+        self._protocol, self._run, self._times = protocol, run, times
+        self._merits: dict[Training, dict[Settings, _Merit]] = {}
+
+    def far_and_wide(self, trainings: Iterable[Training]) -> list[float]:
+        """Tries all rates with all decays, and rates beyond the ends; returns those that were tried, rising."""
+        protocol, trainings = self._protocol, list(trainings)
+        rates = list(protocol.learning_rates)
+        self._try({one: product(rates, protocol.decays) for one in trainings})
+        for _ in range(protocol.most_extensions):
+            best = [one.settings.learning_rate for one in self.choices().values()]
+            more = [beyond for end, beyond in _ends(rates) if end in best]
+            if not more:
+                break
+            self._try({one: product(more, protocol.decays) for one in trainings})
+            rates = sorted([*rates, *more])
+        return rates
+
+    def nearby(self, choices: Mapping[Training, _Choice], rates: Sequence[float]) -> dict[Training, _Choice]:
+        """Tries with each training what was chosen elsewhere, and where the protocol says so the rates beside it."""
+        reach = 1 if self._protocol.tunes_each_size else 0
+
+        def near(one: Settings) -> Iterable[tuple[float, float]]:
+            place = rates.index(one.learning_rate)
+            return product(rates[max(0, place - reach) : place + reach + 1], [one.decay])
+
+        self._try({training: near(one.settings) for training, one in choices.items()})
+        return self.choices()
+
+    def choices(self) -> dict[Training, _Choice]:
+        """What every training takes."""
+        found = {}
+        for training, merits in self._merits.items():
+            settings = _chosen(training, merits, self._protocol)
+            found[training] = _Choice(settings, self._times, merits[settings].learned)
+        return found
+
+    def _try(self, trials: Mapping[Training, Iterable[tuple[float, float]]]) -> None:
+        jobs = [_job(one, self._protocol, some, self._times) for one, some in trials.items()]
+        for job, result in (self._run(jobs) if jobs else {}).items():
+            for place, settings in enumerate(job.settings):
+                ends = [member[-1] for member in result.glances[place :: len(job.settings)]]
+                self._merits.setdefault(job.training, {})[settings] = _Merit(
+                    fmean(one.kept for one in ends),
+                    -fmean(one.kept_loss for one in ends),
+                    fmean(one.train for one in ends),
+                )
+
+
+def _job(training: Training, protocol: SquareProtocol, settings: Iterable[tuple[float, float]], times: int = 1) -> Job:
     first = protocol.num_draws
     draws = tuple(range(first, first + protocol.num_tuning_draws))
-    return Job(training, tuple(Settings(*each) for each in product(rates, protocol.decays)), draws, is_final=False)
+    return Job(training, tuple(Settings(*each) for each in settings), draws, is_final=False, times=times)
+
+
+def _final_job(training: Training, protocol: SquareProtocol, settings: Settings, times: int) -> Job:
+    return Job(training, (settings,), tuple(range(protocol.num_draws)), is_final=True, times=times)
 
 
 def _chosen(training: Training, found: Mapping[Settings, _Merit], protocol: SquareProtocol) -> Settings:
@@ -98,9 +191,12 @@ def _chosen(training: Training, found: Mapping[Settings, _Merit], protocol: Squa
     Of some 20 pictures the best accuracy is luck, and most often that of a rate at an end, for which nothing is learned
     or everything explodes. So all settings count as equal whose accuracy is less than one standard error from the
     best (the rule of Breiman et al., Classification and Regression Trees, 1984, section 3.4.3), and the middle one of
-    their rates is taken: of many equal rates it is farthest from those that fail.
+    their rates is taken: of many equal rates it is farthest from those that fail. Settings that have learned less than
+    half of what others have are no choice: where nearly all guess, they are as good as any by chance.
     """
     num_judged = training.n_train // KEPT_APART * protocol.num_tuning_draws
+    most_learned = max(merit.learned for merit in found.values())
+    found = {settings: merit for settings, merit in found.items() if merit.learned >= most_learned / 2}
     best = max(merit.accuracy for merit in found.values())
     likely = (best * num_judged + 1) / (num_judged + 2)  # not 0 or 1, of which the error would be none
     least = best - (likely * (1 - likely) / max(1, num_judged)) ** 0.5
