@@ -221,6 +221,14 @@ def test_several_columns_that_would_do_are_told(lay):
     assert (note.level, note.values["others"]) == ("warning", "path, class")
 
 
+def test_a_column_to_group_by_does_not_count_as_an_expression_on_names_in_folders(lay):
+    """Class folders beside the table are another reading, in which no name holds "person"."""
+    where = lay("cat/1.jpg", "cat/2.jpg", "dog/1.jpg", "dog/2.jpg")
+    rows = "file_name,label,person\ncat/1.jpg,cat,ann\ncat/2.jpg,cat,ben\ndog/1.jpg,dog,ann\ndog/2.jpg,dog,cy\n"
+    (where / "labels.csv").write_text(rows, encoding="utf-8")
+    assert read_pictures(where, group_by="person").groups.tolist() == [0, 1, 0, 2]
+
+
 def test_group_by_a_column_or_an_expression(lay):
     where = write(lay("a1.jpg", "b1.jpg", "a2.jpg"), "file,label,person\na1.jpg,x,7\nb1.jpg,y,\na2.jpg,y,7\n")
     assert read_pictures(where, group_by="person").groups.tolist() == [0, 1, 0]

@@ -221,14 +221,18 @@ def _safest(readings: dict[str, _Reading]) -> tuple[str, Pictures, str]:
     """Returns the reading to take, its pictures, and the other reading that is worth a warning, or "".
 
     A labels file was written on purpose and goes before folder names, unless it speaks of less than half
-    of the pictures in class folders. Folders go before arrays.
+    of the pictures in class folders. Folders go before arrays. Folders that cannot be read as it was asked for, with a
+    column of the table to group by for one, are no other reading.
     """
     taken, *others = readings
     pictures = readings[taken].read()
     rival = next((other for other in others if other != "arrays"), None)
     if taken != "table" or rival is None:
         return taken, pictures, next(iter(others), "")
-    in_folders = readings[rival].read()
+    try:
+        in_folders = readings[rival].read()
+    except (DataError, UsageError):
+        return taken, pictures, ""
     if 2 * len(set(pictures.names) & set(in_folders.names)) < len(in_folders):
         return rival, in_folders, taken
     is_same = _described(pictures) == _described(in_folders)
