@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,14 @@ class Hosts:
         """Puts it up again."""
         run("ip", "-n", self.names[0], "link", "set", "link0", "up")
 
+    def lose_power(self) -> None:
+        """Kills all that runs on either host: launchers, and what they have started in sessions of its own."""
+        for name in self.names:
+            found = subprocess.run(["ip", "netns", "pids", name], check=True, capture_output=True, text=True)
+            for each in found.stdout.split():
+                with suppress(ProcessLookupError):
+                    os.kill(int(each), signal.SIGKILL)
+
     def start(self, number: int, place: Path, *words: str, **variables: str) -> subprocess.Popen[str]:
         """A command under torchrun on one of them: one process a host, which begin again as often as is asked."""
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
@@ -62,12 +70,6 @@ class Hosts:
             text=True,
             start_new_session=True,
         )
-
-
-def lose(process: subprocess.Popen[str]) -> None:
-    """Takes the power from all that a host has started, which says nothing any more."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
 
 
 @contextmanager

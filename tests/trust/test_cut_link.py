@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tiny_training import write_bars
-from two_hosts import Hosts, can_be_made, lose, two_hosts
+from two_hosts import Hosts, can_be_made, two_hosts
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +40,12 @@ def start(hosts: Hosts, place: Path, out: str, number: int, **variables: str) ->
     return hosts.start(number, place, COMMAND, *WORDS, "--out", out, **variables)
 
 
+def end(both: list[subprocess.Popen[str]]) -> None:
+    """Waits for both, and requires that they end well."""
+    said = [each.communicate(timeout=200)[0] for each in both]
+    assert [each.returncode for each in both] == [0, 0], said
+
+
 def digest(run: Path) -> str:
     return hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
 
@@ -54,9 +60,7 @@ def wait_for_epochs(run: Path, count: int, process: subprocess.Popen[str]) -> No
 
 @pytest.fixture(scope="module")
 def undisturbed(hosts: Hosts, place: Path) -> str:
-    both = [start(hosts, place, "undisturbed", number) for number in (0, 1)]
-    said = [each.communicate(timeout=200)[0] for each in both]
-    assert [each.returncode for each in both] == [0, 0], said
+    end([start(hosts, place, "undisturbed", number) for number in (0, 1)])
     return digest(place / "undisturbed" / "bars-1")
 
 
@@ -70,15 +74,17 @@ def test_a_link_that_is_down_for_a_moment_costs_no_more_than_that(hosts: Hosts, 
     # It waits: no step is taken by one host alone.
     assert (place / "moment" / "bars-1" / "metrics.jsonl").read_text() == steps
     hosts.mend()
-    said = [each.communicate(timeout=200)[0] for each in both]
-    assert [each.returncode for each in both] == [0, 0], said
+    end(both)
     assert digest(place / "moment" / "bars-1") == undisturbed
 
 
-def test_a_link_that_stays_down_is_noticed_and_the_host_is_named(hosts: Hosts, place: Path) -> None:
+def test_a_link_that_stays_down_is_named_and_started_anew_costs_no_bit(
+    hosts: Hosts, place: Path, undisturbed: str
+) -> None:
+    run = place / "gone" / "bars-1"
     both = [start(hosts, place, "gone", number, PATIENCE="10") for number in (0, 1)]
     try:
-        wait_for_epochs(place / "gone" / "bars-1", 5, both[0])
+        wait_for_epochs(run, 5, both[0])
         hosts.cut()
         told, deadline = "", time.monotonic() + 70
         assert both[0].stdout is not None
@@ -87,6 +93,10 @@ def test_a_link_that_stays_down_is_noticed_and_the_host_is_named(hosts: Hosts, p
             told += both[0].stdout.readline()
         assert f"Process 1 on {os.uname().nodename}" in told
     finally:
+        hosts.lose_power()
         hosts.mend()
         for each in both:
-            lose(each)
+            each.communicate()
+    assert not (run / "model.safetensors").exists()
+    end([hosts.start(number, place, COMMAND, "train", "--resume", str(run)) for number in (0, 1)])
+    assert digest(run) == undisturbed
