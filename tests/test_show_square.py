@@ -6,6 +6,7 @@ import pytest
 from rich.cells import cell_len
 
 from made_up_why import SQUARE, corners, made_up_square, made_up_why, with_matched
+from whyconv.report.why_square import claims_block
 from whyconv.results.claims import matched_words
 from whyconv.show.square import brief_square_lines, square_lines
 from whyconv.show.why import detail_lines, why_lines
@@ -46,6 +47,25 @@ def test_both_orders_and_the_controls_stand_there() -> None:
     assert "12 of 40 trainings chose the least" in " ".join(text.split()) or "trainings chose the least" in text
     assert "3 draws" in text
     assert "12,345 test pictures" in " ".join(text.split())
+
+
+def test_who_has_not_learned_is_named_wherever_a_winner_is() -> None:
+    unlearned = "Not yet learned to 99 % of its own pictures: dense, moved, 73 % in 25 steps."
+    why = made_up_why()
+    for lines in (square_lines(SQUARE, "en"), brief_square_lines(SQUARE, "en"), why_lines(why, "en")):
+        assert unlearned in " ".join(" ".join(lines).split())
+    assert any(unlearned in str(note).replace("\xa0", " ") for note in claims_block(why, "en").notes)
+    text = " ".join(" ".join(square_lines(SQUARE, "en")).split())
+    assert "all stopped after the same 25 steps: dense 70.0 (65-75)" in text
+    quick = SQUARE.model_copy(
+        update={
+            "scores": [
+                one.model_copy(update={"train_accuracy": one.train_accuracy.model_copy(update={"value": 1.0})})
+                for one in SQUARE.scores
+            ]
+        }
+    )
+    assert "Not yet learned" not in "".join(square_lines(quick, "en"))
 
 
 def test_what_curves_say_stands_there() -> None:

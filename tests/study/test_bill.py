@@ -79,3 +79,15 @@ def test_extensions_that_may_come_are_billed_once(tmp_path: Path) -> None:
     measure_square(small_pictures(), may, kept=kept)
     left = left_to_train(may, kept)
     assert (left.tuning, left.final, left.may_extend) == ([], [], False)
+
+
+def test_what_may_have_to_go_on_is_billed_as_if_it_had_to() -> None:
+    nothing = KeptTrials(None, "")
+    longer = SHORT.model_copy(update={"steps": 3000, "most_times": 3})
+    left = left_to_train(longer, nothing)
+    lengths = {(job.training.corner, job.training.place, job.times) for job in left.final}
+    assert {("convolution", "still", 3), ("dense", "moved", 3), ("dense", "still", 1)} <= lengths
+    assert ("dense", "still", 3) not in lengths
+    predict = predict_seconds(make_study(small_pictures(), longer), nothing)
+    # Two of six kinds of trainings stay as they are, the other four take four times the steps: 3 times as long, about.
+    assert predict(longer) > 2 * predict(longer.model_copy(update={"most_times": 1}))

@@ -202,7 +202,9 @@ def test_the_rates_go_on_while_the_best_lies_at_an_end() -> None:
 
 def test_what_learns_slowly_is_trained_longer_and_told_after_the_same_steps_too() -> None:
     protocol = SMALL.model_copy(update={"steps": 4, "most_times": 3, "controlled": [], "arms": ["shifts"]})
-    square = measure_square(small_pictures(), protocol)
+    told: list[Progress] = []
+    square = measure_square(small_pictures(), protocol, told.append)
+    assert [one.done == one.total for one in told if one.stage == "square"][-2:] == [False, True]
     short = measure_square(small_pictures(), protocol.model_copy(update={"most_times": 1}))
     lengths = {one.num_steps for one in square.scores}
     assert lengths <= {4, 12}
