@@ -56,7 +56,7 @@ def test_who_has_not_learned_is_named_wherever_a_winner_is() -> None:
         assert unlearned in " ".join(" ".join(lines).split())
     assert any(unlearned in str(note).replace("\xa0", " ") for note in claims_block(why, "en").notes)
     text = " ".join(" ".join(square_lines(SQUARE, "en")).split())
-    assert "all stopped after the same 25 steps: dense 69.0" in text
+    assert "all stopped after the same 25 steps: dense 94.0 (89-99)" in text
     quick = SQUARE.model_copy(
         update={
             "scores": [
