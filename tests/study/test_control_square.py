@@ -6,13 +6,23 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from small_square import SMALL, small_pictures
 from whyconv.errors import ParityError, StoppedError
 from whyconv.results import CONTROLS, CORNERS, PLACES, Progress, Square
-from whyconv.study import Extent, KeptTrials, make_protocol, make_study, measure_square, predict_seconds, whole
+from whyconv.study import (
+    Extent,
+    KeptTrials,
+    make_protocol,
+    make_study,
+    measure_square,
+    predict_seconds,
+    train_corner,
+    whole,
+)
 from whyconv.study.protocol import (
     ADDITIONS,
     BASE,
@@ -217,3 +227,16 @@ def test_what_learns_slowly_is_trained_longer_and_told_after_the_same_steps_too(
     assert any(one.by_draw != one.same_steps_by_draw for one in slow)
     assert {one.n_train for one in square.unlearned()} <= {protocol.sizes[-1]}
     assert all(one.train_accuracy.value < 0.99 for one in square.unlearned())
+
+
+def test_the_network_behind_a_score_is_trained_once_more_as_long_as_it_was() -> None:
+    pictures = small_pictures()
+    protocol = SMALL.model_copy(update={"steps": 4, "most_times": 3, "controlled": [], "sizes": [60]})
+    square = measure_square(pictures, protocol)
+    rows = np.arange(len(pictures.test))
+    for score in square.scores:
+        if score.place == "still":
+            network = train_corner(pictures, square, score.corner)
+            right = network(pictures.numbers(pictures.test, rows)).argmax(1).numpy() == pictures.test.labels
+            assert right.mean() == pytest.approx(score.by_draw[0])
+    assert {one.num_steps for one in square.scores} == {4, 12}
