@@ -239,4 +239,4 @@ def test_the_network_behind_a_score_is_trained_once_more_as_long_as_it_was() -> 
             network = train_corner(pictures, square, score.corner)
             right = network(pictures.numbers(pictures.test, rows)).argmax(1).numpy() == pictures.test.labels
             assert right.mean() == pytest.approx(score.by_draw[0])
-    assert {one.num_steps for one in square.scores} == {4, 12}
+    assert 12 in {one.num_steps for one in square.scores}
