@@ -147,6 +147,7 @@ class _Session:
         self.num_right = 0
         self.rows: list[int] = []  # of the last step
         self.saved_at = -math.inf
+        self.asked: list[Callable[[], list[int]]] = []  # what all processes are being asked
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -188,7 +189,7 @@ class _Session:
             with self._saving_if_unread():
                 self._take_step(visits.rows(step), visits.draws(step))
             self.seconds = time.perf_counter() - began
-            code, is_late = self.group.greatest([stop_requested(), time.perf_counter() > self.latest])
+            code, is_late = self._asked_of_all([stop_requested(), time.perf_counter() > self.latest])
             if code:
                 self.save()
                 raise StoppedError(self._how_to_go_on(), exit_code=code)
@@ -197,6 +198,13 @@ class _Session:
                 break
         num_seen = sum(size for size, loss in zip(visits.sizes, self.losses, strict=False) if math.isfinite(loss))
         self._end_epoch(epoch, first_step, num_seen, began)
+
+    def _asked_of_all(self, own: Sequence[int]) -> list[int]:
+        """The greatest of all processes, number by number; of several, those of the step before, for nobody to wait."""
+        self.asked.append(self.group.begin_greatest(own))
+        if self.group.size > 1 and len(self.asked) == 1:
+            return [0] * len(own)
+        return self.asked.pop(0)()
 
     def _take_step(self, visited: NDArray[np.int64], draws: NDArray[np.float32]) -> None:
         recipe = self.plan.training
@@ -218,14 +226,15 @@ class _Session:
         own_labels = labels.repeat_interleave(num_members)
         loss = cost(logits.flatten(0, 1), own_labels, self.class_offsets, recipe.label_smoothing)
         share = len(own) / len(visited)
-        value, num_right = self._over_all(loss.item() * share, logits, labels)
-        if not math.isfinite(value):
-            self._leave_out("cost", value, rows, buffers)
-            return
+        over_all = self._begin_over_all(loss.item() * share, logits, labels)
         self.optimizer.zero_grad(set_to_none=True)
         # The sum of the members' costs: the gradient of each is as if it were alone. Of several processes the
         # gradient is the mean.
         torch.autograd.backward(loss * (num_members * share * self.group.size))
+        value, num_right = over_all()
+        if not math.isfinite(value):
+            self._leave_out("cost", value, rows, buffers)
+            return
         if not self.divergence.may_step(self.network):
             self._leave_out("gradient", math.nan, rows, buffers)
             return
@@ -235,11 +244,19 @@ class _Session:
         self.num_right += num_right
         move_mean(self.averaged, self.network, recipe.average, self.step)
 
-    def _over_all(self, share_of_cost: float, logits: Tensor, labels: Tensor) -> tuple[float, int]:
-        """J of the batch, and how many of its pictures are answered rightly, from what each process has of it."""
+    def _begin_over_all(self, share_of_cost: float, logits: Tensor, labels: Tensor) -> Callable[[], tuple[float, int]]:
+        """J of the batch, and how many of its pictures are answered rightly, from what each process has of it.
+
+        Processes need not wait for each other here: gradients are computed meanwhile, in vain where J is no number.
+        """
         num_right = int((logits.detach().mean(dim=1).argmax(dim=1) == labels).sum())
-        found = self.group.total(torch.tensor([share_of_cost, num_right], dtype=torch.float64))
-        return float(found[0]), int(found[1])
+        found = self.group.begin_total(torch.tensor([share_of_cost, num_right], dtype=torch.float64))
+
+        def wait() -> tuple[float, int]:
+            value, num_right = found().tolist()
+            return value, int(num_right)
+
+        return wait
 
     def _learning_rate(self, step: int, highest: float) -> float:
         recipe = self.plan.training

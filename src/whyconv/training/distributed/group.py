@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -22,6 +23,7 @@ from whyconv.training.precision import Forward
 
 # After so long without a word another process is taken for frozen.
 PATIENCE_SECONDS = 60.0
+Result = TypeVar("Result")
 _LOOK_SECONDS = 0.2
 
 
@@ -51,9 +53,17 @@ class Group:
         """The sum over all processes, the same in each; may be ``values`` itself."""
         return values
 
+    def begin_total(self, values: Tensor) -> Callable[[], Tensor]:
+        """Begins a sum over all processes, and gives what waits for it; until then ``values`` are not to be used."""
+        return lambda: values
+
     def greatest(self, numbers: Sequence[int]) -> list[int]:
         """The greatest over all processes, number by number."""
-        return list(numbers)
+        return self.begin_greatest(numbers)()
+
+    def begin_greatest(self, numbers: Sequence[int]) -> Callable[[], list[int]]:
+        """Begins ``greatest``, and gives what waits for it."""
+        return lambda: list(numbers)
 
     def whole(self, own: Tensor, count: int) -> Tensor:
         """All ``count`` rows, of which this process has computed its ``part``."""
@@ -110,11 +120,16 @@ class Together(Group):
         distributed.all_reduce(values)
         return values
 
-    def greatest(self, numbers: Sequence[int]) -> list[int]:
-        """The greatest over all processes, number by number."""
+    def begin_total(self, values: Tensor) -> Callable[[], Tensor]:
+        """Begins a sum over all processes; others may be begun meanwhile, in the same order in each process."""
+        values = values.contiguous()
+        return _waiting(distributed.all_reduce(values, async_op=True), lambda: values)
+
+    def begin_greatest(self, numbers: Sequence[int]) -> Callable[[], list[int]]:
+        """Begins ``greatest``."""
         values = torch.tensor(numbers, dtype=torch.int64)
-        distributed.all_reduce(values, distributed.ReduceOp.MAX)
-        return [int(each) for each in values]
+        work = distributed.all_reduce(values, distributed.ReduceOp.MAX, async_op=True)
+        return _waiting(work, lambda: [int(each) for each in values])
 
     def whole(self, own: Tensor, count: int) -> Tensor:
         """All rows: zeros where others have computed them are added up."""
@@ -229,6 +244,14 @@ class _Asked(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self._ask(x)
+
+
+def _waiting(work: distributed.Work, found: Callable[[], Result]) -> Callable[[], Result]:
+    def wait() -> Result:
+        work.wait()
+        return found()
+
+    return wait
 
 
 def _is_of_a_connection(error: RuntimeError) -> bool:

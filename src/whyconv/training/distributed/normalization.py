@@ -53,23 +53,34 @@ def _normalized(layer: _BatchNorm, total: Total, x: Tensor) -> Tensor:
 def _moments(x: Tensor, total: Total) -> tuple[Tensor, Tensor, float]:
     """Mean and variance of each channel over all processes, and of how many numbers; agreed on at once.
 
-    Each process sums squares of distances to its own mean, so that a mean far from 0 costs no digits; what that mean
-    differs by from the mean of all is added in double precision.
+    What each has is torch's own mean and variance, so that a mean far from 0 costs no digits; what that mean differs by
+    from the mean of all is added in double precision.
 
     References:
         Chan, Golub, LeVeque, *Algorithms for computing the sample variance* (1983), The American Statistician 37, for
         variances put together from parts.
     """
-    axes = [axis for axis in range(x.ndim) if axis != 1]
-    num_own = x.numel() // x.shape[1]
-    own_mean = x.sum(axes, dtype=torch.float32) / num_own
-    squares = (x.float() - own_mean.view(_along(x))).square_().sum(axes).double()
-    own_mean = own_mean.double()
+    own_mean, squares, num_own = _own_moments(x)
+    own_mean, squares = own_mean.double(), squares.double()
     own = torch.cat([num_own * own_mean, squares + num_own * own_mean.square(), own_mean.new_tensor([num_own])])
     found = total(own)
     count = float(found[-1])
     mean, mean_square = (found[:-1] / count).chunk(2)
     return mean.float(), (mean_square - mean.square()).clamp_min_(0).float(), count
+
+
+def _own_moments(x: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Mean of each channel, sum of squares of what differs from it, and of how many numbers.
+
+    Torch's own batch normalization notes them for its running statistics: some ten times as fast as ``torch.var_mean``
+    on bfloat16 with the channels last.
+    """
+    num_own = x.numel() // x.shape[1]
+    mean, variance = torch.zeros(2, x.shape[1])
+    if num_own == 1:
+        return x.float().flatten(), mean, num_own
+    functional.batch_norm(x, mean, variance, training=True, momentum=1.0)
+    return mean, variance * (num_own - 1), num_own
 
 
 class _Normalize(Function):
@@ -99,24 +110,30 @@ class _Normalize(Function):
     @once_differentiable
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         x, weight, mean, variance = context.saved_tensors
-        axes = [axis for axis in range(x.ndim) if axis != 1]
         scale = torch.rsqrt(variance + context.eps)
-        centered = x.float() - mean.view(_along(x))
-        own = torch.stack([gradient.sum(axes, dtype=torch.float32), (gradient * centered).sum(axes) * scale])
-        of_bias, of_weight = own[0].clone(), own[1].clone()
-        mean_gradient, mean_product = context.total(own) / context.count
+        # The sums alone, as torch has them: of gradient x normalized, and of the gradient.
+        unused = torch.ones_like(mean)
+        _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, x, unused, mean, variance, mean, scale, True, context.eps, [False, True, True]
+        )
+        found = context.total(torch.stack([of_bias, of_weight]))
+        mean_gradient, mean_product = found / context.count
         factor = scale if weight is None else scale * weight
-        # d J / d x = factor (g - mean(g) - normalized mean(g normalized)), the means over all processes.
-        found = centered.mul_((-factor * scale * mean_product).view(_along(x)))
-        found.addcmul_(gradient.float(), factor.view(_along(x))).sub_((factor * mean_gradient).view(_along(x)))
+        # d J / d x = factor (g - mean(g) - normalized mean(g normalized)), the means over all processes: a line in g
+        # and a line in x for each channel.
+        slope = -factor * scale * mean_product
+        of_x = _lines(gradient, factor, -factor * mean_gradient - slope * mean).add_(_lines(x, slope, None))
         wants_weight, wants_bias = context.needs_input_grad[1], context.needs_input_grad[2]
         return (
-            found.to(x.dtype),
+            of_x,
             of_weight if wants_weight else None,
             of_bias if wants_bias else None,
             *(None,) * 5,
         )
 
 
-def _along(x: Tensor) -> list[int]:
-    return [1, -1, *[1] * (x.ndim - 2)]
+def _lines(x: Tensor, slope: Tensor, offset: Tensor | None) -> Tensor:
+    """For each channel, slope x + offset; torch is fastest at it as batch normalization with nothing to normalize."""
+    return functional.batch_norm(
+        x, torch.zeros_like(slope), torch.ones_like(slope), slope, offset, training=False, eps=0.0
+    )
