@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import shared_steps
 from several_processes import in_processes
 from whyconv.training.distributed import ALONE, Group
+from whyconv.training.distributed.normalization import normalizing_together
 
 
 def alone(function: str, *words: str) -> dict[str, torch.Tensor]:
@@ -48,6 +50,19 @@ def test_a_step_is_timed_by_all_processes(tmp_path: Path) -> None:
         assert (each["seconds"] > 0).all()
     # They wait for each other in every step.
     torch.testing.assert_close(found[0]["seconds"], found[1]["seconds"], rtol=0.5, atol=0.05)
+
+
+def test_a_process_with_one_number_of_each_channel_normalizes_by_those_of_all() -> None:
+    """Torch refuses to normalize a single number; here the other process has 5 where this one has 1, and 0 for 0."""
+    layer, own = nn.BatchNorm1d(2, momentum=1.0), torch.tensor([[1.0, 0.0]])
+    others = torch.tensor([5.0, 0.0, 25.0, 0.0, 1.0], dtype=torch.float64)
+    with normalizing_together(layer, lambda values: values + others):
+        y = layer(own)
+    assert layer.running_mean is not None
+    assert layer.running_var is not None
+    assert layer.running_mean.tolist() == [3.0, 0.0]
+    assert layer.running_var.tolist() == [8.0, 0.0]
+    torch.testing.assert_close(y, torch.tensor([[-1.0, 0.0]]), atol=1e-5, rtol=1e-5)
 
 
 def test_normalization_is_that_of_the_whole_batch(tmp_path: Path) -> None:
