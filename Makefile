@@ -28,7 +28,7 @@ trust: $(VENV)/test.stamp
 
 # Several processes at one training: the same sums, kills, a frozen one, other numbers of processes.
 cluster-test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m "slow or not slow" tests/training/distributed tests/trust/test_lost_processes.py tests/trust/test_cut_link.py tests/test_stream_run.py tests/cluster $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or not slow" tests/training/distributed tests/trust/test_lost_processes.py tests/trust/test_cut_link.py tests/test_stream_run.py tests/cluster $(ARGS)
 
 # All tests with the network closed but for this machine's own loopback.
 closed: $(VENV)/test.stamp

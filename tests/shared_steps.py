@@ -149,6 +149,7 @@ def agreed(group: Group) -> dict[str, Any]:
         "part": torch.tensor(np.arange(7)[group.part(7)]),
         "whole": group.whole(rows[group.part(7)], 7),
         "greatest": torch.tensor(group.greatest([group.rank, 5 - group.rank])),
+        "lately": torch.tensor([group.greatest_lately([group.rank, step]) for step in (3, 4, 5)]),
         "told": [group.told(f"first from {group.rank}"), group.told(f"second from {group.rank}")],
         "content": list(group.content(bytes([group.rank + 7]) * 3)),
         "nothing": list(group.content(b"")),

@@ -147,7 +147,6 @@ class _Session:
         self.num_right = 0
         self.rows: list[int] = []  # of the last step
         self.saved_at = -math.inf
-        self.asked: list[Callable[[], list[int]]] = []  # what all processes are being asked
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -189,7 +188,7 @@ class _Session:
             with self._saving_if_unread():
                 self._take_step(visits.rows(step), visits.draws(step))
             self.seconds = time.perf_counter() - began
-            code, is_late = self._asked_of_all([stop_requested(), time.perf_counter() > self.latest])
+            code, is_late = self.group.greatest_lately([stop_requested(), time.perf_counter() > self.latest])
             if code:
                 self.save()
                 raise StoppedError(self._how_to_go_on(), exit_code=code)
@@ -198,13 +197,6 @@ class _Session:
                 break
         num_seen = sum(size for size, loss in zip(visits.sizes, self.losses, strict=False) if math.isfinite(loss))
         self._end_epoch(epoch, first_step, num_seen, began)
-
-    def _asked_of_all(self, own: Sequence[int]) -> list[int]:
-        """The greatest of all processes, number by number; of several, those of the step before, for nobody to wait."""
-        self.asked.append(self.group.begin_greatest(own))
-        if self.group.size > 1 and len(self.asked) == 1:
-            return [0] * len(own)
-        return self.asked.pop(0)()
 
     def _take_step(self, visited: NDArray[np.int64], draws: NDArray[np.float32]) -> None:
         recipe = self.plan.training

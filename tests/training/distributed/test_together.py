@@ -38,6 +38,7 @@ def test_what_is_said_and_added_up_is_the_same_everywhere(tmp_path: Path) -> Non
     for each in found:
         assert torch.equal(each["whole"], torch.arange(7.0)[:, None] * torch.ones(1, 3))
         assert each["greatest"].tolist() == [2, 5]
+        assert each["lately"].tolist() == [[0, 0], [2, 3], [2, 4]]
         assert each["told"] == ["first from 0", "second from 0"]
         assert each["content"] == [7, 7, 7]
         assert each["nothing"] == []

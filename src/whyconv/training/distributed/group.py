@@ -59,11 +59,11 @@ class Group:
 
     def greatest(self, numbers: Sequence[int]) -> list[int]:
         """The greatest over all processes, number by number."""
-        return self.begin_greatest(numbers)()
+        return list(numbers)
 
-    def begin_greatest(self, numbers: Sequence[int]) -> Callable[[], list[int]]:
-        """Begins ``greatest``, and gives what waits for it."""
-        return lambda: list(numbers)
+    def greatest_lately(self, numbers: Sequence[int]) -> list[int]:
+        """As ``greatest``; of several processes that of the call before, at first zeros, so that nobody waits."""
+        return list(numbers)
 
     def whole(self, own: Tensor, count: int) -> Tensor:
         """All ``count`` rows, of which this process has computed its ``part``."""
@@ -113,6 +113,7 @@ class Together(Group):
         self._local_rank = launch.local_rank
         self._store, self._liveness = store, liveness
         self._num_told = self._num_met = 0
+        self._asked: Callable[[], list[int]] | None = None
 
     def total(self, values: Tensor) -> Tensor:
         """The sum over all processes."""
@@ -125,8 +126,16 @@ class Together(Group):
         values = values.contiguous()
         return _waiting(distributed.all_reduce(values, async_op=True), lambda: values)
 
-    def begin_greatest(self, numbers: Sequence[int]) -> Callable[[], list[int]]:
-        """Begins ``greatest``."""
+    def greatest(self, numbers: Sequence[int]) -> list[int]:
+        """The greatest over all processes, number by number."""
+        return self._begin_greatest(numbers)()
+
+    def greatest_lately(self, numbers: Sequence[int]) -> list[int]:
+        """The greatest of the numbers of the call before."""
+        before, self._asked = self._asked, self._begin_greatest(numbers)
+        return [0] * len(numbers) if before is None else before()
+
+    def _begin_greatest(self, numbers: Sequence[int]) -> Callable[[], list[int]]:
         values = torch.tensor(numbers, dtype=torch.int64)
         work = distributed.all_reduce(values, distributed.ReduceOp.MAX, async_op=True)
         return _waiting(work, lambda: [int(each) for each in values])
