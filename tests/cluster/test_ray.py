@@ -157,7 +157,7 @@ def test_there_is_one_row_for_each_picture_after_processes_were_killed(tmp_path:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_command_that_was_stopped_goes_on_and_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
-    make_pictures(tmp_path / "pictures", 3000)
+    make_pictures(tmp_path / "pictures", 6000)
     write_model(tmp_path / "model.onnx")
     before = set(Path(tempfile.gettempdir()).glob("whyconv-ray-*"))
     process = start(tmp_path, "out")
@@ -175,7 +175,7 @@ def test_a_command_that_was_stopped_goes_on_and_leaves_no_process(tmp_path: Path
     assert "are there from before" in again.communicate(timeout=300)[0]
     assert all(path.stat().st_mtime_ns == when for path, when in there.items())
     assert set(Path(tempfile.gettempdir()).glob("whyconv-ray-*")) == before
-    assert len(rows_of(tmp_path / "out")) == 3000
+    assert len(rows_of(tmp_path / "out")) == 6000
 
 
 def _runs(pid: int) -> bool:
