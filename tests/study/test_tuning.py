@@ -132,3 +132,10 @@ def test_a_longer_training_may_take_the_rate_beside_and_keeps_what_the_same_step
     tried.clear()
     tune(LONG.model_copy(update={"most_times": 3, "tunes_each_size": False}), run)
     assert sorted(tried) == [(1, 50, [0.1]), (1, 400, RATES), (3, 50, [0.1]), (3, 400, [0.1])]
+
+
+def test_a_longer_training_that_explodes_does_not_count() -> None:
+    def learned(job: Job, settings: Settings) -> float:
+        return {1: 0.6, 3: 0.8, 10: 0.1}[job.times]
+
+    assert set(lengths(LONG, learned).values()) == {3}

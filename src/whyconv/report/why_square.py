@@ -9,7 +9,7 @@ from whyconv.report.curves import Figure
 from whyconv.report.learning import learning_figure, learning_legend, learning_title
 from whyconv.report.square import square_figure
 from whyconv.results import CHANGES, CONTROLS, CORNERS, PLACES, ArmName, Corner, Place, Square
-from whyconv.results.claims import claims, matched_words, moved_words
+from whyconv.results.claims import claims, matched_words, moved_words, unlearned_words
 from whyconv.results.numbers import as_number, crossing_number, in_points, steps_needed
 from whyconv.results.why import Why
 
@@ -42,13 +42,8 @@ def claims_block(why: Why, language: str) -> Block:
 def _unlearned(square: Square, language: str) -> list[str]:
     say = teller(language)
     told = [
-        say(
-            f"square_unlearned_{one.place}",
-            corner=say(f"square_corner_{one.corner}"),
-            part=100 * one.train_accuracy.value,
-            steps=one.num_steps,
-        )
-        for one in square.unlearned()
+        say(f"square_unlearned_{place}", corner=say(f"square_corner_{corner}"), **words)
+        for corner, place, words in unlearned_words(square)
     ]
     return [say("square_unlearned", corners=", ".join(told))] if told else []
 

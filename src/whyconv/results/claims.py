@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from whyconv.results.corners import PLACES
+from whyconv.results.corners import PLACES, Corner, Place
 from whyconv.results.curves import Crossing
 from whyconv.results.numbers import as_number, crossing_number, in_percent, in_points
 from whyconv.results.record import Estimate, Record
@@ -46,6 +46,14 @@ def claims(square: Square) -> list[Claim]:
     """Returns the claims about the square, in the lecture's order; those that were not asked are left out."""
     found = [_fewer(square), _locality(square), _sharing(square), *_pictures(square)]
     return [*found, *_overfitting(square)]
+
+
+def unlearned_words(square: Square) -> list[tuple[Corner, Place, dict[str, object]]]:
+    """Returns, of each corner that has not learned its own pictures, what the sentence about it says, by its fields."""
+    return [
+        (one.corner, one.place, {"part": 100 * one.train_accuracy.value, "steps": one.num_steps})
+        for one in square.unlearned()
+    ]
 
 
 def matched_words(square: Square) -> dict[str, object] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from whyconv.results import CHANGES, CONTROLS, CORNERS, PLACES, Change, Corner, GainSplit, Place, Square
+from whyconv.results.claims import unlearned_words
 from whyconv.results.numbers import in_percent, in_points
 from whyconv.show.curves import corner_name, curve_lines
 from whyconv.show.matched import matched_lines
@@ -109,14 +110,8 @@ def _forgetting_lines(square: Square, language: str) -> list[str]:
 def unlearned_lines(square: Square, language: str) -> list[str]:
     """Says which corners have not learned their own pictures, so that nobody takes that for their structure."""
     told = [
-        say(
-            f"square_unlearned_{one.place}",
-            language,
-            corner=corner_name(one.corner, language),
-            part=100 * one.train_accuracy.value,
-            steps=one.num_steps,
-        )
-        for one in square.unlearned()
+        say(f"square_unlearned_{place}", language, corner=corner_name(corner, language), **words)
+        for corner, place, words in unlearned_words(square)
     ]
     return wrap(say("square_unlearned", language, corners=", ".join(told)), "  ") if told else []
 

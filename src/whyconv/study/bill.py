@@ -51,7 +51,7 @@ class Left:
 def left_to_train(protocol: SquareProtocol, kept: KeptTrials) -> Left:
     """Goes through a protocol with the results that are there, and collects what is missing.
 
-    What is not there is taken to need the longest training wherever it may: more is seldom needed, less often.
+    What is not there is taken to need the longest training wherever it may, so that this is seldom too little.
 
     Args:
         protocol: What is to be trained.

@@ -76,9 +76,12 @@ def tune(protocol: SquareProtocol, run: Run) -> dict[Training, Tuned]:
         chosen |= _Tries(protocol, run).nearby(smaller, rates)
     same_steps = dict(chosen)
     for times in LONGER:
+        if times > protocol.most_times:
+            break
         unlearned = {like: one for like, one in chosen.items() if one.learned < LEARNED}
-        if times <= protocol.most_times:
-            chosen |= _Tries(protocol, run, times).nearby(unlearned, rates)
+        longer = _Tries(protocol, run, times).nearby(unlearned, rates)
+        # One that explodes on the way has learned less: the shorter one stays.
+        chosen |= {like: one for like, one in longer.items() if one.learned >= chosen[like].learned}
     ends = (rates[0], rates[-1]) if len(rates) > 1 else ()
     return {
         one: Tuned(

@@ -73,7 +73,8 @@ def train_network(  # noqa: PLR0913
         names: Of the training pictures, for messages.
         folder: The run folder.
         notify: Told of every epoch.
-        stop_requested: Asked after every step; what it returns but 0 is the exit code of the stop.
+        stop_requested: Asked after every step; what it returns but 0 is the exit code of the stop. Several processes
+            stop a step later.
         deadline: On the clock of ``time.perf_counter``. It ends before an epoch that would not be done by then, and
             inside one that is late; but not before 5 steps.
         group: The processes that train together, each on its share of every batch, all of which call this with the

@@ -76,9 +76,9 @@ def _own_moments(x: Tensor) -> tuple[Tensor, Tensor, int]:
     on bfloat16 with the channels last.
     """
     num_own = x.numel() // x.shape[1]
-    mean, variance = torch.zeros(2, x.shape[1])
-    if num_own == 1:
-        return x.float().flatten(), mean, num_own
+    mean, variance = torch.zeros(2, x.shape[1], device=x.device)
+    if num_own == 1:  # which torch refuses to normalize
+        return x.float().flatten(), torch.zeros_like(mean), num_own
     functional.batch_norm(x, mean, variance, training=True, momentum=1.0)
     return mean, variance * (num_own - 1), num_own
 
