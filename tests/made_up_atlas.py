@@ -12,9 +12,14 @@ def points(value: float, half: float = 2.0) -> Estimate:
 
 
 def made_up_set(
-    name: str, still: tuple[float, float] = (-5.0, -20.0), moved: tuple[float, float] = (3.0, 25.0), *, side: int = 8
+    name: str,
+    still: tuple[float, float] = (-5.0, -20.0),
+    moved: tuple[float, float] = (3.0, 25.0),
+    *,
+    side: int = 8,
+    learned: float = 99.5,
 ) -> AtlasSet:
-    """A set with points of locality and of sharing, as they are and moved."""
+    """A set with points of locality and sharing, as they are and moved; it knows ``learned`` % of its own pictures."""
     found = dict(zip(PLACES, (still, moved), strict=True))
     return AtlasSet(
         name=name,
@@ -26,7 +31,7 @@ def made_up_set(
         largest_class_fraction=0.102,
         protocol=make_protocol(QUICK, side=side, channels=1, num_train=1068, num_classes=10, seed=0),
         scores=[
-            AtlasScore(place=place, corner=corner, accuracy=points(50.0 + 5 * number))
+            AtlasScore(place=place, corner=corner, accuracy=points(50.0 + 5 * number), train_accuracy=points(learned))
             for place in PLACES
             for number, corner in enumerate(CORNERS)
         ],

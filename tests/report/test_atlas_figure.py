@@ -134,6 +134,14 @@ def test_sets_that_were_tuned_over_little_are_named() -> None:
     assert "fitted into the minutes" not in "".join(parsed(made_up_atlas(careful)).itertext())
 
 
+def test_sets_whose_own_pictures_some_corner_has_not_learned_are_named() -> None:
+    atlas = made_up_atlas(made_up_set("digits"), made_up_set("flowers", learned=61.0))
+    for text in ("".join(parsed(atlas).itertext()), " ".join(atlas_lines(atlas, "en"))):
+        assert "Not every corner had learned its own pictures" in text.replace("\xa0", " ")
+        assert "in: flowers." in " ".join(text.split())
+    assert "Not every corner" not in "".join(parsed(made_up_atlas()).itertext())
+
+
 def test_names_of_crowded_dots_cover_neither_each_other_nor_a_dot() -> None:
     frame = Box(0, 0, 700, 500)
     crowd = [(350.0 + 7 * index, 250.0 + 3 * (index % 3), f"a set of pictures {index}") for index in range(8)]

@@ -229,6 +229,8 @@ def _note_lines(atlas: Atlas, own: AtlasSet | None, language: str) -> list[str]:
     notes += [set_note(one, language) for one in sets]
     if coarse := [shown(one.name, _LONGEST_NAME) for one in sets if one.is_coarse]:
         notes.append(say("atlas_coarse", language, names=", ".join(coarse)))
+    if unlearned := [shown(one.name, _LONGEST_NAME) for one in sets if not one.has_learned]:
+        notes.append(say("atlas_unlearned", language, names=", ".join(unlearned)))
     notes += [say("atlas_skipped_short", language, name=shown(one.name, _LONGEST_NAME)) for one in atlas.skipped]
     notes += difference_notes(atlas, own, language) if own else []
     return [line for note in notes for line in _wrapped(note, _WIDTH - 28)]

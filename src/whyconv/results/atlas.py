@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from whyconv.results.corners import PLACES, Corner, Place
+from whyconv.results.corners import LEARNED, PLACES, Corner, Place
 from whyconv.results.record import Estimate, Record
 from whyconv.results.square import SquareProtocol
 
@@ -28,11 +28,12 @@ class EvenSplit(Record):
 
 
 class AtlasScore(Record):
-    """Test accuracy of one corner at the largest training size."""
+    """Test accuracy of one corner at the largest training size, and its accuracy on what it learned from."""
 
     place: Place
     corner: Corner
     accuracy: Estimate
+    train_accuracy: Estimate
 
 
 class AtlasSet(Record):
@@ -78,6 +79,11 @@ class AtlasSet(Record):
     def is_coarse(self) -> bool:
         """Whether fewer than five learning rates were tried: all that the minutes allowed."""
         return len(self.protocol.learning_rates) < _FEW_RATES
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether every corner knows its own pictures: otherwise more steps might do better."""
+        return all(one.train_accuracy.value >= LEARNED for one in self.scores)
 
     def split(self, place: Place) -> EvenSplit:
         """The split of one place."""

@@ -24,6 +24,8 @@ def atlas_lines(atlas: Atlas, language: str) -> list[str]:
     lines += wrap(say("atlas_intervals", language, draws=draws), "  ")
     if coarse := [printable(one.name) for one in atlas.sets if one.is_coarse]:
         lines += wrap(say("atlas_coarse", language, names=", ".join(coarse)), "! ")
+    if unlearned := [printable(one.name) for one in atlas.sets if not one.has_learned]:
+        lines += wrap(say("atlas_unlearned", language, names=", ".join(unlearned)), "! ")
     for one in atlas.skipped:
         values = {"name": printable(one.name), "reason": printable(one.reason.replace("\n", " "))}
         lines += wrap(say("atlas_skipped_line", language, **values), "! ")

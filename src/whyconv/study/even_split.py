@@ -43,7 +43,8 @@ def even_splits(square: Square) -> list[EvenSplit]:
 def atlas_scores(square: Square) -> list[AtlasScore]:
     """The accuracies that the splits are differences of."""
     return [
-        AtlasScore(place=place, corner=corner, accuracy=square.score(corner, place).accuracy)
+        AtlasScore(place=place, corner=corner, accuracy=score.accuracy, train_accuracy=score.train_accuracy)
         for place in PLACES
         for corner in CORNERS
+        for score in [square.score(corner, place)]
     ]
