@@ -19,7 +19,7 @@ def made_up_set(
     side: int = 8,
     learned: float = 99.5,
 ) -> AtlasSet:
-    """A set with points of locality and sharing, as they are and moved; the convolution knows ``learned`` % of its own."""
+    """A set with points of locality and sharing; the convolution knows ``learned`` % of its own pictures."""
     found = dict(zip(PLACES, (still, moved), strict=True))
     return AtlasSet(
         name=name,
