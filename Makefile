@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Pins hold for what pip builds from source too; older pips read the first name, newer ones the second.
 INSTALL = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet -c constraints.txt
 
-.PHONY: demo test check slow trust golden closed test-wheel lock audit sbom peers clean
+.PHONY: demo test check slow gpu-test trust golden closed test-wheel lock audit sbom peers clean
 
 demo: $(VENV)/demo.stamp
 	$(BIN)/whyconv demo
@@ -21,6 +21,10 @@ check: $(VENV)/test.stamp
 
 slow: $(VENV)/test.stamp
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+# On a machine with an NVIDIA card that torch can use: recorded steps, the same bits every time.
+gpu-test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -m gpu $(ARGS)
 
 # The long forms of what docs/trust.md promises.
 trust: $(VENV)/test.stamp

@@ -195,7 +195,7 @@ def test_a_caller_finds_torch_and_the_search_path_as_they_were(place: Path, tmp_
 def test_a_cost_that_is_no_number_is_told_with_the_pictures_of_its_step(
     place: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr("whyconv.training.loop.cost", lambda *given: cost(*given) * torch.inf)
+    monkeypatch.setattr("whyconv.training.step.cost", lambda *given: cost(*given) * torch.inf)
     words = {"network": "lesson", "epochs": 1, "batch": 4, "flips": "off", "threads": 1, "store": str(place / "store")}
     with pytest.raises(DivergedError, match=r"J became inf at step 1 ") as caught:
         workflow.train(str(place / "bars"), out=str(tmp_path), **words)

@@ -87,6 +87,12 @@ class Diagnosis(Record):
         return [name for name, found in self.packages.items() if found is None]
 
     @property
+    def torch_without_card(self) -> str | None:
+        """Version of torch, where it is one that was built without support of graphics cards."""
+        version = next((extra.packages.get("torch") for extra in self.extras if extra.name == "train"), None)
+        return version if version is not None and version.endswith("+cpu") else None
+
+    @property
     def can_train(self) -> bool:
         """Whether the extra for training is here."""
         return any(extra.is_here for extra in self.extras if extra.name == "train")
@@ -150,6 +156,8 @@ def diagnosis_lines(diagnosis: Diagnosis, language: str) -> list[str]:
         "  " + _named(diagnosis.packages),
     ]
     lines += [f"  {_extra_line(extra, language)}" for extra in diagnosis.extras]
+    if diagnosis.graphics_card is not None and (torch := diagnosis.torch_without_card) is not None:
+        lines.append(f"  {say('doctor_card_unused', language, card=diagnosis.graphics_card, torch=torch)}")
     if diagnosis.missing:
         return [*lines, say("doctor_missing", language, packages=", ".join(diagnosis.missing))]
     if diagnosis.too_old:

@@ -35,6 +35,7 @@ from whyconv.suspecting import find_suspects
 from whyconv.training.calibration import calibration_error
 from whyconv.training.checkpoint import save_weights
 from whyconv.training.circular import CERTIFICATE_SECONDS
+from whyconv.training.device import lying_on, place_of
 from whyconv.training.evaluate import fit_temperature, score, softmax
 from whyconv.training.logits import network_logits, normalize
 from whyconv.training.outcome import Outcome
@@ -207,10 +208,11 @@ def _known_logits(
     """Logits of validation and test; on a frozen network of validation only, for the file is quicker than torch."""
     if learned is not None:
         return {"validation": learned.logits}
-    return {
-        part.name: network_logits(network, part.data.pixels, plan.network)
-        for part in (material.validation, material.test)
-    }
+    with lying_on(place_of(plan), network):
+        return {
+            part.name: network_logits(network, part.data.pixels, plan.network)
+            for part in (material.validation, material.test)
+        }
 
 
 def _temperature(logits: NDArray[np.float32], validation: Part) -> float:

@@ -33,9 +33,11 @@ def set_thread_habits() -> None:
 
     Threads that spin while they wait make a step many times slower as soon as another process uses a core:
     they sleep instead. Large buffers are taken in huge pages. Of several processes each would warn of every network
-    that uses all of its parameters, and is kept from it. What the environment already says is kept.
+    that uses all of its parameters, and is kept from it. Products of matrices on a graphics card get memory of their
+    own, without which their bits may differ. What the environment already says is kept.
     """
     if "torch" not in sys.modules:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
         if "RANK" in os.environ:

@@ -244,7 +244,7 @@ def plan_reasons(plan: Plan, material: Material, *, is_searched: bool = False) -
         return {"flips": Note(key="plan_rule_start_flips"), "side": Note(key="plan_rule_start_side")}
     network, recipe = plan.network, plan.training
     counts = np.bincount(material.train.data.labels, minlength=len(network.classes)).tolist()
-    facts = Facts(counts=counts, side=network.side, in_channels=network.in_channels)
+    facts = Facts(counts=counts, side=network.side, in_channels=network.in_channels, is_on_card=plan.device is not None)
     # What the rules give for this network; and, as the learning rate follows from both, for this optimizer and batch.
     asked = TrainSettings(pictures="", network=network.name, start=network.start or None)
     ruled = training_plan(asked, facts)

@@ -16,6 +16,7 @@ from whyconv.untrusted import toml_in
 
 OptimizerName = Literal["gd", "momentum", "rmsprop", "adam", "adamw", "muon"]
 Precision = Literal["float32", "bfloat16"]
+Device = Literal["cpu", "cuda"]
 OnDivergence = Literal["stop", "skip"]
 Schedule = Literal["constant", "cosine", "linear"]
 Pooling = Literal["largest", "smooth"]
@@ -104,6 +105,8 @@ class TrainSettings(Settings):
         search: Where there are more minutes than a training has use for, "auto" spends them on trying settings.
         on_divergence: What is done where the cost J of a step is no number: "stop", or "skip" to leave the step out.
         threads: Of the processor; by default 1 for sides of up to 16 pixels, else all that the process may use.
+        device: What the network is trained on: "cpu", "cuda" for an NVIDIA card, or "auto", which takes the card where
+            torch can use one and one process trains.
         store: Folder of the pixel store.
         out: Folder that run folders are made in.
         language: Of the report: "en" or "ko".
@@ -132,6 +135,7 @@ class TrainSettings(Settings):
     search: Literal["auto", "off"] = "auto"
     on_divergence: OnDivergence = "stop"
     threads: int | None = Field(default=None, ge=1, le=1024)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     store: str | None = None
     out: str = "runs"
     language: Literal["en", "ko"] = "en"
@@ -331,6 +335,7 @@ class Plan(Settings):
     """Everything that decides the weights: same plan, same pictures, same threads, the same bits.
 
     Attributes:
+        device: What the network is trained on, where that is not the processor.
         frozen: Where a network that has learned before is started from and mostly stays as it is; else None.
         stream: Where training pictures are read from shards; ``pictures`` are then a sample of them, of which those for
             validation and test are not learned from, and ``num_train`` counts what is learned from.
@@ -339,6 +344,7 @@ class Plan(Settings):
     version: int = PLAN_VERSION
     seed: int = Field(ge=0, lt=2**63)
     threads: int = Field(ge=1, le=1024)
+    device: Literal["cuda"] | None = None
     language: Literal["en", "ko"] = "en"
     pictures: PicturesPlan
     network: NetworkPlan

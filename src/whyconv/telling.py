@@ -9,6 +9,7 @@ from dataclasses import asdict
 from whyconv.planning import Material
 from whyconv.results import EpochRecord, Event, Note, Notify
 from whyconv.settings import Plan
+from whyconv.training.device import CPU, card_name, place_of
 from whyconv.training.outcome import Outcome
 from whyconv.training.profile import profile_plan
 from whyconv.training.realistic import num_windows
@@ -46,6 +47,10 @@ def tell_plan(plan: Plan, notify: Notify) -> None:
     if plan.frozen is not None and plan.frozen.first_block < 0:
         notify(Note(key="start_plan", values={"views": len(network.views), "seed": plan.seed, "threads": plan.threads}))
         return
+    if plan.device is not None and place_of(plan) == CPU:
+        notify(Note(key="run_card_gone", level="warning"))
+    elif plan.device is not None:
+        notify(Note(key="run_card", values={"name": str(card_name())}))
     if network.members > 1:
         notify(Note(key="run_committee", values={"n": network.members}))
     if network.window:

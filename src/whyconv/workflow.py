@@ -27,6 +27,7 @@ from whyconv.settings import Plan, TrainSettings
 from whyconv.spare_time import searched_plan
 from whyconv.telling import profiled
 from whyconv.together import in_all_processes, run_of_this_launch, timing_of
+from whyconv.training.device import device_for
 from whyconv.training.distributed import Group
 from whyconv.training.pictures import channels_for, divide, divide_again, load_parts, side_for
 from whyconv.training.run_folder import (
@@ -84,6 +85,7 @@ def _train(
     # Before the pictures are read, which may take long.
     require_network(settings.network)
     check_start(settings)
+    settings = _with_device(settings, group, notify)
     threads = settings.threads or num_cores()
     store = Path(settings.store) if settings.store else None
     with _new_run(settings.out, settings.pictures, notify) as folder:
@@ -116,6 +118,14 @@ def _train(
                 only_model=only_model,
                 group=group,
             )
+
+
+def _with_device(settings: TrainSettings, group: Group, notify: Notify) -> TrainSettings:
+    """The settings with "auto" settled."""
+    device = device_for(settings.device, have_cards=group.have_cards, num_processes=group.size)
+    if settings.device == "auto" and device == "cpu" and group.have_cards:
+        notify(Note(key="run_cards_unused"))
+    return settings.model_copy(update={"device": device})
 
 
 def _look_at(settings: TrainSettings, store: Path | None, threads: int, notify: Notify) -> Inspection:
@@ -310,4 +320,6 @@ def _decide(
     """The plan of a training from random weights or a file of them, or on a frozen network."""
     if start is None:
         return searched_plan(settings, material, folder, began=began, notify=notify)
+    if settings.device == "cuda":
+        notify(Note(key="run_frozen_on_cpu"))
     return start.decide(settings, material, threads=settings.threads or num_cores(), began=began, notify=notify)

@@ -246,6 +246,19 @@ def test_doctor_tells_versions_with_known_faults(
     assert "torch>=" not in outcome.text
 
 
+@pytest.mark.parametrize(("torch", "is_told"), [("2.13.0+cpu", True), ("2.14.1", False), ("2.13.0+cu130", False)])
+def test_doctor_tells_that_torch_cannot_use_the_card(
+    torch: str, is_told: bool, run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch, torch=torch)
+    monkeypatch.setattr("whyconv.doctor.graphics_card", lambda: "NVIDIA H200")
+    text = " ".join(run("doctor").text.split())
+    assert "NVIDIA H200" in text
+    assert (f"torch {torch} was built without CUDA, so that nothing is trained on the NVIDIA H200" in text) == is_told
+    monkeypatch.setattr("whyconv.doctor.graphics_card", lambda: None)
+    assert "built without CUDA" not in run("doctor").text
+
+
 def test_the_server_does_not_open_with_versions_of_known_faults(
     model: Path, run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from tiny_training import bars, tiny_plan
 from whyconv.errors import DivergedError, StoppedError
 from whyconv.results import Note
 from whyconv.settings import Plan
-from whyconv.training import loop
+from whyconv.training import loop, waited_steps
 from whyconv.training.augment import epoch_order
 from whyconv.training.divergence import MOST_IN_A_ROW
 from whyconv.training.history import cut_history, read_history
@@ -189,14 +189,14 @@ def test_weights_that_a_step_spoiled_are_blamed_on_that_step(policy: str | None,
     plan = tiny_plan(network="plain", on_divergence=policy)
     watched = Watched(plan)
     parameter = next(watched.network.parameters())
-    real = loop.move_mean
+    real = waited_steps.move_mean
 
     def spoil(mean: nn.Module, network: nn.Module, share: float, step: int) -> None:
         real(mean, network, share, step)
         if step == 6:
             parameter.data[0] = torch.inf
 
-    monkeypatch.setattr(loop, "move_mean", spoil)
+    monkeypatch.setattr(waited_steps, "move_mean", spoil)
     with pytest.raises(DivergedError, match=r"A weight became inf at step 6 \(epoch 2\)") as caught:
         watched.run()
     assert [NAMES[row] for row in caught.value.rows] == pictures_of(plan, 6)

@@ -14,7 +14,7 @@ from torch import nn
 from tiny_training import bars, tiny_plan
 from whyconv.errors import DivergedError, ModelFileError, StoppedError, UsageError, WhyconvError
 from whyconv.settings import Plan
-from whyconv.training import going_on, loop
+from whyconv.training import going_on, loop, step
 from whyconv.training.augment import epoch_order
 from whyconv.training.averaging import tensors_of
 from whyconv.training.checkpoint import load_weights, save_weights
@@ -135,13 +135,13 @@ def test_a_checkpoint_without_the_optimizers_state_would_be_noticed(
 def test_a_cost_that_is_no_number_ends_it_before_the_step_and_says_on_which_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan, real, seen = tiny_plan(epochs=6), loop.cost, []
+    plan, real, seen = tiny_plan(epochs=6), step.cost, []
 
     def diverging(*given: object) -> torch.Tensor:
         seen.append(1)
         return real(*given) * (torch.nan if len(seen) == 10 else 1)
 
-    monkeypatch.setattr(loop, "cost", diverging)
+    monkeypatch.setattr(step, "cost", diverging)
     monkeypatch.setattr(loop, "_CHECKPOINT_SECONDS", -1.0)
     with pytest.raises(DivergedError, match=r"J became nan at step 10 \(epoch 3\)") as caught:
         run(plan, tmp_path)
@@ -151,7 +151,7 @@ def test_a_cost_that_is_no_number_ends_it_before_the_step_and_says_on_which_pict
         f"step-{step:09}.safetensors" for step in (8, 4)
     ]
     # What was saved is of use: with a cost that is a number again it goes on from there.
-    monkeypatch.setattr(loop, "cost", real)
+    monkeypatch.setattr(step, "cost", real)
     assert same(run(plan, tmp_path)[0], run(plan)[0])
 
 

@@ -98,6 +98,10 @@ def train(  # noqa: PLR0913, PLR0917
     threads: Annotated[
         int | None, typer.Option(help="Processor threads; 1 for sides up to 16, else all cores.")
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="auto|cpu|cuda", help="What trains; auto takes an NVIDIA card where torch can use one."),
+    ] = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Tell how near steps and epochs come to what the machine can do.")
     ] = False,

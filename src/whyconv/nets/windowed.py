@@ -101,10 +101,10 @@ def mean_of_windows(values: Tensor, num_windows: int) -> Tensor:
 def drawn_windows(x: Tensor, window: int) -> Tensor:
     """One window of each picture (n, c, h, h), at a place drawn for it: (n, c, window, window)."""
     n, channels, side = x.shape[:3]
-    within = torch.arange(window)
-    rows = torch.randint(side - window + 1, (n, 1)) + within
-    columns = torch.randint(side - window + 1, (n, 1)) + within
-    pictures, maps = torch.arange(n).view(-1, 1, 1, 1), torch.arange(channels).view(1, -1, 1, 1)
+    within = torch.arange(window, device=x.device)
+    rows, columns = (torch.randint(side - window + 1, (n, 1), device=x.device) + within for _ in range(2))
+    pictures = torch.arange(n, device=x.device).view(-1, 1, 1, 1)
+    maps = torch.arange(channels, device=x.device).view(1, -1, 1, 1)
     found = x[pictures, maps, rows[:, None, :, None], columns[:, None, None, :]]
     return found.contiguous(memory_format=torch.channels_last)
 

@@ -23,6 +23,7 @@ from whyconv.results import Note, Notify
 from whyconv.settings import NetworkPlan, Plan, TrainSettings
 from whyconv.training.augment import epoch_order
 from whyconv.training.circular import views_kept
+from whyconv.training.device import lying_on, place_of
 from whyconv.training.logits import normalize
 from whyconv.training.pictures import channel_statistics
 from whyconv.training.probe import MirrorTrial
@@ -46,7 +47,7 @@ def make_plan(settings: TrainSettings, material: Material, *, began: float, noti
     and thrown away.
 
     Args:
-        settings: What was asked.
+        settings: What was asked; its device is settled.
         material: The prepared pictures.
         began: ``time.perf_counter()`` at the start of the command, from which minutes count.
         notify: Told of what was decided, and why.
@@ -61,7 +62,8 @@ def make_plan(settings: TrainSettings, material: Material, *, began: float, noti
         material.counts(),
         material.stream.plan.epoch_pictures if material.stream is not None else 0,
     )
-    facts = Facts(counts, material.policy.side, material.policy.channels, epoch_pictures)
+    is_on_card = settings.device == "cuda"
+    facts = Facts(counts, material.policy.side, material.policy.channels, epoch_pictures, is_on_card=is_on_card)
     draft = _draft(settings, material, facts, settings.threads or threads_for(facts.side))
     _require_invariance(draft)
     draft = _with_precision(draft, material, notify)
@@ -104,6 +106,7 @@ def _draft(settings: TrainSettings, material: Material, facts: Facts, threads: i
     return Plan(
         seed=settings.seed,
         threads=threads,
+        device="cuda" if settings.device == "cuda" else None,
         language=settings.language,
         pictures=pictures_plan(settings, material),
         network=NetworkPlan(
@@ -140,15 +143,16 @@ def _require_invariance(draft: Plan) -> None:
 
 
 def _with_precision(draft: Plan, material: Material, notify: Notify) -> Plan:
-    """The draft with the precision that this processor is faster in, and right; float32 for small pictures."""
+    """The draft with the precision that this machine is faster in, and right; float32 for small pictures."""
     if draft.network.side <= _SMALL_SIDE:
         return draft
     rows = np.sort(epoch_order(draft.seed, 0, len(material.train))[: draft.training.batch])
     pixels = torch.from_numpy(material.train.data.pixels[rows].transpose(0, 3, 1, 2)).float()
     labels = torch.from_numpy(material.train.data.labels[rows].astype(np.int64))
     with torch_habits(draft.threads):
-        network = start_network(draft, pixels=material.train.data.pixels)
-        found = try_precisions(network, normalize(pixels, draft.network), labels)
+        network, place = start_network(draft, pixels=material.train.data.pixels), place_of(draft)
+        with lying_on(place, network):
+            found = try_precisions(network, normalize(pixels, draft.network).to(place), labels.to(place))
     notify(Note(key=f"run_{found.precision}", values={"gain": found.gain}))
     return draft.model_copy(update={"training": draft.training.model_copy(update={"precision": found.precision})})
 

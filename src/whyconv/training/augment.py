@@ -7,6 +7,7 @@ pictures varied in the same way.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -45,6 +46,45 @@ def epoch_batches(order: NDArray[np.int64], batch: int) -> list[NDArray[np.int64
     return np.array_split(order, max(1, round(len(order) / batch)))
 
 
+class Variation(NamedTuple):
+    """How each picture of a batch is varied; None: not in this way.
+
+    Attributes:
+        moves: Whole pixels to the right and down, int64 (n, 2).
+        mirror: Which are mirrored, bool (n,).
+        matrix: From output places to input places, both in [-1, 1], float32 (n, 2, 3); in place of the two before.
+        factors: Of brightness, contrast and saturation, float32 (n, 3).
+        centers: Of what is covered, as fractions of the side, float32 (n, 2).
+    """
+
+    moves: Tensor | None
+    mirror: Tensor | None
+    matrix: Tensor | None
+    factors: Tensor | None
+    centers: Tensor | None
+
+
+def variation_of(draws: NDArray[np.float32], plan: AugmentPlan, side: int) -> Variation:
+    """What the draws, uniform in [0, 1] and eleven for each picture, say by a plan of pictures of ``side`` pixels."""
+    keeps_shape = plan.min_area == plan.max_aspect == 1 and plan.max_degrees == 0
+    most = round(plan.shift_fraction * side)
+    moves = np.minimum((draws[:, 2:4] * (2 * most + 1)).astype(np.int64), 2 * most) - most
+    mirror = (draws[:, _MIRROR] < 0.5) & plan.flip
+    factors = 1 + plan.color * (2 * draws[:, 7:10] - 1)
+    return Variation(
+        moves=torch.from_numpy(moves) if keeps_shape else None,
+        mirror=torch.from_numpy(mirror) if keeps_shape else None,
+        matrix=None if keeps_shape else torch.from_numpy(_affine(draws, plan)),
+        factors=torch.from_numpy(factors) if plan.color else None,
+        centers=torch.from_numpy(draws[:, [6, 10]]) if plan.cutout_fraction else None,
+    )
+
+
+def placed(variation: Variation, device: torch.device) -> Variation:
+    """The same numbers, on another device."""
+    return Variation(*(None if each is None else each.to(device) for each in variation))
+
+
 def vary(pixels: Tensor, draws: NDArray[np.float32], plan: AugmentPlan) -> Tensor:
     """Varies a batch of pictures: crop, stretch, turn, move, mirror; brightness, contrast, saturation; cutout.
 
@@ -56,37 +96,39 @@ def vary(pixels: Tensor, draws: NDArray[np.float32], plan: AugmentPlan) -> Tenso
     Returns:
         Pictures of the same shape and scale; what lies outside is filled by reflection.
     """
-    moved = _shift(pixels, draws, plan) if _keeps_shape(plan) else _warp(pixels, draws, plan)
-    recolored = _recolor(moved, draws[:, 7:10], plan.color) if plan.color else moved
-    return _cut_out(recolored, draws[:, [6, 10]], plan.cutout_fraction) if plan.cutout_fraction else recolored
+    return varied(pixels, variation_of(draws, plan, pixels.shape[-1]), plan)
 
 
-def _keeps_shape(plan: AugmentPlan) -> bool:
-    return plan.min_area == plan.max_aspect == 1 and plan.max_degrees == 0
+def varied(pixels: Tensor, variation: Variation, plan: AugmentPlan) -> Tensor:
+    """As ``vary``, by numbers that are worked out already and lie where the pixels do."""
+    if variation.matrix is not None:
+        pixels = _warp(pixels, variation.matrix)
+    elif variation.moves is not None and variation.mirror is not None:
+        pixels = _shift(pixels, variation.moves, variation.mirror)
+    if variation.factors is not None:
+        pixels = _recolor(pixels, variation.factors)
+    if variation.centers is not None:
+        pixels = _cut_out(pixels, variation.centers, plan.cutout_fraction)
+    return pixels
 
 
-def _shift(pixels: Tensor, draws: NDArray[np.float32], plan: AugmentPlan) -> Tensor:
+def _shift(pixels: Tensor, moves: Tensor, mirror: Tensor) -> Tensor:
     """Moves by whole pixels, and mirrors: every pixel keeps its value, and it takes a quarter of the time of a warp."""
-    side = pixels.shape[-1]
-    most = round(plan.shift_fraction * side)
-    moves = np.minimum((draws[:, 2:4] * (2 * most + 1)).astype(np.int64), 2 * most) - most
-    places = np.arange(side)
+    side, device = pixels.shape[-1], pixels.device
+    places = torch.arange(side, device=device)
     columns, rows = (_reflected(places + moves[:, axis, None], side) for axis in (0, 1))
-    mirror = (draws[:, _MIRROR] < 0.5) & plan.flip
-    columns = np.where(mirror[:, None], columns[:, ::-1], columns)
-    pictures, channels = torch.arange(len(pixels)).view(-1, 1, 1, 1), torch.arange(pixels.shape[1]).view(1, -1, 1, 1)
-    return pixels[
-        pictures, channels, torch.from_numpy(rows)[:, None, :, None], torch.from_numpy(columns)[:, None, None, :]
-    ]
+    columns = torch.where(mirror[:, None], columns.flip(1), columns)
+    pictures = torch.arange(len(pixels), device=device).view(-1, 1, 1, 1)
+    channels = torch.arange(pixels.shape[1], device=device).view(1, -1, 1, 1)
+    return pixels[pictures, channels, rows[:, None, :, None], columns[:, None, None, :]]
 
 
-def _reflected(places: NDArray[np.int64], side: int) -> NDArray[np.int64]:
+def _reflected(places: Tensor, side: int) -> Tensor:
     """Places outside of 0 .. side - 1, less than a side away, as a mirror at the border shows them."""
-    return np.where(places < 0, -1 - places, np.where(places >= side, 2 * side - 1 - places, places))
+    return torch.where(places < 0, -1 - places, torch.where(places >= side, 2 * side - 1 - places, places))
 
 
-def _warp(pixels: Tensor, draws: NDArray[np.float32], plan: AugmentPlan) -> Tensor:
-    matrix = torch.from_numpy(_affine(draws, plan))
+def _warp(pixels: Tensor, matrix: Tensor) -> Tensor:
     grid = functional.affine_grid(matrix, list(pixels.shape), align_corners=False)
     return functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
@@ -109,16 +151,15 @@ def _affine(draws: NDArray[np.float32], plan: AugmentPlan) -> NDArray[np.float32
     return np.stack([np.stack(row, axis=1) for row in rows], axis=1).astype(np.float32)
 
 
-def _recolor(pixels: Tensor, draws: NDArray[np.float32], strength: float) -> Tensor:
-    factors = torch.from_numpy(1 + strength * (2 * draws - 1)).view(-1, 3, 1, 1, 1)
-    brightness, contrast, saturation = factors.unbind(dim=1)
+def _recolor(pixels: Tensor, factors: Tensor) -> Tensor:
+    brightness, contrast, saturation = factors.view(-1, 3, 1, 1, 1).unbind(dim=1)
     mean = pixels.mean(dim=(1, 2, 3), keepdim=True)
     recolored = (pixels - mean) * contrast + mean * brightness
     gray = recolored.mean(dim=1, keepdim=True)
     return (recolored - gray) * saturation + gray
 
 
-def _cut_out(pixels: Tensor, draws: NDArray[np.float32], fraction: float) -> Tensor:
+def _cut_out(pixels: Tensor, centers: Tensor, fraction: float) -> Tensor:
     """Covers a square around a random place with the picture's mean; part of it may lie outside.
 
     References:
@@ -126,9 +167,8 @@ def _cut_out(pixels: Tensor, draws: NDArray[np.float32], fraction: float) -> Ten
         arXiv 1708.04552.
     """
     side = pixels.shape[-1]
-    places = torch.arange(side, dtype=torch.float32)
-    centers = torch.from_numpy(draws) * side
-    near = (places - centers[:, :, None]).abs() <= fraction * side / 2
+    places = torch.arange(side, dtype=torch.float32, device=pixels.device)
+    near = (places - side * centers[:, :, None]).abs() <= fraction * side / 2
     covered = near[:, 0, None, :, None] & near[:, 1, None, None, :]
     return torch.where(covered, pixels.mean(dim=(1, 2, 3), keepdim=True), pixels)
 

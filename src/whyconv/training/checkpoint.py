@@ -140,7 +140,7 @@ def _sorted(flat: dict[str, Tensor]) -> tuple[dict[str, dict[str, Tensor]], dict
 
 def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     # Copies, because safetensors refuses tensors that share memory, as tied weights of an own network do.
-    copies = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
+    copies = {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
     files.write_bytes(path, save(copies, metadata | {_DIGESTS: json.dumps(_digests(copies, metadata))}))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,13 +16,21 @@ from whyconv.training.precision import Forward
 from whyconv.training.views import seen
 
 _EVALUATION_BATCH = 256
+# Numbers of pictures that a graphics card is asked about at once.
+_NUMBERS_ON_CARD = 4_000_000
+
+
+def normalizing(plan: NetworkPlan, device: torch.device | str = "cpu") -> Callable[[Tensor], Tensor]:
+    """``normalize`` for pixels that lie on ``device``, its constants made once."""
+    mean, std = (
+        torch.tensor(values, dtype=torch.float32, device=device).view(1, -1, 1, 1) for values in (plan.mean, plan.std)
+    )
+    return lambda pixels: ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def normalize(pixels: Tensor, plan: NetworkPlan) -> Tensor:
     """Brings pixels (n, c, h, w) from [0, 255] to mean 0 and deviation 1 over the training part, channel by channel."""
-    mean = torch.tensor(plan.mean, dtype=torch.float32).view(1, -1, 1, 1)
-    std = torch.tensor(plan.std, dtype=torch.float32).view(1, -1, 1, 1)
-    return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+    return normalizing(plan, pixels.device)(pixels)
 
 
 def network_logits(network: nn.Module, pixels: Pixels, plan: NetworkPlan) -> NDArray[np.float32]:
@@ -28,16 +39,21 @@ def network_logits(network: nn.Module, pixels: Pixels, plan: NetworkPlan) -> NDA
     The mean over the views of the plan.
     """
     network.eval()
-    return logits_of(network, pixels, plan)
+    first = next(network.parameters(), None)
+    return logits_of(network, pixels, plan, "cpu" if first is None else first.device)
 
 
-def logits_of(ask: Forward, pixels: Pixels, plan: NetworkPlan) -> NDArray[np.float32]:
+def logits_of(
+    ask: Forward, pixels: Pixels, plan: NetworkPlan, device: torch.device | str = "cpu"
+) -> NDArray[np.float32]:
     """As ``network_logits``, of a network that is in evaluation mode already and may compute in another precision."""
-    parts = []
+    parts, size = [], _EVALUATION_BATCH
+    if torch.device(device).type != "cpu":
+        size = max(size, _NUMBERS_ON_CARD // math.prod(pixels.shape[1:]))
     with torch.inference_mode():
-        for start in range(0, len(pixels), _EVALUATION_BATCH):
-            batch = torch.from_numpy(pixels[start : start + _EVALUATION_BATCH].transpose(0, 3, 1, 2)).float()
+        for start in range(0, len(pixels), size):
+            batch = torch.from_numpy(pixels[start : start + size]).to(device).permute(0, 3, 1, 2).float()
             x = normalize(batch, plan)
             logits = torch.stack([ask(seen(x, view)) for view in plan.views]).mean(dim=0)
-            parts.append(logits.numpy())
+            parts.append(logits.cpu().numpy())
     return np.concatenate(parts) if parts else np.zeros((0, len(plan.classes)), np.float32)

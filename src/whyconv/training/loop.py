@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,29 +15,31 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from whyconv.errors import DataError, StoppedError, StorageError
 from whyconv.results import EpochRecord, Note, Notify, ignore
 from whyconv.settings import Plan
-from whyconv.training import augment
-from whyconv.training.averaging import copied, move_mean
+from whyconv.training.averaging import copied
+from whyconv.training.card_steps import CardSteps
 from whyconv.training.checkpoint import put_weights, require_fitting, save_state
-from whyconv.training.cost import cost, costs
+from whyconv.training.cost import costs
+from whyconv.training.device import CPU, lying_on, place_of
 from whyconv.training.distributed import ALONE, Group
 from whyconv.training.divergence import Divergence
 from whyconv.training.going_on import State, state_to_go_on_from
 from whyconv.training.history import History, cut_history
 from whyconv.training.keeping import is_as_good
-from whyconv.training.logits import logits_of, normalize
-from whyconv.training.optimizers import build_optimizer, rate_fraction
+from whyconv.training.logits import logits_of
+from whyconv.training.optimizers import build_optimizer, rate_fraction, set_rates
 from whyconv.training.outcome import Outcome
 from whyconv.training.pixel_rows import LabelledPixels
 from whyconv.training.precision import Forward, computing_in
 from whyconv.training.rotation import forget_older, state_path
 from whyconv.training.run_folder import CHECKPOINTS, METRICS
+from whyconv.training.step import Asking, Result
 from whyconv.training.views import from_afar
 from whyconv.training.visits import AtHand, Visited
+from whyconv.training.waited_steps import WaitedSteps
 
 _CHECKPOINT_SECONDS = 20.0
 # However little time there is, so many steps are taken.
@@ -89,13 +92,14 @@ def train_network(  # noqa: PLR0913
         DivergedError: J is no longer a number; the step is not taken. Where the plan has single steps left out: J was
             no number many times in a row.
     """
-    session = _Session(network, train, validation, plan, names, folder, deadline, notify, group)
-    session.begin()
-    with session.asking():
-        while (reason := session.ended()) is None:
-            session.run_epoch(stop_requested)
-    session.save()
-    network.load_state_dict(session.best_weights)
+    with lying_on(place_of(plan), network):
+        session = _Session(network, train, validation, plan, names, folder, deadline, notify, group)
+        session.begin()
+        with session.asking():
+            while (reason := session.ended()) is None:
+                session.run_epoch(stop_requested)
+        session.save()
+        network.load_state_dict(session.best_weights)
     skipped = tuple(session.divergence.skipped)
     return Outcome(session.best_epoch, session.epoch, session.step, session.seconds, reason, skipped)
 
@@ -121,7 +125,7 @@ class _Session:
         self.folder, self.notify = folder, notify
         self.history = History(folder / METRICS, notify) if folder else None
         self.divergence = Divergence(plan.training, names, folder, notify)
-        recipe = plan.training
+        recipe, self.device = plan.training, place_of(plan)
         self.optimizer = build_optimizer(
             recipe.optimizer,
             network,
@@ -130,10 +134,12 @@ class _Session:
             weight_decay=recipe.weight_decay,
             other_learning_rate=recipe.other_learning_rate,
             processes=group,
+            rounds=self.device != CPU and recipe.precision == "bfloat16",
         )
-        self.class_offsets = torch.tensor(recipe.class_offsets, dtype=torch.float32)
         self.num_steps = recipe.steps or recipe.epochs * self.visited.steps_per_epoch(recipe.batch)
         self.last_step = min(self.num_steps, recipe.stop_after or self.num_steps)
+        self.asks = Asking(plan, self.num_steps, self.device)
+        self.begun: deque[tuple[list[int], Result]] = deque()
         self.deadline = deadline
         self.latest = deadline + _LATE_FRACTION * max(0.0, deadline - time.perf_counter())
         self.is_out_of_time = False
@@ -146,7 +152,7 @@ class _Session:
         self.seconds = 0.0
         self.losses: list[float] = []
         self.num_right = 0
-        self.rows: list[int] = []  # of the last step
+        self.rows: list[int] = []  # of the last step that was taken
         self.saved_at = -math.inf
 
     @contextmanager
@@ -155,7 +161,18 @@ class _Session:
         precision = self.plan.training.precision
         networks = computing_in(precision, self.network), computing_in(precision, self.averaged)
         with networks[0] as ask, networks[1] as self.ask_averaged, self.group.computing(self.network, ask) as self.ask:
-            yield
+            self.steps = self._steps()
+            try:
+                yield
+            finally:
+                self.steps.close()
+
+    def _steps(self) -> WaitedSteps | CardSteps:
+        """Where single steps may be left out, and where several processes agree, each is waited for."""
+        common = (*(self.network, self.averaged, self.ask, self.optimizer), self.asks, self.visited, self.plan)
+        if self.device != CPU and self.group.size == 1 and self.plan.training.on_divergence is None:
+            return CardSteps(*common, self.divergence)
+        return WaitedSteps(*common, self.divergence, self.group)
 
     @contextmanager
     def _saving_if_unread(self) -> Iterator[None]:
@@ -196,84 +213,32 @@ class _Session:
             if self.step >= LEAST_STEPS and is_late:
                 self.is_out_of_time = True
                 break
+        self._settle()
         num_seen = sum(size for size, loss in zip(visits.sizes, self.losses, strict=False) if math.isfinite(loss))
         self._end_epoch(epoch, first_step, num_seen, began)
 
     def _take_step(self, visited: NDArray[np.int64], draws: NDArray[np.float32]) -> None:
-        recipe = self.plan.training
         # Dropout and the like draw from torch's own numbers: a function of (seed, step), so that a training
         # that goes on after a stop draws the same.
         drawn = (self.plan.seed * 1_000_003 + self.step) * self.group.size + self.group.rank
         torch.manual_seed(drawn % 2**63)
-        part, rows = self.group.part(len(visited)), visited.tolist()
-        pixels, own = self.visited.seen(visited[part])
-        labels = torch.from_numpy(own.astype(np.int64))
-        varied = augment.vary(self._at_its_side(pixels), draws[part], self.plan.augment)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._learning_rate(self.step, group["highest"])
-        self.network.train()
-        buffers = self.divergence.buffers_of(self.network)
-        # Of each member of a committee; one for a single network.
-        logits = self.ask(normalize(varied, self.plan.network)).view(len(labels), -1, len(self.class_offsets))
-        num_members = logits.shape[1]
-        own_labels = labels.repeat_interleave(num_members)
-        loss = cost(logits.flatten(0, 1), own_labels, self.class_offsets, recipe.label_smoothing)
-        share = len(own) / len(visited)
-        over_all = self._begin_over_all(loss.item() * share, logits, labels)
-        self.optimizer.zero_grad(set_to_none=True)
-        # The sum of the members' costs: the gradient of each is as if it were alone. Of several processes the
-        # gradient is the mean.
-        torch.autograd.backward(loss * (num_members * share * self.group.size))
-        value, num_right = over_all()
-        if not math.isfinite(value):
-            self._leave_out("cost", value, rows, buffers)
-            return
-        if not self.divergence.may_step(self.network):
-            self._leave_out("gradient", math.nan, rows, buffers)
-            return
-        self.optimizer.step()
-        self.losses.append(value)
-        self.step, self.rows = self.step + 1, rows
-        self.num_right += num_right
-        move_mean(self.averaged, self.network, recipe.average, self.step)
-
-    def _begin_over_all(self, share_of_cost: float, logits: Tensor, labels: Tensor) -> Callable[[], tuple[float, int]]:
-        """J of the batch, and how many of its pictures are answered rightly, from what each process has of it.
-
-        Processes need not wait for each other here: gradients are computed meanwhile, in vain where J is no number.
-        """
-        num_right = int((logits.detach().mean(dim=1).argmax(dim=1) == labels).sum())
-        found = self.group.begin_total(torch.tensor([share_of_cost, num_right], dtype=torch.float64))
-
-        def wait() -> tuple[float, int]:
-            value, num_right = found().tolist()
-            return value, int(num_right)
-
-        return wait
-
-    def _learning_rate(self, step: int, highest: float) -> float:
-        recipe = self.plan.training
-        return highest * rate_fraction(recipe.schedule, step, self.num_steps, recipe.warmup_fraction)
-
-    def _at_its_side(self, seen: NDArray[np.uint8]) -> Tensor:
-        """Training pictures at the side that the plan has for this share of the steps."""
-        pixels = torch.from_numpy(seen.transpose(0, 3, 1, 2)).float()
-        sides = self.plan.training.sides or [pixels.shape[-1]]
-        side = sides[self.step * len(sides) // self.num_steps]
-        if side == pixels.shape[-1]:
-            return pixels
-        return functional.interpolate(pixels, size=(side, side), mode="bilinear", antialias=True)
-
-    def _leave_out(
-        self, what: Literal["cost", "gradient"], value: float, rows: list[int], buffers: list[Tensor]
-    ) -> None:
-        """Goes on to the next step as if this one had not been begun, where the plan has it so."""
-        self._require_weights()  # spoiled by the step before: without this one it would be no better
-        self.divergence.leave_out(what, value, self.step + 1, self.epoch + 1, rows)
-        for tensor, before in zip(self.network.buffers(), buffers, strict=True):
-            tensor.copy_(before)
-        self.losses.append(math.nan)
+        set_rates(self.optimizer, self._rate_fraction(self.step))
+        self.begun.append((visited.tolist(), self.steps.take(visited, draws, self.step, self.epoch)))
         self.step += 1
+        self._settle(self.steps.most_begun)
+
+    def _settle(self, most: int = 0) -> None:
+        """Waits for the steps that were begun, but for the last ``most`` of them."""
+        while len(self.begun) > most:
+            rows, found = self.begun.popleft()
+            value, num_right = found()
+            self.losses.append(value)
+            self.num_right += num_right
+            self.rows = rows if math.isfinite(value) else self.rows
+
+    def _rate_fraction(self, step: int) -> float:
+        recipe = self.plan.training
+        return rate_fraction(recipe.schedule, step, self.num_steps, recipe.warmup_fraction)
 
     def _require_weights(self) -> None:
         weights = (*self.network.parameters(), *self.averaged.parameters())
@@ -304,7 +269,7 @@ class _Session:
             validation_loss=None if losses is None else float(losses.mean()),
             validation_accuracy=accuracy,
             # Not as the optimizer has it: a training that was stopped after the last step of an epoch has a new one.
-            learning_rate=self._learning_rate(self.step - 1, self.optimizer.param_groups[0]["highest"]),
+            learning_rate=self._rate_fraction(self.step - 1) * self.optimizer.param_groups[0]["highest"],
             seconds=round(self.seconds, 3),
             is_best=is_best,
         )
@@ -321,10 +286,10 @@ class _Session:
         plan = self.plan.network.model_copy(update={"views": from_afar(self.plan.network.views)})
         self.averaged.eval()
         own = self.validation.pixels[self.group.part(len(self.validation))]
-        found = torch.from_numpy(logits_of(self.ask_averaged, own, plan))
+        found = torch.from_numpy(logits_of(self.ask_averaged, own, plan, self.device))
         logits = self.group.whole(found, len(self.validation))
         labels = torch.from_numpy(self.validation.labels.astype(np.int64))
-        losses = costs(logits, labels, self.class_offsets, self.plan.training.label_smoothing)
+        losses = costs(logits, labels, self.asks.class_offsets.cpu(), self.plan.training.label_smoothing)
         if not math.isfinite(mean := float(losses.mean())):
             place = f"step {self.step} (epoch {self.epoch + 1})"
             raise self.divergence.error(f"The cost J on validation became {mean} at {place}")
@@ -347,6 +312,7 @@ class _Session:
         """
         if self.folder is None or self.history is None:
             return
+        self._settle()
         self._require_weights()
         self.history.write()  # no state is ahead of its history
         progress = {

@@ -45,6 +45,7 @@ class Muon(torch.optim.Optimizer):
         momentum: b, in [0, 1).
         other_learning_rate: Adam's, of everything else; 0: the same as of the kernels.
         processes: Of the training; all have the same gradients.
+        rounds: Find the orthogonal matrices in bfloat16, as far as which they are near to orthogonal anyway.
     """
 
     def __init__(
@@ -55,8 +56,9 @@ class Muon(torch.optim.Optimizer):
         momentum: float = 0.6,
         other_learning_rate: float = 0.0,
         processes: Group = ALONE,
+        rounds: bool = False,
     ) -> None:
-        self._processes = processes
+        self._processes, self._rounds = processes, rounds
         kernels = kernels_of(network)
         is_kernel = {id(each) for each in kernels}
         others = [each for each in network.parameters() if each.requires_grad and id(each) not in is_kernel]
@@ -74,9 +76,12 @@ class Muon(torch.optim.Optimizer):
             given = [(each, each.grad) for each in group["params"] if each.grad is not None]
             if group["is_orthogonal"]:
                 ahead = [self._ahead(kernels, gradient, group["momentum"]) for kernels, gradient in given]
-                for (kernels, _), turn in zip(given, _orthogonal_together(ahead, self._processes), strict=True):
+                turns = _orthogonal_together(
+                    [each.bfloat16() for each in ahead] if self._rounds else ahead, self._processes
+                )
+                for (kernels, _), turn in zip(given, turns, strict=True):
                     kernels.mul_(len(kernels) ** 0.5 / kernels.norm().clamp_min(_TINY))
-                    kernels.add_(turn.view_as(kernels), alpha=-group["lr"])
+                    _move(kernels, turn.view_as(kernels), group["lr"])
                 continue
             for parameter, gradient in given:
                 self._adapt(parameter, gradient, group)
@@ -91,36 +96,50 @@ class Muon(torch.optim.Optimizer):
 
     def _adapt(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]
+        rate, is_on_card = group["lr"], isinstance(group["lr"], Tensor)
         if not state:
-            state.update(count=torch.zeros(()), mean=torch.zeros_like(parameter), square=torch.zeros_like(parameter))
+            zero = torch.zeros((), device=rate.device if is_on_card else "cpu")
+            state.update(count=zero, mean=torch.zeros_like(parameter), square=torch.zeros_like(parameter))
         state["count"] += 1
-        count = float(state["count"])
+        # Nothing is asked of a card here, which would have to be waited for.
+        count = state["count"] if is_on_card else float(state["count"])
         state["mean"].lerp_(gradient, 1 - _ADAM_MOMENTUM)
         state["square"].lerp_(gradient.square(), 1 - _ADAM_SQUARES)
         root = (state["square"] / (1 - _ADAM_SQUARES**count)).sqrt_().add_(_ADAM_TINY)
-        parameter.addcdiv_(state["mean"], root, value=-group["lr"] / (1 - _ADAM_MOMENTUM**count))
+        if is_on_card:
+            parameter.sub_(state["mean"] / root * (rate / (1 - _ADAM_MOMENTUM**count)))
+        else:
+            parameter.addcdiv_(state["mean"], root, value=-rate / (1 - _ADAM_MOMENTUM**count))
+
+
+def _move(parameter: Tensor, way: Tensor, rate: float | Tensor) -> None:
+    if isinstance(rate, Tensor):
+        parameter.addcmul_(way.to(parameter.dtype), rate, value=-1)
+    else:
+        parameter.add_(way, alpha=-rate)
 
 
 def orthogonal(matrix: Tensor, iterations: int = _ITERATIONS) -> Tensor:
     """A matrix with the singular vectors of ``matrix``, whose singular values are all near 1.
 
     Args:
-        matrix: Shape (m, n).
+        matrix: Shape (m, n), or several of that (..., m, n).
         iterations: Of Newton and Schulz' kind; each multiplies small singular values by about 3.4.
     """
-    x = matrix / (matrix.norm() + _TINY)
-    is_tall = x.shape[0] > x.shape[1]
-    x = x.T if is_tall else x
+    x = matrix / (torch.linalg.matrix_norm(matrix, keepdim=True) + _TINY)
+    is_tall = x.shape[-2] > x.shape[-1]
+    x = x.mT if is_tall else x
     for _ in range(iterations):
-        gram = x @ x.T
+        gram = x @ x.mT
         x = _A * x + (_B * gram + _C * gram @ gram) @ x
-    return x.T if is_tall else x
+    return x.mT if is_tall else x
 
 
 def _orthogonal_together(matrices: Sequence[Tensor], processes: Group) -> list[Tensor]:
     """``orthogonal`` of each, the work divided among the processes; the same numbers as of one."""
     if processes.size == 1 or not matrices:
-        return [orthogonal(each) for each in matrices]
+        is_on_card = bool(matrices) and matrices[0].is_cuda
+        return _orthogonal_by_shape(matrices) if is_on_card else [orthogonal(each) for each in matrices]
     owners = _owners([each.shape for each in matrices], processes.size)
     own = [
         orthogonal(each) if owner == processes.rank else torch.zeros_like(each)
@@ -130,6 +149,15 @@ def _orthogonal_together(matrices: Sequence[Tensor], processes: Group) -> list[T
     found = processes.total(torch.cat([each.flatten() for each in own]))
     parts = torch.split(found, [each.numel() for each in own])
     return [each.view_as(matrix) for each, matrix in zip(parts, matrices, strict=True)]
+
+
+def _orthogonal_by_shape(matrices: Sequence[Tensor]) -> list[Tensor]:
+    """``orthogonal`` of each, those of one shape in one go, which fills a graphics card better."""
+    found: dict[int, Tensor] = {}
+    for shape in dict.fromkeys(each.shape for each in matrices):
+        places = [place for place, each in enumerate(matrices) if each.shape == shape]
+        found |= zip(places, orthogonal(torch.stack([matrices[place] for place in places])), strict=True)
+    return [found[place] for place in range(len(matrices))]
 
 
 def _owners(shapes: Sequence[torch.Size], size: int) -> list[int]:

@@ -51,11 +51,13 @@ def build_optimizer(  # noqa: PLR0913
     weight_decay: float = 0.0,
     other_learning_rate: float = 0.0,
     processes: Group = ALONE,
+    rounds: bool = False,
 ) -> torch.optim.Optimizer:
     """Builds the optimizer called ``name`` for all trainable parameters of ``network``.
 
     Weight decay applies to weights only, not to biases and normalization (parameters of one axis). The learning rate
-    of every group stands under "highest" too, for a schedule to start from.
+    of every group stands under "highest" too, for a schedule to start from. For parameters on a graphics card it is a
+    number that lies there as well, so that steps can be recorded.
 
     Args:
         name: One of gd, momentum, rmsprop, adam, adamw, muon.
@@ -65,22 +67,29 @@ def build_optimizer(  # noqa: PLR0913
         weight_decay: d above, >= 0; unused by muon.
         other_learning_rate: Of what is no kernel of a convolution, for muon.
         processes: Of the training; muon divides its work among them.
+        rounds: Whether muon may compute in bfloat16.
     """
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
     decaying = {"params": [each for each in trainable if each.ndim > 1], "weight_decay": weight_decay}
     spared = {"params": [each for each in trainable if each.ndim <= 1], "weight_decay": 0.0}
     optimizer: torch.optim.Optimizer
+    card = next((each.device for each in trainable if each.is_cuda), None)
+    fused, capturable = (True, True) if card is not None else (None, False)
     match name:
         case "gd":
-            optimizer = torch.optim.SGD([decaying, spared], lr=learning_rate)
+            optimizer = torch.optim.SGD([decaying, spared], lr=learning_rate, fused=fused)
         case "momentum":
-            optimizer = torch.optim.SGD([decaying, spared], lr=learning_rate, momentum=momentum)
+            optimizer = torch.optim.SGD([decaying, spared], lr=learning_rate, momentum=momentum, fused=fused)
         case "rmsprop":
-            optimizer = torch.optim.RMSprop([decaying, spared], lr=learning_rate, alpha=0.9, eps=1e-8)
-        case "adam":
-            optimizer = torch.optim.Adam([decaying, spared], lr=learning_rate, betas=(momentum, 0.999), eps=1e-8)
-        case "adamw":
-            optimizer = torch.optim.AdamW([decaying, spared], lr=learning_rate, betas=(momentum, 0.999), eps=1e-8)
+            optimizer = torch.optim.RMSprop(
+                [decaying, spared], lr=learning_rate, alpha=0.9, eps=1e-8, capturable=capturable
+            )
+        case "adam" | "adamw":
+            kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
+            betas = (momentum, 0.999)
+            optimizer = kind(
+                [decaying, spared], lr=learning_rate, betas=betas, eps=1e-8, capturable=capturable, fused=fused
+            )
         case "muon":
             optimizer = Muon(
                 network,
@@ -88,10 +97,21 @@ def build_optimizer(  # noqa: PLR0913
                 momentum=momentum,
                 other_learning_rate=other_learning_rate,
                 processes=processes,
+                rounds=rounds,
             )
     for group in optimizer.param_groups:
         group["highest"] = group["lr"]
+        group["lr"] = group["lr"] if card is None else torch.tensor(group["lr"], device=card)
     return optimizer
+
+
+def set_rates(optimizer: torch.optim.Optimizer, fraction: float) -> None:
+    """Sets every group's learning rate to a fraction of its highest."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(group["highest"] * fraction)
+        else:
+            group["lr"] = group["highest"] * fraction
 
 
 def rate_fraction(schedule: Schedule, step: int, num_steps: int, warmup_fraction: float) -> float:

@@ -13,6 +13,7 @@ from torch import nn
 
 from whyconv.results import Notify, Progress
 from whyconv.settings import Plan, steps_per_epoch
+from whyconv.training.device import lying_on, place_of
 from whyconv.training.logits import network_logits
 from whyconv.training.loop import train_network
 from whyconv.training.pixel_rows import LabelledPixels
@@ -140,9 +141,10 @@ def try_mirror(
     notify(Progress(stage="trial", done=total, total=total))
     asked = validation.pixels[:_MOST_ASKED]
     began = time.perf_counter()
-    answers, mirrored = (
-        network_logits(network, pixels, plan.network).argmax(axis=1) for pixels in (asked, asked[:, :, ::-1].copy())
-    )
+    with lying_on(place_of(plan), network):
+        answers, mirrored = (
+            network_logits(network, pixels, plan.network).argmax(axis=1) for pixels in (asked, asked[:, :, ::-1].copy())
+        )
     seconds = time.perf_counter() - began
     seconds_per_step = float(np.median(np.diff(ends)))
     # Forward and both backwards cost about the same.

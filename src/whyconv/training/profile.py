@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean, median
 
 import numpy as np
@@ -16,10 +17,12 @@ from torch.nn import functional
 
 from whyconv.settings import Plan
 from whyconv.training.augment import epoch_batches, epoch_order
+from whyconv.training.device import CPU, lying_on, place_of
 from whyconv.training.logits import normalize
 from whyconv.training.optimizers import build_optimizer
 from whyconv.training.pixel_rows import LabelledPixels
 from whyconv.training.precision import computing_in
+from whyconv.training.recording import seconds_on_card
 from whyconv.training.start import start_network
 from whyconv.training.torch_habits import torch_habits
 
@@ -66,10 +69,13 @@ def profile_plan(plan: Plan, train: LabelledPixels) -> StepProfile:
     pixels = torch.from_numpy(train.pixels[rows].transpose(0, 3, 1, 2)).float()
     labels = torch.from_numpy(train.labels[rows].astype(np.int64))
     profiles = []
+    place = place_of(plan)
     with torch_habits(plan.threads):
         for side in plan.training.sides or [plan.network.side]:
             x = normalize(functional.interpolate(pixels, size=(side, side)), plan.network)
-            profiles.append(profile_step(start_network(plan, pixels=train.pixels), plan, x, labels))
+            network = start_network(plan, pixels=train.pixels)
+            with lying_on(place, network):
+                profiles.append(profile_step(network, plan, x.to(place), labels.to(place)))
     return StepProfile(
         step_seconds=fmean(each.step_seconds for each in profiles),
         convolution_seconds=fmean(each.convolution_seconds for each in profiles),
@@ -82,7 +88,7 @@ def profile_step(network: nn.Module, plan: Plan, x: Tensor, labels: Tensor) -> S
     Args:
         network: A copy that may be spoiled: its weights change.
         plan: Says optimizer, precision and label smoothing.
-        x: A normalized batch (n, c, side, side).
+        x: A normalized batch (n, c, side, side), where the network lies.
         labels: Shape (n,).
     """
     recipe = plan.training
@@ -93,6 +99,7 @@ def profile_step(network: nn.Module, plan: Plan, x: Tensor, labels: Tensor) -> S
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
         other_learning_rate=recipe.other_learning_rate,
+        rounds=x.is_cuda and recipe.precision == "bfloat16",
     )
     with computing_in(recipe.precision, network) as ask:
 
@@ -107,8 +114,8 @@ def profile_step(network: nn.Module, plan: Plan, x: Tensor, labels: Tensor) -> S
 
         with _noting_calls(network) as calls:
             step()
-        seconds = median(_times(step))
-    return StepProfile(seconds, sum(count * _best(call) for call, count in Counter(calls).items()))
+        seconds = median(_times(step, x.device))
+    return StepProfile(seconds, sum(count * _best(call, x.device) for call, count in Counter(calls).items()))
 
 
 @contextmanager
@@ -139,11 +146,11 @@ def _noting_calls(network: nn.Module) -> Iterator[list[_Call]]:
             handle.remove()
 
 
-def _best(call: _Call) -> float:
+def _best(call: _Call, device: torch.device) -> float:
     """Least seconds of one convolution forward and of the gradients that are needed."""
     layout = torch.channels_last
-    x = torch.randn(call.input_shape).to(call.dtype).contiguous(memory_format=layout)
-    weight = torch.randn(call.weight_shape).to(call.dtype).contiguous(memory_format=layout)
+    x = torch.randn(call.input_shape).to(device, call.dtype).contiguous(memory_format=layout)
+    weight = torch.randn(call.weight_shape).to(device, call.dtype).contiguous(memory_format=layout)
     sizes = (call.stride, call.padding, call.dilation, False, (0, 0), call.groups)
     mask = (call.needs_input_gradient, call.needs_weight_gradient, False)
 
@@ -151,13 +158,16 @@ def _best(call: _Call) -> float:
         return torch.ops.aten.convolution(x, weight, None, *sizes)
 
     upstream = torch.randn_like(forward())
-    best = min(_times(forward))
+    best = min(_times(forward, device))
     if any(mask):
-        best += min(_times(lambda: torch.ops.aten.convolution_backward(upstream, x, weight, None, *sizes, mask)))
+        backward = partial(torch.ops.aten.convolution_backward, upstream, x, weight, None, *sizes, mask)
+        best += min(_times(backward, device))
     return best
 
 
-def _times(run: Callable[[], object]) -> list[float]:
+def _times(run: Callable[[], object], device: torch.device) -> list[float]:
+    if device != CPU:
+        return [seconds_on_card(run) for _ in range(_TURNS)]
     run()
     times = []
     for _ in range(_TURNS):

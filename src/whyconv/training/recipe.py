@@ -51,12 +51,14 @@ class Facts:
         side: Of the picture that the network sees, in pixels.
         in_channels: Of it.
         epoch_pictures: After which validation is asked, where that is not after a pass over all; else 0.
+        is_on_card: Whether a graphics card trains.
     """
 
     counts: Sequence[int]
     side: int
     in_channels: int
     epoch_pictures: int = 0
+    is_on_card: bool = False
 
     @property
     def num_train(self) -> int:
@@ -95,7 +97,7 @@ def training_plan(
     is_lesson = settings.network == "lesson"
     optimizer: OptimizerName = settings.optimizer or _USUAL.get(settings.network, "adamw")
     is_muon = optimizer == "muon"
-    batch = min(settings.batch or batch_for(facts.num_train), facts.num_train)
+    batch = min(settings.batch or batch_for(facts.num_train, is_on_card=facts.is_on_card), facts.num_train)
     planned = (
         epochs if epochs and not settings.epochs else facts.epochs_of(settings.epochs or epochs_for(facts.num_train))
     )
@@ -172,9 +174,11 @@ def side_cost(side: int, full_side: int) -> float:
     return _FIXED_COST + (1 - _FIXED_COST) * (side / full_side) ** 2
 
 
-def batch_for(num_train: int) -> int:
-    """Pictures per step: 16 up to 1,000 training pictures, 64 up to 10,000, else 256."""
-    return 16 if num_train <= 1000 else 64 if num_train <= _MANY else 256
+def batch_for(num_train: int, *, is_on_card: bool = False) -> int:
+    """Pictures per step: 16 up to 1,000 training pictures, 64 up to 10,000, else 256, on a graphics card 512."""
+    if num_train <= _MANY:
+        return 16 if num_train <= 1000 else 64
+    return 512 if is_on_card else 256
 
 
 def epochs_for(num_train: int) -> int:

@@ -21,6 +21,7 @@ from whyconv.lock import sole_writer
 from whyconv.machine import num_cores
 from whyconv.results import Note, Notify
 from whyconv.settings import Plan
+from whyconv.training.device import card_name
 from whyconv.training.distributed import launched
 from whyconv.untrusted import MOST_TOML_BYTES, json_in
 
@@ -30,7 +31,7 @@ ENVIRONMENT = "environment.json"
 # Training pictures of which features and thumbnails are kept.
 MOST_EXAMPLES = 1000
 # What the bits of a weight depend on.
-_BITS = ("threads", "processes", "torch", "numpy", "system", "instructions")
+_BITS = ("threads", "processes", "torch", "numpy", "system", "instructions", "card")
 _WENT_ON = "went_on_with"
 _PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "onnx", "onnxruntime", "scipy")
 
@@ -148,6 +149,7 @@ def environment(threads: int) -> dict[str, Any]:
         "threads": threads,
         "processes": 1 if launch is None else launch.size,
         "instructions": torch.backends.cpu.get_cpu_capability(),
+        "card": card_name(),
     }
 
 

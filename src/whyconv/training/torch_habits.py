@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,9 @@ def torch_habits(threads: int) -> Iterator[None]:
     deterministic: nothing here reads what it did not write, and a step would take longer. All of it, and the state of
     torch's random numbers, is put back at the end; torch's worker threads that were started meanwhile keep the last.
 
+    On a graphics card float32 is computed in float32. Its pooling counts as not deterministic, as windows that overlap
+    add up in any order; what has no overlap is the same every time. Torch warns of what else is not.
+
     Args:
         threads: Of the processor, >= 1.
     """
@@ -26,12 +30,21 @@ def torch_habits(threads: int) -> Iterator[None]:
     warns_only = torch.is_deterministic_algorithms_warn_only_enabled()
     flushes, fills = _flushes_denormal(), deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    has_card = torch.cuda.is_available()
+    torch.use_deterministic_algorithms(True, warn_only=has_card)
     torch.set_flush_denormal(True)
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    rounds = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    card_state = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="max_pool2d_with_indices_backward_cuda does not have")
+            yield
     finally:
+        if card_state is not None:
+            torch.cuda.set_rng_state(card_state)
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = rounds
         torch.set_num_threads(num_threads)
         torch.use_deterministic_algorithms(is_deterministic, warn_only=warns_only)
         torch.set_flush_denormal(flushes)

@@ -48,19 +48,19 @@ class AtHand:
     """
 
     def __init__(self, data: LabelledPixels) -> None:
-        self._data = data
+        self.data = data
 
     def steps_per_epoch(self, batch: int) -> int:
         """Steps of one pass."""
-        return steps_per_epoch(len(self._data), batch)
+        return steps_per_epoch(len(self.data), batch)
 
     def visits(self, seed: int, epoch: int, batch: int) -> Visits:
         """A pass in random order."""
-        return _Pass(seed, epoch, len(self._data), batch)
+        return _Pass(seed, epoch, len(self.data), batch)
 
     def seen(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         """Pixels and labels of some."""
-        return self._data.pixels[rows], self._data.labels[rows]
+        return self.data.pixels[rows], self.data.labels[rows]
 
 
 class _Pass:

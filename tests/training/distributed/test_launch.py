@@ -16,14 +16,16 @@ def test_without_a_launcher_there_is_none() -> None:
 
 
 def test_what_torchrun_says() -> None:
-    said = SAID | {"LOCAL_RANK": "1", "TORCHELASTIC_RESTART_COUNT": "2", "TORCHELASTIC_RUN_ID": "job"}
-    assert launched(said) == Launch(rank=1, size=4, local_rank=1, attempt=2, name="job")
+    said = SAID | {"LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RESTART_COUNT": "2"}
+    said |= {"TORCHELASTIC_RUN_ID": "job"}
+    assert launched(said) == Launch(rank=1, size=4, local_rank=1, attempt=2, name="job", num_local=2)
 
 
 def test_what_others_say_is_enough_and_names_the_launch() -> None:
     found = launched(SAID)
     assert found is not None
-    assert (found.rank, found.size, found.local_rank, found.attempt) == (1, 4, 0, 0)
+    # Without a word of how many a machine has, all might be on one.
+    assert (found.rank, found.size, found.local_rank, found.attempt, found.num_local) == (1, 4, 0, 0, 4)
     assert found.name.startswith("host:29500:")
     assert launched(SAID | {"TORCHELASTIC_RUN_ID": "none"}) == found
 

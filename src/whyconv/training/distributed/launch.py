@@ -20,6 +20,7 @@ class Launch:
         rank: Of this process, from 0; 0 leads.
         size: Number of processes.
         local_rank: Of this process among those of its machine, from 0.
+        num_local: Processes of its machine.
         attempt: How often the launcher has started them anew, from 0.
         name: The same for all attempts of one launch.
     """
@@ -29,6 +30,7 @@ class Launch:
     local_rank: int = 0
     attempt: int = 0
     name: str = ""
+    num_local: int = 1
 
 
 def launched(environment: Mapping[str, str] = os.environ) -> Launch | None:
@@ -54,7 +56,8 @@ def launched(environment: Mapping[str, str] = os.environ) -> Launch | None:
     _number(environment, "MASTER_PORT", 1, 65535)
     local_rank = _number(environment, "LOCAL_RANK", 0, size - 1, default=0)
     attempt = _number(environment, "TORCHELASTIC_RESTART_COUNT", 0, _MOST, default=0)
-    return Launch(rank, size, local_rank, attempt, _name(environment))
+    num_local = _number(environment, "LOCAL_WORLD_SIZE", 1, size, default=size)
+    return Launch(rank, size, local_rank, attempt, _name(environment), num_local)
 
 
 def _number(environment: Mapping[str, str], name: str, least: int, most: int, default: int | None = None) -> int:

@@ -15,6 +15,8 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 Total = Callable[[Tensor], Tensor]
+# Torch 2.11 refuses 0; 1 + this is 1.
+_NO_EPS = 1e-30
 
 
 @contextmanager
@@ -135,5 +137,5 @@ class _Normalize(Function):
 def _lines(x: Tensor, slope: Tensor, offset: Tensor | None) -> Tensor:
     """For each channel, slope x + offset; torch is fastest at it as batch normalization with nothing to normalize."""
     return functional.batch_norm(
-        x, torch.zeros_like(slope), torch.ones_like(slope), slope, offset, training=False, eps=0.0
+        x, torch.zeros_like(slope), torch.ones_like(slope), slope, offset, training=False, eps=_NO_EPS
     )
