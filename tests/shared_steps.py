@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,14 +22,18 @@ from whyconv import together
 from whyconv.images.prepare import PicturePolicy
 from whyconv.images.shards import open_shards
 from whyconv.nets import swift
+from whyconv.recognizer import Answers, Recognizer, open_recognizer
 from whyconv.results import EpochRecord, ignore
+from whyconv.scoring_together import Following, answers_of_part, hand_out, logits_of_part
 from whyconv.settings import StreamPlan
 from whyconv.training import loop, muon
 from whyconv.training.augment import epoch_draws
 from whyconv.training.distributed import Group
 from whyconv.training.distributed.normalization import normalizing_together
+from whyconv.training.pictures import Part
 from whyconv.training.start import start_network
 from whyconv.training.streamed import Stream, StreamedPictures
+from whyconv.untrusted import json_values
 
 NUM_STEPS = 50
 
@@ -153,6 +159,49 @@ def agreed(group: Group) -> dict[str, Any]:
         "told": [group.told(f"first from {group.rank}"), group.told(f"second from {group.rank}")],
         "content": list(group.content(bytes([group.rank + 7]) * 3)),
         "nothing": list(group.content(b"")),
+    }
+
+
+def heard_late(group: Group) -> dict[str, Any]:
+    """The last word of a leader that has nothing more to do, to others that look for it a second later."""
+    if not group.leads:
+        time.sleep(1)
+    return {"told": group.told("the end")}
+
+
+def scored(group: Group, model: str) -> dict[str, Any]:
+    """What the leader hears of a network and of a file about 13 pictures and about 1, each process asked its share."""
+    plan = tiny_plan(channels=3, network="lesson")
+    network = start_network(plan)
+    parts = [
+        Part(name, [str(row) for row in range(count)], bars(count, seed=count, channels=3))
+        for name, count in (("validation", 13), ("test", 1))
+    ]
+    asked: list[int] = []
+    run = Recognizer.run
+
+    def noted(recognizer: Recognizer, pixels: NDArray[np.uint8]) -> Answers:
+        asked.append(len(pixels))
+        return run(recognizer, pixels)
+
+    Recognizer.run = noted  # type: ignore[method-assign]
+    if not group.leads:
+        material: Any = SimpleNamespace(validation=parts[0], test=parts[1])
+        following = Following(network, plan, material, group)
+        while "ask" in (told := json_values(group.told())):
+            following.follow(told)
+        return {"asked": asked}
+    logits = [logits_of_part(network, part, plan, group) for part in parts]
+    hand_out(Path(model), group)
+    recognizer = open_recognizer(model)
+    answers = [answers_of_part(recognizer, part, group) for part in parts]
+    group.told(json.dumps({}))
+    return {
+        "asked": asked,
+        "logits": torch.from_numpy(np.concatenate(logits)),
+        "probabilities": torch.from_numpy(np.concatenate([each.probabilities for each in answers])),
+        "features": torch.from_numpy(np.concatenate([each.features for each in answers if each.features is not None])),
+        "novelty": [each.novelty is None for each in answers],
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from torch import nn
@@ -98,7 +99,8 @@ def carry_out(  # noqa: PLR0913
                 if code := stop_requested():
                     raise StoppedError("Stopped.", exit_code=code)
             tell_outcome(outcome, plan, notify)
-            return finish(folder, network, plan, material, outcome, began=began, only_model=only_model, learned=learned)
+            end_of = partial(finish, folder, network, plan, material, outcome)
+            return end_of(began=began, only_model=only_model, learned=learned, group=group)
 
 
 def _learn(

@@ -25,19 +25,20 @@ from whyconv.onnx_file.seal import sealed
 from whyconv.planning import Material
 from whyconv.pretrained.learning import Learned
 from whyconv.promises import Examples, ValidationAnswers, add_promises, judged
-from whyconv.recognizer import Answers, Recognizer, joined, open_recognizer
+from whyconv.recognizer import Answers, Recognizer, open_recognizer
 from whyconv.reporting import write_pages
 from whyconv.results import Calibration, Evaluation, Parity, RunSummary
 from whyconv.results.certificate import Certificate
 from whyconv.results.windows import ThroughWindows
+from whyconv.scoring_together import answers_about, answers_of_part, hand_out, logits_of_part
 from whyconv.settings import Plan
 from whyconv.suspecting import find_suspects
 from whyconv.training.calibration import calibration_error
 from whyconv.training.checkpoint import save_weights
 from whyconv.training.circular import CERTIFICATE_SECONDS
-from whyconv.training.device import lying_on, place_of
+from whyconv.training.distributed import ALONE, Group
 from whyconv.training.evaluate import fit_temperature, score, softmax
-from whyconv.training.logits import network_logits, normalize
+from whyconv.training.logits import normalize
 from whyconv.training.outcome import Outcome
 from whyconv.training.pictures import Part
 from whyconv.training.pixel_rows import evenly_chosen, some
@@ -46,8 +47,6 @@ from whyconv.training.run_folder import CHECKPOINTS, MODEL, MOST_EXAMPLES, NETWO
 from whyconv.training.seen import write_seen
 from whyconv.untrusted import mistakes_in, sound_json_in
 
-# Pictures asked about at once: of large ones, more take longer each.
-_BATCH = 32
 # So that its logarithm is a number.
 _LEAST_PROBABILITY = 1e-30
 CERTIFICATE, WINDOWS, _MOST_CERTIFIED = "certificate.json", "windows.json", 2000
@@ -76,6 +75,7 @@ def finish(  # noqa: PLR0913
     began: float,
     only_model: bool = False,
     learned: Learned | None = None,
+    group: Group = ALONE,
 ) -> RunSummary:
     """Writes everything that a run consists of beside its plan and its history.
 
@@ -88,6 +88,7 @@ def finish(  # noqa: PLR0913
         began: ``time.perf_counter()`` at the start of the command.
         only_model: Weights, exported file and scores only: no maps, tables, examples, report and card.
         learned: Where the run started from a frozen network: what it has come to.
+        group: The processes that have trained together; this one leads them, and each answers its share.
 
     Raises:
         UsageError: Answers are to be invariant, and the network's graph does not show it.
@@ -95,18 +96,18 @@ def finish(  # noqa: PLR0913
             written.
     """
     save_weights(folder / WEIGHTS, network)
-    logits = _known_logits(network, plan, material, learned)
+    logits = _known_logits(network, plan, material, learned, group)
     temperature = _temperature(logits["validation"], material.validation)
     metadata = _write_model(folder, network, plan, material, temperature, learned)
-    known = None if only_model else _ask_known(folder, plan, material, logits["validation"], learned)
+    known = None if only_model else _ask_known(folder, plan, material, logits["validation"], learned, group)
     _promise(folder, metadata, material.validation, logits["validation"], known)
-    recognizer = open_recognizer(folder, num_threads=plan.threads)
-    answers = {"test": _asked(recognizer, material.test)} | ({"validation": known.validation} if known else {})
+    recognizer = _opened(folder, plan, group)
+    answers = {"validation": known.validation} if known else {}
+    answers["test"] = answers_of_part(recognizer, material.test, group)
     if learned is not None:
         logits["test"] = _as_logits(answers["test"].probabilities, temperature)
     scores = _scores(logits, temperature, plan, material)
-    if "test" in scores:
-        scores["test"] = _judged(scores["test"], answers["test"], material.test, recognizer)
+    scores |= _judged(scores, answers["test"], material.test, recognizer)
     parity = _parity(recognizer, network, plan, material, logits, answers)
     certificate = _certify(folder, network, plan, material, temperature)
     summary = RunSummary(
@@ -203,16 +204,13 @@ def _promise(
 
 
 def _known_logits(
-    network: nn.Module, plan: Plan, material: Material, learned: Learned | None
+    network: nn.Module, plan: Plan, material: Material, learned: Learned | None, group: Group
 ) -> dict[str, NDArray[np.float32]]:
     """Logits of validation and test; on a frozen network of validation only, for the file is quicker than torch."""
     if learned is not None:
         return {"validation": learned.logits}
-    with lying_on(place_of(plan), network):
-        return {
-            part.name: network_logits(network, part.data.pixels, plan.network)
-            for part in (material.validation, material.test)
-        }
+    parts = material.validation, material.test
+    return {part.name: logits_of_part(network, part, plan, group) for part in parts}
 
 
 def _temperature(logits: NDArray[np.float32], validation: Part) -> float:
@@ -220,20 +218,25 @@ def _temperature(logits: NDArray[np.float32], validation: Part) -> float:
     return fit_temperature(logits, validation.data.labels) if len(validation) else 1.0
 
 
-def _asked(recognizer: Recognizer, part: Part) -> Answers:
-    """What the exported file says."""
-    starts = range(0, max(1, len(part)), _BATCH)
-    return joined([recognizer.run(part.data.pixels[start : start + _BATCH]) for start in starts])
+def _opened(folder: Path, plan: Plan, group: Group) -> Recognizer:
+    """The exported file, in every process."""
+    hand_out(folder / MODEL, group)
+    return open_recognizer(folder, num_threads=plan.threads)
 
 
 def _ask_known(
-    folder: Path, plan: Plan, material: Material, logits: NDArray[np.float32], learned: Learned | None
+    folder: Path,
+    plan: Plan,
+    material: Material,
+    logits: NDArray[np.float32],
+    learned: Learned | None,
+    group: Group,
 ) -> Known:
     """What the exported file says about validation and training pictures; on a frozen network that is known already."""
-    recognizer = open_recognizer(folder, num_threads=plan.threads)
+    recognizer = _opened(folder, plan, group)
     examples = _examples(recognizer, material.train, plan, learned)
     if learned is None:
-        return Known(_asked(recognizer, material.validation), examples)
+        return Known(answers_of_part(recognizer, material.validation, group), examples)
     probabilities = softmax(logits / recognizer.metadata.temperature).astype(np.float32)
     return Known(Answers(probabilities, learned.validation_features), examples)
 
@@ -265,8 +268,13 @@ def _scores(
     return scores
 
 
-def _judged(evaluation: Evaluation, answers: Answers, test: Part, recognizer: Recognizer) -> Evaluation:
-    return judged(evaluation, answers, test.data.labels, recognizer.metadata, test.groups)
+def _judged(
+    scores: Mapping[str, Evaluation], answers: Answers, test: Part, recognizer: Recognizer
+) -> dict[str, Evaluation]:
+    """The score on test with what was promised and came true; nothing where there is none."""
+    if test.name not in scores:
+        return {}
+    return {test.name: judged(scores[test.name], answers, test.data.labels, recognizer.metadata, test.groups)}
 
 
 def _calibration(logits: NDArray[np.float32], part: Part, temperature: float, n_fit: int) -> Calibration | None:
@@ -352,8 +360,6 @@ def _examples(recognizer: Recognizer, train: Part, plan: Plan, learned: Learned 
     pixels, labels = train.data.pixels[rows], train.data.labels[rows]
     if learned is not None:
         return Examples(rows, pixels, labels, learned.features)
-    features = joined(
-        [recognizer.run(pixels[start : start + _BATCH]) for start in range(0, len(pixels), _BATCH)]
-    ).features
+    features = answers_about(recognizer, pixels).features
     assert features is not None
     return Examples(rows, pixels, labels, features)

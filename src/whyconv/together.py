@@ -14,6 +14,7 @@ from torch import nn
 from whyconv.errors import UsageError
 from whyconv.planning import Material, material_of
 from whyconv.results import RunSummary, ignore
+from whyconv.scoring_together import Following
 from whyconv.settings import Plan
 from whyconv.training.distributed import Group, joined, launched
 from whyconv.training.loop import train_network
@@ -127,22 +128,26 @@ def _is_of(path: Path, name: str) -> bool:
 
 
 def _follow(group: Group) -> RunSummary:
-    """What a process does that does not lead: trains along where it is told a plan; then waits for the outcome."""
+    """What a process does that does not lead: trains and answers along where it is told to; waits for the outcome."""
     while "time" in (told := json_values(group.told())):
         _seconds_per_step(group, Plan.of(told["time"], where="the leader's draft"))
     if "plan" in told:
-        _train_along(group, Plan.of(told["plan"], where="the leader's plan"), reads_file=told["reads_file"])
-        told = json_values(group.told())
+        plan = Plan.of(told["plan"], where="the leader's plan")
+        with torch_habits(plan.threads):
+            following = _train_along(group, plan, reads_file=told["reads_file"])
+            while "ask" in (told := json_values(group.told())):
+                following.follow(told)
     return RunSummary.model_validate(told)
 
 
-def _train_along(group: Group, plan: Plan, *, reads_file: bool) -> None:
+def _train_along(group: Group, plan: Plan, *, reads_file: bool) -> Following:
     with group.machine_by_machine():
         material = material_of(plan, ignore, None)
     group.meet()
-    with torch_habits(plan.threads), stop_requests() as stop_requested:
+    with stop_requests() as stop_requested:
         network = start_network(plan, pixels=material.train.data.pixels, reads_file=reads_file, group=group)
         train_on(network, material, plan, stop_requested=stop_requested, group=group)
+    return Following(network, plan, material, group)
 
 
 def train_on(network: nn.Module, material: Material, plan: Plan, **words: Any) -> Outcome:  # noqa: ANN401

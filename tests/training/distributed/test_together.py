@@ -10,6 +10,7 @@ from torch import nn
 
 import shared_steps
 from several_processes import in_processes
+from tiny_model import write_model
 from whyconv.training.distributed import ALONE, Group
 from whyconv.training.distributed.normalization import normalizing_together
 
@@ -42,6 +43,11 @@ def test_what_is_said_and_added_up_is_the_same_everywhere(tmp_path: Path) -> Non
         assert each["told"] == ["first from 0", "second from 0"]
         assert each["content"] == [7, 7, 7]
         assert each["nothing"] == []
+
+
+def test_the_leader_goes_last(tmp_path: Path) -> None:
+    """Without torchrun, what is said lies in the leader's memory."""
+    assert [each["told"] for each in in_processes(3, "shared_steps:heard_late", tmp_path)] == ["the end"] * 3
 
 
 def test_a_step_is_timed_by_all_processes(tmp_path: Path) -> None:
@@ -119,3 +125,15 @@ def test_in_sixteen_bits_all_processes_have_the_same_weights(tmp_path: Path) -> 
     found = in_processes(2, "shared_steps:trained", tmp_path, "plain", "bfloat16")
     for name, value in found[0].items():
         assert torch.equal(found[1][name], value), name
+
+
+def test_parts_are_scored_by_all_as_by_one(tmp_path: Path) -> None:
+    """Also where there are fewer pictures than processes."""
+    model = write_model(tmp_path / "tiny.onnx")
+    one, found = alone("scored", str(model)), in_processes(3, "shared_steps:scored", tmp_path / "three", str(model))
+    assert [each["asked"] for each in found] == [[5, 1], [4, 0], [4, 0]]
+    torch.testing.assert_close(found[0]["logits"], one["logits"], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found[0]["probabilities"], one["probabilities"], rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(found[0]["features"], one["features"], rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(one["probabilities"].sum(dim=1), torch.ones(14))
+    assert found[0]["novelty"] == one["novelty"] == [True, True]

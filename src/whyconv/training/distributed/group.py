@@ -24,7 +24,7 @@ from whyconv.training.precision import Forward
 # After so long without a word another process is taken for frozen.
 PATIENCE_SECONDS = 60.0
 Result = TypeVar("Result")
-_LOOK_SECONDS = 0.2
+_LOOK_SECONDS, _FAREWELL_SECONDS = 0.2, 10.0
 
 
 class Group:
@@ -195,6 +195,15 @@ class Together(Group):
             self._store.set(f"met/{self._num_met}/{self.rank}", "")
         self.told()
 
+    def see_off(self) -> None:
+        """The leader, in whose memory what is said may lie, goes last; but nobody is waited for longer than 10 s."""
+        if not self.leads:
+            self._store.set(f"left/{self.rank}", "")
+            return
+        others, until = [f"left/{rank}" for rank in range(1, self.size)], time.monotonic() + _FAREWELL_SECONDS
+        while not self._store.check(others) and time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS)
+
     @contextmanager
     def machine_by_machine(self) -> Iterator[None]:
         """The others of a machine wait for its first, whose rank is by as much lower as theirs is on the machine."""
@@ -315,6 +324,7 @@ def joined(launch: Launch | None) -> Iterator[Group]:
         group = Together(launch, PrefixStore("told", store), liveness)
         with group.watched():
             yield group
+            group.see_off()
     finally:
         liveness.end()
         distributed.destroy_process_group()
