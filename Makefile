@@ -24,7 +24,7 @@ slow: $(VENV)/test.stamp
 
 # On a machine with an NVIDIA card that torch can use: recorded steps, the same bits every time.
 gpu-test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m gpu $(ARGS)
+	WHYCONV_TEST_CARD=1 $(BIN)/python -m pytest -m gpu tests/training/test_card.py $(ARGS)
 
 # The long forms of what docs/trust.md promises.
 trust: $(VENV)/test.stamp

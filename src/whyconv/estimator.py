@@ -43,6 +43,7 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         validation_fraction: Part that decides which epoch is kept, in [0, 0.5]; None: 0.15, at most 2,000 pictures.
         random_state: Seed; None: 0. A ``RandomState`` is asked for one.
         threads: Of the processor; None: all that the process may use.
+        device: "cpu", "cuda" for an NVIDIA card, or "auto", which takes the card where torch can use one.
 
     Attributes:
         classes_: Labels, sorted (classes,).
@@ -68,6 +69,7 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         validation_fraction: float | None = None,
         random_state: int | np.random.RandomState | None = 0,
         threads: int | None = None,
+        device: str = "auto",
     ) -> None:
         self.network = network
         self.optimizer = optimizer
@@ -81,6 +83,7 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.validation_fraction = validation_fraction
         self.random_state = random_state
         self.threads = threads
+        self.device = device
 
     def fit(self, X: NDArray[Any], y: NDArray[Any]) -> Self:  # noqa: N803
         """Trains on pictures and labels.

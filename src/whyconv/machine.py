@@ -36,8 +36,8 @@ def set_thread_habits() -> None:
     that uses all of its parameters, and is kept from it. Products of matrices on a graphics card get memory of their
     own, without which their bits may differ. What the environment already says is kept.
     """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first product
     if "torch" not in sys.modules:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
         if "RANK" in os.environ:

@@ -15,7 +15,7 @@ from torch import nn
 from whyconv.planning import Material
 from whyconv.recognizer import Answers, Recognizer, joined, open_recognizer
 from whyconv.settings import Plan
-from whyconv.training.device import lying_on, place_of
+from whyconv.training.device import CPU, lying_on, place_of
 from whyconv.training.distributed import Group
 from whyconv.training.logits import network_logits
 from whyconv.training.pictures import Part
@@ -89,7 +89,7 @@ def _share(part: Part, group: Group) -> LabelledPixels:
 
 
 def _logits(network: nn.Module, part: Part, plan: Plan, group: Group) -> NDArray[np.float32]:
-    with lying_on(place_of(plan), network):
+    with lying_on(place_of(plan) if group.have_cards else CPU, network):
         own = network_logits(network, _share(part, group).pixels, plan.network)
     return group.whole(torch.from_numpy(own), len(part)).numpy()
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import torch
+
 from whyconv.carrying_out import carry_out, is_made_by
 from whyconv.errors import ModelFileError
 from whyconv.explained import answered
@@ -27,7 +29,7 @@ from whyconv.settings import Plan, TrainSettings
 from whyconv.spare_time import searched_plan
 from whyconv.telling import profiled
 from whyconv.together import in_all_processes, run_of_this_launch, timing_of
-from whyconv.training.device import device_for
+from whyconv.training.device import device_for, why_no_card
 from whyconv.training.distributed import Group
 from whyconv.training.pictures import channels_for, divide, divide_again, load_parts, side_for
 from whyconv.training.run_folder import (
@@ -122,9 +124,12 @@ def _train(
 
 def _with_device(settings: TrainSettings, group: Group, notify: Notify) -> TrainSettings:
     """The settings with "auto" settled."""
-    device = device_for(settings.device, have_cards=group.have_cards, num_processes=group.size)
-    if settings.device == "auto" and device == "cpu" and group.have_cards:
+    have_cards = settings.device != "cpu" and group.have_cards
+    device = device_for(settings.device, have_cards=have_cards, num_processes=group.size)
+    if device == "cpu" and have_cards:
         notify(Note(key="run_cards_unused"))
+    elif settings.device == "auto" and not have_cards and torch.cuda.is_available():
+        notify(Note(key="run_card_unusable", values={"reason": why_no_card()}, level="warning"))
     return settings.model_copy(update={"device": device})
 
 
@@ -205,7 +210,7 @@ def _resume(run: Path, notify: Notify, group: Group, *, threads: int | None = No
         if (run / SUMMARY).exists():
             notify(Note(key="run_already_done", values={"run": str(run)}))
         else:
-            tell_other_machine(run, threads or plan.threads, notify)
+            tell_other_machine(run, threads or plan.threads, plan.device, notify)
         material = material_of(plan, notify, run)
         return carry_out(plan, material, run, began=began, notify=notify, is_new=False, threads=threads, group=group)
 

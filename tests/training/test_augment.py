@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from varied_pictures import vary_by
 from whyconv.settings import AugmentPlan
-from whyconv.training.augment import epoch_batches, epoch_draws, epoch_order, vary
+from whyconv.training.augment import epoch_batches, epoch_draws, epoch_order
 
 STILL = AugmentPlan(flip=False, shift_fraction=0, min_area=1, max_aspect=1, max_degrees=0, color=0)
 WILD = AugmentPlan(flip=True, shift_fraction=0.1, min_area=0.6, max_aspect=1.25, max_degrees=10, color=0.2)
@@ -37,20 +38,20 @@ def test_another_seed_or_epoch_gives_another_order() -> None:
 
 def test_a_picture_is_varied_alike_in_any_batch() -> None:
     x, draws = pictures(6), epoch_draws(0, 1, 6)
-    whole = vary(x, draws, WILD)
-    halves = torch.cat([vary(x[:2], draws[:2], WILD), vary(x[2:], draws[2:], WILD)])
+    whole = vary_by(x, draws, WILD)
+    halves = torch.cat([vary_by(x[:2], draws[:2], WILD), vary_by(x[2:], draws[2:], WILD)])
     assert torch.equal(whole, halves)
-    assert not torch.equal(vary(x, epoch_draws(0, 2, 6), WILD), whole)
+    assert not torch.equal(vary_by(x, epoch_draws(0, 2, 6), WILD), whole)
 
 
 def test_nothing_asked_for_changes_nothing() -> None:
     x = pictures(4)
-    torch.testing.assert_close(vary(x, epoch_draws(0, 1, 4), STILL), x, rtol=0, atol=1e-3)
+    torch.testing.assert_close(vary_by(x, epoch_draws(0, 1, 4), STILL), x, rtol=0, atol=1e-3)
 
 
 def test_a_flip_is_the_mirror_image() -> None:
     x, draws = pictures(8), epoch_draws(0, 1, 8)
-    varied = vary(x, draws, STILL.model_copy(update={"flip": True}))
+    varied = vary_by(x, draws, STILL.model_copy(update={"flip": True}))
     flipped = torch.from_numpy(draws[:, 4] < 0.5)
     assert 0 < int(flipped.sum()) < 8
     expected = torch.where(flipped[:, None, None, None], x.flip(3), x)
@@ -60,7 +61,7 @@ def test_a_flip_is_the_mirror_image() -> None:
 def test_a_shift_moves_by_at_most_its_fraction() -> None:
     x = torch.zeros(200, 1, 20, 20)
     x[:, :, 9:11, 9:11] = 1
-    varied = vary(x, epoch_draws(0, 1, 200), STILL.model_copy(update={"shift_fraction": 0.1}))
+    varied = vary_by(x, epoch_draws(0, 1, 200), STILL.model_copy(update={"shift_fraction": 0.1}))
     rows = torch.arange(20, dtype=torch.float32)
     centers = (varied.sum(dim=(1, 3)) * rows).sum(dim=1) / varied.sum(dim=(1, 2, 3))
     moved = (centers - 9.5).abs()
@@ -70,14 +71,14 @@ def test_a_shift_moves_by_at_most_its_fraction() -> None:
 
 def test_color_changes_brightness_but_leaves_gray_gray() -> None:
     gray = pictures(5, channels=1).expand(-1, 3, -1, -1)
-    varied = vary(gray, epoch_draws(0, 1, 5), STILL.model_copy(update={"color": 0.3}))
+    varied = vary_by(gray, epoch_draws(0, 1, 5), STILL.model_copy(update={"color": 0.3}))
     torch.testing.assert_close(varied[:, 0], varied[:, 2])
     assert not torch.allclose(varied, gray)
 
 
 def test_cutout_covers_one_square_with_the_mean() -> None:
     x = pictures(60, side=20, channels=1)
-    varied = vary(x, epoch_draws(0, 1, 60), STILL.model_copy(update={"cutout_fraction": 0.4}))
+    varied = vary_by(x, epoch_draws(0, 1, 60), STILL.model_copy(update={"cutout_fraction": 0.4}))
     covered = (varied - x).abs() > 0.01
     areas = covered.sum(dim=(1, 2, 3))
     assert areas.max() <= 9 * 9
@@ -99,7 +100,7 @@ def test_of_any_two_epochs_in_turn_one_shows_a_picture_mirrored() -> None:
 def test_plain_shifts_equal_padding_by_reflection_and_cutting_out(flip: bool) -> None:
     plan = AugmentPlan(flip=flip, shift_fraction=0.2, min_area=1, max_aspect=1, max_degrees=0, color=0)
     pixels, draws = torch.rand(40, 3, 10, 10), epoch_draws(1, 1, 40)
-    varied = vary(pixels, draws, plan)
+    varied = vary_by(pixels, draws, plan)
     seen = set()
     for picture, row, found in zip(pixels.numpy(), draws, varied.numpy(), strict=True):
         padded = np.pad(picture, ((0, 0), (2, 2), (2, 2)), mode="symmetric")

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from tiny_training import bars, tiny_plan
+from varied_pictures import vary_by
 from whyconv.settings import TrainSettings
-from whyconv.training.augment import epoch_draws, vary
+from whyconv.training.augment import epoch_draws
 from whyconv.training.history import read_history
 from whyconv.training.loop import train_network
 from whyconv.training.recipe import Facts, augment_plan, hardly_varied, side_cost, training_plan
@@ -31,7 +32,7 @@ def test_the_lesson_is_trained_as_the_lecture_does_it() -> None:
 @pytest.mark.parametrize("flip", [False, True])
 def test_the_lessons_pictures_are_as_they_are_or_mirrored(flip: bool) -> None:
     pictures = torch.from_numpy(np.random.default_rng(0).random((20, 3, 9, 9), np.float32))
-    varied = vary(pictures, epoch_draws(0, 1, 20), augment_plan(asked(network="lesson"), FACTS, flip=flip))
+    varied = vary_by(pictures, epoch_draws(0, 1, 20), augment_plan(asked(network="lesson"), FACTS, flip=flip))
     as_is = [bool(torch.isclose(a, b, atol=1e-5).all()) for a, b in zip(varied, pictures, strict=True)]
     mirrored = [bool(torch.isclose(a, b.flip(2), atol=1e-5).all()) for a, b in zip(varied, pictures, strict=True)]
     assert all(one or other for one, other in zip(as_is, mirrored, strict=True))
@@ -82,7 +83,7 @@ def test_many_pictures_are_varied_by_whole_pixels_only() -> None:
 def test_hardly_varied_pictures_are_moved_and_mirrored_and_nothing_else() -> None:
     usual = augment_plan(asked(network="plain"), FACTS, flip=True)
     pictures = torch.from_numpy(np.random.default_rng(0).random((40, 3, 16, 16), np.float32))
-    varied = vary(pictures, epoch_draws(0, 1, 40), hardly_varied(usual.model_copy(update={"shift_fraction": 0.0})))
+    varied = vary_by(pictures, epoch_draws(0, 1, 40), hardly_varied(usual.model_copy(update={"shift_fraction": 0.0})))
     for one, picture in zip(varied, pictures, strict=True):
         nearest = min(float((one - each).abs().max()) for each in (picture, picture.flip(2)))
         assert nearest < 1e-5

@@ -28,6 +28,7 @@ from whyconv.training.logits import normalize
 from whyconv.training.pictures import channel_statistics
 from whyconv.training.probe import MirrorTrial
 from whyconv.training.recipe import Facts, augment_plan, hardly_varied, training_plan
+from whyconv.training.recording import may_be_recorded
 from whyconv.training.self_test import try_precisions
 from whyconv.training.start import start_network
 from whyconv.training.start_weights import find_start_weights
@@ -152,7 +153,8 @@ def _with_precision(draft: Plan, material: Material, notify: Notify) -> Plan:
     with torch_habits(draft.threads):
         network, place = start_network(draft, pixels=material.train.data.pixels), place_of(draft)
         with lying_on(place, network):
-            found = try_precisions(network, normalize(pixels, draft.network).to(place), labels.to(place))
+            x, records = normalize(pixels, draft.network).to(place), may_be_recorded(draft.network.name)
+            found = try_precisions(network, x, labels.to(place), records=records)
     notify(Note(key=f"run_{found.precision}", values={"gain": found.gain}))
     return draft.model_copy(update={"training": draft.training.model_copy(update={"precision": found.precision})})
 

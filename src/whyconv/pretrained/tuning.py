@@ -23,7 +23,7 @@ from whyconv.training import augment
 from whyconv.training.cost import cost, costs
 from whyconv.training.history import History
 from whyconv.training.keeping import is_as_good
-from whyconv.training.optimizers import build_optimizer, rate_fraction
+from whyconv.training.optimizers import build_optimizer, rate_fraction, set_rates
 from whyconv.training.views import from_afar
 
 _FORWARD_BATCH = 128
@@ -178,9 +178,7 @@ class _Session:
         labels = torch.from_numpy(
             np.concatenate([self.train.labels[rows[turn == view]] for view in range(len(views))]).astype(np.int64)
         )
-        rate = recipe.learning_rate * rate_fraction("cosine", self.step, self.num_steps, recipe.warmup_fraction)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        set_rates(self.optimizer, rate_fraction("cosine", self.step, self.num_steps, recipe.warmup_fraction))
         logits = self.network(torch.cat(parts, dim=1))
         loss = cost(logits, labels, self.offsets, recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)

@@ -85,22 +85,17 @@ def placed(variation: Variation, device: torch.device) -> Variation:
     return Variation(*(None if each is None else each.to(device) for each in variation))
 
 
-def vary(pixels: Tensor, draws: NDArray[np.float32], plan: AugmentPlan) -> Tensor:
+def vary(pixels: Tensor, variation: Variation, plan: AugmentPlan) -> Tensor:
     """Varies a batch of pictures: crop, stretch, turn, move, mirror; brightness, contrast, saturation; cutout.
 
     Args:
         pixels: Pictures (n, c, side, side), any scale.
-        draws: Uniform numbers in [0, 1], one row of eleven for each picture.
+        variation: Of each, as ``variation_of`` gives it for this side; lies where the pixels do.
         plan: How far each variation may go.
 
     Returns:
         Pictures of the same shape and scale; what lies outside is filled by reflection.
     """
-    return varied(pixels, variation_of(draws, plan, pixels.shape[-1]), plan)
-
-
-def varied(pixels: Tensor, variation: Variation, plan: AugmentPlan) -> Tensor:
-    """As ``vary``, by numbers that are worked out already and lie where the pixels do."""
     if variation.matrix is not None:
         pixels = _warp(pixels, variation.matrix)
     elif variation.moves is not None and variation.mirror is not None:

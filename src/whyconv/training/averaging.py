@@ -11,7 +11,7 @@ def share_kept(share: float, step: int) -> float:
     return min(share, (1 + step) / (10 + step))
 
 
-def move_mean_by(mean: nn.Module, network: nn.Module, moved: Tensor | None) -> None:
+def move_mean_on_card(mean: nn.Module, network: nn.Module, moved: Tensor | None) -> None:
     """As ``move_mean``, all tensors together, for networks on a graphics card.
 
     Args:

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from whyconv.settings import Plan
 from whyconv.training.augment import Variation
-from whyconv.training.averaging import move_mean_by, share_kept
+from whyconv.training.averaging import move_mean_on_card, share_kept
 from whyconv.training.divergence import Divergence
 from whyconv.training.pixel_rows import Pixels
 from whyconv.training.precision import Forward
-from whyconv.training.recording import recorded
-from whyconv.training.step import Asking, Batch, Result
+from whyconv.training.recording import card_stream, may_be_recorded, recorded
+from whyconv.training.step import Batch, Result, StepRecipe
 from whyconv.training.visits import AtHand, Visited
 
 # Of the memory that is free on the card: what the pictures may take.
@@ -55,14 +55,14 @@ class CardSteps:
         averaged: The moving mean of its weights, on the card.
         ask: Asks the network.
         optimizer: Of the network's parameters.
-        asking: What a step computes.
+        recipe: What a step computes.
         visited: The training pictures.
         plan: Of the training.
         divergence: Told of a J that is no number; must end the training then.
     """
 
     # Steps that may be asked for before what they have come to is looked at.
-    most_begun = 2
+    num_ahead = 2
 
     def __init__(  # noqa: PLR0913, PLR0917
         self,
@@ -70,28 +70,30 @@ class CardSteps:
         averaged: nn.Module,
         ask: Forward,
         optimizer: torch.optim.Optimizer,
-        asking: Asking,
+        recipe: StepRecipe,
         visited: Visited,
         plan: Plan,
         divergence: Divergence,
     ) -> None:
         self._network, self._averaged, self._ask, self._optimizer = network, averaged, ask, optimizer
-        self._asking, self._visited, self._divergence = asking, visited, divergence
-        self._device = device = asking.device
+        self._recipe, self._visited, self._divergence = recipe, visited, divergence
+        self._device = device = recipe.device
         self._share = plan.training.average
         self._moved = torch.ones((), device=device) if self._share else None
-        self._result = torch.zeros(2, dtype=torch.float64, device=device)
+        # J, right answers, and a number that is none where a weight is none.
+        self._result = torch.zeros(3, dtype=torch.float64, device=device)
         self._recorded: dict[tuple[int, int], _Recorded] = {}
-        self._can_record = True
+        self._records = may_be_recorded(plan.network.name)
         self._pool = torch.cuda.graph_pool_handle()
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._stream = card_stream(device)
         self._resident = _resident(visited, device)
 
     def take(self, rows: NDArray[np.int64], draws: NDArray[np.float32], step: int, epoch: int) -> Result:
         """Begins a step on the pictures ``rows``; both counted from 0.
 
         Returns:
-            What waits for the step. It raises DivergedError where J is no number; the weights are spoiled then.
+            What waits for the step. It raises DivergedError where J is no number, or a weight after the step; up to two
+            more steps were taken then.
         """
         self._stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._stream):
@@ -102,9 +104,11 @@ class CardSteps:
         torch.cuda.current_stream(self._device).wait_stream(self._stream)
 
         def wait() -> tuple[float, int]:
-            value, num_right = found()
+            value, num_right, length = found()
             if not math.isfinite(value):
                 self._divergence.leave_out("cost", value, step + 1, epoch + 1, rows.tolist())
+            if not math.isfinite(length):
+                self._divergence.require_numbers(self._network.parameters(), step + 1, epoch + 1, rows.tolist())
             return value, num_right
 
         return wait
@@ -120,8 +124,8 @@ class CardSteps:
         else:
             pixels, labels = self._visited.seen(rows)
             full_side, given = pixels.shape[1], [torch.from_numpy(pixels), torch.from_numpy(labels.astype(np.int64))]
-        side = self._asking.side(step, full_side)
-        variation = self._asking.variation(draws, side)
+        side = self._recipe.side(step, full_side)
+        variation = self._recipe.variation(draws, side)
         given += [each for each in variation if each is not None]
         key = len(rows), side
         if key not in self._recorded:
@@ -142,9 +146,8 @@ class CardSteps:
 
     def _play(self, each: _Recorded, side: int) -> None:
         """The first step is computed as it is asked for, which chooses the kernels and makes the optimizer's state."""
-        if each.graph is None and each.is_warm and self._can_record:
+        if each.graph is None and each.is_warm and self._records:
             each.graph = recorded(lambda: self._compute(each, side), self._stream, self._pool)
-            self._can_record = each.graph is not None
         if each.graph is not None:
             each.graph.replay()
         else:
@@ -154,22 +157,23 @@ class CardSteps:
     def _compute(self, each: _Recorded, side: int) -> None:
         self._network.train()
         self._optimizer.zero_grad(set_to_none=True)
-        loss, num_right, num_members = self._asking.answers(self._ask, each.batch(), side)
+        loss, num_right, num_members = self._recipe.answers(self._ask, each.batch(), side)
         torch.autograd.backward(loss * num_members)
         self._optimizer.step()
-        move_mean_by(self._averaged, self._network, self._moved)
-        self._result[0].copy_(loss.detach())
-        self._result[1].copy_(num_right)
+        move_mean_on_card(self._averaged, self._network, self._moved)
+        lengths = torch._foreach_norm([each.detach() for each in self._network.parameters()])
+        for place, found in enumerate((loss.detach(), num_right, torch.stack(lengths).sum())):
+            self._result[place].copy_(found)
 
-    def _begin_reading(self) -> Result:
-        there = torch.empty(2, dtype=torch.float64, pin_memory=True)
+    def _begin_reading(self) -> Callable[[], tuple[float, int, float]]:
+        there = torch.empty(3, dtype=torch.float64, pin_memory=True)
         there.copy_(self._result, non_blocking=True)
         read = torch.cuda.Event()  # type: ignore[no-untyped-call]
         read.record()
 
-        def wait() -> tuple[float, int]:
+        def wait() -> tuple[float, int, float]:
             read.synchronize()
-            return float(there[0]), int(there[1])
+            return float(there[0]), int(there[1]), float(there[2])
 
         return wait
 

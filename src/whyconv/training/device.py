@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Literal
 
 import torch
@@ -23,37 +25,55 @@ def device_for(asked: Literal["auto", "cpu", "cuda"], *, have_cards: bool, num_p
 
     Args:
         asked: By the user.
-        have_cards: Whether torch can use a card in each of the processes that train.
+        have_cards: Whether torch can compute on a card in each of the processes that train.
         num_processes: That train together.
 
     Raises:
         UsageError: The card is asked for, and torch can use none; says why.
     """
     if asked == "cuda" and not have_cards:
-        raise UsageError(f"--device cuda: {_why_none()} Expected --device cpu, or auto, which takes what there is.")
+        reason = why_no_card() or "another of the processes has no card that torch can use."
+        raise UsageError(f"--device cuda: {reason} Expected --device cpu, or auto, which takes what there is.")
     is_usual = asked == "auto" and num_processes == 1
     return "cuda" if have_cards and (asked == "cuda" or is_usual) else "cpu"
 
 
-def _why_none() -> str:
-    if torch.cuda.is_available():
-        return "another of the processes has no card that torch can use."
+@cache
+def why_no_card() -> str | None:
+    """Why torch cannot compute on a card here, as one adds two numbers to find out; None where it can."""
+    version = f"torch {torch.__version__}"
     if torch.version.cuda is None:
-        return f"torch {torch.__version__} was built without CUDA; https://pytorch.org says how to install one with it."
-    found = graphics_card()
-    if found is None:
-        return "this machine shows no NVIDIA card."
-    return f"torch {torch.__version__} (CUDA {torch.version.cuda}) cannot use the {found}: is its driver too old?"
+        return f"{version} was built without CUDA; https://pytorch.org says how to install one with it."
+    if not torch.cuda.is_available():
+        hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if hidden is not None:
+            return f"CUDA_VISIBLE_DEVICES = {hidden!r} shows no card to torch."
+        found = graphics_card()
+        if found is None:
+            return "this machine shows no NVIDIA card."
+        return f"{version} (CUDA {torch.version.cuda}) cannot use the {found}: is its driver too old?"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what does not work is told as an error right below
+            is_right = float(torch.ones(1, device=_own_card()) + 1) == 2.0
+    except RuntimeError as error:
+        return f"{version} (CUDA {torch.version.cuda}) cannot compute on the card: {str(error).splitlines()[0]}."
+    return None if is_right else "the card computes wrongly."
+
+
+def has_card() -> bool:
+    """Whether torch can compute on a card in this process."""
+    return why_no_card() is None
 
 
 def card_name() -> str | None:
     """The card that a training here would be on; None where torch can use none."""
-    return torch.cuda.get_device_name(_own_card()) if torch.cuda.is_available() else None
+    return torch.cuda.get_device_name(_own_card()) if has_card() else None
 
 
 def place_of(plan: Plan) -> torch.device:
     """Where this process trains by ``plan``: on its card, or, where there is none now, on the processor."""
-    return _own_card() if plan.device == "cuda" and torch.cuda.is_available() else CPU
+    return _own_card() if plan.device == "cuda" and has_card() else CPU
 
 
 def _own_card() -> torch.device:
@@ -78,10 +98,11 @@ def lying_on(device: torch.device, *networks: nn.Module) -> Iterator[None]:
         with torch.cuda.device(device):
             yield
     except torch.cuda.OutOfMemoryError as error:
-        total = torch.cuda.get_device_properties(device).total_memory
+        free, total = torch.cuda.mem_get_info(device)
         raise UsageError(
-            f"The graphics card's memory of {size(total)} is not enough for this network and batch. Take a smaller "
-            "--batch, a smaller --size or another --network; or --device cpu."
+            f"The memory of the graphics card, {size(free)} of {size(total)} free, is not enough for this network and "
+            "batch. Take a smaller --batch, a smaller --size or another --network; or --device cpu. A run that was "
+            "begun goes on on the processor where the card is hidden:  CUDA_VISIBLE_DEVICES= whyconv train --resume RUN"
         ) from error
     except RuntimeError as error:
         if "on the same device" not in str(error):

@@ -43,17 +43,29 @@ def network_logits(network: nn.Module, pixels: Pixels, plan: NetworkPlan) -> NDA
     return logits_of(network, pixels, plan, "cpu" if first is None else first.device)
 
 
+@torch.inference_mode()
+def _of_batch(
+    ask: Forward, pixels: NDArray[np.uint8], plan: NetworkPlan, device: torch.device | str
+) -> NDArray[np.float32]:
+    x = normalize(torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float(), plan)
+    logits: Tensor = torch.stack([ask(seen(x, view)) for view in plan.views]).mean(dim=0)
+    return logits.cpu().numpy()
+
+
 def logits_of(
     ask: Forward, pixels: Pixels, plan: NetworkPlan, device: torch.device | str = "cpu"
 ) -> NDArray[np.float32]:
     """As ``network_logits``, of a network that is in evaluation mode already and may compute in another precision."""
-    parts, size = [], _EVALUATION_BATCH
+    parts, start, size = [], 0, _EVALUATION_BATCH
     if torch.device(device).type != "cpu":
         size = max(size, _NUMBERS_ON_CARD // math.prod(pixels.shape[1:]))
-    with torch.inference_mode():
-        for start in range(0, len(pixels), size):
-            batch = torch.from_numpy(pixels[start : start + size]).to(device).permute(0, 3, 1, 2).float()
-            x = normalize(batch, plan)
-            logits = torch.stack([ask(seen(x, view)) for view in plan.views]).mean(dim=0)
-            parts.append(logits.cpu().numpy())
+    while start < len(pixels):
+        try:
+            parts.append(_of_batch(ask, pixels[start : start + size], plan, device))
+        except torch.cuda.OutOfMemoryError:
+            if size == 1:
+                raise
+            size //= 2
+        else:
+            start += size
     return np.concatenate(parts) if parts else np.zeros((0, len(plan.classes)), np.float32)

@@ -36,7 +36,7 @@ from whyconv.training.pixel_rows import LabelledPixels
 from whyconv.training.precision import Forward, computing_in
 from whyconv.training.rotation import forget_older, state_path
 from whyconv.training.run_folder import CHECKPOINTS, METRICS
-from whyconv.training.step import Asking, Result
+from whyconv.training.step import Result, StepRecipe
 from whyconv.training.views import from_afar
 from whyconv.training.visits import AtHand, Visited
 from whyconv.training.waited_steps import WaitedSteps
@@ -92,8 +92,9 @@ def train_network(  # noqa: PLR0913
         DivergedError: J is no longer a number; the step is not taken. Where the plan has single steps left out: J was
             no number many times in a row.
     """
-    with lying_on(place_of(plan), network):
-        session = _Session(network, train, validation, plan, names, folder, deadline, notify, group)
+    place = place_of(plan) if group.have_cards else CPU
+    with lying_on(place, network):
+        session = _Session(network, train, validation, plan, names, folder, deadline, notify, group, place)
         session.begin()
         with session.asking():
             while (reason := session.ended()) is None:
@@ -118,14 +119,15 @@ class _Session:
         deadline: float,
         notify: Notify,
         group: Group,
+        device: torch.device = CPU,
     ) -> None:
-        self.group = group
+        self.group, self.device = group, device
         self.network, self.validation, self.plan = network, validation, plan
         self.visited: Visited = AtHand(train) if isinstance(train, LabelledPixels) else train
         self.folder, self.notify = folder, notify
         self.history = History(folder / METRICS, notify) if folder else None
         self.divergence = Divergence(plan.training, names, folder, notify)
-        recipe, self.device = plan.training, place_of(plan)
+        recipe = plan.training
         self.optimizer = build_optimizer(
             recipe.optimizer,
             network,
@@ -138,7 +140,7 @@ class _Session:
         )
         self.num_steps = recipe.steps or recipe.epochs * self.visited.steps_per_epoch(recipe.batch)
         self.last_step = min(self.num_steps, recipe.stop_after or self.num_steps)
-        self.asks = Asking(plan, self.num_steps, self.device)
+        self.step_recipe = StepRecipe(plan, self.num_steps, self.device)
         self.begun: deque[tuple[list[int], Result]] = deque()
         self.deadline = deadline
         self.latest = deadline + _LATE_FRACTION * max(0.0, deadline - time.perf_counter())
@@ -169,7 +171,7 @@ class _Session:
 
     def _steps(self) -> WaitedSteps | CardSteps:
         """Where single steps may be left out, and where several processes agree, each is waited for."""
-        common = (*(self.network, self.averaged, self.ask, self.optimizer), self.asks, self.visited, self.plan)
+        common = (*(self.network, self.averaged, self.ask, self.optimizer), self.step_recipe, self.visited, self.plan)
         if self.device != CPU and self.group.size == 1 and self.plan.training.on_divergence is None:
             return CardSteps(*common, self.divergence)
         return WaitedSteps(*common, self.divergence, self.group)
@@ -225,7 +227,7 @@ class _Session:
         set_rates(self.optimizer, self._rate_fraction(self.step))
         self.begun.append((visited.tolist(), self.steps.take(visited, draws, self.step, self.epoch)))
         self.step += 1
-        self._settle(self.steps.most_begun)
+        self._settle(self.steps.num_ahead)
 
     def _settle(self, most: int = 0) -> None:
         """Waits for the steps that were begun, but for the last ``most`` of them."""
@@ -289,7 +291,7 @@ class _Session:
         found = torch.from_numpy(logits_of(self.ask_averaged, own, plan, self.device))
         logits = self.group.whole(found, len(self.validation))
         labels = torch.from_numpy(self.validation.labels.astype(np.int64))
-        losses = costs(logits, labels, self.asks.class_offsets.cpu(), self.plan.training.label_smoothing)
+        losses = costs(logits, labels, self.step_recipe.class_offsets.cpu(), self.plan.training.label_smoothing)
         if not math.isfinite(mean := float(losses.mean())):
             place = f"step {self.step} (epoch {self.epoch + 1})"
             raise self.divergence.error(f"The cost J on validation became {mean} at {place}")

@@ -136,7 +136,7 @@ def orthogonal(matrix: Tensor, iterations: int = _ITERATIONS) -> Tensor:
 
 
 def _orthogonal_together(matrices: Sequence[Tensor], processes: Group) -> list[Tensor]:
-    """``orthogonal`` of each, the work divided among the processes; the same numbers as of one."""
+    """``orthogonal`` of each, the work divided among the processes; on processors the same numbers as of one."""
     if processes.size == 1 or not matrices:
         is_on_card = bool(matrices) and matrices[0].is_cuda
         return _orthogonal_by_shape(matrices) if is_on_card else [orthogonal(each) for each in matrices]

@@ -22,7 +22,7 @@ from whyconv.training.logits import normalize
 from whyconv.training.optimizers import build_optimizer
 from whyconv.training.pixel_rows import LabelledPixels
 from whyconv.training.precision import computing_in
-from whyconv.training.recording import seconds_on_card
+from whyconv.training.recording import may_be_recorded, seconds_on_card
 from whyconv.training.start import start_network
 from whyconv.training.torch_habits import torch_habits
 
@@ -114,7 +114,7 @@ def profile_step(network: nn.Module, plan: Plan, x: Tensor, labels: Tensor) -> S
 
         with _noting_calls(network) as calls:
             step()
-        seconds = median(_times(step, x.device))
+        seconds = median(_times(step, x.device, records=may_be_recorded(plan.network.name)))
     return StepProfile(seconds, sum(count * _best(call, x.device) for call, count in Counter(calls).items()))
 
 
@@ -165,9 +165,9 @@ def _best(call: _Call, device: torch.device) -> float:
     return best
 
 
-def _times(run: Callable[[], object], device: torch.device) -> list[float]:
+def _times(run: Callable[[], object], device: torch.device, *, records: bool = True) -> list[float]:
     if device != CPU:
-        return [seconds_on_card(run) for _ in range(_TURNS)]
+        return [seconds_on_card(run, records=records) for _ in range(_TURNS)]
     run()
     times = []
     for _ in range(_TURNS):

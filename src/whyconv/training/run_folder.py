@@ -20,7 +20,7 @@ from whyconv.images.sources.listing import printable
 from whyconv.lock import sole_writer
 from whyconv.machine import num_cores
 from whyconv.results import Note, Notify
-from whyconv.settings import Plan
+from whyconv.settings import Device, Plan
 from whyconv.training.device import card_name
 from whyconv.training.distributed import launched
 from whyconv.untrusted import MOST_TOML_BYTES, json_in
@@ -98,10 +98,10 @@ def write_plan(folder: Path, plan: Plan) -> None:
             f"{len(plan.network.classes):,} classes; expected at most {MOST_TOML_BYTES:,}. Shorten the names."
         )
     files.write_text(folder / PLAN, text)
-    write_json(folder / ENVIRONMENT, environment(plan.threads))
+    write_json(folder / ENVIRONMENT, environment(plan.threads, plan.device))
 
 
-def tell_other_machine(folder: Path, threads: int, notify: Notify) -> None:
+def tell_other_machine(folder: Path, threads: int, device: Device | None, notify: Notify) -> None:
     """Says that a run does not go on bit for bit, where it goes on with another machine, torch or number of threads.
 
     ``environment.json`` keeps what it went on with.
@@ -112,7 +112,7 @@ def tell_other_machine(folder: Path, threads: int, notify: Notify) -> None:
         return
     if not isinstance(began, dict):
         return
-    now = environment(threads)
+    now = environment(threads, device)
     before = {"processes": 1} | began.get(_WENT_ON, [began])[-1]
     changed = [f"{name} {before.get(name)} (now {now[name]})" for name in _BITS if before.get(name) != now[name]]
     if changed:
@@ -137,8 +137,8 @@ def write_json(path: Path, values: object) -> None:
     files.write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
 
-def environment(threads: int) -> dict[str, Any]:
-    """Versions and machine, as far as they bear on the numbers."""
+def environment(threads: int, device: Device | None = None) -> dict[str, Any]:
+    """Versions and machine, as far as they bear on the numbers of a training on ``device``; None: the processor."""
     launch = launched()
     return {
         "whyconv": __version__,
@@ -149,7 +149,7 @@ def environment(threads: int) -> dict[str, Any]:
         "threads": threads,
         "processes": 1 if launch is None else launch.size,
         "instructions": torch.backends.cpu.get_cpu_capability(),
-        "card": card_name(),
+        "card": None if device is None else card_name(),
     }
 
 

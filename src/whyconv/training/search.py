@@ -26,6 +26,7 @@ from whyconv.errors import DivergedError
 from whyconv.results import Note, Notify, Progress, Search, SearchTrial, Setting
 from whyconv.settings import Plan
 from whyconv.training.cost import costs
+from whyconv.training.device import lying_on, place_of
 from whyconv.training.intervals import fraction
 from whyconv.training.logits import network_logits
 from whyconv.training.loop import train_network
@@ -152,7 +153,8 @@ class Contest:
         losses, num_right = torch.full((len(self.validation),), math.inf), 0
         with suppress(DivergedError):
             train_network(network, self.train, none, tried)
-            logits = network_logits(network, self.validation.pixels, sizes)
+            with lying_on(place_of(tried), network):
+                logits = network_logits(network, self.validation.pixels, sizes)
             labels = torch.from_numpy(self.validation.labels.astype(np.int64))
             offsets = torch.tensor(short.class_offsets, dtype=torch.float32)
             losses = costs(torch.from_numpy(logits), labels, offsets, short.label_smoothing).nan_to_num(math.inf)

@@ -42,7 +42,7 @@ class SelfTest:
         return "bfloat16" if is_right and self.gain >= LEAST_GAIN else "float32"
 
 
-def try_precisions(network: nn.Module, x: Tensor, labels: Tensor) -> SelfTest:
+def try_precisions(network: nn.Module, x: Tensor, labels: Tensor, *, records: bool = True) -> SelfTest:
     """Takes a few steps' worth of work in both precisions, in turns; the network stays as it is.
 
     One turn is enough where bfloat16 is hopelessly slow, as on processors that only imitate it.
@@ -51,9 +51,10 @@ def try_precisions(network: nn.Module, x: Tensor, labels: Tensor) -> SelfTest:
         network: Maps (n, c, side, side) to logits; put in evaluation mode, so that its statistics stay.
         x: Normalized pictures (n, c, side, side), where the network lies; on a processor at most 64 are used.
         labels: Shape (n,).
+        records: Whether steps on a card are recorded.
     """
     if x.is_cuda:
-        return _try_on_card(network, x, labels)
+        return _try_on_card(network, x, labels, records=records)
     x, labels = x[:_MOST_PICTURES], labels[:_MOST_PICTURES]
     network.eval()
     found: dict[Precision, tuple[Tensor, Tensor]] = {}
@@ -70,15 +71,15 @@ def try_precisions(network: nn.Module, x: Tensor, labels: Tensor) -> SelfTest:
     return _compared(median(seconds["float32"]) / median(seconds["bfloat16"]), found)
 
 
-def _try_on_card(network: nn.Module, x: Tensor, labels: Tensor) -> SelfTest:
-    """The same with the whole batch, as a card is not full with less, and recorded, as its steps will be."""
+def _try_on_card(network: nn.Module, x: Tensor, labels: Tensor, *, records: bool) -> SelfTest:
+    """The same with the whole batch, as a card is not full with less, and as its steps will be."""
     network.eval()
     found: dict[Precision, tuple[Tensor, Tensor]] = {}
     seconds: dict[Precision, float] = {}
     precisions: tuple[Precision, Precision] = ("float32", "bfloat16")
     for precision in precisions:
         work = partial(_logits_and_gradient, network, x, labels, precision)
-        found[precision], seconds[precision] = work(), seconds_on_card(work)
+        found[precision], seconds[precision] = work(), seconds_on_card(work, records=records)
     return _compared(seconds["float32"] / seconds["bfloat16"], found)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from whyconv.settings import Plan
-from whyconv.training.augment import Variation, placed, variation_of, varied
+from whyconv.training.augment import Variation, placed, variation_of, vary
 from whyconv.training.cost import cost
 from whyconv.training.logits import normalizing
 from whyconv.training.precision import Forward
@@ -53,8 +53,8 @@ class Answered(NamedTuple):
     num_members: int
 
 
-class Asking:
-    """Asks by the recipe of a plan, on one device.
+class StepRecipe:
+    """What a step computes by a plan, on one device.
 
     Args:
         plan: Of the training.
@@ -78,7 +78,7 @@ class Asking:
 
     def answers(self, ask: Forward, batch: Batch, side: int) -> Answered:
         """Asks about a batch, whose pictures are brought to ``side`` pixels."""
-        seen = varied(_at_side(batch.pixels, side), batch.variation, self._plan.augment)
+        seen = vary(_at_side(batch.pixels, side), batch.variation, self._plan.augment)
         labels = batch.labels
         # Of each member of a committee; one for a single network.
         logits = ask(self._normalize(seen)).view(len(labels), -1, len(self.class_offsets))

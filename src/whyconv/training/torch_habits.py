@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch.utils import deterministic
@@ -19,8 +20,8 @@ def torch_habits(threads: int) -> Iterator[None]:
     deterministic: nothing here reads what it did not write, and a step would take longer. All of it, and the state of
     torch's random numbers, is put back at the end; torch's worker threads that were started meanwhile keep the last.
 
-    On a graphics card float32 is computed in float32. Its pooling counts as not deterministic, as windows that overlap
-    add up in any order; what has no overlap is the same every time. Torch warns of what else is not.
+    On a graphics card float32 is computed in float32. Torch counts the way back through its pooling as not
+    deterministic, and is not heard there: the same bits were seen every time. It warns of what else is not.
 
     Args:
         threads: Of the processor, >= 1.
@@ -30,26 +31,40 @@ def torch_habits(threads: int) -> Iterator[None]:
     warns_only = torch.is_deterministic_algorithms_warn_only_enabled()
     flushes, fills = _flushes_denormal(), deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.set_num_threads(threads)
-    has_card = torch.cuda.is_available()
-    torch.use_deterministic_algorithms(True, warn_only=has_card)
+    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
     torch.set_flush_denormal(True)
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    rounds = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    card_state = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="max_pool2d_with_indices_backward_cuda does not have")
+        with _card_habits():
             yield
     finally:
-        if card_state is not None:
-            torch.cuda.set_rng_state(card_state)
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = rounds
         torch.set_num_threads(num_threads)
         torch.use_deterministic_algorithms(is_deterministic, warn_only=warns_only)
         torch.set_flush_denormal(flushes)
         deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]
         torch.set_rng_state(random_state)
+
+
+@contextmanager
+def _card_habits() -> Iterator[None]:
+    """Those of graphics cards, where there are any."""
+    if not torch.cuda.is_available():
+        yield
+        return
+    places: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)  # type: ignore[attr-defined]
+    before = [place.fp32_precision for place in places]
+    states = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
+    try:
+        for place in places:
+            place.fp32_precision = "ieee"
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="max_pool2d_with_indices_backward_cuda does not have")
+            yield
+    finally:
+        for place, precision in zip(places, before, strict=True):
+            place.fp32_precision = precision
+        if states is not None:
+            torch.cuda.set_rng_state_all(states)
 
 
 def _flushes_denormal() -> bool:

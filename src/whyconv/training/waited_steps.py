@@ -16,7 +16,7 @@ from whyconv.training.averaging import move_mean
 from whyconv.training.distributed import Group
 from whyconv.training.divergence import Divergence
 from whyconv.training.precision import Forward
-from whyconv.training.step import Asking, Batch, Result
+from whyconv.training.step import Batch, Result, StepRecipe
 from whyconv.training.visits import Visited
 
 
@@ -28,14 +28,14 @@ class WaitedSteps:
         averaged: The moving mean of its weights.
         ask: Asks the network; of several processes it gathers their gradients.
         optimizer: Of the network's parameters.
-        asking: What a step computes.
+        recipe: What a step computes.
         visited: The training pictures.
         plan: Of the training.
         divergence: Decides what becomes of a J that is no number.
         group: The processes that train together.
     """
 
-    most_begun = 0
+    num_ahead = 0
 
     def __init__(  # noqa: PLR0913, PLR0917
         self,
@@ -43,14 +43,14 @@ class WaitedSteps:
         averaged: nn.Module,
         ask: Forward,
         optimizer: torch.optim.Optimizer,
-        asking: Asking,
+        recipe: StepRecipe,
         visited: Visited,
         plan: Plan,
         divergence: Divergence,
         group: Group,
     ) -> None:
         self._network, self._averaged, self._ask, self._optimizer = network, averaged, ask, optimizer
-        self._asking, self._visited, self._share = asking, visited, plan.training.average
+        self._recipe, self._visited, self._share = recipe, visited, plan.training.average
         self._divergence, self._group = divergence, group
         self._rows: list[int] = []  # of the step before
 
@@ -64,7 +64,7 @@ class WaitedSteps:
         batch, side = self._batch(rows[part], draws[part], step)
         self._network.train()
         buffers = self._divergence.buffers_of(self._network)
-        loss, right, num_members = self._asking.answers(self._ask, batch, side)
+        loss, right, num_members = self._recipe.answers(self._ask, batch, side)
         share = len(batch.labels) / len(rows)
         over_all = self._begin_over_all(loss.item() * share, int(right))
         self._optimizer.zero_grad(set_to_none=True)
@@ -88,13 +88,13 @@ class WaitedSteps:
     def _batch(self, rows: NDArray[np.int64], draws: NDArray[np.float32], step: int) -> tuple[Batch, int]:
         """What this process sees in a step, and the side that it sees it at."""
         pixels, labels = self._visited.seen(rows)
-        side = self._asking.side(step, pixels.shape[1])
+        side = self._recipe.side(step, pixels.shape[1])
         batch = Batch(
             torch.from_numpy(pixels),
             torch.from_numpy(labels.astype(np.int64)),
-            self._asking.variation(draws, side),
+            self._recipe.variation(draws, side),
         )
-        return batch.on(self._asking.device), side
+        return batch.on(self._recipe.device), side
 
     def _begin_over_all(self, share_of_cost: float, num_right: int) -> Callable[[], tuple[float, int]]:
         """J of the batch, and how many of its pictures are answered rightly, from what each process has of it.

@@ -16,6 +16,7 @@ from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from whyconv.errors import LostProcessError
+from whyconv.training.device import has_card
 from whyconv.training.distributed.launch import Launch
 from whyconv.training.distributed.liveness import Liveness
 from whyconv.training.distributed.normalization import normalizing_together
@@ -40,8 +41,8 @@ class Group:
 
     @property
     def have_cards(self) -> bool:
-        """Whether torch can use a graphics card in each process."""
-        return torch.cuda.is_available()
+        """Whether torch can compute on a graphics card in each process."""
+        return has_card()
 
     @property
     def leads(self) -> bool:
@@ -119,11 +120,15 @@ class Together(Group):
         self._store, self._liveness = store, liveness
         self._num_told = self._num_met = 0
         self._asked: Callable[[], list[int]] | None = None
-        self._have_cards = not self.greatest([not torch.cuda.is_available()])[0]
+        self._have_cards = False
+
+    def count_cards(self) -> None:
+        """Finds out whether each process has a card; all of them call this once they are connected."""
+        self._have_cards = not self.greatest([not has_card()])[0]
 
     @property
     def have_cards(self) -> bool:
-        """Whether torch can use a graphics card in each process."""
+        """Whether torch can compute on a graphics card in each process."""
         return self._have_cards
 
     def total(self, values: Tensor) -> Tensor:
@@ -323,6 +328,7 @@ def joined(launch: Launch | None) -> Iterator[Group]:
     try:
         group = Together(launch, PrefixStore("told", store), liveness)
         with group.watched():
+            group.count_cards()
             yield group
             group.see_off()
     finally:
