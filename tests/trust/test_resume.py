@@ -19,7 +19,7 @@ from whyconv.estimator import PictureClassifier
 from whyconv.inspection import check
 from whyconv.results import Event, Note
 from whyconv.show.runs import run_lines
-from whyconv.training import loop
+from whyconv.training import loop, step
 from whyconv.training.cost import cost
 
 
@@ -102,7 +102,7 @@ def test_a_run_that_leaves_a_step_out_says_so_in_summary_history_and_lines(
         calls.append(1)
         return cost(*given) * (torch.inf if len(calls) == 3 else 1)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loop, "cost", spoiled)
+    monkeypatch.setattr(step, "cost", spoiled)
     write_bars(tmp_path / "bars")
     words = SMALL | {"epochs": 2, "out": str(tmp_path), "store": str(tmp_path / "store"), "on_divergence": "skip"}
     events: list[Event] = []
