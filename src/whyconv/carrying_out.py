@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from torch import nn
@@ -64,10 +63,7 @@ def carry_out(  # noqa: PLR0913
     """
     with torch_habits(threads or plan.threads):
         network = None
-        if group.size > 1 and plan.frozen is not None:
-            notify(Note(key="run_frozen_alone", values={"processes": group.size}, level="warning"))
-        # Others have no part in a training that has ended, or that learns on features of a frozen network.
-        group = ALONE if plan.frozen is not None or (folder / SUMMARY).exists() else group
+        group = _who_trains(group, plan, folder, notify)
         if plan.frozen is None:
             pixels, reads_file = material.train.data.pixels, not _has_weights(folder)
             gather(group, plan, reads_file=reads_file)
@@ -75,9 +71,7 @@ def carry_out(  # noqa: PLR0913
         tell_plan(plan, notify)
         with stops_say_how_to_go_on(folder):
             if is_new:
-                write_manifest(folder, material.division.rows())
-                write_plan(folder, plan)
-                note_launch(folder)
+                _write_beginning(folder, plan, material)
             with stop_requests() as stop_requested:
                 learned = None
                 if network is None:
@@ -99,8 +93,27 @@ def carry_out(  # noqa: PLR0913
                 if code := stop_requested():
                     raise StoppedError("Stopped.", exit_code=code)
             tell_outcome(outcome, plan, notify)
-            end_of = partial(finish, folder, network, plan, material, outcome)
-            return end_of(began=began, only_model=only_model, learned=learned, group=group)
+            return finish(
+                *(folder, network, plan, material, outcome),
+                began=began,
+                only_model=only_model,
+                learned=learned,
+                group=group,
+            )
+
+
+def _who_trains(group: Group, plan: Plan, folder: Path, notify: Notify) -> Group:
+    """Others have no part in a training that has ended, or that learns on features of a frozen network."""
+    if group.size > 1 and plan.frozen is not None:
+        notify(Note(key="run_frozen_alone", values={"processes": group.size}, level="warning"))
+    return ALONE if plan.frozen is not None or (folder / SUMMARY).exists() else group
+
+
+def _write_beginning(folder: Path, plan: Plan, material: Material) -> None:
+    """What a run folder has before step 1."""
+    write_manifest(folder, material.division.rows())
+    write_plan(folder, plan)
+    note_launch(folder)
 
 
 def _learn(

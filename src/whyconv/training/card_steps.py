@@ -14,16 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from whyconv.settings import Plan
 from whyconv.training.augment import Variation
 from whyconv.training.averaging import move_mean_on_card, share_kept
-from whyconv.training.divergence import Divergence
 from whyconv.training.pixel_rows import Pixels
-from whyconv.training.precision import Forward
 from whyconv.training.recording import card_stream, may_be_recorded, recorded
-from whyconv.training.step import Batch, Result, StepRecipe
+from whyconv.training.step import Batch, Learner, Result
 from whyconv.training.visits import AtHand, Visited
 
 # Of the memory that is free on the card: what the pictures may take.
@@ -51,42 +48,23 @@ class CardSteps:
     """Takes steps one after the other, as the training loop does on a processor.
 
     Args:
-        network: On the card; moved by the optimizer.
-        averaged: The moving mean of its weights, on the card.
-        ask: Asks the network.
-        optimizer: Of the network's parameters.
-        recipe: What a step computes.
-        visited: The training pictures.
-        plan: Of the training.
-        divergence: Told of a J that is no number; must end the training then.
+        learner: On the card; its divergence must end the training where J is no number.
     """
 
     # Steps that may be asked for before what they have come to is looked at.
     num_ahead = 2
 
-    def __init__(  # noqa: PLR0913, PLR0917
-        self,
-        network: nn.Module,
-        averaged: nn.Module,
-        ask: Forward,
-        optimizer: torch.optim.Optimizer,
-        recipe: StepRecipe,
-        visited: Visited,
-        plan: Plan,
-        divergence: Divergence,
-    ) -> None:
-        self._network, self._averaged, self._ask, self._optimizer = network, averaged, ask, optimizer
-        self._recipe, self._visited, self._divergence = recipe, visited, divergence
-        self._device = device = recipe.device
-        self._share = plan.training.average
+    def __init__(self, learner: Learner) -> None:
+        self._learner, self._share = learner, learner.plan.training.average
+        self._device = device = learner.recipe.device
         self._moved = torch.ones((), device=device) if self._share else None
         # J, right answers, and a number that is none where a weight is none.
         self._result = torch.zeros(3, dtype=torch.float64, device=device)
         self._recorded: dict[tuple[int, int], _Recorded] = {}
-        self._records = may_be_recorded(plan.network.name)
+        self._records = may_be_recorded(learner.plan.network.name)
         self._pool = torch.cuda.graph_pool_handle()
         self._stream = card_stream(device)
-        self._resident = _resident(visited, device)
+        self._resident = _resident(learner.visited, device)
 
     def take(self, rows: NDArray[np.int64], draws: NDArray[np.float32], step: int, epoch: int) -> Result:
         """Begins a step on the pictures ``rows``; both counted from 0.
@@ -106,9 +84,11 @@ class CardSteps:
         def wait() -> tuple[float, int]:
             value, num_right, length = found()
             if not math.isfinite(value):
-                self._divergence.leave_out("cost", value, step + 1, epoch + 1, rows.tolist())
+                self._learner.divergence.leave_out("cost", value, step + 1, epoch + 1, rows.tolist())
             if not math.isfinite(length):
-                self._divergence.require_numbers(self._network.parameters(), step + 1, epoch + 1, rows.tolist())
+                self._learner.divergence.require_numbers(
+                    self._learner.network.parameters(), step + 1, epoch + 1, rows.tolist()
+                )
             return value, num_right
 
         return wait
@@ -122,10 +102,10 @@ class CardSteps:
         if self._resident is not None:
             full_side, given = self._resident[0].shape[1], [torch.from_numpy(rows)]
         else:
-            pixels, labels = self._visited.seen(rows)
+            pixels, labels = self._learner.visited.seen(rows)
             full_side, given = pixels.shape[1], [torch.from_numpy(pixels), torch.from_numpy(labels.astype(np.int64))]
-        side = self._recipe.side(step, full_side)
-        variation = self._recipe.variation(draws, side)
+        side = self._learner.recipe.side(step, full_side)
+        variation = self._learner.recipe.variation(draws, side)
         given += [each for each in variation if each is not None]
         key = len(rows), side
         if key not in self._recorded:
@@ -155,13 +135,14 @@ class CardSteps:
             each.is_warm = True
 
     def _compute(self, each: _Recorded, side: int) -> None:
-        self._network.train()
-        self._optimizer.zero_grad(set_to_none=True)
-        loss, num_right, num_members = self._recipe.answers(self._ask, each.batch(), side)
+        learner = self._learner
+        learner.network.train()
+        learner.optimizer.zero_grad(set_to_none=True)
+        loss, num_right, num_members = learner.recipe.answers(learner.ask, each.batch(), side)
         torch.autograd.backward(loss * num_members)
-        self._optimizer.step()
-        move_mean_on_card(self._averaged, self._network, self._moved)
-        lengths = torch._foreach_norm([each.detach() for each in self._network.parameters()])
+        learner.optimizer.step()
+        move_mean_on_card(learner.averaged, learner.network, self._moved)
+        lengths = torch._foreach_norm([weight.detach() for weight in learner.network.parameters()])
         for place, found in enumerate((loss.detach(), num_right, torch.stack(lengths).sum())):
             self._result[place].copy_(found)
 

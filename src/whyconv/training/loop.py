@@ -36,7 +36,7 @@ from whyconv.training.pixel_rows import LabelledPixels
 from whyconv.training.precision import Forward, computing_in
 from whyconv.training.rotation import forget_older, state_path
 from whyconv.training.run_folder import CHECKPOINTS, METRICS
-from whyconv.training.step import Result, StepRecipe
+from whyconv.training.step import Learner, Result, StepRecipe
 from whyconv.training.views import from_afar
 from whyconv.training.visits import AtHand, Visited
 from whyconv.training.waited_steps import WaitedSteps
@@ -171,10 +171,11 @@ class _Session:
 
     def _steps(self) -> WaitedSteps | CardSteps:
         """Where single steps may be left out, and where several processes agree, each is waited for."""
-        common = (*(self.network, self.averaged, self.ask, self.optimizer), self.step_recipe, self.visited, self.plan)
+        nets = self.network, self.averaged, self.ask
+        learner = Learner(*nets, self.optimizer, self.step_recipe, self.visited, self.plan, self.divergence)
         if self.device != CPU and self.group.size == 1 and self.plan.training.on_divergence is None:
-            return CardSteps(*common, self.divergence)
-        return WaitedSteps(*common, self.divergence, self.group)
+            return CardSteps(learner)
+        return WaitedSteps(learner, self.group)
 
     @contextmanager
     def _saving_if_unread(self) -> Iterator[None]:

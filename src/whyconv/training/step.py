@@ -8,14 +8,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from whyconv.settings import Plan
 from whyconv.training.augment import Variation, placed, variation_of, vary
 from whyconv.training.cost import cost
+from whyconv.training.divergence import Divergence
 from whyconv.training.logits import normalizing
 from whyconv.training.precision import Forward
+from whyconv.training.visits import Visited
 
 # Waits for a step: its J, and how many of its pictures were answered rightly.
 Result = Callable[[], tuple[float, int]]
@@ -87,6 +89,30 @@ class StepRecipe:
         loss = cost(logits.flatten(0, 1), own_labels, self.class_offsets, self._plan.training.label_smoothing)
         num_right = (logits.detach().mean(dim=1).argmax(dim=1) == labels).sum()
         return Answered(loss, num_right, num_members)
+
+
+class Learner(NamedTuple):
+    """What steps are taken with; all of it lies on the recipe's device.
+
+    Attributes:
+        network: Moved by the optimizer.
+        averaged: The moving mean of its weights.
+        ask: Asks the network; of several processes it gathers their gradients.
+        optimizer: Of the network's parameters.
+        recipe: What a step computes.
+        visited: The training pictures.
+        plan: Of the training.
+        divergence: Decides what becomes of a J that is no number.
+    """
+
+    network: nn.Module
+    averaged: nn.Module
+    ask: Forward
+    optimizer: torch.optim.Optimizer
+    recipe: StepRecipe
+    visited: Visited
+    plan: Plan
+    divergence: Divergence
 
 
 def _at_side(pixels: Tensor, side: int) -> Tensor:

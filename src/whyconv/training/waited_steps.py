@@ -9,49 +9,25 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from whyconv.settings import Plan
 from whyconv.training.averaging import move_mean
 from whyconv.training.distributed import Group
-from whyconv.training.divergence import Divergence
-from whyconv.training.precision import Forward
-from whyconv.training.step import Batch, Result, StepRecipe
-from whyconv.training.visits import Visited
+from whyconv.training.step import Batch, Learner, Result
 
 
 class WaitedSteps:
     """Takes steps one after the other.
 
     Args:
-        network: Moved by the optimizer.
-        averaged: The moving mean of its weights.
-        ask: Asks the network; of several processes it gathers their gradients.
-        optimizer: Of the network's parameters.
-        recipe: What a step computes.
-        visited: The training pictures.
-        plan: Of the training.
-        divergence: Decides what becomes of a J that is no number.
+        learner: Of this process.
         group: The processes that train together.
     """
 
     num_ahead = 0
 
-    def __init__(  # noqa: PLR0913, PLR0917
-        self,
-        network: nn.Module,
-        averaged: nn.Module,
-        ask: Forward,
-        optimizer: torch.optim.Optimizer,
-        recipe: StepRecipe,
-        visited: Visited,
-        plan: Plan,
-        divergence: Divergence,
-        group: Group,
-    ) -> None:
-        self._network, self._averaged, self._ask, self._optimizer = network, averaged, ask, optimizer
-        self._recipe, self._visited, self._share = recipe, visited, plan.training.average
-        self._divergence, self._group = divergence, group
+    def __init__(self, learner: Learner, group: Group) -> None:
+        self._learner, self._group = learner, group
         self._rows: list[int] = []  # of the step before
 
     def take(self, rows: NDArray[np.int64], draws: NDArray[np.float32], step: int, epoch: int) -> Result:
@@ -60,26 +36,27 @@ class WaitedSteps:
         Raises:
             DivergedError: J or a weight is no number, and the plan has it that this ends the training.
         """
+        learner = self._learner
         part, seen = self._group.part(len(rows)), rows.tolist()
         batch, side = self._batch(rows[part], draws[part], step)
-        self._network.train()
-        buffers = self._divergence.buffers_of(self._network)
-        loss, right, num_members = self._recipe.answers(self._ask, batch, side)
+        learner.network.train()
+        buffers = learner.divergence.buffers_of(learner.network)
+        loss, right, num_members = learner.recipe.answers(learner.ask, batch, side)
         share = len(batch.labels) / len(rows)
         over_all = self._begin_over_all(loss.item() * share, int(right))
-        self._optimizer.zero_grad(set_to_none=True)
+        learner.optimizer.zero_grad(set_to_none=True)
         # The sum of the members' costs: the gradient of each is as if it were alone. Of several processes the
         # gradient is the mean.
         torch.autograd.backward(loss * (num_members * share * self._group.size))
         value, num_right = over_all()
         what: Literal["cost", "gradient"] | None = None if math.isfinite(value) else "cost"
-        if what is None and not self._divergence.may_step(self._network):
+        if what is None and not learner.divergence.may_step(learner.network):
             what, value = "gradient", math.nan
         if what is not None:
             return self._leave_out(what, value, seen, buffers, step, epoch)
-        self._optimizer.step()
+        learner.optimizer.step()
         self._rows = seen
-        move_mean(self._averaged, self._network, self._share, step + 1)
+        move_mean(learner.averaged, learner.network, learner.plan.training.average, step + 1)
         return lambda: (value, num_right)
 
     def close(self) -> None:
@@ -87,14 +64,14 @@ class WaitedSteps:
 
     def _batch(self, rows: NDArray[np.int64], draws: NDArray[np.float32], step: int) -> tuple[Batch, int]:
         """What this process sees in a step, and the side that it sees it at."""
-        pixels, labels = self._visited.seen(rows)
-        side = self._recipe.side(step, pixels.shape[1])
+        pixels, labels = self._learner.visited.seen(rows)
+        side = self._learner.recipe.side(step, pixels.shape[1])
         batch = Batch(
             torch.from_numpy(pixels),
             torch.from_numpy(labels.astype(np.int64)),
-            self._recipe.variation(draws, side),
+            self._learner.recipe.variation(draws, side),
         )
-        return batch.on(self._recipe.device), side
+        return batch.on(self._learner.recipe.device), side
 
     def _begin_over_all(self, share_of_cost: float, num_right: int) -> Callable[[], tuple[float, int]]:
         """J of the batch, and how many of its pictures are answered rightly, from what each process has of it.
@@ -120,9 +97,9 @@ class WaitedSteps:
     ) -> Result:
         """Goes on to the next step as if this one had not been begun, where the plan has it so."""
         # Spoiled by the step before: without this one it would be no better.
-        weights = (*self._network.parameters(), *self._averaged.parameters())
-        self._divergence.require_numbers(weights, step, epoch + 1, self._rows)
-        self._divergence.leave_out(what, value, step + 1, epoch + 1, rows)
-        for tensor, before in zip(self._network.buffers(), buffers, strict=True):
+        weights = (*self._learner.network.parameters(), *self._learner.averaged.parameters())
+        self._learner.divergence.require_numbers(weights, step, epoch + 1, self._rows)
+        self._learner.divergence.leave_out(what, value, step + 1, epoch + 1, rows)
+        for tensor, before in zip(self._learner.network.buffers(), buffers, strict=True):
             tensor.copy_(before)
         return lambda: (math.nan, 0)
