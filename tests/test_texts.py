@@ -11,6 +11,7 @@ from typing import get_args
 import pytest
 
 import whyconv
+from whyconv.doctor import EXTRAS
 from whyconv.errors import UsageError
 from whyconv.results.claims import Holds
 from whyconv.results.evidence import Pooling
@@ -132,7 +133,7 @@ MADE = {
     "evidence_why_": ("dense", "several", "unlike", "unknown"),
     "evidence_nearest_": ("no_run", "no_files", "unlike", "no_features"),
     "evidence_views_": ("mirrored", "closer", "all"),
-    "doctor_purpose_": ("train", "pretrained", "serve", "tables", "heic", "cluster"),
+    "doctor_purpose_": tuple(EXTRAS),
 }
 
 

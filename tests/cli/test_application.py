@@ -290,6 +290,19 @@ def test_doctor_without_the_training_half_is_well(run: Callable[..., Outcome], m
     assert "! missing: numpy" in outcome.text
 
 
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_doctor_says_what_each_missing_extra_is_for(
+    language: str, run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from whyconv import doctor
+
+    found, extras = doctor._version, {name for names in doctor.EXTRAS.values() for name in names}
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name in extras else found(name))
+    outcome = run("doctor", "--lang", language)
+    assert outcome.code == 0, outcome.text
+    assert all(f"whyconv[{name}]" in outcome.text for name in doctor.EXTRAS)
+
+
 def test_doctor_knows_the_extras_of_the_package() -> None:
     import tomllib
 
