@@ -54,7 +54,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "suspecting": ("images", "onnx_file", "training", "planning", "predictions", "pretrained", "recognizer"),
     "lookups": ("images", "training", "export", "planning", "promises", "recognizer", "predictions"),
-    "telling": ("planning", "training"),
+    "telling": ("images", "planning", "training"),
     "dense_twin_file": ("export", "model_file", "study"),
     "explaining": (
         *("images", "dense_twin_file", "dissecting", "explained", "moving", "nets", "report", "study", "training"),

@@ -2,17 +2,54 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 
+from whyconv.images.decode_limit import decode_limit
+from whyconv.images.prepare import PicturePolicy
+from whyconv.images.sources import Pictures
 from whyconv.planning import Material
-from whyconv.results import EpochRecord, Event, Note, Notify
+from whyconv.results import EpochRecord, Event, Note, Notify, Progress
 from whyconv.settings import Plan
 from whyconv.training.device import CPU, card_name, place_of
 from whyconv.training.outcome import Outcome
 from whyconv.training.profile import profile_plan
 from whyconv.training.realistic import num_windows
+
+
+@contextmanager
+def reading_profiled(pictures: Pictures, policy: PicturePolicy, num_threads: int, notify: Notify) -> Iterator[Notify]:
+    """Times the first pass over the pictures, and compares it with bare decoding at the end.
+
+    Yields:
+        Who is to be told of the pass.
+    """
+    marks: list[float] = []
+    num_prepared = 0
+
+    def listen(event: Event) -> None:
+        nonlocal num_prepared
+        notify(event)
+        if isinstance(event, Note) and event.key == "store_size":
+            marks.append(time.perf_counter())
+        elif isinstance(event, Progress) and event.stage == "store" and event.done == event.total:
+            marks.append(time.perf_counter())
+            num_prepared = event.total
+
+    yield listen
+    if not num_prepared:
+        notify(Note(key="profile_read_before"))
+        return
+    seconds = marks[-1] - marks[0]
+    limit = decode_limit(pictures, policy, num_threads=num_threads)
+    if limit is None:
+        notify(Note(key="profile_read_other", values={"n": num_prepared, "seconds": seconds}))
+        return
+    bare = limit.seconds_per_picture * num_prepared
+    values = {"n": num_prepared, "seconds": seconds, "bare": bare, "fraction": bare / seconds}
+    notify(Note(key="profile_read", values=values | {"sampled": limit.num_sampled}))
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from whyconv.results.why import Why
 from whyconv.scoring import score_own_test, score_pictures
 from whyconv.settings import Plan, TrainSettings
 from whyconv.spare_time import searched_plan
-from whyconv.telling import profiled
+from whyconv.telling import profiled, reading_profiled
 from whyconv.together import in_all_processes, run_of_this_launch, timing_of
 from whyconv.training.device import device_for, why_no_card
 from whyconv.training.distributed import Group
@@ -58,7 +58,7 @@ def train(
         settings: What was asked; or just the pictures, with settings by name: ``train("pets/", minutes=5)``.
         notify: Told of notes, progress and epochs.
         only_model: Write the weights, the exported file and the scores only: no report, maps, tables or examples.
-        profile: Tell how near a step comes to its convolutions alone, and an epoch to its steps.
+        profile: Tell how near reading comes to bare decoding, a step to its convolutions alone, an epoch to its steps.
         **wanted: Fields of ``TrainSettings``, when ``settings`` is a path.
 
     Returns:
@@ -99,9 +99,10 @@ def _train(
         start = open_start(settings.start, store, threads, size=settings.size, folder=folder / CHECKPOINTS)
         policy = PicturePolicy(side=settings.size or side_for(inspection), channels=channels_for(inspection))
         policy = policy if start is None else start.policy
-        parts = load_parts(
-            division, policy, store=store, notify=notify, num_threads=threads, read_once=start is not None
-        )
+        reading = reading_profiled(inspection.pictures, policy, threads, notify) if profile else nullcontext(notify)
+        with reading as listener:
+            once = start is not None
+            parts = load_parts(division, policy, store=store, notify=listener, num_threads=threads, read_once=once)
         stream = drawn.stream(division, policy, settings.seed) if drawn is not None else None
         material = Material(division, policy, *parts, stream=stream, time_steps=timing_of(group))
         plan = _decide(settings, material, start, folder, began=began, notify=notify)

@@ -103,7 +103,7 @@ def train(  # noqa: PLR0913, PLR0917
         typer.Option(metavar="auto|cpu|cuda", help="What trains; auto takes an NVIDIA card where torch can use one."),
     ] = None,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Tell how near steps and epochs come to what the machine can do.")
+        bool, typer.Option("--profile", help="Tell how near reading, steps and epochs come to what the machine can do.")
     ] = False,
     accept_changed_data: Annotated[
         bool, typer.Option("--accept-changed-data", help="With --config: on the pictures as they are now.")
