@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from whyconv.images.closeups import Closeups
+from whyconv.images.closeups import CLOSEUP_SIDE, Closeups
 from whyconv.images.hashing import THUMBNAIL_SIDE
 from whyconv.images.likeness import AT_REST, Fit, lay_over
 
@@ -33,7 +33,8 @@ _GAINS = (0.4, 2.5)
 # Motion is worth its price: moved and stretched far enough, one plain shape fits any other. At 4, a crop by 5 %
 # may still leave four fifths of the error that an uncropped copy may, one by 25 % none at all.
 _PRICE = 4.0
-_BATCH = 64
+# Pairs laid over each other at once: many where they are small, or most of the time would be Python's own.
+_MOST_AT_ONCE, _MOST_PIXELS = 256, 64 * 64 * 64
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class _Look:
     """One way to look at pairs.
 
     Attributes:
+        side: Of the pictures that it sees, in pixels.
         see: From indices (k,) to pictures, float32 (k, side, side, channels).
         num_steps: Gauss-Newton steps from where the look before left off.
         max_error: Largest error that passes without motion.
@@ -48,6 +50,7 @@ class _Look:
         price: How much of both limits is taken away by a motion over half the picture.
     """
 
+    side: int
     see: Callable[[np.ndarray], np.ndarray]
     num_steps: int
     max_error: float
@@ -96,7 +99,8 @@ def confirm(
     errors = np.zeros(len(originals), np.float32)
     for look in _looks(thumbnails, closeups):
         fits = [
-            _fit(look, originals[part], suspects[part], motion[part], is_mirrored) for part in _batches(len(originals))
+            _fit(look, originals[part], suspects[part], motion[part], is_mirrored)
+            for part in _batches(len(originals), look.side)
         ]
         if not fits:
             break
@@ -109,9 +113,17 @@ def confirm(
 
 def _looks(thumbnails: np.ndarray, closeups: Closeups) -> tuple[_Look, ...]:
     return (
-        _Look(lambda rows: _halved(thumbnails[rows])[..., None], 3, max_error=0.42, max_worst=np.inf),
-        _Look(lambda rows: thumbnails[rows, :, :, None].astype(np.float32), 4, max_error=0.40, max_worst=0.95),
-        _Look(closeups.take, 3, max_error=0.30, max_worst=0.60, price=_PRICE),
+        _Look(
+            THUMBNAIL_SIDE // 2, lambda rows: _halved(thumbnails[rows])[..., None], 3, max_error=0.42, max_worst=np.inf
+        ),
+        _Look(
+            THUMBNAIL_SIDE,
+            lambda rows: thumbnails[rows, :, :, None].astype(np.float32),
+            4,
+            max_error=0.40,
+            max_worst=0.95,
+        ),
+        _Look(CLOSEUP_SIDE, closeups.take, 3, max_error=0.30, max_worst=0.60, price=_PRICE),
     )
 
 
@@ -135,5 +147,6 @@ def _centered_halves(thumbnails: np.ndarray) -> np.ndarray:
     return np.asarray(small - small.mean(1, keepdims=True))
 
 
-def _batches(count: int) -> Iterator[slice]:
-    return (slice(start, min(start + _BATCH, count)) for start in range(0, count, _BATCH))
+def _batches(count: int, side: int) -> Iterator[slice]:
+    batch = min(_MOST_AT_ONCE, _MOST_PIXELS // side**2)
+    return (slice(start, min(start + batch, count)) for start in range(0, count, batch))

@@ -11,7 +11,8 @@ from whyconv.images.prepare import PicturePolicy, prepare
 from whyconv.images.sources.listing import Pictures
 from whyconv.images.threads import map_in_order
 
-_CLOSEUP = PicturePolicy(side=64, channels=3, fit="stretch")
+CLOSEUP_SIDE = 64
+_CLOSEUP = PicturePolicy(side=CLOSEUP_SIDE, channels=3, fit="stretch")
 _MAX_KEPT = 4096
 
 

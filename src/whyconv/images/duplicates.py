@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,10 @@ _VERSION = "1"
 MIN_NEAR_SIDE = 32
 # Gray levels of detail beyond smooth shading, below which there is nothing to compare but the exact pixels.
 _MIN_DETAIL = 2.0
-_BLOCK = 256
+_BLOCK, _JOINED_AT_ONCE = 256, 2048
+_ENOUGH = 512  # pairs
+
+Pairs = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,14 +121,9 @@ def _join_to_leaders(thumbnails: np.ndarray, closeups: Closeups, order: np.ndarr
     rank = np.zeros(len(thumbnails), np.int64)
     rank[order] = np.arange(len(order))
     leaders = np.zeros(0, np.int64)
-    for start in range(0, len(order), _BLOCK):
-        block = np.arange(start, min(start + _BLOCK, len(order)))
-        earlier = np.concatenate([leaders, block])
-        found = []
-        for new, old in close_pairs(hashes[block], hashes[earlier], MAX_HASH_DISTANCE):
-            ahead = earlier[old] < block[new]
-            pairs = order[earlier[old[ahead]]], order[block[new[ahead]]]
-            found += _copies(thumbnails, closeups, pairs)
+    for start in range(0, len(order), _JOINED_AT_ONCE):
+        block = np.arange(start, min(start + _JOINED_AT_ONCE, len(order)))
+        found = _copies(thumbnails, closeups, _earlier_alike(order, hashes, leaders, block))
         for _, original, copy in sorted(found, key=lambda pair: (rank[pair[2]], pair[0])):
             if group[original] == original and group[copy] == copy:
                 group[copy] = original
@@ -133,27 +131,69 @@ def _join_to_leaders(thumbnails: np.ndarray, closeups: Closeups, order: np.ndarr
     return group
 
 
+def _earlier_alike(order: np.ndarray, hashes: np.ndarray, leaders: np.ndarray, block: np.ndarray) -> Iterator[Pairs]:
+    """Yields, for places ``block`` of ``order``, the pictures that look like them: leaders, or earlier in the block."""
+    for rows in _blocks(block):
+        earlier = np.concatenate([leaders, block[block <= rows[-1]]])
+        for new, old in close_pairs(hashes[rows], hashes[earlier], MAX_HASH_DISTANCE):
+            ahead = earlier[old] < rows[new]
+            yield order[earlier[old[ahead]]], order[rows[new[ahead]]]
+
+
 def _copies(
-    thumbnails: np.ndarray, closeups: Closeups, pairs: tuple[np.ndarray, np.ndarray], *, is_mirrored: bool = False
+    thumbnails: np.ndarray, closeups: Closeups, suspected: Iterable[Pairs], *, is_mirrored: bool = False
 ) -> list[tuple[float, int, int]]:
-    """Returns (error, original, copy) of the pairs that are copies."""
-    originals, suspects = pairs
-    turned = thumbnails[originals][:, :, ::-1] if is_mirrored else thumbnails[originals]
-    keep = correlated(turned, thumbnails[suspects])
-    confirmed = confirm(thumbnails, closeups, (originals[keep], suspects[keep]), is_mirrored=is_mirrored)
-    return [(error, original, copy) for original, copy, error in zip(*(a.tolist() for a in confirmed), strict=True)]
+    """Returns (error, original, copy) of the pairs that are copies.
+
+    Of all that are suspected few agree at a glance; these are gathered, for many are looked at in little more time than
+    a few.
+    """
+    found: list[tuple[float, int, int]] = []
+    for originals, suspects in _gathered(_agreeing(thumbnails, suspected, is_mirrored)):
+        confirmed = confirm(thumbnails, closeups, (originals, suspects), is_mirrored=is_mirrored)
+        found += [
+            (error, original, copy) for original, copy, error in zip(*(a.tolist() for a in confirmed), strict=True)
+        ]
+    return found
+
+
+def _agreeing(thumbnails: np.ndarray, suspected: Iterable[Pairs], is_mirrored: bool) -> Iterator[Pairs]:
+    for originals, suspects in suspected:
+        turned = thumbnails[originals][:, :, ::-1] if is_mirrored else thumbnails[originals]
+        keep = correlated(turned, thumbnails[suspects])
+        yield originals[keep], suspects[keep]
+
+
+def _gathered(parts: Iterable[Pairs]) -> Iterator[Pairs]:
+    """Joins pairs until there are enough; whatever is left comes last."""
+    waiting: list[Pairs] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(len(originals) for originals, _ in waiting) >= _ENOUGH:
+            yield _joined(waiting)
+            waiting = []
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(parts: list[Pairs]) -> Pairs:
+    originals, suspects = zip(*parts, strict=True)
+    return np.concatenate(originals), np.concatenate(suspects)
 
 
 def _mirror_pairs(thumbnails: np.ndarray, closeups: Closeups, order: np.ndarray, hashes: np.ndarray) -> np.ndarray:
     """Returns the pairs that fit once one of them is turned left to right, int64 (m, 2)."""
-    found = []
-    for block in _blocks(np.arange(len(order))):
-        turned = look_hashes(thumbnails[order[block]][:, :, ::-1])
-        # Whichever of the two is turned, they fit: each pair is looked at once.
-        for left, ahead in close_pairs(turned, hashes[block[0] :], MAX_HASH_DISTANCE):
-            right = ahead + block[0]
-            once = block[left] < right
-            found += _copies(thumbnails, closeups, (order[block[left[once]]], order[right[once]]), is_mirrored=True)
+
+    def suspected() -> Iterator[Pairs]:
+        for block in _blocks(np.arange(len(order))):
+            turned = look_hashes(thumbnails[order[block]][:, :, ::-1])
+            # Whichever of the two is turned, they fit: each pair is looked at once.
+            for left, ahead in close_pairs(turned, hashes[block[0] :], MAX_HASH_DISTANCE):
+                right = ahead + block[0]
+                once = block[left] < right
+                yield order[block[left[once]]], order[right[once]]
+
+    found = _copies(thumbnails, closeups, suspected(), is_mirrored=True)
     pairs = sorted((min(pair), max(pair)) for _, *pair in found)
     return np.array(pairs, np.int64).reshape(-1, 2)
 
