@@ -123,6 +123,8 @@ def fit(pixels: np.ndarray, policy: PicturePolicy, *, box: Box | None = None) ->
     References:
         ITU-R BT.601-7, section 2.5.1: luma = 0.299 R + 0.587 G + 0.114 B.
     """
+    if box is None and pixels.shape == (policy.side, policy.side, policy.channels):
+        return np.array(pixels, np.uint8, order="C")
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     if policy.channels == 1 and image.mode != "L":
         image = image.convert("L")
