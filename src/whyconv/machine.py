@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 _CGROUP = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
+_SPINS = "1000"  # turns of a loop, some 20 microseconds
 
 
 def num_cores(cgroup: Path = _CGROUP, own_groups: Path = _OWN_GROUPS) -> int:
@@ -31,14 +32,17 @@ def num_cores(cgroup: Path = _CGROUP, own_groups: Path = _OWN_GROUPS) -> int:
 def set_thread_habits() -> None:
     """Sets how torch's threads wait and how it asks for memory; to be called before torch is imported.
 
-    Threads that spin while they wait make a step many times slower as soon as another process uses a core:
-    they sleep instead. Large buffers are taken in huge pages. Of several processes each would warn of every network
-    that uses all of its parameters, and is kept from it. Products of matrices on a graphics card get memory of their
-    own, without which their bits may differ. What the environment already says is kept.
+    Threads that spin while they wait make a step many times slower as soon as another process uses a core, and threads
+    that sleep at once are late for the next layer: they spin for some microseconds, and then sleep. Large buffers are
+    taken in huge pages. Of several processes each would warn of every network that uses all of its parameters, and is
+    kept from it. Products of matrices on a graphics card get memory of their own, without which their bits may differ.
+    What the environment already says is kept.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first product
     if "torch" not in sys.modules:
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        if "OMP_WAIT_POLICY" not in os.environ:
+            os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+            os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
         os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
         if "RANK" in os.environ:
             os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

@@ -243,12 +243,13 @@ def plan_reasons(plan: Plan, material: Material, *, is_searched: bool = False) -
     if plan.frozen is not None:
         return {"flips": Note(key="plan_rule_start_flips"), "side": Note(key="plan_rule_start_side")}
     network, recipe = plan.network, plan.training
-    counts = np.bincount(material.train.data.labels, minlength=len(network.classes)).tolist()
-    facts = Facts(counts=counts, side=network.side, in_channels=network.in_channels, is_on_card=plan.device is not None)
-    # What the rules give for this network; and, as the learning rate follows from both, for this optimizer and batch.
+    facts = _facts(plan, material)
+    # What the rules give for this network; and, as the learning rate follows from them, for this optimizer, batch and
+    # number of steps.
     asked = TrainSettings(pictures="", network=network.name, start=network.start or None)
     ruled = training_plan(asked, facts)
     chosen = asked.model_copy(update={"optimizer": recipe.optimizer, "batch": recipe.batch})
+    rate = training_plan(chosen, facts, epochs=recipe.epochs, steps=recipe.steps).learning_rate
     weighs, would_weigh = (len(set(one.class_offsets)) > 1 for one in (recipe, ruled))
     pairs = {
         "network": (network.name, TrainSettings.model_fields["network"].default),
@@ -256,7 +257,7 @@ def plan_reasons(plan: Plan, material: Material, *, is_searched: bool = False) -
         "batch": (recipe.batch, ruled.batch),
         "epochs": (recipe.epochs, ruled.epochs),
         "optimizer": (recipe.optimizer, ruled.optimizer),
-        "learning_rate": (f"{recipe.learning_rate:.4g}", f"{training_plan(chosen, facts).learning_rate:.4g}"),
+        "learning_rate": (f"{recipe.learning_rate:.4g}", f"{rate:.4g}"),
         "balance": (
             weighs,
             Note(key="report_yes" if would_weigh else "report_no") if weighs != would_weigh else weighs,
@@ -276,6 +277,17 @@ def plan_reasons(plan: Plan, material: Material, *, is_searched: bool = False) -
         seen = {"total": PICTURES_SEEN, "least": LEAST_EPOCHS, "most": MOST_EPOCHS}
         rules["epochs"] = Note(key="plan_rule_epochs", values=seen)
     return rules | {name: Note(key=f"plan_rule_{name}") for name in _STATED if name != "sides" or recipe.sides}
+
+
+def _facts(plan: Plan, material: Material) -> Facts:
+    counts = np.bincount(material.train.data.labels, minlength=len(plan.network.classes)).tolist()
+    return Facts(
+        counts=counts,
+        side=plan.network.side,
+        in_channels=plan.network.in_channels,
+        epoch_pictures=plan.stream.epoch_pictures if plan.stream is not None else 0,
+        is_on_card=plan.device is not None,
+    )
 
 
 def _usual_side(network: NetworkPlan, material: Material) -> int:

@@ -8,11 +8,11 @@ import torch
 
 from tiny_training import bars, tiny_plan
 from varied_pictures import vary_by
-from whyconv.settings import TrainSettings
+from whyconv.settings import OptimizerName, TrainSettings
 from whyconv.training.augment import epoch_draws
 from whyconv.training.history import read_history
 from whyconv.training.loop import train_network
-from whyconv.training.recipe import Facts, augment_plan, hardly_varied, side_cost, training_plan
+from whyconv.training.recipe import Facts, augment_plan, hardly_varied, rate_for, side_cost, training_plan
 from whyconv.training.start import start_network
 
 FACTS = Facts(counts=[60, 40], side=64, in_channels=3)
@@ -66,6 +66,39 @@ def test_our_own_networks_learn_by_muon_at_a_rising_resolution(network: str) -> 
     assert training_plan(asked(network=network), Facts(counts=[60, 40], side=16, in_channels=1)).sides == []
     published = training_plan(asked(network="resnet18"), FACTS)
     assert (published.sides, published.other_learning_rate) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("batch", "num_steps", "rate"),
+    [
+        (64, 117, 0.04 * (800 / 117) ** 0.5),
+        (16, 800, 0.02),
+        (16, 8000, 0.02),
+        (512, 100, 0.24),
+        (4096, 100, 0.32),  # more than the highest by its batch alone: no less for having few steps
+        (16, 1, 0.24),
+    ],
+)
+def test_few_steps_by_muon_are_larger_ones(batch: int, num_steps: int, rate: float) -> None:
+    assert rate_for("muon", batch, num_steps) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize("optimizer", ["gd", "momentum", "rmsprop", "adam", "adamw"])
+def test_few_steps_by_another_way_are_as_large_as_many(optimizer: OptimizerName) -> None:
+    assert rate_for(optimizer, 64, 20) == rate_for(optimizer, 64, 20_000)
+
+
+def test_the_rate_follows_from_the_steps_that_there_is_time_for() -> None:
+    facts = Facts(counts=[200] * 10, side=32, in_channels=3)
+    by_epochs = [training_plan(asked(), facts, epochs=epochs) for epochs in (2, 4, 60)]
+    rates = [each.learning_rate for each in by_epochs]
+    assert rates[0] / rates[1] == pytest.approx(2**0.5)  # 31 steps of 64 an epoch
+    assert rates[2] == pytest.approx(rate_for("muon", 64, 800))
+    assert training_plan(asked(), facts, epochs=3, steps=62).learning_rate == pytest.approx(rates[0])
+    assert training_plan(asked(epochs=2), facts, epochs=60).learning_rate == pytest.approx(rates[0])
+    assert training_plan(asked(learning_rate=0.5), facts, epochs=2).learning_rate == 0.5
+    a_quarter = Facts(counts=[200] * 10, side=32, in_channels=3, epoch_pictures=500)
+    assert training_plan(asked(epochs=2), a_quarter).learning_rate == pytest.approx(rates[0], rel=0.03)
 
 
 def test_what_a_smaller_side_costs_lies_between_its_area_and_all() -> None:

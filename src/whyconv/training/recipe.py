@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from whyconv.settings import AugmentPlan, OptimizerName, Precision, TrainingPlan, TrainSettings
+from whyconv.settings import AugmentPlan, OptimizerName, Precision, TrainingPlan, TrainSettings, steps_per_epoch
 
 # Learning rate of each optimizer at a batch of 16, and how it grows with the batch: (rate, power).
 _RATES: dict[str, tuple[float, float]] = {
@@ -23,6 +23,8 @@ _RATES: dict[str, tuple[float, float]] = {
 # What muon gives to Adam: biases, normalization, the last layer. At a batch of 16, growing with its root.
 _OTHER_RATE = 0.005
 _MUON_MOMENTUM = 0.6
+# A training of fewer steps than this takes larger ones by muon, up to the rate that is tuned for 200 steps of 2,000.
+_MANY_STEPS, _HIGHEST_MUON_RATE = 800, 0.24
 # What adamw takes off the weights in a step at the highest learning rate: strong, as few pictures ask for.
 _DECAY_PER_STEP = 0.006
 # Nothing brings the values of a network without normalization back to size, and weights from a file are to be kept,
@@ -101,9 +103,9 @@ def training_plan(
     planned = (
         epochs if epochs and not settings.epochs else facts.epochs_of(settings.epochs or epochs_for(facts.num_train))
     )
-    rate, power = _RATES[optimizer]
     is_gentle = settings.start is not None or settings.network in _UNNORMALIZED
-    learning_rate = settings.learning_rate or rate * (batch / 16) ** power * (_GENTLER if is_gentle else 1)
+    num_steps = steps or planned * steps_per_epoch(facts.epoch_pictures or facts.num_train, batch)
+    learning_rate = settings.learning_rate or rate_for(optimizer, batch, num_steps) * (_GENTLER if is_gentle else 1)
     decay = _GENTLER_DECAY if is_gentle else round(_DECAY_PER_STEP / learning_rate, 6)
     return TrainingPlan(
         optimizer=optimizer,
@@ -184,6 +186,20 @@ def batch_for(num_train: int, *, is_on_card: bool = False) -> int:
 def epochs_for(num_train: int) -> int:
     """Passes over the training part: ``PICTURES_SEEN`` pictures in all, from ``LEAST_EPOCHS`` to ``MOST_EPOCHS``."""
     return max(LEAST_EPOCHS, min(MOST_EPOCHS, round(PICTURES_SEEN / num_train)))
+
+
+def rate_for(optimizer: OptimizerName, batch: int, num_steps: int) -> float:
+    """The learning rate at the first step, for networks with normalization and random weights.
+
+    Grows with the batch, or its root. For ``muon`` it grows too where there are few steps, by the root of 800 / steps,
+    up to 0.24, or what the batch asks for: each step turns the kernels by an angle that follows from the rate alone, so
+    that with few small steps they would not come far.
+    """
+    rate, power = _RATES[optimizer]
+    usual = rate * (batch / 16) ** power
+    if optimizer != "muon":
+        return usual
+    return max(usual, min(_HIGHEST_MUON_RATE, usual * math.sqrt(_MANY_STEPS / max(1, num_steps))))
 
 
 def patience_for(optimizer: str, epochs: int) -> int:
