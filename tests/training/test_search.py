@@ -173,6 +173,23 @@ def test_a_setting_that_diverges_loses_and_ends_nothing() -> None:
     assert (found.chosen, found.gain, keys) == (0, None, ["search_none"])
 
 
+def test_short_trainings_take_the_larger_steps_that_the_rule_has_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_for(optimizer="muon", learning_rate=0.03, batch=16, epochs=200)
+    data = bars(64, side=8)
+    carried_out: list[Plan] = []
+    monkeypatch.setattr(searching, "train_network", lambda _network, _train, _none, tried: carried_out.append(tried))
+    contest = Contest(plan, data, data, epochs=200)
+    for turn in (1, 2, 3):
+        contest.enter(1, setting_of(plan), turn)
+    # 4 steps an epoch: 100, 200 and 400 of them, and 800 in the plan, for which the rate is the rule's at its least.
+    assert [each.training.epochs for each in carried_out] == [25, 50, 100]
+    rates = [each.training.learning_rate for each in carried_out]
+    assert rates == pytest.approx([0.03 * (800 / steps) ** 0.5 for steps in (100, 200, 400)])
+    by_adam = Contest(plan_for(optimizer="adamw", learning_rate=0.03, batch=16, epochs=200), data, data, epochs=200)
+    by_adam.enter(1, setting_of(by_adam.plan), 1)
+    assert carried_out[-1].training.learning_rate == 0.03
+
+
 def test_epochs_double_from_round_to_round() -> None:
     assert [searching._epochs_of(turn, 80) for turn in (1, 2, 3)] == [10, 20, 40]
     assert [searching._epochs_of(turn, 3) for turn in (1, 2, 3)] == [1, 1, 2]

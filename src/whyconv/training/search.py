@@ -24,13 +24,14 @@ from torch import Tensor
 
 from whyconv.errors import DivergedError
 from whyconv.results import Note, Notify, Progress, Search, SearchTrial, Setting
-from whyconv.settings import Plan
+from whyconv.settings import Plan, TrainingPlan
 from whyconv.training.cost import costs
 from whyconv.training.device import lying_on, place_of
 from whyconv.training.intervals import fraction
 from whyconv.training.logits import network_logits
 from whyconv.training.loop import train_network
 from whyconv.training.pixel_rows import LabelledPixels
+from whyconv.training.recipe import rate_for
 from whyconv.training.start import start_network
 from whyconv.training.views import from_afar
 
@@ -145,7 +146,7 @@ class Contest:
         began = time.perf_counter()
         epochs = _epochs_of(turn, self.epochs)
         tried = with_setting(self.plan, setting)
-        short = tried.training.model_copy(update={"epochs": epochs, "steps": 0, "patience": epochs})
+        short = _shortened(tried, epochs)
         sizes = tried.network.model_copy(update={"views": from_afar(tried.network.views)})
         tried = tried.model_copy(update={"training": short, "network": sizes})
         network = start_network(tried, pixels=self.train.pixels)
@@ -172,6 +173,20 @@ class Contest:
             is_kept=False,
         )
         return losses, row
+
+
+def _shortened(plan: Plan, epochs: int) -> TrainingPlan:
+    """The recipe for a training of so many epochs, its rate raised as the rule raises it for few steps.
+
+    A setting then stands for the same multiple of the usual rate in a short training as in a long one; otherwise the
+    rates that are best for short trainings would be chosen.
+    """
+    recipe, per_epoch = plan.training, plan.steps_per_epoch
+    short, whole = (
+        rate_for(recipe.optimizer, recipe.batch, count * per_epoch) for count in (epochs, max(epochs, recipe.epochs))
+    )
+    rate = recipe.learning_rate * (short / whole)
+    return recipe.model_copy(update={"epochs": epochs, "steps": 0, "patience": epochs, "learning_rate": rate})
 
 
 def search(contest: Contest, settings: Sequence[Setting], *, deadline: float, notify: Notify) -> Search:
