@@ -53,6 +53,14 @@ def test_a_picture_of_the_right_size_is_left_alone():
     assert np.array_equal(fit(pixels, PicturePolicy(side=24, channels=3)), pixels)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_is_prepared_is_nobody_elses(channels: int) -> None:
+    pixels = np.zeros((6, 6, channels), np.uint8)
+    fitted = fit(pixels, PicturePolicy(side=6, channels=channels))
+    fitted += 1
+    assert not pixels.any()
+
+
 def test_color_to_gray_is_luma_and_gray_to_color_is_repetition():
     pixels = photo(24, 24)
     gray = fit(pixels, PicturePolicy(side=24, channels=1))
