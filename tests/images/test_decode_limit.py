@@ -61,3 +61,12 @@ def test_a_damaged_jpeg_is_left_out(tmp_path: Path) -> None:
     found = decode_limit.decode_limit(read_pictures(folder), COLOR, num_threads=1)
     assert found is not None
     assert found.num_sampled == 19
+
+
+def test_the_sample_ends_where_it_would_take_too_much_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = written(tmp_path, {"jpg": 6})
+    largest = max(path.stat().st_size for path in folder.rglob("*.jpg"))
+    monkeypatch.setattr(decode_limit, "_MOST_BYTES", largest + 1)
+    found = decode_limit.decode_limit(read_pictures(folder), COLOR, num_threads=1)
+    assert found is not None
+    assert found.num_sampled == 2

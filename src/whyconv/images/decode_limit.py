@@ -17,6 +17,7 @@ from whyconv.images.sources.listing import Pictures
 from whyconv.images.threads import map_in_order
 
 _MOST_SAMPLED, _LEAST_FRACTION, _ROUNDS = 500, 0.9, 3
+_MOST_BYTES = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,26 @@ def decode_limit(pictures: Pictures, policy: PicturePolicy, *, num_threads: int)
     """Decodes a sample that lies in memory, and does nothing else with it.
 
     At the fraction of their size that ``policy`` asks for, as ``prepare`` does. Memory: the files of the sample, at
-    most 500.
+    most 500, and none more once there are 100 MB.
 
     Args:
         pictures: Where they are.
-        policy: Says side and channels.
+        policy: Says side, channels and fit.
         num_threads: That decode side by side.
 
     Returns:
         None where fewer than nine in ten of the sample are plain JPEGs.
     """
-    rows = np.unique(np.linspace(0, len(pictures) - 1, min(len(pictures), _MOST_SAMPLED)).astype(int)).tolist()
-    sample = [found for row in rows if (found := _plain_jpeg(pictures, row)) is not None]
-    if not sample or len(sample) < _LEAST_FRACTION * len(rows):
+    sample, num_seen, num_bytes = [], 0, 0
+    # In random order: classes lie one after the other, and the bytes may end the sample early.
+    for row in np.random.default_rng(0).permutation(len(pictures))[:_MOST_SAMPLED].tolist():
+        if num_bytes >= _MOST_BYTES:
+            break
+        num_seen += 1
+        if (found := _plain_jpeg(pictures, row)) is not None:
+            sample.append(found)
+            num_bytes += len(found[0])
+    if not sample or len(sample) < _LEAST_FRACTION * num_seen:
         return None
     covers: Covers = "longer" if policy.fit == "letterbox" else "shorter"
 

@@ -28,7 +28,7 @@ _MIN_DETAIL = 2.0
 _BLOCK, _JOINED_AT_ONCE = 256, 2048
 _ENOUGH = 512  # pairs
 
-Pairs = tuple[np.ndarray, np.ndarray]
+_Pairs = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +131,7 @@ def _join_to_leaders(thumbnails: np.ndarray, closeups: Closeups, order: np.ndarr
     return group
 
 
-def _earlier_alike(order: np.ndarray, hashes: np.ndarray, leaders: np.ndarray, block: np.ndarray) -> Iterator[Pairs]:
+def _earlier_alike(order: np.ndarray, hashes: np.ndarray, leaders: np.ndarray, block: np.ndarray) -> Iterator[_Pairs]:
     """Yields, for places ``block`` of ``order``, the pictures that look like them: leaders, or earlier in the block."""
     for rows in _blocks(block):
         earlier = np.concatenate([leaders, block[block <= rows[-1]]])
@@ -141,7 +141,7 @@ def _earlier_alike(order: np.ndarray, hashes: np.ndarray, leaders: np.ndarray, b
 
 
 def _copies(
-    thumbnails: np.ndarray, closeups: Closeups, suspected: Iterable[Pairs], *, is_mirrored: bool = False
+    thumbnails: np.ndarray, closeups: Closeups, suspected: Iterable[_Pairs], *, is_mirrored: bool = False
 ) -> list[tuple[float, int, int]]:
     """Returns (error, original, copy) of the pairs that are copies.
 
@@ -157,26 +157,28 @@ def _copies(
     return found
 
 
-def _agreeing(thumbnails: np.ndarray, suspected: Iterable[Pairs], is_mirrored: bool) -> Iterator[Pairs]:
+def _agreeing(thumbnails: np.ndarray, suspected: Iterable[_Pairs], is_mirrored: bool) -> Iterator[_Pairs]:
     for originals, suspects in suspected:
         turned = thumbnails[originals][:, :, ::-1] if is_mirrored else thumbnails[originals]
         keep = correlated(turned, thumbnails[suspects])
         yield originals[keep], suspects[keep]
 
 
-def _gathered(parts: Iterable[Pairs]) -> Iterator[Pairs]:
+def _gathered(parts: Iterable[_Pairs]) -> Iterator[_Pairs]:
     """Joins pairs until there are enough; whatever is left comes last."""
-    waiting: list[Pairs] = []
+    waiting: list[_Pairs] = []
+    count = 0
     for part in parts:
         waiting.append(part)
-        if sum(len(originals) for originals, _ in waiting) >= _ENOUGH:
+        count += len(part[0])
+        if count >= _ENOUGH:
             yield _joined(waiting)
-            waiting = []
+            waiting, count = [], 0
     if waiting:
         yield _joined(waiting)
 
 
-def _joined(parts: list[Pairs]) -> Pairs:
+def _joined(parts: list[_Pairs]) -> _Pairs:
     originals, suspects = zip(*parts, strict=True)
     return np.concatenate(originals), np.concatenate(suspects)
 
@@ -184,7 +186,7 @@ def _joined(parts: list[Pairs]) -> Pairs:
 def _mirror_pairs(thumbnails: np.ndarray, closeups: Closeups, order: np.ndarray, hashes: np.ndarray) -> np.ndarray:
     """Returns the pairs that fit once one of them is turned left to right, int64 (m, 2)."""
 
-    def suspected() -> Iterator[Pairs]:
+    def suspected() -> Iterator[_Pairs]:
         for block in _blocks(np.arange(len(order))):
             turned = look_hashes(thumbnails[order[block]][:, :, ::-1])
             # Whichever of the two is turned, they fit: each pair is looked at once.
