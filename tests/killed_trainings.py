@@ -77,13 +77,14 @@ def forked(folder: Path, progress: mmap.mmap) -> int:
     if child == 0:
         code = 1
         try:
-            with stop_requests() as stop_requested:
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
-                train(folder, progress, stop_requested)
-            code = 0
-        except StoppedError as stop:
-            code = stop.exit_code
-        except KeyboardInterrupt:
+            try:
+                with stop_requests() as stop_requested:
+                    signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
+                    train(folder, progress, stop_requested)
+                code = 0
+            except StoppedError as stop:
+                code = stop.exit_code
+        except KeyboardInterrupt:  # the second signal may come in the line above
             code = 130
         finally:
             os._exit(code)

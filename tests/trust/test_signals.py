@@ -107,6 +107,27 @@ def test_the_command_as_it_is_started_hears_signals_while_it_loads(tmp_path: Pat
         assert "Traceback" not in said or tenth <= 8, said
 
 
+def _read_while_interrupted(error: Exception) -> None:
+    """As code in C does that was reading a tensor."""
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        raise error from None
+
+
+def test_a_second_ctrl_c_is_one_whatever_error_becomes_of_it() -> None:
+    with pytest.raises(KeyboardInterrupt), stop_requests():
+        signal.raise_signal(signal.SIGINT)
+        _read_while_interrupted(ValueError("could not determine the shape"))
+    for error in (StoppedError("Stopped at step 3.", exit_code=130), ValueError("of its own")):
+        with pytest.raises(type(error)), stop_requests():
+            signal.raise_signal(signal.SIGINT)
+            raise error
+    with pytest.raises(StoppedError), stop_requests():
+        signal.raise_signal(signal.SIGINT)
+        _read_while_interrupted(StoppedError("Stopped at step 3.", exit_code=130))
+
+
 def test_a_second_ctrl_c_interrupts_at_once_and_a_signal_of_before_is_kept() -> None:
     with pytest.raises(KeyboardInterrupt), stop_requests() as stop_requested:
         signal.raise_signal(signal.SIGTERM)

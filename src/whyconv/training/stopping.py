@@ -25,13 +25,17 @@ def signals_to_end() -> list[int]:
 def stop_requests() -> Iterator[Callable[[], int]]:
     """Gives a function that returns 0, or 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
 
-    A second Ctrl-C interrupts at once. Outside the main thread, where signals cannot be caught, the function
-    always returns 0. The handlers found are put back at the end.
+    A second Ctrl-C interrupts at once, and is told as such even where code in C makes another error of it. Outside
+    the main thread, where signals cannot be caught, the function always returns 0. The handlers found are put back at
+    the end.
     """
     received: list[int] = []
+    was_interrupted = False
 
     def note(number: int, frame: FrameType | None) -> None:
+        nonlocal was_interrupted
         if received and number == signal.SIGINT:
+            was_interrupted = True
             raise KeyboardInterrupt
         received.append(number)
 
@@ -41,6 +45,12 @@ def stop_requests() -> Iterator[Callable[[], int]]:
     before = {number: signal.signal(number, note) for number in signals_to_end()}
     try:
         yield lambda: 128 + received[0] if received else 0
+    except StoppedError:
+        raise
+    except Exception as error:
+        if was_interrupted:  # reading a tensor, for one: "could not determine the shape of object type"
+            raise KeyboardInterrupt from error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
