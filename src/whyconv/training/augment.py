@@ -147,11 +147,16 @@ def _affine(draws: NDArray[np.float32], plan: AugmentPlan) -> NDArray[np.float32
 
 
 def _recolor(pixels: Tensor, factors: Tensor) -> Tensor:
+    """Brightness b, contrast c and saturation s, which keep the picture's mean m times b and each place's gray g.
+
+    With q = c p + m (b - c) of a pixel p, s q + (1 - s) gray(q), in one pass over the pixels: that is
+    s c p + (1 - s) c g + m (b - c).
+    """
     brightness, contrast, saturation = factors.view(-1, 3, 1, 1, 1).unbind(dim=1)
-    mean = pixels.mean(dim=(1, 2, 3), keepdim=True)
-    recolored = (pixels - mean) * contrast + mean * brightness
-    gray = recolored.mean(dim=1, keepdim=True)
-    return (recolored - gray) * saturation + gray
+    gray = pixels.mean(dim=1, keepdim=True)
+    mean = gray.mean(dim=(2, 3), keepdim=True)
+    kept = gray * ((1 - saturation) * contrast) + mean * (brightness - contrast)
+    return torch.addcmul(kept, pixels, saturation * contrast)
 
 
 def _cut_out(pixels: Tensor, centers: Tensor, fraction: float) -> Tensor:

@@ -25,7 +25,7 @@ def normalizing(plan: NetworkPlan, device: torch.device | str = "cpu") -> Callab
     mean, std = (
         torch.tensor(values, dtype=torch.float32, device=device).view(1, -1, 1, 1) for values in (plan.mean, plan.std)
     )
-    return lambda pixels: ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+    return lambda pixels: (pixels - mean).div_(std).contiguous(memory_format=torch.channels_last)
 
 
 def normalize(pixels: Tensor, plan: NetworkPlan) -> Tensor:

@@ -136,7 +136,7 @@ class _Session:
             weight_decay=recipe.weight_decay,
             other_learning_rate=recipe.other_learning_rate,
             processes=group,
-            rounds=self.device != CPU and recipe.precision == "bfloat16",
+            rounds=recipe.precision == "bfloat16",
         )
         self.num_steps = recipe.steps or recipe.epochs * self.visited.steps_per_epoch(recipe.batch)
         self.last_step = min(self.num_steps, recipe.stop_after or self.num_steps)

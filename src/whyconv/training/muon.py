@@ -45,7 +45,7 @@ class Muon(torch.optim.Optimizer):
         momentum: b, in [0, 1).
         other_learning_rate: Adam's, of everything else; 0: the same as of the kernels.
         processes: Of the training; all have the same gradients.
-        rounds: Find the orthogonal matrices in bfloat16, as far as which they are near to orthogonal anyway.
+        rounds: Take the largest products in bfloat16, to whose precision the matrices are near to orthogonal anyway.
     """
 
     def __init__(
@@ -76,9 +76,7 @@ class Muon(torch.optim.Optimizer):
             given = [(each, each.grad) for each in group["params"] if each.grad is not None]
             if group["is_orthogonal"]:
                 ahead = [self._ahead(kernels, gradient, group["momentum"]) for kernels, gradient in given]
-                turns = _orthogonal_together(
-                    [each.bfloat16() for each in ahead] if self._rounds else ahead, self._processes
-                )
+                turns = _orthogonal_together(ahead, self._processes, rounds=self._rounds)
                 for (kernels, _), turn in zip(given, turns, strict=True):
                     kernels.mul_(len(kernels) ** 0.5 / kernels.norm().clamp_min(_TINY))
                     _move(kernels, turn.view_as(kernels), group["lr"])
@@ -119,30 +117,42 @@ def _move(parameter: Tensor, way: Tensor, rate: float | Tensor) -> None:
         parameter.add_(way, alpha=-rate)
 
 
-def orthogonal(matrix: Tensor, iterations: int = _ITERATIONS) -> Tensor:
+def orthogonal(matrix: Tensor, iterations: int = _ITERATIONS, *, rounds: bool = False) -> Tensor:
     """A matrix with the singular vectors of ``matrix``, whose singular values are all near 1.
+
+    Each iteration is X <- P X with P = a + b G + c G^2 and G = X X^T, and so G <- P G P: all but the first and the last
+    product are of the shorter side's size alone.
 
     Args:
         matrix: Shape (m, n), or several of that (..., m, n).
         iterations: Of Newton and Schulz' kind; each multiplies small singular values by about 3.4.
+        rounds: Take these two products, the largest, in bfloat16.
     """
     x = matrix / (torch.linalg.matrix_norm(matrix, keepdim=True) + _TINY)
     is_tall = x.shape[-2] > x.shape[-1]
     x = x.mT if is_tall else x
-    for _ in range(iterations):
-        gram = x @ x.mT
-        x = _A * x + (_B * gram + _C * gram @ gram) @ x
-    return x.mT if is_tall else x
+    x = x.bfloat16() if rounds else x
+    gram = (x @ x.mT).to(matrix.dtype)
+    together = None
+    for turn in range(iterations):
+        factor = _B * gram + _C * gram @ gram
+        factor.diagonal(dim1=-2, dim2=-1).add_(_A)
+        together = factor if together is None else factor @ together
+        if turn + 1 < iterations:
+            gram = factor @ gram @ factor
+    x = x if together is None else together.to(x.dtype) @ x
+    return (x.mT if is_tall else x).to(matrix.dtype)
 
 
-def _orthogonal_together(matrices: Sequence[Tensor], processes: Group) -> list[Tensor]:
+def _orthogonal_together(matrices: Sequence[Tensor], processes: Group, *, rounds: bool) -> list[Tensor]:
     """``orthogonal`` of each, the work divided among the processes; on processors the same numbers as of one."""
     if processes.size == 1 or not matrices:
-        is_on_card = bool(matrices) and matrices[0].is_cuda
-        return _orthogonal_by_shape(matrices) if is_on_card else [orthogonal(each) for each in matrices]
+        if matrices and matrices[0].is_cuda:
+            return _orthogonal_by_shape(matrices, rounds=rounds)
+        return [orthogonal(each, rounds=rounds) for each in matrices]
     owners = _owners([each.shape for each in matrices], processes.size)
     own = [
-        orthogonal(each) if owner == processes.rank else torch.zeros_like(each)
+        orthogonal(each, rounds=rounds) if owner == processes.rank else torch.zeros_like(each)
         for each, owner in zip(matrices, owners, strict=True)
     ]
     # Zeros of all others are added, which changes no number.
@@ -151,12 +161,13 @@ def _orthogonal_together(matrices: Sequence[Tensor], processes: Group) -> list[T
     return [each.view_as(matrix) for each, matrix in zip(parts, matrices, strict=True)]
 
 
-def _orthogonal_by_shape(matrices: Sequence[Tensor]) -> list[Tensor]:
+def _orthogonal_by_shape(matrices: Sequence[Tensor], *, rounds: bool) -> list[Tensor]:
     """``orthogonal`` of each, those of one shape in one go, which fills a graphics card better."""
     found: dict[int, Tensor] = {}
     for shape in dict.fromkeys(each.shape for each in matrices):
         places = [place for place, each in enumerate(matrices) if each.shape == shape]
-        found |= zip(places, orthogonal(torch.stack([matrices[place] for place in places])), strict=True)
+        stacked = orthogonal(torch.stack([matrices[place] for place in places]), rounds=rounds)
+        found |= zip(places, stacked, strict=True)
     return [found[place] for place in range(len(matrices))]
 
 

@@ -99,7 +99,7 @@ def profile_step(network: nn.Module, plan: Plan, x: Tensor, labels: Tensor) -> S
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
         other_learning_rate=recipe.other_learning_rate,
-        rounds=x.is_cuda and recipe.precision == "bfloat16",
+        rounds=recipe.precision == "bfloat16",
     )
     with computing_in(recipe.precision, network) as ask:
 
