@@ -91,7 +91,7 @@ def test_layers_look_as_their_maps_do(summary: RunSummary) -> None:
 
 @pytest.mark.parametrize(
     ("num_train", "num_epochs", "expected"),
-    [(1000, 10, 1000), (1000, 30, 1000), (1000, 1, 100), (5, 1, 2), (1, 1, 1), (1_000_000, 10, 50_000)],
+    [(1000, 20, 1000), (1000, 30, 1000), (4000, 10, 1000), (4000, 5, 500), (5, 1, 5), (1, 1, 1), (1_000_000, 10, 50_000)],
 )
 def test_as_many_are_judged_as_cost_little_beside_the_training(num_train: int, num_epochs: int, expected: int) -> None:
     rows = rows_to_judge(num_train, num_epochs)
