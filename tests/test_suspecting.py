@@ -90,11 +90,24 @@ def test_layers_look_as_their_maps_do(summary: RunSummary) -> None:
 
 
 @pytest.mark.parametrize(
-    ("num_train", "num_epochs", "expected"),
-    [(1000, 20, 1000), (1000, 30, 1000), (4000, 10, 1000), (4000, 5, 500), (5, 1, 5), (1, 1, 1), (1_000_000, 10, 50_000)],
+    ("num_train", "num_epochs", "side", "expected"),
+    [
+        (4000, 20, 128, 4000),
+        (4000, 30, 128, 4000),
+        (4000, 10, 128, 1000),
+        (4000, 5, 128, 500),
+        (4000, 5, 64, 2000),
+        (4000, 5, 32, 4000),
+        (4000, 1, 4096, 10),
+        (5, 1, 4096, 2),
+        (1, 1, 8, 1),
+        (1_000_000, 10, 8, 50_000),
+    ],
 )
-def test_as_many_are_judged_as_cost_little_beside_the_training(num_train: int, num_epochs: int, expected: int) -> None:
-    rows = rows_to_judge(num_train, num_epochs)
+def test_few_are_judged_where_little_was_learned_and_they_are_large(
+    num_train: int, num_epochs: int, side: int, expected: int
+) -> None:
+    rows = rows_to_judge(num_train, num_epochs, side)
     assert len(rows) == len(set(rows.tolist())) == expected
     assert rows.max() < num_train
 

@@ -29,10 +29,11 @@ _MOST_SHOWN = 24
 _BATCH = 32
 # Layers whose maps vote, besides what the last layer decides from.
 _MOST_LAYERS = 5
-# Answering by four views in single precision takes three times as long as learning in half. After so many epochs all pictures
-# are judged, for a seventh of their time; after half as many a quarter of them.
+# Answering by four views in single precision takes three times as long as learning in half. After so many epochs all
+# pictures are judged, for a seventh of the epochs' time; after half as many a quarter of them.
 _EPOCHS_FOR_ALL = 20
-_LEAST_PICTURES = 500
+# However few epochs: 500 pictures of 128 pixels a side, about 2 seconds on two cores.
+_LEAST_PIXELS = 500 * 128**2
 # Their features take half a gigabyte where layers are 1,280 channels wide, and more when they are turned.
 _MOST_PICTURES = 50_000
 
@@ -82,7 +83,7 @@ def find_suspects(
         few = evenly_chosen(len(rows), min(len(rows), _MOST_PICTURES))
         rows, layers = rows[few], [learned.frozen_features[few]]
     else:
-        rows = rows_to_judge(len(train), num_epochs)
+        rows = rows_to_judge(len(train), num_epochs, plan.network.side)
         layers = looks_of_layers(folder / "why.onnx", some(train.data, rows).pixels, plan.threads)
     held_out = [part for part in (material.validation, material.test) if len(part)]
     judged = [left_out(material, rows, layers)]
@@ -111,9 +112,19 @@ def left_out(material: Material, rows: NDArray[np.int64], layers: Sequence[NDArr
     return Judged(train.name, [train.names[row] for row in rows.tolist()], labels, agreed(votes))
 
 
-def rows_to_judge(num_train: int, num_epochs: int) -> NDArray[np.int64]:
-    """Training pictures that are judged, evenly chosen, at most 50,000: few where the network has learned little."""
-    wanted = max(_LEAST_PICTURES, round(min(1.0, num_epochs / _EPOCHS_FOR_ALL) ** 2 * num_train))
+def rows_to_judge(num_train: int, num_epochs: int, side: int) -> NDArray[np.int64]:
+    """Training pictures that are judged, evenly chosen: few where the network has learned little and they are large.
+
+    Args:
+        num_train: Pictures there are.
+        num_epochs: Of the training.
+        side: Of the pictures, in pixels.
+
+    Returns:
+        Their rows; at least 2 where there are so many, at most 50,000.
+    """
+    after_so_many = round(min(1.0, num_epochs / _EPOCHS_FOR_ALL) ** 2 * num_train)
+    wanted = max(2, _LEAST_PIXELS // side**2, after_so_many)
     return evenly_chosen(num_train, min(wanted, num_train, _MOST_PICTURES))
 
 
