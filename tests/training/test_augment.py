@@ -7,10 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from varied_pictures import vary_by
 from whyconv.settings import AugmentPlan
-from whyconv.training.augment import epoch_batches, epoch_draws, epoch_order
+from whyconv.training.augment import epoch_batches, epoch_draws, epoch_order, variation_of, vary
+from whyconv.training.step import at_side
 
 STILL = AugmentPlan(flip=False, shift_fraction=0, min_area=1, max_aspect=1, max_degrees=0, color=0)
 WILD = AugmentPlan(flip=True, shift_fraction=0.1, min_area=0.6, max_aspect=1.25, max_degrees=10, color=0.2)
@@ -74,6 +76,45 @@ def test_color_changes_brightness_but_leaves_gray_gray() -> None:
     varied = vary_by(gray, epoch_draws(0, 1, 5), STILL.model_copy(update={"color": 0.3}))
     torch.testing.assert_close(varied[:, 0], varied[:, 2])
     assert not torch.allclose(varied, gray)
+
+
+def test_color_is_brightness_then_saturation_around_the_mean_and_the_gray() -> None:
+    x, draws = pictures(5), epoch_draws(0, 1, 5)
+    varied = vary_by(x, draws, STILL.model_copy(update={"color": 0.3}))
+    for picture, source, three in zip(varied.double().numpy(), x.double().numpy(), draws[:, 7:10], strict=True):
+        brightness, contrast, saturation = 1 + 0.3 * (2 * three.astype(float) - 1)
+        expected = (source - source.mean()) * contrast + source.mean() * brightness
+        gray = expected.mean(axis=0)
+        np.testing.assert_allclose(picture, gray + saturation * (expected - gray), atol=1e-3)
+
+
+def test_a_warp_samples_as_scipy_does() -> None:
+    """scipy is told in pixels, rows first; its "reflect" is torch's reflection at the outer border."""
+    side, matrix = 12, np.array([[0.9, -0.2, 0.15], [0.25, 1.1, -0.1]], np.float32)
+    x = pictures(1, side)
+    variation = variation_of(epoch_draws(0, 1, 1), WILD, side)._replace(
+        matrix=torch.from_numpy(matrix)[None], factors=None, centers=None
+    )
+    turned, moved = matrix[::-1, 1::-1].astype(float), matrix[::-1, 2].astype(float)
+    center = (side - 1) / 2
+    offset = center - turned @ [center, center] + moved * side / 2
+    for plane, source in zip(vary(x, variation, WILD)[0].numpy(), x[0].numpy(), strict=True):
+        expected = ndimage.affine_transform(source.astype(float), turned, offset, order=1, mode="reflect")
+        np.testing.assert_allclose(plane, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(("side", "channels"), [(20, 3), (24, 3), (28, 1), (9, 3)])
+def test_pictures_are_shrunk_by_a_triangle_as_wide_as_the_step(side: int, channels: int) -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (7, 32, 32, channels), np.uint8)
+    shrunk = at_side(torch.from_numpy(levels), side)
+    assert shrunk.shape == (7, channels, side, side)
+    assert torch.equal(shrunk, shrunk.round())
+    step, centers = 32 / side, (np.arange(side) + 0.5) * 32 / side
+    weights = np.maximum(0, 1 - np.abs(np.arange(32) + 0.5 - centers[:, None]) / step)
+    weights /= weights.sum(axis=1, keepdims=True)
+    expected = np.einsum("ab,nbcd,ec->naed", weights, levels.astype(float), weights).transpose(0, 3, 1, 2)
+    # Each of the two ways is brought to whole levels.
+    assert np.abs(shrunk.numpy() - expected).max() < 1.02
 
 
 def test_cutout_covers_one_square_with_the_mean() -> None:

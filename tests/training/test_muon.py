@@ -29,6 +29,18 @@ def test_orthogonal_changes_the_singular_values_only(shape: tuple[int, int]) -> 
     np.testing.assert_allclose(orthogonal(torch.from_numpy(matrix)).numpy(), turned(matrix), atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(64, 576), (256, 64), (2, 32, 96)])
+def test_rounded_products_are_as_near_as_bfloat16_is(shape: tuple[int, ...]) -> None:
+    matrix = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    found = orthogonal(torch.from_numpy(matrix), rounds=True)
+    assert found.dtype == torch.float32
+    for each, given in zip(found.reshape(-1, *shape[-2:]).numpy(), matrix.reshape(-1, *shape[-2:]), strict=True):
+        expected = turned(given)
+        # 2^-9 is half a step of bfloat16; the two products have two rounded factors each.
+        assert np.linalg.norm(each - expected) < 4 * 2**-9 * np.linalg.norm(expected)
+        assert np.linalg.norm(each - expected) > 1e-5 * np.linalg.norm(expected)
+
+
 def test_singular_values_come_near_to_one() -> None:
     values = stretched(np.linspace(0.05, 1, 200))
     assert 0.5 < values.min() < values.max() < 1.3

@@ -80,7 +80,7 @@ class StepRecipe:
 
     def answers(self, ask: Forward, batch: Batch, side: int) -> Answered:
         """Asks about a batch, whose pictures are brought to ``side`` pixels."""
-        seen = vary(_at_side(batch.pixels, side), batch.variation, self._plan.augment)
+        seen = vary(at_side(batch.pixels, side), batch.variation, self._plan.augment)
         labels = batch.labels
         # Of each member of a committee; one for a single network.
         logits = ask(self._normalize(seen)).view(len(labels), -1, len(self.class_offsets))
@@ -115,7 +115,7 @@ class Learner(NamedTuple):
     divergence: Divergence
 
 
-def _at_side(pixels: Tensor, side: int) -> Tensor:
+def at_side(pixels: Tensor, side: int) -> Tensor:
     """Pictures (n, h, w, c) as float32 (n, c, side, side), at another side still whole gray levels.
 
     torch shrinks bytes seven times as fast as fractions, but not on a card.
