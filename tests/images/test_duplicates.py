@@ -93,6 +93,19 @@ def test_another_color_is_another_picture(tmp_path):
     assert found_among(tmp_path, files)[0] == []
 
 
+def test_small_pictures_are_known_by_their_brightness_where_compression_took_their_colors(tmp_path):
+    """A JPEG keeps every other column and row of the colors: at 32 pixels that is all of some objects."""
+    pattern = np.random.default_rng(0).normal(0, 1, (12, 32, 32, 1))
+    tint = np.random.default_rng(1).choice([-1.0, 1.0], (12, 32, 32, 1))
+    # Red less blue, of no weight in brightness as JPEG has it: 0.299 R + 0.587 G + 0.114 B.
+    colored = 128 + 45 * pattern + 30 * tint * np.array([1, -0.299 / 0.587, 0])
+    images = [Image.fromarray(each) for each in colored.clip(0, 255).astype(np.uint8)]
+    files = {f"{i}.png": png(image) for i, image in enumerate(images)}
+    files |= {f"{i}.jpg": jpeg(image, 75) for i, image in enumerate(images)}
+    groups, _, _ = found_among(tmp_path, files)
+    assert sorted(map(sorted, groups)) == sorted([f"{i}.jpg", f"{i}.png"] for i in range(12))
+
+
 def test_two_skies_are_not_one_picture(tmp_path):
     y, x = np.mgrid[0:1:120j, 0:1:160j]
     files = {}

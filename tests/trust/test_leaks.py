@@ -35,6 +35,9 @@ FLOWERS_THAT_ARE_COPIES = (
     ),
 )
 
+# Of every 25th training picture of CIFAR-10, a frog that is there twice, and a white car three times.
+SAMPLED_THAT_ARE_COPIES = (371, 1460, 1995)
+
 
 def photos_of(folder: Path, most: int) -> Iterator[Image.Image]:
     """Some photos of a set, spread over it; none that is known to be a copy of another."""
@@ -102,7 +105,9 @@ def cifar10() -> dict[str, np.ndarray]:
 @pytest.mark.long
 def test_copies_planted_in_pictures_of_32_pixels_are_found(cifar10: dict[str, np.ndarray], tmp_path: Path) -> None:
     """Compressed to 75 and 95, and enlarged: smaller ones are compared exactly only."""
-    pictures = (Image.fromarray(pixels) for pixels in cifar10["x_train"][::25])
+    # Three of these are copies of others as they are.
+    chosen = np.delete(cifar10["x_train"][::25], SAMPLED_THAT_ARE_COPIES, axis=0)
+    pictures = (Image.fromarray(pixels) for pixels in chosen)
     require_found(plant(tmp_path / "cifar10", pictures, qualities=(75, 95), sizes=(1.5, 2.0)))
 
 

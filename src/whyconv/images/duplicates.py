@@ -19,7 +19,7 @@ from whyconv.images.sources.listing import Pictures
 from whyconv.images.survey import Survey
 
 # Raised whenever other pictures would be found: what an older version found is then looked for anew.
-_VERSION = "1"
+_VERSION = "2"
 
 # Smaller pictures have too few pixels for "nearly the same" to mean "the same": two handwritten sevens are.
 MIN_NEAR_SIDE = 32
