@@ -41,7 +41,7 @@ from whyconv.training.run_folder import (
     sole_trainer,
     tell_other_machine,
 )
-from whyconv.training.stopping import stops_say_how_to_go_on
+from whyconv.training.stopping import stops_say_how_to_go_on, uninterrupted
 
 
 def train(
@@ -290,13 +290,14 @@ def why(
 def _new_run(out: str, pictures: str, notify: Notify) -> Iterator[Path]:
     """Makes a run folder and holds it; takes it away again if an error leaves it without a plan to go on by."""
     folder = new_run_folder(out, pictures)
-    notify(Note(key="run_writes_to", values={"run": str(folder)}))
     try:
+        notify(Note(key="run_writes_to", values={"run": str(folder)}))
         with sole_trainer(folder):
             yield folder
     except BaseException:
-        if not (folder / PLAN).exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        with uninterrupted():  # Ctrl-C may come twice
+            if not (folder / PLAN).exists():
+                shutil.rmtree(folder, ignore_errors=True)
         raise
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from typing import Any
 import pytest
 
 from tiny_training import write_bars
+from whyconv import workflow
 from whyconv.errors import SignalInterrupt, StoppedError
+from whyconv.results import ignore
 from whyconv.training.stopping import signals_to_end, stop_requests, stops_say_how_to_go_on
 
 HELPERS = Path(__file__).parents[1]
@@ -105,6 +108,21 @@ def test_the_command_as_it_is_started_hears_signals_while_it_loads(tmp_path: Pat
         assert process.returncode in {128 + number, -number}, said
         assert process.returncode == 128 + number or tenth <= 8, said  # the first moments are Python's own
         assert "Traceback" not in said or tenth <= 8, said
+
+
+def test_a_second_ctrl_c_waits_until_a_folder_without_a_plan_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = shutil.rmtree
+
+    def interrupted(*args: object, **words: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        remove(*args, **words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(workflow.shutil, "rmtree", interrupted)  # type: ignore[attr-defined]
+    with pytest.raises(KeyboardInterrupt), workflow._new_run(str(tmp_path / "runs"), "pets", ignore):
+        raise ValueError("of its own")
+    assert not list((tmp_path / "runs").iterdir())
 
 
 def _read_while_interrupted(error: Exception) -> None:

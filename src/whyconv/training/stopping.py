@@ -57,6 +57,20 @@ def stop_requests() -> Iterator[Callable[[], int]]:
 
 
 @contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Inside, signals that ask to end wait: for what must not be left half done, and takes a moment only."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # The command line's own alarm repeats a signal.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [*signals_to_end(), signal.SIGALRM])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def stops_say_how_to_go_on(folder: Path) -> Iterator[None]:
     """Gives every stop inside the block the sentence that the training's own stop has already.
 
