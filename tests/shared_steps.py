@@ -84,9 +84,9 @@ def moved_by_muon(group: Group) -> dict[str, Any]:
     optimizer, made = muon.Muon(network, 0.1, other_learning_rate=0.01, processes=group), list[Tensor]()
     orthogonal = muon.orthogonal
 
-    def counted(matrix: Tensor) -> Tensor:
+    def counted(matrix: Tensor, *, rounds: bool) -> Tensor:
         made.append(matrix)
-        return orthogonal(matrix)
+        return orthogonal(matrix, rounds=rounds)
 
     muon.orthogonal = counted  # type: ignore[assignment]
     try:

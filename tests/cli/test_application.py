@@ -167,7 +167,7 @@ _LIBRARIES_SECONDS = 0.4  # of a machine on which the promises hold in seconds
 
 
 def best_seconds(*words: object, limit: float) -> float:
-    """Processor seconds of the whole command, best of up to five runs, as on a machine that is not too slow.
+    """Processor seconds of the whole command, best of up to fifteen runs, as on a machine that is not too slow.
 
     Where the libraries alone take longer to load than on a machine for which the promise was made, the
     time counts in proportion; of both the best run counts, so that a disturbed one excuses nothing.
@@ -176,7 +176,7 @@ def best_seconds(*words: object, limit: float) -> float:
     does not count what other programs do meanwhile.
     """
     best = float("inf")
-    for _ in range(5):
+    for _ in range(15):
         best = min(best, _processor_seconds([sys.executable, "-m", "whyconv", *map(str, words)]))
         if best < limit:
             return best

@@ -58,7 +58,8 @@ def test_a_stack_answers_and_learns_as_its_members_do(
     for row, (member, rate) in enumerate(zip(members, rates, strict=True)):
         _train_alone(member, rate, row)
         for name, weight in member.named_parameters():
-            assert torch.allclose(stack.weights[name][row], weight, atol=1e-8), name
+            # A bias that normalization takes out again moves by what Adam makes of rounding.
+            assert torch.allclose(stack.weights[name][row], weight, atol=1e-7), name
         # Batch normalization has noted the same statistics.
         assert torch.allclose(stack(x)[row], member.eval()(x[:, row]), atol=1e-7)
     assert torch.equal(stack.members([2, 0]).weights["hidden.bias"], stack.weights["hidden.bias"][[2, 0]])

@@ -27,6 +27,7 @@ def test_one_picture_has_no_error_to_hide_in() -> None:
 
 
 def test_a_training_that_validation_cannot_tell_apart_keeps_its_last_epoch() -> None:
-    plan = tiny_plan(epochs=8, learning_rate=1e-9, patience=8)
+    # So little that no weight changes: what a larger rate leaves is rounding, which differs from machine to machine.
+    plan = tiny_plan(epochs=8, learning_rate=1e-30, patience=8)
     outcome = train_network(start_network(plan), bars(64), bars(16), plan)
     assert outcome.best_epoch == outcome.num_epochs == 8

@@ -120,8 +120,13 @@ def test_a_second_ctrl_c_waits_until_a_folder_without_a_plan_is_away(
         remove(*args, **words)  # type: ignore[arg-type]
 
     monkeypatch.setattr(workflow.shutil, "rmtree", interrupted)  # type: ignore[attr-defined]
-    with pytest.raises(KeyboardInterrupt), workflow._new_run(str(tmp_path / "runs"), "pets", ignore):
-        raise ValueError("of its own")
+    # A job in the background is deaf to Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), workflow._new_run(str(tmp_path / "runs"), "pets", ignore):
+            raise ValueError("of its own")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not list((tmp_path / "runs").iterdir())
 
 
