@@ -11,6 +11,7 @@ from typing import get_args
 import pytest
 
 import whyconv
+from whyconv import texts
 from whyconv.doctor import EXTRAS
 from whyconv.errors import UsageError
 from whyconv.results.claims import Holds
@@ -160,6 +161,14 @@ def used_keys() -> Iterator[tuple[str, str]]:
                 if isinstance(choice, ast.Constant) and isinstance(choice.value, str):
                     key = f"stage_{choice.value}" if function == "Progress" else choice.value
                     yield f"{path.relative_to(PACKAGE)}:{choice.lineno}", key
+
+
+def test_each_sentence_is_found_without_the_others() -> None:
+    assert len(sentences()) > 1000
+    for key, sentence in sentences().items():
+        assert texts._sentence(key) == sentence
+    with pytest.raises(KeyError, match="no_such_sentence"):
+        say("no_such_sentence")
 
 
 def test_every_key_in_the_source_has_a_sentence() -> None:

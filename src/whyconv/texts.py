@@ -36,7 +36,7 @@ def say(key: str, language: str = "en", **values: object) -> str:
     Raises:
         KeyError: There is no such sentence, or a field of it has no value: a mistake in the program.
     """
-    return _FORMATTER.vformat(sentences()[key][language], (), values)
+    return _FORMATTER.vformat(_sentence(key)[language], (), values)
 
 
 def size(num_bytes: int) -> str:
@@ -72,10 +72,30 @@ def language(option: str | None, environment: Mapping[str, str] | None = None) -
 @cache
 def sentences() -> Mapping[str, Mapping[str, str]]:
     """Returns all sentences: key -> {"en": ..., "ko": ...}."""
-    found: dict[str, dict[str, str]] = {}
-    for path in sorted(Path(__file__).with_name("sentences").glob("*.toml")):
-        found |= tomllib.loads(path.read_text(encoding="utf-8"))
-    return found
+    return {key: sentence for path in _files() for key, sentence in _read(path).items()}
+
+
+def _sentence(key: str) -> Mapping[str, str]:
+    """One sentence; of the files only one that has it is parsed, for all of them take as long as answering a picture."""
+    for path in _files():
+        if f"[{key}]" in _text(path) and key in (found := _read(path)):
+            return found[key]
+    raise KeyError(key)
+
+
+@cache
+def _files() -> list[Path]:
+    return sorted(Path(__file__).with_name("sentences").glob("*.toml"))
+
+
+@cache
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def _read(path: Path) -> Mapping[str, Mapping[str, str]]:
+    return tomllib.loads(_text(path))
 
 
 def fields(sentence: str) -> set[str]:
