@@ -40,7 +40,7 @@ CAN_BE_CIRCULAR = ("swift", "plain", "plain_circular")
 class Settings(BaseModel):
     """A frozen set of settings; all mistakes are reported at once, with the nearest known name."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     @classmethod
     def of(cls, values: dict[str, Any], where: str = "settings") -> Self:

@@ -76,7 +76,7 @@ def sentences() -> Mapping[str, Mapping[str, str]]:
 
 
 def _sentence(key: str) -> Mapping[str, str]:
-    """One sentence; of the files only one that has it is parsed, for all of them take as long as answering a picture."""
+    """One sentence; of the files only that one is parsed: all of them take as long as answering a picture."""
     for path in _files():
         if f"[{key}]" in _text(path) and key in (found := _read(path)):
             return found[key]
