@@ -153,10 +153,10 @@ def _affine(draws: NDArray[np.float32], plan: AugmentPlan) -> NDArray[np.float32
 
 
 def _recolor(pixels: Tensor, factors: Tensor) -> Tensor:
-    """Brightness b, contrast c and saturation s, which keep the picture's mean m times b and each place's gray g.
+    """Varies brightness by b, contrast by c around the picture's mean m, saturation by s around the gray of each place.
 
-    With q = c p + m (b - c) of a pixel p, s q + (1 - s) gray(q), in one pass over the pixels: that is
-    s c p + (1 - s) c g + m (b - c).
+    A pixel p becomes q = c (p - m) + b m, and then s q + (1 - s) gray(q). Where g is its gray, that is
+    s c p + (1 - s) c g + (b - c) m: one pass over the pixels.
     """
     brightness, contrast, saturation = factors.view(-1, 3, 1, 1, 1).unbind(dim=1)
     gray = pixels.mean(dim=1, keepdim=True)

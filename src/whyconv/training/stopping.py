@@ -58,16 +58,25 @@ def stop_requests() -> Iterator[Callable[[], int]]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Inside, signals that ask to end wait: for what must not be left half done, and takes a moment only."""
-    if not hasattr(signal, "pthread_sigmask"):
+    """Inside, signals that ask to end wait: for what must not be left half done, and takes a moment only.
+
+    What has come is raised again at the end. To block signals would not do: another thread would take them, and Python
+    acts on them in the main thread all the same.
+    """
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    waiting: list[int] = []
     # The command line's own alarm repeats a signal.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [*signals_to_end(), signal.SIGALRM])
+    numbers = [*signals_to_end(), *([signal.SIGALRM] if hasattr(signal, "SIGALRM") else [])]
+    before = {number: signal.signal(number, lambda number, _: waiting.append(number)) for number in numbers}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in dict.fromkeys(waiting):
+            signal.raise_signal(number)
 
 
 @contextmanager
