@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import signal
+import socket
 import sys
 import time
 from collections import Counter
@@ -144,6 +145,23 @@ def test_ten_thousand_requests_under_way_are_answered(model: Path) -> None:
     total = 0
     while total < 10_000:
         total += stop_often(model, 10, 200)
+
+
+def test_who_came_last_and_hesitates_is_heard(model: Path) -> None:
+    with serving(model, "--leave", 1) as server:
+        request = Callers(server.port).requests[0]
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.8)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as late:
+            time.sleep(0.6)  # a tenth of a second after the server let the last caller in it would be too late
+            late.sendall(request)
+            answer = b""
+            while not is_whole(answer):
+                part = late.recv(1 << 16)
+                assert part, f"ended without an answer after {answer!r}"
+                answer += part
+        assert b" 200 " in answer[:20]
+        assert server.process.wait(timeout=15) == 0
 
 
 def test_a_second_signal_does_not_wait(model: Path) -> None:

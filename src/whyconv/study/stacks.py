@@ -8,6 +8,7 @@ of ``OneHiddenLayer``, and a test compares the two.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Self
 
 import torch
@@ -17,9 +18,9 @@ from torch.nn import functional
 from whyconv.nets.layers import LocallyConnected2d
 from whyconv.results import Corner
 from whyconv.study.corners import OneHiddenLayer, Sizes, features
+from whyconv.study.stacked_adam import StackedAdam
 from whyconv.training.optimizers import rate_fraction
 
-_MOMENTUM, _SQUARES, _TINY = 0.9, 0.999, 1e-8
 WARMUP_FRACTION = 0.05
 # Of batch normalization, as torch has them.
 _NORMALIZING_TINY, _OF_THE_BATCH = 1e-5, 0.1
@@ -45,7 +46,6 @@ class Stack:
             for name, weight in weights.items()
             if name not in _STATISTICS and weight.is_floating_point()
         }
-        self._layer = self._grouped_layer(len(weights["readout.bias"]))
 
     @classmethod
     def of(cls, networks: list[OneHiddenLayer]) -> Self:
@@ -94,36 +94,35 @@ class Stack:
         weight, bias = self.weights["hidden.weight"], self.weights["hidden.bias"]
         num_pictures, members = x.shape[:2]
         shape = (members, num_pictures, *self.sizes.hidden_shape)
+        y: Tensor
         match self.corner:
             case "dense":
-                return torch.baddbmm(bias[:, None], x.transpose(0, 1).flatten(2), weight.mT).view(shape)
+                # In this order the weights' gradient lies in memory as they do.
+                y = torch.baddbmm(bias[:, :, None], weight, x.transpose(0, 1).flatten(2).mT)
+                return y.mT.reshape(shape)
             case "shared_global":
                 return _around_the_ring(x, weight).flatten(-2) + bias[:, None, :, None]
             case "local":
                 flat = {"weight": weight.movedim(0, 2).flatten(2, 3), "bias": bias.movedim(0, 2).flatten(2, 3)}
+                y = torch.func.functional_call(self._windows, flat, (x.flatten(1, 2),))
+                return y.view(num_pictures, members, *shape[2:]).transpose(0, 1)
             case "convolution":
-                flat = {"weight": weight.flatten(0, 1), "bias": bias.flatten()}
-        assert self._layer is not None
-        y: Tensor = torch.func.functional_call(self._layer, flat, (x.flatten(1, 2),))
-        return y.view(num_pictures, members, *shape[2:]).transpose(0, 1)
+                # One by one: for groups of a few channels torch's convolution takes four times as long.
+                around = functional.pad(x.transpose(0, 1), (*[self.sizes.kernel // 2] * 4, 0, 0), mode="circular")
+                answers = [functional.conv2d(*each) for each in zip(around, weight, bias, strict=True)]
+                return torch.stack(answers).view(shape)
 
-    def _grouped_layer(self, members: int) -> nn.Module | None:
+    @cached_property
+    def _windows(self) -> nn.Module:
         """A layer whose groups are the members; without weights of its own."""
-        one = self.sizes
-        channels, maps, padding = members * one.channels, members * one.maps, one.kernel // 2
-        if self.corner == "convolution":
-            return nn.Conv2d(
-                channels, maps, one.kernel, padding=padding, groups=members, padding_mode="circular", device="meta"
-            )
-        if self.corner == "local":
-            return LocallyConnected2d(
-                *(channels, maps, one.kernel, one.side),
-                padding=padding,
-                groups=members,
-                padding_mode="circular",
-                device="meta",
-            )
-        return None
+        one, members = self.sizes, num_members(self)
+        return LocallyConnected2d(
+            *(members * one.channels, members * one.maps, one.kernel, one.side),
+            padding=one.kernel // 2,
+            groups=members,
+            padding_mode="circular",
+            device="meta",
+        )
 
 
 def train_stack(
@@ -144,42 +143,21 @@ def train_stack(
         batches: ``num_steps`` pairs of pictures (n, members, c, side, side) and labels (members, n).
         num_steps: As many as there are batches.
         decays: Weight decay of each member (members,); None for none.
-
-    References:
-        Kingma, Ba, *Adam* (2015), arXiv 1412.6980, algorithm 1; Loshchilov, Hutter, *Decoupled weight decay
-        regularization* (2019), arXiv 1711.05101, algorithm 2.
     """
     weights = list(stack.weights.values())
-    is_forgotten = [name in ("hidden.weight", "readout.weight") and decays is not None for name in stack.weights]
-    means, squares = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
+    forgotten = [name in ("hidden.weight", "readout.weight") for name in stack.weights]
+    adam = StackedAdam(weights, forgotten, rates, torch.zeros_like(rates) if decays is None else decays)
     for step, (pictures, labels) in enumerate(batches):
         logits = stack(pictures, learns=True)
         # The sum over members: each member's gradient is that of its own mean.
         loss = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum") / labels.shape[1]
         gradients = torch.autograd.grad(loss, weights)
-        length = rate_fraction("cosine", step, num_steps, WARMUP_FRACTION)
-        corrections = 1 - _MOMENTUM ** (step + 1), (1 - _SQUARES ** (step + 1)) ** 0.5
-        with torch.no_grad():
-            for weight, gradient, mean, square, fades in zip(
-                weights, gradients, means, squares, is_forgotten, strict=True
-            ):
-                mean.lerp_(gradient, 1 - _MOMENTUM)
-                square.mul_(_SQUARES).addcmul_(gradient, gradient, value=1 - _SQUARES)
-                spread = square.sqrt().div_(corrections[1]).add_(_TINY)
-                if fades and decays is not None:
-                    weight.mul_(_for_each(1 - rates * length * decays, weight))
-                rate = _for_each(rates * length / corrections[0], weight)
-                weight.sub_(torch.div(mean, spread, out=spread).mul_(rate))
+        adam.step(gradients, rate_fraction("cosine", step, num_steps, WARMUP_FRACTION))
 
 
 def num_members(stack: Stack) -> int:
     """How many networks lie on top of each other."""
     return len(stack.weights["readout.bias"])
-
-
-def _for_each(numbers: Tensor, weight: Tensor) -> Tensor:
-    """One number a member (members,), as it is multiplied with a weight (members, ...)."""
-    return numbers.view(-1, *[1] * (weight.ndim - 1))
 
 
 def _around_the_ring(x: Tensor, kernels: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ class PatientProtocol(H11Protocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*args, **kwargs)
         self._phase: tuple[str, object] = ("silent", None)
-        self._since = time.monotonic()
+        self._since = self._made = time.monotonic()
         self._to_skip = 0
         self._num_refused = 0
         self._has_begun = False
@@ -194,8 +194,13 @@ class PatientProtocol(H11Protocol):
             self.transport.abort()
 
     def shutdown(self) -> None:
-        """The server is being stopped: ends now where nothing is on its way, else with the answer."""
-        if not self._has_begun and not self._to_skip:
+        """The server is being stopped: ends now where nothing is on its way, else with the answer.
+
+        Who has just come and said nothing yet is waited for: a busy machine may take long over the first word.
+        """
+        has_asked = self._exchange is not None or self._num_refused > 0
+        is_new = not has_asked and time.monotonic() - self._made < _FAREWELL_SECONDS
+        if not (self._has_begun or self._to_skip or is_new):
             super().shutdown()
 
     def _make_way(self) -> bool:
