@@ -25,12 +25,14 @@ class Exchange:
 
 
 async def send_all(port: int, requests: Iterable[bytes], at_once: int = 48) -> list[Exchange]:
-    """Sends each request over a connection of its own."""
+    """Sends each request over a connection of its own; no more of them to a server that hangs."""
     left, done = iter(requests), []
 
     async def work() -> None:
         for data in left:
             done.append(await exchange(port, data))
+            if done[-1].has_hung:
+                return
 
     await asyncio.gather(*(work() for _ in range(at_once)))
     return done

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from http_server import FORM, Server, form, head
+from http_server import FORM, Server, form, head, serving
 
 CHUNKED = (
     b"POST /v1/predict HTTP/1.1\r\nHost: localhost:%d\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -149,6 +149,12 @@ def test_bytes_that_are_no_http_are_400(server: Server) -> None:
 def test_a_request_with_two_lengths_is_400_and_the_connection_ends(server: Server) -> None:
     both = head(length="4\r\nTransfer-Encoding: chunked").replace(b"{port}", str(server.port).encode())
     assert server.say(both, b"0\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_body_of_no_chunks_is_400_and_the_server_has_nothing_to_say(model: Path) -> None:
+    with serving(model) as server:
+        assert server.say(CHUNKED % server.port, b"z" * 4096, pause=0.2).startswith(b"HTTP/1.1 400 ")
+    assert not any("Traceback" in line for line in server.said), server.said
 
 
 def test_nothing_is_written(server: Server, model: Path) -> None:

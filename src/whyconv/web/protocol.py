@@ -138,6 +138,8 @@ class PatientProtocol(H11Protocol):
         """Takes some bytes; whether more may follow: not where they are chunks of a byte or so."""
         had_chunks, size = self.takes_chunks, self._body_size
         self.data_received(data)
+        if self._is_ending:  # these were no chunks at all
+            return False
         if had_chunks and len(data) == _CHUNKED_BYTES and 2 * (self._body_size - size) < len(data):
             self._end(
                 refused(400, "The chunks of the body are too small. Expected some hundred bytes in each, or more.")
