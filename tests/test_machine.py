@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -114,3 +116,34 @@ def test_with_torch_there_already_nothing_is_said_to_threads(monkeypatch: pytest
         monkeypatch.delenv(name, raising=False)
     machine.set_thread_habits()
     assert [os.environ.get(name) for name in HABITS] == [None, None]
+
+
+POOLS = """
+import ctypes, sys, threading
+from pathlib import Path
+from whyconv.machine import bound_memory_pools
+if sys.argv[1] != "any":
+    bound_memory_pools(int(sys.argv[1]))
+malloc, free = ctypes.CDLL(None).malloc, ctypes.CDLL(None).free
+malloc.restype, free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+taken, wait = [], threading.Barrier(8)
+def take():
+    wait.wait()
+    taken.append(malloc(1000))
+    wait.wait()
+for each in [threading.Thread(target=take) for _ in range(8)]:
+    each.start()
+for each in threading.enumerate():
+    if each is not threading.main_thread():
+        each.join()
+print(len({address >> 26 for address in taken}))  # each pool but the first lies in 64 MB of its own
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="pools are glibc's")
+def test_threads_take_memory_from_few_pools() -> None:
+    few, many = (
+        int(subprocess.run([sys.executable, "-c", POOLS, most], capture_output=True, check=True, text=True).stdout)
+        for most in ("2", "any")
+    )
+    assert few <= 2 < many

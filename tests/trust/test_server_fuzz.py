@@ -150,4 +150,4 @@ def test_requests_by_the_description_and_against_it(watched: Server) -> None:
 
 @pytest.mark.long
 def test_ten_thousand_requests_by_the_description(watched: Server) -> None:
-    assert ask_by_the_description(watched, 400).total() >= 10_000
+    assert ask_by_the_description(watched, 600).total() >= 10_000

@@ -20,7 +20,7 @@ from typing import Any
 import uvicorn
 
 from whyconv.errors import UsageError
-from whyconv.machine import num_cores
+from whyconv.machine import bound_memory_pools, num_cores
 from whyconv.model_file import find_model
 from whyconv.web.application import WITH_PICTURES, application
 from whyconv.web.batching import Batcher
@@ -101,6 +101,7 @@ def serve(model: Path, address: Address, limits: Limits, on_ready: Callable[[Rea
         ModelFileError: The model cannot be used.
         UsageError: The address cannot be listened on, or the token cannot stand in an address.
     """
+    bound_memory_pools(max(2, num_cores()))
     _check_token(address.token)
     path = find_model(model)
     listener = listen(address.host, address.port)
