@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tiny_training import write_bars
 from whyconv import explained, explaining, workflow
 from whyconv.errors import DataError, ModelFileError, StoppedError, UsageError
 from whyconv.finishing import read_summary
+from whyconv.images.split import TRAIN
 from whyconv.recognizer import open_recognizer
 from whyconv.report import why_section
 from whyconv.report.page import WHY_BEGINS, WHY_ENDS
@@ -39,6 +41,20 @@ def least(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explaining, "QUICK", LEAST)
     monkeypatch.setattr(explaining, "whole", lambda: LEAST)
     monkeypatch.setattr(explaining, "fitting_extent", lambda seconds, limit: (LEAST, ["sizes"]))
+
+
+def test_copies_are_learned_from_once(bars_run: Path) -> None:
+    plan = read_plan(bars_run)
+    division = divide_again(plan, ignore, bars_run)
+    rows = division.indices(TRAIN)
+    group = division.inspection.duplicates.group.copy()
+    group[rows[[3, 8]]] = group[rows[0]]
+    duplicates = replace(division.inspection.duplicates, group=group)
+    copied = replace(division, inspection=replace(division.inspection, duplicates=duplicates))
+    before, now = (explaining._pictures_at(plan, one, 8, ignore) for one in (division, copied))
+    kept = np.delete(np.arange(len(rows)), [3, 8])
+    assert np.array_equal(now.train.pixels[np.arange(len(kept))], before.train.pixels[kept])
+    assert len(now.train) == len(rows) - 2
 
 
 def test_the_record_lies_in_the_run_folder_and_is_not_measured_again(

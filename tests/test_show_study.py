@@ -13,7 +13,11 @@ from made_up_study import (
     made_up_hyperparameters,
     made_up_price,
 )
+from made_up_why import whole_why
+from whyconv.results import Crossing, Estimate
 from whyconv.results.hyperparameters import LayerSetting
+from whyconv.results.numbers import crossing_number, in_points
+from whyconv.show.curves import curve_lines
 from whyconv.show.detectors import detector_lines
 from whyconv.show.hyperparameters import hyperparameter_lines
 from whyconv.show.price import price_lines
@@ -99,3 +103,32 @@ def test_settings_stand_in_rows_and_effects_in_words() -> None:
     none = found.model_copy(update={"effects": [], "residual": None})
     assert "No main effects: too few settings" in said(hyperparameter_lines(none, "en"))
     assert LayerSetting() == found.protocol.center
+
+
+def test_shifts_stand_in_only_where_there_is_something_to_stand_in_for() -> None:
+    square = whole_why().square
+    averaged = [one.model_copy(update={"arm": "averaged"}) for one in square.scores if one.arm == "shifts"]
+    splits = [one.model_copy(update={"arm": "averaged"}) for one in square.splits if one.arm == "shifts"]
+
+    def told(gain: float, beside: float) -> str:
+        plain = [
+            one.model_copy(update={"gain": about(gain, 0.02)}) if (one.place, one.arm) == ("still", "plain") else one
+            for one in square.splits
+        ]
+        found = {"scores": [*square.scores, *averaged], "splits": [*plain, *splits]}
+        return said(
+            curve_lines(square.model_copy(update={**found, "shifts_beside_structure": about(beside, 0.02)}), "en")
+        )
+
+    assert "Shifts in training and test stand in for the structure here" in told(0.1, 0.05)
+    assert "Shifts in training and test do not stand in" in told(0.1, -0.05)
+    assert "cannot be told: dense with them" in told(0.1, 0.01)
+    for gain in (-0.1, 0.01):
+        assert "stand in" not in told(gain, 0.05)
+
+
+def test_numbers_of_any_size_are_written_out() -> None:
+    ratio = Crossing(value=99.6, low=50.4, high=None, n=5)
+    assert crossing_number(ratio, is_ratio=True) == "100 (50-∞)"
+    assert crossing_number(ratio.model_copy(update={"value": 99.4}), is_ratio=True) == "99 (50-∞)"
+    assert in_points(Estimate(value=-0.0004, low=-0.05, high=0.05, n=5, over="draws")) == "+0.0 ± 5.0"

@@ -54,7 +54,7 @@ MADE = {
     "why_claim_": ("fewer", "locality", "sharing", "pictures", "overfitting"),
     "why_found_": ("fewer", "locality", "sharing", "pictures", "overfitting"),
     "why_verdict_": get_args(Holds),
-    "why_part_": ("base", *ADDITIONS),
+    "why_part_": ("base", "rates", "decays", "longer", "controls_still", *ADDITIONS),
     **{f"report_why_{name}_": ("still", "moved") for name in ("square", "curve", "gap", "gap_pair", "exponent")},
     "unit_column_": ("layer", "places", "unit", "field", "on_picture", "share"),
     "why_frozen_": ("closed", "learned_elsewhere", "prepares"),

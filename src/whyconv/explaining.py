@@ -15,6 +15,7 @@ from whyconv.dense_twin_file import write_dense_twin
 from whyconv.dissecting import Dissection, dissect
 from whyconv.errors import DataError, ModelFileError, StoppedError, UsageError
 from whyconv.explained import Pixels, minutes_of_longer, write_why
+from whyconv.images.split import TRAIN
 from whyconv.moving import measure_moved, network_of
 from whyconv.nets.windowed import without_windows
 from whyconv.results import Note, Notify, SquareProtocol
@@ -274,8 +275,9 @@ def _pictures_at(plan: Plan, division: Division, side: int, notify: Notify) -> S
     _, (train, validation, test) = parts_of(plan, division, notify, side=side)
     _require_enough(train, test)
     mean, std = channel_statistics(train.data.pixels)
-    alone = some(test.data, test.independent)
-    return SquarePictures(train.data, validation.data, alone, len(plan.network.classes), mean, std)
+    # Copies would stand among the pictures that are learned from and those that choose settings.
+    seen, alone = some(train.data, division.without_copies(TRAIN)), some(test.data, test.independent)
+    return SquarePictures(seen, validation.data, alone, len(plan.network.classes), mean, std)
 
 
 def _require_enough(train: Part, test: Part) -> None:

@@ -91,3 +91,24 @@ def test_what_may_have_to_go_on_is_billed_as_if_it_had_to() -> None:
     predict = predict_seconds(make_study(small_pictures(), longer), nothing)
     # Two of six kinds of trainings stay as they are, the other four take four times the steps: 3 times as long, about.
     assert predict(longer) > 2 * predict(longer.model_copy(update={"most_times": 1}))
+
+
+def test_answers_averaged_over_shifts_are_in_the_bill() -> None:
+    nothing, study = KeptTrials(None, ""), make_study(small_pictures(), SHORT.model_copy(update={"shift": 4}))
+    shifts = study.protocol.model_copy(update={"arms": ["shifts"]})
+    still = left_to_train(shifts, nothing)
+    num_asked = sum(len(job.draws) * len(job.settings) for job in still.final if job.training.arm == "shifts")
+    assert num_asked == 4 * 2 * SHORT.num_draws
+    # Of 3 steps each, and 81 looks at 40 pictures: the looks are nearly all of it, but for a second of its own.
+    predict = predict_seconds(study, nothing)
+    assert predict(shifts) - 1 > 3 * (predict(study.protocol) - 1)
+
+
+def test_a_line_that_was_cut_costs_one_result(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    measure_square(small_pictures(), SHORT, kept=KeptTrials(path, "pictures"))
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:3]) + lines[3][: len(lines[3]) // 2])
+    measure_square(small_pictures(), SHORT, kept=KeptTrials(path, "pictures"))
+    left = left_to_train(SHORT, KeptTrials(path, "pictures"))
+    assert (left.tuning, left.final) == ([], [])

@@ -137,7 +137,10 @@ def test_what_fits_is_chosen_in_order_and_the_rest_is_named() -> None:
         return 100 + sum(seconds for seconds, is_there in parts if is_there)
 
     assert fitting_extent(lambda one: 0.0, 1) == (whole(), [])
-    assert fitting_extent(cost, 2.5) == (LEAST[1], ["base", *ADDITIONS])
+    rest = [name for name in ADDITIONS if name != "controls"]
+    assert fitting_extent(cost, 1.5) == (LEAST[0], ["rates", "decays", "longer", "controls", *rest])
+    assert fitting_extent(cost, 2.5) == (LEAST[1], ["rates", "decays", "longer", "controls_still", *rest])
+    assert fitting_extent(cost, 5.5) == (LEAST[4], ["decays", "controls_still", *rest])
     assert fitting_extent(cost, 0.5)[0] == LEAST[0]
     extent, left_out = fitting_extent(cost, 100 + 10)
     assert extent.controlled == PLACES

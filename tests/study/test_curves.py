@@ -88,9 +88,28 @@ def test_a_power_law_gives_its_exponent_and_its_floor() -> None:
     assert exponent(sizes[:3], flat(0.5, 0.9, 1.0), WEIGHTS) is None
 
 
+def test_all_weightings_are_fitted_as_one_by_one() -> None:
+    sizes = [50, 100, 200, 400, 800]
+    noise = np.random.default_rng(3).normal(0, 0.02, (5, 5))
+    by_draw = 1 - 0.9 * np.array(sizes, float)[:, None] ** -0.3 + noise
+    found = exponent(sizes, by_draw, WEIGHTS[:30])
+    assert found is not None
+    slopes = []
+    for weights in WEIGHTS[:30]:
+        errors, best = 1 - by_draw @ weights, (np.inf, 0.0)
+        for floor in np.linspace(0, errors.min(), 60, endpoint=False):
+            line = np.polyfit(np.log(sizes), np.log(errors - floor), 1)
+            misfit = ((np.exp(np.polyval(line, np.log(sizes))) + floor - errors) ** 2).sum()
+            best = min(best, (float(misfit), -float(line[0])))
+        slopes.append(best[1])
+    assert found[0].value == pytest.approx(slopes[0])
+    assert (found[0].low, found[0].high) == (pytest.approx(min(slopes[1:])), pytest.approx(max(slopes[1:])))
+
+
 def test_targets_lie_between_chance_and_the_best() -> None:
     assert targets(0.9, 0.1) == [0.5, 0.7, 0.82]
-    assert targets(0.5, 0.5) == [0.5]
+    assert targets(0.126, 0.125) == targets(0.4, 0.6) == []
+    assert targets(0.5, 0.5) == []
 
 
 def history(*points: tuple[int, float, float]) -> list[Glance]:

@@ -102,6 +102,23 @@ def test_shared_corners_learn_the_same_from_moved_pictures(corner: Corner, arm: 
     assert ends[0] == pytest.approx(ends[1], abs=0.03)  # single precision: one picture of 40 may turn
 
 
+def test_a_draw_is_asked_the_same_whoever_is_trained_beside_it() -> None:
+    study = make_study(small_pictures(), SMALL)
+    training = Training("dense", "moved", None, 60)
+    both, alone = (
+        study.run(Job(training, (Settings(0.1, 0.0),), draws, is_final=False)).glances[-1][-1]
+        for draws in ((5, 6), (6,))
+    )
+    assert both.kept_loss == pytest.approx(alone.kept_loss, rel=1e-3)
+
+
+def test_who_explodes_is_right_of_nothing() -> None:
+    protocol = SMALL.model_copy(update={"arms": ["shifts"]})
+    job = Job(Training("convolution", "still", None, 60, "shifts"), (Settings(1e30, 0.0),), (0,), is_final=True)
+    result = make_study(small_pictures(), protocol).run(job)
+    assert (result.glances[0][-1].test, result.averaged) == (0.0, [0.0])
+
+
 def test_pictures_move_around_the_ring() -> None:
     x = torch.arange(2 * 16).view(2, 1, 4, 4)
     moved = move(x, torch.tensor([[1, 0], [0, 3]]).numpy())

@@ -11,6 +11,7 @@ from whyconv.atlas.places import NamedPlace
 from whyconv.errors import DataError, StoppedError
 from whyconv.explaining import SIDES, settle_question
 from whyconv.images.prepare import PicturePolicy
+from whyconv.images.split import TRAIN
 from whyconv.inspection import inspect
 from whyconv.results import Note, Notify, Square, SquareProtocol
 from whyconv.results.atlas import AtlasSet
@@ -33,6 +34,7 @@ from whyconv.study import (
     tell_bill,
 )
 from whyconv.training.pictures import Division, channel_statistics, channels_for, divide, load_parts, side_for
+from whyconv.training.pixel_rows import some
 from whyconv.training.stopping import stop_requests
 from whyconv.untrusted import sound_json_in
 
@@ -130,7 +132,8 @@ def _pictures_at(division: Division, side: int, notify: Notify) -> SquarePicture
         )
     mean, std = channel_statistics(train.data.pixels)
     classes = division.inspection.pictures.classes
-    return SquarePictures(train.data, validation.data, test.data, len(classes), mean, std)
+    seen, alone = some(train.data, division.without_copies(TRAIN)), some(test.data, test.independent)
+    return SquarePictures(seen, validation.data, alone, len(classes), mean, std)
 
 
 def _decide(question: Question, pictures: SquarePictures, kept: KeptTrials, began: float, notify: Notify) -> Piece:

@@ -15,7 +15,8 @@ def in_percent(estimate: Estimate) -> str:
 
 def in_points(estimate: Estimate) -> str:
     """``+3.1 ± 1.9``: a difference of two accuracies in percentage points; t intervals reach equally far both ways."""
-    return f"{100 * estimate.value:+.1f} ± {50 * (estimate.high - estimate.low):.1f}"
+    value = round(100 * estimate.value, 1) + 0.0  # no -0.0
+    return f"{value:+.1f} ± {50 * (estimate.high - estimate.low):.1f}"
 
 
 def in_spread(estimate: Estimate | None) -> str:
@@ -53,7 +54,7 @@ def crossing_number(found: Crossing, *, is_ratio: bool = False) -> str:
     """``310 (280-350)``, ``> 1,257`` where it was not reached, ``<= 50`` where it was at once; "" where unknown."""
 
     def number(value: float | None, beyond: str = "") -> str:
-        return beyond if value is None else f"{value:,.2g}" if is_ratio and value < 100 else f"{value:,.0f}"
+        return beyond if value is None else f"{value:,.2g}" if is_ratio and value < 99.5 else f"{value:,.0f}"
 
     if found.value is not None:
         return f"{number(found.value)} ({number(found.low, '0')}-{number(found.high, '∞')})"

@@ -212,6 +212,8 @@ class Square(Record):
         gaps: Overfitting: train minus test, at the same training accuracy.
         gap_differences: How much more one corner overfits than another, paired by draw.
         memorized: Steps to fit random labels.
+        shifts_beside_structure: Test accuracy of the dense corner that was trained on shifts and asked about them, less
+            the plain convolution's, on pictures as they are, paired by draw; None where not measured.
         matched: The dense network with as many units, parameters or multiply-adds as the convolution; None where only
             that with as many units, the dense corner, was trained.
         seconds: Time taken.
@@ -234,6 +236,7 @@ class Square(Record):
     gaps: list[TrainTestGap] = Field(default_factory=list)
     gap_differences: list[GapDifference] = Field(default_factory=list)
     memorized: list[Memorized] = Field(default_factory=list)
+    shifts_beside_structure: Estimate | None = None
     matched: Matched | None = None
     seconds: float
 

@@ -46,11 +46,26 @@ def _arm_lines(square: Square, place: Place, arm: ArmName, language: str) -> lis
 
 
 def _stand_in_lines(square: Square, language: str) -> list[str]:
-    """Says it where shifts in training and test do for the dense network what the structure does for the other."""
-    plain = square.score("convolution", "still")
-    helped = square.score("dense", "still", arm="averaged")
-    key = "curves_stands_in" if helped.accuracy.value >= plain.accuracy.value else "curves_does_not_stand_in"
-    values = {"helped": in_percent(helped.accuracy), "plain": in_percent(plain.accuracy)}
+    """Says whether shifts in training and test do for the dense network what the structure does for the other.
+
+    Nothing where the structure gains nothing that can be told: there is nothing to stand in for.
+    """
+    beside = square.shifts_beside_structure
+    if beside is None or square.split("still").gain.low <= 0:
+        return []
+    can_tell = beside.low > 0 or beside.high < 0
+    key = (
+        "curves_stand_in_unknown"
+        if not can_tell
+        else "curves_stands_in"
+        if beside.low > 0
+        else "curves_does_not_stand_in"
+    )
+    values = {
+        "helped": in_percent(square.score("dense", "still", arm="averaged").accuracy),
+        "plain": in_percent(square.score("convolution", "still").accuracy),
+        "difference": in_points(beside),
+    }
     return wrap(say(key, language, **values), "  ")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from whyconv.machine import num_cores
 from whyconv.results import ArmName, Corner, Note, Notify, SquareProtocol
+from whyconv.study.draws import scored_rows
 from whyconv.study.kept_trials import KeptTrials
 from whyconv.study.protocol import Training, needed_trainings
 from whyconv.study.trials import Glance, Job, JobResult, Settings, Study
@@ -16,6 +17,8 @@ from whyconv.training.torch_habits import torch_habits
 
 # Steps that are timed, and what scoring adds to the steps.
 _PROBE_STEPS, _SCORING, _FINAL_SCORING = 4, 1.05, 1.25
+# Of a batch that is only looked at, beside a step on it.
+_STEPS_A_LOOK = 0.4
 # Of the exact comparison, for each weight of a dense layer with one map: about, on an ordinary core.
 _EXACT_SECONDS = 1.5e-5
 _OTHER_NETWORKS: tuple[ArmName, ...] = ("normalized", "same_parameters", "same_multiply_adds")
@@ -100,13 +103,21 @@ def predict_seconds(study: Study, kept: KeptTrials) -> Callable[[SquareProtocol]
     def of_jobs(jobs: Sequence[Job]) -> float:
         return sum(seconds[_kind(job.training)] * _num_networks([job]) * job.times for job in jobs)
 
+    def averaging(jobs: Sequence[Job]) -> float:
+        num_asked = len(scored_rows(study.pictures.test, study.protocol.most_scored))
+        steps = _STEPS_A_LOOK * (2 * study.protocol.shift + 1) ** 2 * num_asked / study.protocol.batch
+        return sum(
+            seconds[_kind(job.training)] * _num_networks([job]) * steps for job in jobs if job.training.arm == "shifts"
+        )
+
     def predict(protocol: SquareProtocol) -> float:
         left = left_to_train(protocol, kept)
         tuned = of_jobs(left.tuning)
         if left.may_extend:  # most often once, and then for all trainings
             tuned += of_jobs(_first_jobs(protocol)) / len(protocol.learning_rates)
         exact = 1 + _EXACT_SECONDS * protocol.channels * protocol.side**4
-        return exact + protocol.steps * (_FINAL_SCORING * of_jobs(left.final) + _SCORING * tuned) / num_cores()
+        steps = protocol.steps * (_FINAL_SCORING * of_jobs(left.final) + _SCORING * tuned)
+        return exact + (steps + averaging(left.final)) / num_cores()
 
     return predict
 

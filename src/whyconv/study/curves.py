@@ -118,9 +118,12 @@ def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def targets(best: float, chance: float) -> list[float]:
-    """Three accuracies: half, three quarters and nine tenths of the way from chance to the best, in whole percent."""
-    found = [round(chance + part * (best - chance), 2) for part in (0.5, 0.75, 0.9)]
-    return sorted(set(found))
+    """Three accuracies: half, three quarters and nine tenths of the way from chance to the best, in whole percent.
+
+    Fewer, or none, where the best is hardly above chance.
+    """
+    found = {round(chance + part * (best - chance), 2) for part in (0.5, 0.75, 0.9)}
+    return sorted(target for target in found if chance < target <= best)
 
 
 def exponent(
@@ -143,19 +146,29 @@ def exponent(
     places = np.log(np.asarray(sizes, float))
     # Weighted otherwise, an error may happen to be 0: half the smallest of the others is put there.
     least = errors[errors > 0].min() / 2
-    fitted = [_power(places, np.maximum(curve, least), has_floor=len(sizes) >= 5) for curve in errors.T]
-    slopes = np.array([slope for slope, _ in fitted])
-    low, high = _ends(slopes[1:])
-    found = Estimate(value=float(slopes[0]), low=low, high=high, n=by_draw.shape[1], over="draws")
-    return found, fitted[0][1]
+    powers, floors = _powers(places, np.maximum(errors, least), num_floors=_FLOORS if len(sizes) >= 5 else 1)
+    low, high = _ends(powers[1:])
+    found = Estimate(value=float(powers[0]), low=low, high=high, n=by_draw.shape[1], over="draws")
+    return found, float(floors[0])
 
 
-def _power(places: NDArray[np.float64], errors: NDArray[np.float64], *, has_floor: bool) -> tuple[float, float]:
-    """The exponent and the floor of the best power: least squares in the errors, the slope in their logarithms."""
-    floors = np.linspace(0, errors.min(), _FLOORS, endpoint=False) if has_floor else np.zeros(1)
-    best = (np.inf, 0.0, 0.0)
-    for floor in floors:
-        slope, start = np.polyfit(places, np.log(errors - floor), 1)
-        misfit = float(((np.exp(start + slope * places) + floor - errors) ** 2).sum())
-        best = min(best, (misfit, -float(slope), float(floor)))
-    return best[1], best[2]
+def _powers(
+    places: NDArray[np.float64], errors: NDArray[np.float64], num_floors: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The exponent and the floor of the best power: least squares in the errors, the slope in their logarithms.
+
+    Args:
+        places: Logarithms of the numbers of pictures (sizes,).
+        errors: Above 0 (sizes, curves); all curves are fitted at once.
+        num_floors: That are tried, the first of them 0.
+
+    Returns:
+        Both (curves,).
+    """
+    floors = np.linspace(0, errors.min(0), num_floors, endpoint=False)
+    logs, centered = np.log(errors - floors[:, None]), places - places.mean()
+    slopes = np.einsum("s,fsc->fc", centered, logs) / np.square(centered).sum()
+    lines = logs.mean(1, keepdims=True) + slopes[:, None] * centered[:, None]
+    best = np.square(np.exp(lines) + floors[:, None] - errors).sum(1).argmin(0)
+    curves = np.arange(errors.shape[1])
+    return -slopes[best, curves], floors[best, curves]

@@ -18,6 +18,7 @@ from whyconv.training.pixel_rows import LabelledPixels
 
 # Of the pictures of a draw one in so many is kept apart: it chooses settings and stops.
 KEPT_APART = 5
+MOST_KEPT = 1000
 # What random numbers are for: no two streams are alike.
 _ORDER, _MOVES, _TEST_MOVES, _LABELS = 1, 2, 3, 4
 
@@ -60,7 +61,7 @@ class Draw:
 
     Attributes:
         rows: Of the training part, to take steps on.
-        kept: Of the training part, kept apart.
+        kept: Of the training part, kept apart; at most 1,000 are asked about.
     """
 
     def __init__(self, pictures: SquarePictures, protocol: SquareProtocol, training: Training, number: int) -> None:
@@ -68,7 +69,8 @@ class Draw:
         labels = pictures.train.labels
         chosen = nested_order(labels, protocol.seed * 1000 + number)[: training.n_train]
         is_kept = np.arange(len(chosen)) % KEPT_APART == KEPT_APART - 1
-        self.rows, self.kept = chosen[~is_kept], chosen[is_kept]
+        # Of very many, a thousand tell as much.
+        self.rows, self.kept = chosen[~is_kept], chosen[is_kept][:MOST_KEPT]
         self._labels = labels.astype(np.int64)
         if training.arm == "random_labels":
             self._labels[chosen] = self.random(_LABELS).permutation(self._labels[chosen])
@@ -110,18 +112,19 @@ def batches(
         yield shown.transpose(0, 1), torch.from_numpy(labels)
 
 
-def asked(pictures: Tensor, training: Training, protocol: SquareProtocol, part: int) -> Tensor:
-    """Pictures (..., c, side, side) as networks are asked about them: moved once and for all where training moves.
+def asked(pictures: Tensor, training: Training, protocol: SquareProtocol, part: int, draw: int | None = None) -> Tensor:
+    """Pictures (n, c, side, side) as networks are asked about them: moved once and for all where training moves.
 
     Args:
         pictures: All of a part.
         training: Which training.
         protocol: Whose seed decides.
-        part: A number that tells parts apart.
+        part: A number from 1 to 9 that tells parts apart.
+        draw: Whose part it is; None where all draws have the same.
     """
     if training.place != "moved":
         return pictures
-    random = stream(protocol.seed, _TEST_MOVES, part)
+    random = stream(protocol.seed, _TEST_MOVES, part if draw is None else 10 * (draw + 1) + part)
     return move(pictures, random_shifts(random, tuple(pictures.shape[:-3]), protocol.side))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from threading import Lock
 
@@ -18,6 +19,8 @@ _DEPENDS_ON = {
     *("side", "channels", "kernel", "maps", "readout", "multiplier", "seed", "steps", "shift", "checkpoints"),
     *("batch", "most_scored"),
 }
+# Raised where the same division would give a study other pictures than before.
+_PICTURES = 2
 
 
 class KeptTrials:
@@ -32,6 +35,7 @@ class KeptTrials:
         self._path, self._origin = path, origin
         self._lock = Lock()
         self._found = _read(path) if path is not None and path.exists() else {}
+        self._is_line_open = path is not None and path.exists() and _is_line_open(path)
 
     def get(self, protocol: SquareProtocol, job: Job) -> JobResult | None:
         """The result of a job by a protocol, if it is kept."""
@@ -43,12 +47,26 @@ class KeptTrials:
         with self._lock:
             self._found[key] = result
             if self._path is not None:
+                line = json.dumps({"key": key, "result": result.model_dump(mode="json")}) + "\n"
                 with self._path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"key": key, "result": result.model_dump(mode="json")}) + "\n")
+                    file.write("\n" * self._is_line_open + line)
+                self._is_line_open = False
 
     def _key(self, protocol: SquareProtocol, job: Job) -> str:
-        stem = json.dumps([self._origin, protocol.model_dump(mode="json", include=_DEPENDS_ON)], sort_keys=True)
+        stem = json.dumps(
+            [_PICTURES, self._origin, protocol.model_dump(mode="json", include=_DEPENDS_ON)], sort_keys=True
+        )
         return hashlib.sha256((stem + json.dumps(job)).encode()).hexdigest()
+
+
+def _is_line_open(path: Path) -> bool:
+    """Whether the last line was cut short: what is written next must not become part of it."""
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        if not file.tell():
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
 
 
 def _read(path: Path) -> dict[str, JobResult]:

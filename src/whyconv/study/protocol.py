@@ -110,11 +110,11 @@ def fitting_extent(seconds: Callable[[Extent], float], limit: float) -> tuple[Ex
         limit: In seconds.
 
     Returns:
-        The extent; and the names of what was left out, "base" where not even that fits.
+        The extent; and the names of what was left out.
     """
     if seconds(BASE) > limit:
-        fitting = [one for one in LEAST if seconds(one) <= limit]
-        return (fitting or [LEAST[0]])[-1], ["base", *ADDITIONS]
+        extent = largest_fitting(LEAST, seconds, limit)
+        return extent, [*_less_than_base(extent), *(name for name in ADDITIONS if name != "controls")]
     extent, left_out = BASE, []
     for name, add in ADDITIONS.items():
         if seconds(add(extent)) <= limit:
@@ -122,6 +122,14 @@ def fitting_extent(seconds: Callable[[Extent], float], limit: float) -> tuple[Ex
         else:
             left_out.append(name)
     return extent, left_out
+
+
+def _less_than_base(extent: Extent) -> list[str]:
+    """Names of what an extent lacks of the base, and the controls that it lacks."""
+    found = ["rates"] if len(extent.learning_rates) < len(BASE.learning_rates) else []
+    found += ["decays"] if len(extent.decays) < len(BASE.decays) else []
+    found += ["longer"] if extent.most_times < BASE.most_times else []
+    return [*found, "controls_still" if extent.controlled else "controls"]
 
 
 def largest_fitting(extents: Sequence[Extent], seconds: Callable[[Extent], float], limit: float) -> Extent:

@@ -85,6 +85,10 @@ def told_by(
     ]
     told: dict[str, Any] = {"losses": _losses(scores, protocol), "splits": splits}
     told |= {"needed": [], "ratios": [], "exponents": []}
+    if ("still", "averaged") in arms:
+        helped = plain["still", "averaged", protocol.sizes[-1], "dense"]
+        structured = plain["still", "plain", protocol.sizes[-1], "convolution"]
+        told["shifts_beside_structure"] = difference(helped, structured)
     for place, arm in arms:
         curves = {corner: np.array([plain[place, arm, n, corner] for n in protocol.sizes]) for corner in CORNERS}
         for name, found in _curves_told(curves, protocol, place, arm, chance).items():

@@ -240,10 +240,11 @@ class _Scoring:
             return []
         pictures, labels = self._test
         steps = range(-protocol.shift, protocol.shift + 1)
+        which = torch.zeros(num_members(stack), dtype=torch.int64)
         total = torch.zeros(num_members(stack), pictures.shape[1], self._study.pictures.num_classes)
         for shift in itertools.product(steps, steps):
-            total += _logits(stack, slide(pictures, np.tile(shift, (*pictures.shape[:2], 1)))).softmax(-1)
-        return (total.argmax(-1) == labels).double().mean(1).tolist()
+            total += _logits(stack, slide(pictures, np.tile(shift, (*pictures.shape[:2], 1))), which).softmax(-1)
+        return ((total.argmax(-1) == labels) & total.isfinite().all(-1)).double().mean(1).tolist()
 
     @cached_property
     def _test(self) -> tuple[Tensor, Tensor]:
@@ -259,12 +260,15 @@ class _Scoring:
         study, training = self._study, self._job.training
         shown = study.pictures.numbers(study.pictures.train, np.stack(rows))
         labels = np.stack([draw.labels(some) for draw, some in zip(draws, rows, strict=True)])
-        return study._changed(asked(shown, training, study.protocol, part), training), torch.from_numpy(labels)
+        moved = [
+            asked(one, training, study.protocol, part, draw.number) for one, draw in zip(shown, draws, strict=True)
+        ]
+        return study._changed(torch.stack(moved), training), torch.from_numpy(labels)
 
     def _score(self, stack: Stack, pictures: Tensor, labels: Tensor) -> tuple[list[float], list[float]]:
         """Accuracy and mean cross-entropy of each member on the pictures of its draw."""
         which = self._which if len(labels) > 1 else torch.zeros(num_members(stack), dtype=torch.int64)
-        logits, truth = _logits(stack, pictures[which]), labels[which]
+        logits, truth = _logits(stack, pictures, which), labels[which]
         losses = functional.cross_entropy(logits.flatten(0, 1), truth.flatten(), reduction="none").view(truth.shape)
         # A rate that is too high ends in numbers that are none: nothing is right then, and the loss is the greatest.
         right = (logits.argmax(-1) == truth) & logits.isfinite().all(-1)
@@ -274,7 +278,8 @@ class _Scoring:
 
 
 @torch.no_grad()
-def _logits(stack: Stack, pictures: Tensor) -> Tensor:
-    """Of pictures (members, n, c, side, side), or (1, n, ...) for all members alike: (members, n, classes)."""
-    shown = pictures.expand(num_members(stack), *pictures.shape[1:]).transpose(0, 1)
-    return torch.cat([stack(some) for some in torch.split(shown, _SCORED_AT_ONCE)], dim=1)
+def _logits(stack: Stack, pictures: Tensor, which: Tensor) -> Tensor:
+    """Of pictures (draws, n, c, side, side), and of which draw each member is asked: (members, n, classes)."""
+    # Indexed some at a time: the pictures of a draw are not copied for each of its members.
+    some = torch.split(pictures, _SCORED_AT_ONCE, dim=1)
+    return torch.cat([stack(shown[which].transpose(0, 1)) for shown in some], dim=1)

@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from whyconv.results import LEARNED, SquareProtocol
-from whyconv.study.draws import KEPT_APART
+from whyconv.study.draws import KEPT_APART, MOST_KEPT
 from whyconv.study.protocol import Training, at_largest_size, needed_trainings, tuned_like
 from whyconv.study.trials import Job, JobResult, Settings
 
@@ -197,7 +197,7 @@ def _chosen(training: Training, found: Mapping[Settings, _Merit], protocol: Squa
     their rates is taken: of many equal rates it is farthest from those that fail. Settings that have learned less than
     half of what others have are no choice: where nearly all guess, they are as good as any by chance.
     """
-    num_judged = training.n_train // KEPT_APART * protocol.num_tuning_draws
+    num_judged = min(MOST_KEPT, training.n_train // KEPT_APART) * protocol.num_tuning_draws
     most_learned = max(merit.learned for merit in found.values())
     found = {settings: merit for settings, merit in found.items() if merit.learned >= most_learned / 2}
     best = max(merit.accuracy for merit in found.values())

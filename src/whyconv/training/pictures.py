@@ -61,9 +61,12 @@ class Part:
     @property
     def independent(self) -> NDArray[np.int64]:
         """Rows of the first picture of each group, in their order."""
-        if self.groups is None:
-            return np.arange(len(self))
-        return np.sort(np.unique(self.groups, return_index=True)[1])
+        return np.arange(len(self)) if self.groups is None else first_of_each(self.groups)
+
+
+def first_of_each(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows of the first picture of each group (n,), in their order."""
+    return np.sort(np.unique(groups, return_index=True)[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +111,10 @@ class Division:
         rows = np.flatnonzero(self.parts == part)
         digests = self.inspection.survey.digests[rows]
         return rows[np.lexsort((rows, *digests.T[::-1]))]
+
+    def without_copies(self, part: int) -> NDArray[np.int64]:
+        """Which of ``indices(part)`` are no copies of one before: places in it, rising."""
+        return first_of_each(self.inspection.duplicates.group[self.indices(part)])
 
     @property
     def groups(self) -> NDArray[np.int64]:
