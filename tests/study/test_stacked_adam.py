@@ -18,7 +18,7 @@ def test_each_network_steps_as_it_would_alone(shapes: tuple[tuple[int, int], ...
     starts = [torch.randn(3, *shape, generator=random, dtype=torch.float64) for shape in shapes]
     fades = [place < 2 for place in range(len(shapes))]
     weights = [start.clone() for start in starts]
-    adam = StackedAdam(weights, fades, torch.tensor(RATES).double(), torch.tensor(DECAYS).double())
+    adam = StackedAdam(weights, fades, *(torch.tensor(each, dtype=torch.float64) for each in (RATES, DECAYS)))
     alone = [[start[row].clone() for start in starts] for row in range(3)]
     theirs = [
         torch.optim.AdamW(
