@@ -11,7 +11,7 @@ from planted_labels import Found, found_in, link_with_wrong_labels, write_digits
 from whyconv import workflow
 
 LEAST_RECALL, LEAST_PRECISION = 0.6, 0.5
-# Of a network that learned photos from random weights in minutes, and errs on every seventh by itself: five times chance.
+# Of a network that learned photos from random weights in minutes and errs on every seventh: five times chance.
 LEAST_FROM_RANDOM = 0.25
 
 
