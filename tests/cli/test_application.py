@@ -23,6 +23,7 @@ from command_line import VERBS, Outcome, shell
 from tiny_model import COLORS
 from whyconv.cli import main
 from whyconv.doctor import LEAST_SAFE
+from whyconv.errors import StoppedError
 
 UNSURE_MISSING = "unsure: not available"  # what is said of a file as small as the one here
 
@@ -98,6 +99,21 @@ def test_ctrl_c_is_130(run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("whyconv.doctor.diagnose", interrupted)
     assert run("doctor") == (130, "", "Error: Stopped by Ctrl-C.\n")
+
+
+def test_a_second_ctrl_c_on_the_way_out_does_not_swallow_how_to_go_on(
+    run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        try:
+            raise StoppedError("Stopped by SIGTERM. Go on with:  whyconv train --resume runs/a-1", exit_code=143)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("whyconv.doctor.diagnose", stopped)
+    outcome = run("doctor")
+    assert outcome.code == 143
+    assert outcome.text == "Error: Stopped by SIGTERM. Go on with:  whyconv train --resume runs/a-1\n"
 
 
 def test_sigterm_is_143(run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:

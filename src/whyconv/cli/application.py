@@ -112,7 +112,7 @@ def _stoppable(verb: Callable[P, None]) -> Callable[P, None]:
         try:
             verb(*args, **kwargs)
         except KeyboardInterrupt as error:
-            raise stopped_by(error) from error
+            raise _stop_told(error) from error
 
     return call
 
@@ -168,8 +168,18 @@ def _be_interrupted_no_more() -> None:
 def _error_for_people(error: Exception | KeyboardInterrupt) -> Exception:
     """What happened; after a signal it was that, whatever became of the interrupt in what was being imported."""
     if isinstance(error, KeyboardInterrupt):
-        return stopped_by(error)
+        return _stop_told(error)
     return error if isinstance(error, StoppedError) or not _heard else stopped_by(SignalInterrupt(_heard[0]))
+
+
+def _stop_told(interrupt: KeyboardInterrupt) -> StoppedError:
+    """What an interrupt amounts to; one that comes while a stop is on its way out is that stop, which says how to go on."""
+    error: BaseException | None = interrupt
+    while error is not None:
+        if isinstance(error, StoppedError):
+            return error
+        error = error.__context__
+    return stopped_by(interrupt)
 
 
 def _let_signals_end_it() -> None:
