@@ -42,7 +42,15 @@ def class_name(label: str) -> str:
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """Returns a sort key under which "2" comes before "10"; names that differ never compare equal."""
     pieces = re.split(r"([0-9]+)", name)
-    return (*((0, int(p), "") if p.isdigit() else (1, 0, p.casefold()) for p in pieces if p), (2, 0, name))
+    return (*(_piece_key(piece) for piece in pieces if piece), (2, 0, name))
+
+
+def _piece_key(piece: str) -> tuple[int, int, str]:
+    if not (piece.isascii() and piece.isdigit()):
+        return 1, 0, piece.casefold()
+    # Of two numbers the one with more digits is larger: any number of digits can be compared so.
+    digits = piece.lstrip("0")
+    return 0, len(digits), digits
 
 
 def number_classes(
