@@ -89,7 +89,12 @@ class _Part:
 
 
 def read_arrays(
-    where: str, files: Sequence[Path], *, group_by: str | None = None, require_labels: bool = True
+    where: str,
+    files: Sequence[Path],
+    *,
+    group_by: str | None = None,
+    require_labels: bool = True,
+    keep_all_classes: bool = False,
 ) -> Pictures:
     """Reads files of arrays; arrays find each other by their names.
 
@@ -102,6 +107,7 @@ def read_arrays(
         files: .npz, .npy, HDF5, IDX or CIFAR files that belong together.
         group_by: Name of an array with one number or text a picture.
         require_labels: Whether pictures without labels are refused.
+        keep_all_classes: As in ``read_pictures``.
 
     Raises:
         DataError: Arrays are missing, of the wrong shape, type or length: all of them named at once.
@@ -128,7 +134,7 @@ def read_arrays(
         raise DataError(f"{printable(where)} cannot be used: {'; '.join(findings.problems)}.")
     keys = [key for part in parts for key in part.keys]
     return replace(
-        _pictures(parts, findings),
+        _pictures(parts, findings, keep_all_classes=keep_all_classes),
         where=where,
         layout=Note(key="layout_arrays", values={"files": few(dict.fromkeys(file.name for file in files))}),
         groups=None if group_by is None else group_numbers(keys),
@@ -224,14 +230,17 @@ def _square_hint(shape: tuple[int, ...]) -> str:
     return ""
 
 
-def _pictures(found: Sequence[_Part], findings: Findings, parts: np.ndarray | None = None) -> Pictures:
+def _pictures(
+    found: Sequence[_Part], findings: Findings, parts: np.ndarray | None = None, *, keep_all_classes: bool = False
+) -> Pictures:
     blocks = _read_alike([part.block for part in found])
     sizes = [block.rows.shape[0] for block in blocks]
     if parts is None:
         parts = np.repeat(np.array([part.number for part in found], np.int8), sizes)
     parts = np.asarray(parts, np.int8)
     order = list(dict.fromkeys(name for part in found for name in part.texts.order))
-    labels, classes, notes = number_classes([text for part in found for text in part.texts.labels], parts, order)
+    texts = [text for part in found for text in part.texts.labels]
+    labels, classes, notes = number_classes(texts, parts, order, keep_all_classes=keep_all_classes)
     is_repeated = len({block.key for block in blocks}) < len(blocks)
     prefixes = [f"{PART_NAMES[part.number]}/" * is_repeated + part.block.key for part in found]
     return Pictures(

@@ -54,17 +54,18 @@ def _piece_key(piece: str) -> tuple[int, int, str]:
 
 
 def number_classes(
-    texts: Sequence[str | None], parts: np.ndarray, order: Sequence[str] = ()
+    texts: Sequence[str | None], parts: np.ndarray, order: Sequence[str] = (), *, keep_all_classes: bool = False
 ) -> tuple[np.ndarray, tuple[str, ...], list[Note]]:
     """Numbers the classes by name, so that one name has one number in every part.
 
     Where there is a training part, its classes are the classes: a class met only in another part cannot
-    be learned, so its pictures lose their label (-1) and a note says so.
+    be learned, so its pictures lose their label (-1) and a note says so. ``keep_all_classes`` leaves them theirs.
 
     Args:
         texts: Label of each picture as written, None where it has none; (n,).
         parts: int8 (n,), index into PART_NAMES.
         order: The source's own order of the classes; natural order where empty.
+        keep_all_classes: Whether classes met only outside the training part are classes too.
 
     Returns:
         Labels int32 (n,), the classes, and notes on foreign, missing and confusable names.
@@ -82,7 +83,7 @@ def number_classes(
     counts = np.zeros((len(PART_NAMES), len(names)), np.int64)
     np.add.at(counts, (parts[raw >= 0], raw[raw >= 0]), 1)
     kept = np.arange(len(names))
-    if counts[TRAIN].any():
+    if counts[TRAIN].any() and not keep_all_classes:
         # Pictures outside every part are trained on too.
         kept = np.flatnonzero(counts[TRAIN] + counts[0])
         notes += _part_notes(counts, names)
