@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 
 
 def predict(  # noqa: PLR0913, PLR0917
-    model: Annotated[Path, typer.Argument(metavar="RUN|FILE.onnx", help="A run folder or an exported file.")],
-    paths: Annotated[list[Path], typer.Argument(metavar="PATHS...", help="Pictures, or folders of pictures.")],
+    # Where a file may not be read, the row or the error here says so; typer would end all of it.
+    model: Annotated[
+        Path, typer.Argument(metavar="RUN|FILE.onnx", readable=False, help="A run folder or an exported file.")
+    ],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATHS...", readable=False, help="Pictures, or folders of pictures.")
+    ],
     top: Annotated[int, typer.Option(min=1, help="How many labels for each picture.")] = 3,
     to: Annotated[
         Path | None,
