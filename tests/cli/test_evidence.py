@@ -38,9 +38,7 @@ def test_explain_hides_patches_when_asked_to(run: Callable[..., Outcome], model:
     assert "파일 하나에는" in outcome.text
 
 
-def test_explain_leaves_out_what_is_not_asked_for(
-    run: Callable[..., Outcome], model: Path, inbox: Path
-) -> None:
+def test_explain_leaves_out_what_is_not_asked_for(run: Callable[..., Outcome], model: Path, inbox: Path) -> None:
     outcome = run("explain", model, inbox / "red.png", "--near", 0, "--json")
     assert outcome.code == 0
     assert "earest" not in outcome.text

@@ -13,7 +13,7 @@ from whyconv.errors import DataError, PictureError, UsageError, nearest
 from whyconv.images.array_levels import White
 from whyconv.images.sources.array_files import Member, Rows, members_of, stacked
 from whyconv.images.sources.array_names import PartArrays, listed, sort_members
-from whyconv.images.sources.array_values import Findings, Texts, class_texts, label_texts, pixel_rule
+from whyconv.images.sources.array_values import Findings, Texts, all_values, class_texts, label_texts, pixel_rule
 from whyconv.images.sources.containers import ContainedPictures
 from whyconv.images.sources.labels import group_numbers, number_classes
 from whyconv.images.sources.listing import PART_NAMES, Names, Pictures, few, printable
@@ -179,20 +179,31 @@ def _read_part(
     n = (*block.rows.shape, 0)[0]
     keys: list[str | None] = [None] * n
     if arrays.groups:
-        keys = [str(value) for value in np.asarray(arrays.groups.rows[:]).ravel().tolist()]
-        if len(keys) != n:
-            findings.problems.append(f"{block.key} has {n:,} pictures but {arrays.groups.key} has {len(keys):,} values")
+        keys = _keys(arrays.groups, block.key, n, findings)
     if arrays.labels is None:
         if require_labels:
             findings.problems.append(f"{block.key} has no labels beside it (looked for y or labels of the same part)")
         return _Part(number, block, Texts([None] * n, []), keys)
     named = arrays.classes or shared
     names = class_texts(named.rows, named.key, findings) if named else []
-    texts = label_texts(np.asarray(arrays.labels.rows[:]), arrays.labels.key, names, findings)
+    values = all_values(arrays.labels.rows, arrays.labels.key, "one label a picture", findings)
+    if values is None:
+        return _Part(number, block, Texts([None] * n, []), keys)
+    texts = label_texts(values, arrays.labels.key, names, findings)
     if len(texts.labels) != n:
         num = len(texts.labels)
         findings.problems.append(f"{block.key} has {n:,} pictures but {arrays.labels.key} has {num:,} labels")
     return _Part(number, block, texts, keys)
+
+
+def _keys(groups: Member, images: str, n: int, findings: Findings) -> list[str | None]:
+    """What stays together, for each of ``n`` pictures in the array called ``images``."""
+    values = all_values(groups.rows, groups.key, "one value a picture", findings)
+    if values is None:
+        return [None] * n
+    if values.size != n:
+        findings.problems.append(f"{images} has {n:,} pictures but {groups.key} has {values.size:,} values")
+    return [str(value) for value in values.ravel().tolist()]
 
 
 def _block(images: Member, findings: Findings) -> Block:
