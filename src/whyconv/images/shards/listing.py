@@ -32,8 +32,8 @@ from whyconv.untrusted import json_in
 # in it. The label is a number in the shard's own list, -1 for none.
 ENTRY = np.dtype([("start", "<i8"), ("size", "<i8"), ("label", "<i4")])
 
-# Raised whenever a listing is laid out in another way: older ones are then made anew.
-_VERSION = 1
+# Raised whenever a listing is laid out or labels are read in another way: older ones are then made anew.
+_VERSION = 2
 _MOST_PROBLEMS = 10
 _DAMAGE = (tarfile.TarError, EOFError, ValueError, OverflowError)
 

@@ -233,7 +233,7 @@ def printable(name: str) -> str:
     r"""Returns ``name`` with bytes that are not UTF-8 and control characters written as ``\xNN``."""
     if name.isprintable():
         return name
-    text = os.fsencode(name).decode("utf-8", "backslashreplace") if _has_surrogate(name) else name
+    text = _of_bytes(name) if _has_surrogate(name) else name
     return "".join(
         _escape(letter) if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter for letter in text
     )
@@ -259,6 +259,14 @@ def few(items: Iterable[str], limit: int = 5) -> str:
     """Returns the first names, printable and separated by commas, with "..." where more follow."""
     shown = [printable(item) for _, item in zip(range(limit + 1), items, strict=False)]
     return ", ".join([*shown[:limit], "..."] if len(shown) > limit else shown)
+
+
+def _of_bytes(name: str) -> str:
+    """The name with the bytes that its surrogates stand for; those that stand for none are escaped as they are."""
+    try:
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return name
 
 
 def _has_surrogate(name: str) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from whyconv.errors import DataError
-from whyconv.images.sources.archives import Archive, Members, open_archive
+from whyconv.images.sources.archives import DAMAGE, Archive, Members, open_archive
 from whyconv.images.sources.columns import LABEL_NAMES, label_text
 from whyconv.images.sources.containers import ContainedPictures
 from whyconv.images.sources.folders import groups_by_pattern
@@ -123,7 +123,7 @@ def _label(archive: Members, sample: dict[str, int], problems: list[str]) -> str
         index = sample[ending]
         try:
             label = label_in(ending, int(archive.sizes[index]), partial(archive.content, index))
-        except (OSError, ValueError) as error:
+        except (OSError, KeyError, *DAMAGE) as error:
             problems.append(f"{printable(archive.names[index])} is no label: {printable(str(error))}")
             return None
         if label is not None:
