@@ -180,7 +180,9 @@ CASES = {
     "names in two spellings": Case(_two_spellings, num_rows=13),
     "a file of a terabyte": Case(_terabyte, told=("1,099,511,627,776 bytes; at most",), num_rows=13, num_bad=1),
     "a thousand folders deep": Case(_deep("d", 1_000), num_rows=13),
-    "deeper than a name can be": Case(_deep("d" * 200, 30), told=("may not be opened, left out: 1",)),
+    "deeper than a name can be": Case(
+        _deep("d" * 200, 30), told=("may not be opened, left out: 1",), num_rows=13, num_bad=1
+    ),
     "nothing": Case(
         lambda folder: None, r"holds no pictures; found no files\. Looked for class folders", num_rows=None
     ),

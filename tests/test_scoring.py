@@ -99,6 +99,22 @@ def test_copies_of_what_it_was_made_from_are_left_out_with_the_reason(summary: R
     assert notes["evaluate_seen"].values == {"n": parts["train"] + parts["validation"]}
 
 
+def test_a_class_met_only_in_the_test_folder_is_scored(summary: RunSummary, place: Path) -> None:
+    other = write_bars(place / "foreign", 20, seed=7)
+    for label, part in (("lies", "train"), ("stands", "test")):
+        (place / "parts" / part).mkdir(parents=True)
+        (other / label).rename(place / "parts" / part / label)
+    found, _ = evaluate(summary, place / "parts")
+    assert found.test.n == len(list((place / "parts" / "test").rglob("*.png")))
+    assert found.test.left_out == []
+
+
+def test_words_on_pictures_without_pictures_are_refused(summary: RunSummary) -> None:
+    for words in ({"layout": "folders"}, {"label_from": "(.)"}):
+        with pytest.raises(UsageError, match="go with PICTURES"):
+            workflow.evaluate(Path(summary.run), **words)
+
+
 def test_nothing_but_training_pictures_is_refused(summary: RunSummary, place: Path) -> None:
     digests = {line.split()[1] for line in (Path(summary.run) / SEEN).read_text().splitlines()}
     from whyconv.files import digest

@@ -163,7 +163,7 @@ def _read_module(network: nn.Module, input_shape: Sequence[int] | None) -> Graph
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
-    """Returns the numbers of ``3x224x224``.
+    """Returns the numbers of ``3x224x224``, or of ``224x224x3`` for an ONNX file that has its channels last.
 
     Raises:
         UsageError: It is none.
@@ -171,17 +171,22 @@ def parse_shape(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"\d+([x,*]\d+){0,4}", text.strip().lower()):
         raise UsageError(f"--input {text}: expected channels, height and width, such as 3x224x224.")
     shape = tuple(int(number) for number in re.split(r"[x,*]", text.strip().lower()))
-    _require_shape(shape)
+    _require_numbers(shape)
     return shape
 
 
-def _require_shape(shape: Sequence[int]) -> None:
+def _require_numbers(shape: Sequence[int]) -> None:
     text = "x".join(map(str, shape))
     if min(shape) < 1 or math.prod(shape) > _MOST_INPUT_NUMBERS:
         raise UsageError(f"--input {text}: expected numbers from 1 on, and at most ten thousand million in all.")
+
+
+def _require_shape(shape: Sequence[int]) -> None:
+    """Refuses what is no picture for torch; an ONNX file says itself where its channels are."""
+    _require_numbers(shape)
     if len(shape) == 3 and shape[2] in (1, 3) and shape[0] > 4:
         swapped = "x".join(map(str, (shape[2], *shape[:2])))
-        raise UsageError(f"--input {text}: channels come first. Did you mean --input {swapped}?")
+        raise UsageError(f"--input {'x'.join(map(str, shape))}: channels come first. Did you mean --input {swapped}?")
 
 
 def _read_run(path: Path, input_shape: Sequence[int] | None) -> tuple[Graph, str]:

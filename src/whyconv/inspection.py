@@ -73,15 +73,26 @@ def inspect(  # noqa: PLR0913
     store: Path | None = None,
     notify: Notify = ignore,
     num_threads: int | None = None,
+    keep_all_classes: bool = False,
 ) -> Inspection:
-    """Does what ``check`` does, and returns the material as well, so that training need not look again."""
+    """Does what ``check`` does, and returns the material as well, so that training need not look again.
+
+    ``keep_all_classes`` is that of ``read_pictures``: for pictures that are scored and not trained on.
+    """
     if are_shards(os.fspath(where)):
         raise UsageError(
             f"{printable(os.fspath(where))} names shards, which `whyconv train` alone reads, while it learns. Give the "
             "folder they lie in, whose pictures are all looked at."
         )
     begin = time.perf_counter()
-    pictures = read_pictures(where, layout=layout, label_from=label_from, group_by=group_by, store=store)
+    pictures = read_pictures(
+        where,
+        layout=layout,
+        label_from=label_from,
+        group_by=group_by,
+        keep_all_classes=keep_all_classes,
+        store=store,
+    )
     seen = survey(pictures, store=store, notify=notify, num_threads=num_threads)
     found = copies.find(seen, pictures, num_threads=num_threads)
     report = findings.check(pictures, seen, found, seconds=time.perf_counter() - begin)

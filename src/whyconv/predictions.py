@@ -182,3 +182,4 @@ def _as_utf8(text: str) -> str:
 
 
 _FORMS = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
+ENDINGS = tuple(_FORMS)

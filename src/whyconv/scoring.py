@@ -63,7 +63,7 @@ def score_pictures(
         DataError: No picture is left to score.
     """
     recognizer = open_recognizer(run)
-    inspection = inspect(where, layout=layout, label_from=label_from, notify=notify)
+    inspection = inspect(where, layout=layout, label_from=label_from, notify=notify, keep_all_classes=True)
     pictures, survey = inspection.pictures, inspection.survey
     known = {name: index for index, name in enumerate(recognizer.classes)}
     translate = np.array([known.get(name, -1) for name in pictures.classes] or [-1], np.int32)

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from whyconv.carrying_out import carry_out, is_made_by
-from whyconv.errors import ModelFileError
+from whyconv.errors import ModelFileError, UsageError
 from whyconv.explained import answered
 from whyconv.explaining import measure_why, settle_question
 from whyconv.finishing import read_summary
@@ -230,9 +230,15 @@ def evaluate(
     or validated with are left out.
 
     Raises:
+        UsageError: ``layout`` or ``label_from`` without ``pictures``.
         ModelFileError: ``run`` is no finished run folder.
         DataError: The pictures cannot be scored; or the run's own have changed since.
     """
+    if pictures is None and (layout != "auto" or label_from):
+        raise UsageError(
+            "--layout and --label-from go with PICTURES: the run's own test part is read as its plan says. Name "
+            f"labelled pictures:  whyconv evaluate {run} PICTURES"
+        )
     summary, plan = read_summary(run), read_plan(run)
     suspects = summary.suspects
     if pictures and layout == "auto" and not label_from and Path(pictures).resolve() == Path(plan.pictures.path):

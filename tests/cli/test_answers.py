@@ -68,6 +68,28 @@ def test_a_bad_file_is_a_row_and_exit_code_3(
     assert [bool(row["error"]) for row in rows].count(True) == 1
 
 
+def test_a_table_in_json_is_summed_up_in_one_object(
+    run: Callable[..., Outcome], model: Path, inbox: Path, tmp_path: Path
+) -> None:
+    (inbox / "cut.jpg").write_bytes(b"\xff\xd8\xff")
+    table = tmp_path / "a.csv"
+    outcome = run("predict", model, inbox, "--to", table, "--json")
+    assert outcome.code == 3
+    assert json.loads(outcome.data) == {"to": str(table), "num_pictures": 4, "num_unread": 1}
+    assert len(read_csv(table)) == 4
+
+
+@pytest.mark.parametrize(("name", "is_folder"), [("answers.v2", True), ("a.CSV", False), ("a.parquet", False)])
+def test_a_cluster_writes_into_folders_whose_names_may_hold_a_dot(
+    name: str, is_folder: bool, run: Callable[..., Outcome], model: Path, inbox: Path, tmp_path: Path
+) -> None:
+    outcome = run("predict", model, inbox, "--to", tmp_path / name, "--cluster", "nowhere")
+    assert outcome.code == 2
+    # What is refused is the address, after the folder, or the folder itself.
+    assert ("Expected --to FOLDER" in outcome.text) is not is_folder
+    assert ("nowhere" in outcome.text) is is_folder
+
+
 def test_a_path_that_is_not_there_is_named(run: Callable[..., Outcome], model: Path, inbox: Path) -> None:
     outcome = run("predict", model, inbox.parent / "inbux")
     assert outcome.code == 3

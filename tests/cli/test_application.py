@@ -349,6 +349,17 @@ def test_cache_lists_and_clears(run: Callable[..., Outcome], pets: Path) -> None
     assert json.loads(run("cache", "--json").data)["stores"] == []
 
 
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_what_is_proposed_names_the_same_store(
+    language: str, run: Callable[..., Outcome], pets: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "my store"
+    checked = run("check", pets, "--store", store, "--lang", language)
+    assert checked.text.splitlines()[-1].endswith(f"whyconv train {pets} --store '{store}'")
+    listed = run("cache", "--store", store, "--lang", language)
+    assert listed.text.splitlines()[-1].endswith(f"  whyconv cache --clear --store '{store}'")
+
+
 # --- check
 
 

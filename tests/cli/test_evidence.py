@@ -38,6 +38,15 @@ def test_explain_hides_patches_when_asked_to(run: Callable[..., Outcome], model:
     assert "파일 하나에는" in outcome.text
 
 
+def test_explain_leaves_out_what_is_not_asked_for(run: Callable[..., Outcome], model: Path, inbox: Path) -> None:
+    outcome = run("explain", model, inbox / "red.png", "--near", 0, "--json")
+    assert outcome.code == 0
+    assert "earest" not in outcome.text
+    assert outcome.text.rstrip("\n") + "\n" == outcome.text
+    message = json.loads(outcome.data)
+    assert (message["nearest"], message["why_no_nearest"]) == ([], "")
+
+
 def test_explain_in_json(run: Callable[..., Outcome], model: Path, inbox: Path) -> None:
     message = json.loads(run("explain", model, inbox / "green.png", "--json").data)
     assert (message["label"], message["kind"], message["shape"]) == ("green", "class activation", [8, 8])

@@ -66,6 +66,26 @@ def test_an_onnx_file_needs_no_torch(tmp_path: Path) -> None:
     assert "40.96 x 784" in done.stdout
 
 
+def test_a_file_whose_pictures_have_their_channels_last_is_asked_so(
+    run: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    graph = helper.make_graph(
+        [
+            helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
+            helper.make_node("Conv", ["t", "w"], ["y"]),
+        ],
+        "channels last",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, "h", "w", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.ones((6, 3, 5, 5), np.float32), "w")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]), tmp_path / "last.onnx")
+    done = run("inspect", tmp_path / "last.onnx", "--input", "64x64x3", "--json")
+    assert done.code == 0, done.text
+    (layer,) = (each for each in NetworkReport.model_validate_json(done.data).layers if each.weights)
+    assert (layer.weights, layer.connections) == (450, 450 * 60 * 60)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -162,6 +162,8 @@ def test_a_picture_that_cannot_be_read_is_named(tiny: Explainer, tmp_path: Path)
     (tmp_path / "cut.jpg").write_bytes(b"\xff\xd8\xff")
     with pytest.raises(PictureError, match=r"cut\.jpg: "):
         explain(tiny, tmp_path / "cut.jpg")
+    with pytest.raises(PictureError, match=r"gone\.jpg: file is missing"):
+        explain(tiny, tmp_path / "gone.jpg")
 
 
 def test_the_message_is_the_map_in_bytes(tiny: Explainer) -> None:

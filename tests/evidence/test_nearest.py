@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from PIL import Image
 from tiny_model import SIDE, write_model
 from whyconv.errors import UsageError
 from whyconv.evidence import explain
+from whyconv.report.evidence import render_evidence
 from whyconv.results.evidence import Evidence
+from whyconv.show.evidence import evidence_lines
 
 RANDOM = np.random.default_rng(4)
 
@@ -77,6 +80,14 @@ def test_where_there_are_none_the_reason_is_told(run: Path) -> None:
 def test_none_are_asked_for_or_fewer_than_none(run: Path) -> None:
     found = ask(run, num_nearest=0)
     assert (found.nearest, found.num_known, found.why_no_nearest) == ([], 30, "")
+    assert not found.tells_nearest
+    lone = ask(run / "model.onnx", num_nearest=0)
+    assert (lone.why_no_nearest, lone.tells_nearest) == ("", False)
+    for each in (found, lone):
+        assert not re.search("earest|most alike", "\n".join(evidence_lines(each)))
+        assert 'id="nearest"' not in render_evidence(each)
+    assert "most alike" in "\n".join(evidence_lines(ask(run, num_nearest=1)))
+    assert 'id="nearest"' in render_evidence(ask(run, num_nearest=1))
     with pytest.raises(UsageError, match="num_nearest is -1"):
         ask(run, num_nearest=-1)
 

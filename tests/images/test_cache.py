@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from scenes import pictures_of, png, scene
-from whyconv.images.cache import default_folder, entry_path, list_stores, pack, read_arrays, remove_stores, unpack
+from whyconv.images.cache import (
+    clear_command,
+    default_folder,
+    entry_path,
+    list_stores,
+    pack,
+    read_arrays,
+    remove_stores,
+    unpack,
+)
 from whyconv.images.duplicates import find
 from whyconv.images.prepare import PicturePolicy
 from whyconv.images.store import open_store
@@ -49,6 +58,22 @@ def test_only_our_own_is_removed(tmp_path):
     assert len(remove_stores(cache)) == 3
     assert [path.read_text() for path in foreign] == ["precious"] * 3
     assert list_stores(cache) == []
+
+
+def test_what_a_first_decoding_left_that_was_killed_is_listed_and_removed(tmp_path):
+    cache = filled(tmp_path, "data")
+    folder = entry_path(cache, "pixels", str(tmp_path / "other"))
+    folder.mkdir()
+    (folder / ".pixels-0123.u8.x.part").write_bytes(bytes(1_000_000))
+    entry = list_stores(cache)[0]
+    assert (entry.path, entry.kind, entry.where, entry.num_bytes) == (folder, "pixels", "", 1_000_000)
+    assert len(remove_stores(cache)) == 4
+    assert not folder.exists()
+
+
+def test_the_command_that_empties_a_cache_names_it():
+    assert clear_command(None) == clear_command(default_folder()) == "whyconv cache --clear"
+    assert clear_command(Path("my cache")) == "whyconv cache --clear --store 'my cache'"
 
 
 def test_one_source_is_removed_and_the_other_stays(tmp_path):

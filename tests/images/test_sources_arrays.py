@@ -159,6 +159,30 @@ def test_mistakes_are_named(tmp_path, arrays, text, save):
         read_pictures(tmp_path / "set.npz")
 
 
+@pytest.mark.parametrize("ending", ["npz", "h5"])
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("classes", "classes is a single value, expected one name a class"),
+        ("groups", "groups is a single value, expected one value a picture"),
+        ("y", "y is a single value, expected one label a picture"),
+    ],
+)
+def test_a_single_value_where_there_should_be_many_is_named(tmp_path, ending, key, said):
+    arrays = {"x": shots(3), "y": np.arange(3), "groups": np.arange(3), "classes": np.array([1, 2, 3])}
+    arrays[key] = np.array(7)
+    path = tmp_path / f"set.{ending}"
+    if ending == "npz":
+        np.savez(path, **arrays)
+    else:
+        with pytest.importorskip("h5py").File(path, "w") as file:
+            for name, values in arrays.items():
+                file[name] = values
+    with pytest.raises(DataError) as told:
+        read_pictures(path, group_by="groups")
+    assert str(told.value) == f"{path} cannot be used: {said}."
+
+
 def test_all_mistakes_at_once(tmp_path):
     np.savez(tmp_path / "set.npz", x_train=shots(4), y_train=[0, 1], x_test=shots(2, 5), y_test=[0, 0.5])
     with pytest.raises(DataError, match=r"x_train has 4 pictures.*; x_test has shape \(2, 5\).*; y_test holds 0.5"):

@@ -9,7 +9,7 @@ import pytest
 
 from whyconv.errors import DataError, PictureError
 from whyconv.images.sources import Names, list_images, read_pictures
-from whyconv.images.sources.listing import few, printable
+from whyconv.images.sources.listing import few, printable, read_file
 from whyconv.images.sources.walk import walk
 
 needs_links = pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
@@ -125,6 +125,11 @@ def test_folders_that_cannot_be_opened_do_not_end_the_walk(tmp_path, monkeypatch
     monkeypatch.setattr(os, "scandir", refuse)
     tree = walk(tmp_path)
     assert (tree.files, tree.closed) == (["cat/1.jpg", "dog/1.jpg"], ["owl"])
+    assert below(tmp_path) == ["cat/1.jpg", "dog/1.jpg", "owl"]
+    with pytest.raises(PictureError, match="the folder may not be opened: permission denied"):
+        read_file(tmp_path / "owl")
+    with pytest.raises(PictureError, match="it is a folder, not a file"):
+        read_file(tmp_path / "cat")
     monkeypatch.setattr(os, "scandir", lambda path: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
     with pytest.raises(DataError, match="cannot be listed: permission denied"):
         walk(tmp_path)

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +87,20 @@ def test_class_folders_in_a_tar_are_no_samples_unless_asked_for(tmp_path):
 def test_groups_by_name(tmp_path):
     members = {f"{who}_{k}.{ending}": b"1" for who in ("p", "q") for k in (1, 2) for ending in ("jpg", "cls")}
     assert read_pictures(shard(tmp_path / "a.tar", members), group_by="(.)_").groups.tolist() == [0, 0, 1, 1]
+
+
+def test_labels_that_are_damaged_in_a_zip_are_named(tmp_path):
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (("a.jpg", b"A"), ("a.cls", b"catfish"), ("b.jpg", b"B"), ("b.cls", b"dog")):
+            archive.writestr(name, content)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"catfish", b"catfisn"))
+    with pytest.raises(DataError, match=r"set\.zip: a\.cls is no label: Bad CRC-32"):
+        read_pictures(path)
+
+
+def test_half_a_character_is_no_label(tmp_path):
+    shard(tmp_path / "a.tar", {"a.jpg": b"A", "a.json": rb'{"label": "\ud800"}', "b.jpg": b"B", "b.cls": b"dog"})
+    with pytest.raises(DataError, match=r"a\.json is no label: the label is '\\ud800', which holds half a character"):
+        read_pictures(tmp_path / "a.tar")

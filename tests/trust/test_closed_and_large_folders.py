@@ -67,8 +67,25 @@ def test_what_may_not_be_read_is_named_and_the_rest_is_used(tmp_path: Path) -> N
     assert re.search(r"may not be opened, left out: 1\s+\(emu\)", checked.stderr)
     predicted = run_closed(tmp_path, "predict", model, folder)
     assert predicted.returncode == 3
-    assert len(predicted.stdout.splitlines()) == 12
+    assert len(predicted.stdout.splitlines()) == 13
     assert predicted.stdout.count("error: no permission to read the file") == 1
+    assert re.search(r"emu +error: the folder may not be opened: permission denied", predicted.stdout)
+    assert "2 of 13 files could not be read" in predicted.stderr
+
+
+def test_a_closed_file_among_several_is_a_row(tmp_path: Path) -> None:
+    folder, model = good(tmp_path / "set"), write_model(tmp_path / "model.onnx")
+    paths = sorted((folder / "cat").iterdir())
+    paths[0].chmod(0)
+    predicted = run_closed(tmp_path, "predict", model, *paths)
+    assert predicted.returncode == 3, predicted.stderr
+    assert len(predicted.stdout.splitlines()) == len(paths)
+    assert predicted.stdout.count("error: no permission to read the file") == 1
+    model.chmod(0)
+    refused = run_closed(tmp_path, "predict", model, paths[1])
+    assert (refused.returncode, refused.stdout) == (1, ""), refused.stderr
+    assert "Error: " in refused.stderr
+    assert "ermission" in refused.stderr
 
 
 @pytest.mark.parametrize("what", ["the folder", "its labels file", "every picture"])

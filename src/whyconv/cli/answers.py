@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -21,8 +22,13 @@ if TYPE_CHECKING:
 
 
 def predict(  # noqa: PLR0913, PLR0917
-    model: Annotated[Path, typer.Argument(metavar="RUN|FILE.onnx", help="A run folder or an exported file.")],
-    paths: Annotated[list[Path], typer.Argument(metavar="PATHS...", help="Pictures, or folders of pictures.")],
+    # Where a file may not be read, the row or the error here says so; typer would end all of it.
+    model: Annotated[
+        Path, typer.Argument(metavar="RUN|FILE.onnx", readable=False, help="A run folder or an exported file.")
+    ],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATHS...", readable=False, help="Pictures, or folders of pictures.")
+    ],
     top: Annotated[int, typer.Option(min=1, help="How many labels for each picture.")] = 3,
     to: Annotated[
         Path | None,
@@ -36,7 +42,9 @@ def predict(  # noqa: PLR0913, PLR0917
         str | None,
         typer.Option(metavar="local|auto|ray://HOST:PORT", help="Answer with Ray, on all processors there are."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line on stdout.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a line on stdout; with --to one that counts.")
+    ] = False,
     lang: Lang = None,
 ) -> None:
     """Name what pictures show.
@@ -62,6 +70,8 @@ def predict(  # noqa: PLR0913, PLR0917
     with _output(to, top, as_json, has_sets=sets is not None) as write:
         # Two labels at least, for the margin between them.
         total, unread = _write_all(recognizer.stream(items, batch_size=batch, top=max(top, 2), sets=sets), write)
+    if to is not None and as_json:
+        print_json(json.dumps({"to": str(to), "num_pictures": total, "num_unread": unread}))
     _tell(recognizer, paths, to, total, unread, language)
 
 
@@ -77,8 +87,9 @@ def _predict_on_cluster(  # noqa: PLR0913, PLR0917
     language: texts.Language,
 ) -> None:
     from whyconv.cluster import predict_on_cluster
+    from whyconv.predictions import ENDINGS
 
-    if to is None or to.suffix:
+    if to is None or to.suffix.lower() in ENDINGS:
         raise UsageError(f"--cluster needs a folder for its files. Expected --to FOLDER, not {to or 'nothing'}.")
     with listening(language) as notify:
         found = predict_on_cluster(

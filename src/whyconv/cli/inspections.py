@@ -58,7 +58,10 @@ def check(  # noqa: PLR0913, PLR0917
         print_json(report.model_dump_json())
     print_text(check_lines(report, language))
     require_trainable(report)
-    options = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
+    given["store"] = store
+    options = [
+        word for name, value in given.items() if value is not None for word in (f"--{name.replace('_', '-')}", value)
+    ]
     print_text([texts.say("check_next", language, words=printable(shlex.join([pictures, *options])))])
 
 
@@ -69,7 +72,7 @@ def cache(
     lang: Lang = None,
 ) -> None:
     """List or remove what is kept of decoded pictures."""
-    from whyconv.images.cache import default_folder, list_stores, remove_stores
+    from whyconv.images.cache import clear_command, default_folder, list_stores, remove_stores
     from whyconv.show.text import printable
 
     language = texts.language(lang)
@@ -85,5 +88,5 @@ def cache(
     lines = [texts.say(head, language, n=len(entries), size=total, folder=printable(str(folder)))]
     lines += [f"  {texts.size(one.num_bytes):>9}  {one.kind:<7}  {printable(one.where)}" for one in entries]
     if entries and not clear:
-        lines.append(texts.say("cache_next", language))
+        lines.append(texts.say("cache_next", language, command=printable(clear_command(folder))))
     print_text(lines)

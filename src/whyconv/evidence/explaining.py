@@ -43,7 +43,7 @@ def explain(
         run: The run folder, where ``model`` is not one: for the nearest training pictures.
         label: The class that is asked about; by default the answer.
         kind: Of the map; by default a class activation map where there can be one.
-        num_nearest: How many of the nearest training pictures to give, at most.
+        num_nearest: How many of the nearest training pictures to give, at most; 0 says nothing of them.
 
     Raises:
         PictureError: The picture cannot be read.
@@ -84,8 +84,8 @@ def read_pixels(recognizer: Recognizer, picture: Picture) -> NDArray[np.uint8]:
     Raises:
         PictureError: It cannot be read.
     """
-    content = read_file(Path(picture)) if isinstance(picture, str | Path) else picture
     try:
+        content = read_file(Path(picture)) if isinstance(picture, str | Path) else picture
         return prepare(content, recognizer.policy, white=recognizer.metadata.array_white)
     except PictureError as error:
         raise PictureError(f"{picture}: {error}" if isinstance(picture, str | Path) else str(error)) from error
@@ -161,6 +161,8 @@ def _nearest(
     explainer: Explainer, features: NDArray[np.float32] | None, count: int
 ) -> list[NearPicture] | WhyNoNearest:
     examples = explainer.examples
+    if not count:
+        return []
     return examples if isinstance(examples, str) else nearest_pictures(examples, features, count)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import re
+import shlex
 import shutil
 import zipfile
 from collections.abc import Iterable
@@ -23,6 +24,8 @@ INDEX_NAME = "index.npz"
 # Left free on the disk, for the run itself and for everybody else.
 RESERVE_BYTES = 200_000_000
 
+# As ``entry_path`` names them.
+_OWN_NAME = re.compile(r".+-[0-9a-f]{16}")
 _NETWORK_FILES = (".onnx", ".safetensors")
 _READ_ERRORS = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
 
@@ -35,7 +38,8 @@ class CacheEntry:
         path: A folder of pixels or of what was unpacked of an archive; the file of a survey, of a network, or of what
             lies in a shard.
         kind: "pixels", "survey", "network", "archive" or "shards".
-        where: The pictures it was made from; of a network its file, of a shard its path or URL.
+        where: The pictures it was made from; of a network its file, of a shard its path or URL. "": not known, of what
+            was stopped before it said so.
         num_bytes: On disk.
         used: When it was last written, in seconds since 1970.
     """
@@ -61,6 +65,12 @@ def entry_path(folder: Path | None, kind: str, where: str, *ingredients: str) ->
     key = hashlib.blake2b("\0".join((source, *ingredients)).encode("utf-8", "surrogateescape"), digest_size=8)
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(source).name).strip("._")[:40] or "pictures"
     return (folder or default_folder()) / kind / f"{name}-{key.hexdigest()}"
+
+
+def clear_command(folder: Path | None) -> str:
+    """Returns what empties a cache (None: the default one), to be typed into a shell."""
+    store = [] if folder is None or folder == default_folder() else ["--store", str(folder)]
+    return shlex.join(["whyconv", "cache", "--clear", *store])
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -96,12 +106,8 @@ def unpack(packed: np.ndarray, count: int) -> list[str]:
 def list_stores(folder: Path | None = None) -> list[CacheEntry]:
     """Lists what is kept in ``folder`` (None: the default), the largest first; other files are not ours."""
     root = folder or default_folder()
-    folders = (("pixels", root / PIXELS), ("archive", root / ARCHIVES))
-    found = [
-        _entry(index.parent, index, kind)
-        for kind, inside in folders
-        for index in sorted(inside.glob(f"*/{INDEX_NAME}"))
-    ]
+    found = [_pixels(path) for path in sorted((root / PIXELS).glob("*")) if path.is_dir()]
+    found += [_entry(index.parent, index, "archive") for index in sorted((root / ARCHIVES).glob(f"*/{INDEX_NAME}"))]
     found += [_entry(path, path, "survey") for path in sorted((root / SURVEYS).glob("*.npz"))]
     networks = sorted(path for path in (root / NETWORKS).glob("[!.]*") if path.suffix in _NETWORK_FILES)
     found += [_network(path) for path in networks]
@@ -148,12 +154,23 @@ def _listing(path: Path) -> CacheEntry | None:
     return CacheEntry(path, "shards", where, stat.st_size, stat.st_mtime)
 
 
+def _pixels(folder: Path) -> CacheEntry | None:
+    found = _entry(folder, folder / INDEX_NAME, "pixels")
+    if found is not None or not _OWN_NAME.fullmatch(folder.name):
+        return found
+    # Its first decoding has not ended, or its index is damaged: nobody knows of what it is, but it can be removed.
+    return CacheEntry(folder, "pixels", "", _num_bytes(folder), folder.stat().st_mtime)
+
+
+def _num_bytes(path: Path) -> int:
+    parts = [path] if path.is_file() else [part for part in path.rglob("*") if part.is_file()]
+    return sum(part.stat().st_size for part in parts)
+
+
 def _entry(path: Path, index: Path, kind: str) -> CacheEntry | None:
     try:
         with index.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             where = str(stored["where"])
     except _READ_ERRORS:
         return None
-    parts = [path] if path.is_file() else [part for part in path.rglob("*") if part.is_file()]
-    num_bytes = sum(part.stat().st_size for part in parts)
-    return CacheEntry(path, kind, where, num_bytes, index.stat().st_mtime)
+    return CacheEntry(path, kind, where, _num_bytes(path), index.stat().st_mtime)

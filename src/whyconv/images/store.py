@@ -19,7 +19,7 @@ import numpy as np
 
 from whyconv import files
 from whyconv.errors import DecodeTimeoutError, PictureError, StorageError
-from whyconv.images.cache import INDEX_NAME, PIXELS, RESERVE_BYTES, entry_path
+from whyconv.images.cache import INDEX_NAME, PIXELS, RESERVE_BYTES, clear_command, entry_path
 from whyconv.images.content import DIGEST_BYTES, Stats, content_digest, decoder_versions, stat_all, unchanged
 from whyconv.images.index import Index, read_index, write_index
 from whyconv.images.prepare import PicturePolicy, prepare
@@ -242,7 +242,8 @@ def _announce(job: _Job) -> None:
         raise StorageError(
             f"The decoded pictures take {_megabytes(job.num_bytes)} and {_megabytes(RESERVE_BYTES)} are left free, "
             f"but {job.path.parent} has only {_megabytes(free)}. Name a folder on another disk: --store DIR; "
-            f"take smaller pictures: --size N (now {job.policy.side}); or empty the cache: whyconv cache --clear."
+            f"take smaller pictures: --size N (now {job.policy.side}); or empty the cache: "
+            f"{clear_command(job.path.parents[1])}."
         )
 
 

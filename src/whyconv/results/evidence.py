@@ -135,7 +135,7 @@ class Evidence(Record):
         png: What the network sees, base64 of a PNG file.
         map: Over the picture.
         field: What the strongest place of the map can see; None for an occlusion map, which hides what it says.
-        nearest: Training pictures, nearest first.
+        nearest: Training pictures, nearest first; none where none were asked for.
         num_known: How many training pictures were looked through.
         why_no_nearest: "no_run": a lone file; "no_files": the run has no features or thumbnails; "unlike": they are
             not of this network; "no_features": the file gives no feature vector.
@@ -153,6 +153,11 @@ class Evidence(Record):
     nearest: list[NearPicture]
     num_known: int = 0
     why_no_nearest: WhyNoNearest = ""
+
+    @property
+    def tells_nearest(self) -> bool:
+        """Whether something is said about the nearest pictures: they were asked for."""
+        return bool(self.nearest or self.why_no_nearest)
 
     def __repr__(self) -> str:
         nearest = ", ".join(f"{one.label or '?'} {one.distance:.3f}" for one in self.nearest)

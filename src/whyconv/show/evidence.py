@@ -18,7 +18,7 @@ def evidence_lines(evidence: Evidence, language: str = "en") -> list[str]:
     lines += ["", *wrap(first, ""), *_map_rows(evidence.map)]
     for text in rest:
         lines += wrap(text, "  ")
-    return [*lines, "", *_nearest_lines(evidence, language)]
+    return [*lines, "", *_nearest_lines(evidence, language)] if evidence.tells_nearest else lines
 
 
 def _map_rows(found: EvidenceMap) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,8 +32,8 @@ from whyconv.untrusted import json_in
 # in it. The label is a number in the shard's own list, -1 for none.
 ENTRY = np.dtype([("start", "<i8"), ("size", "<i8"), ("label", "<i4")])
 
-# Raised whenever a listing is laid out in another way: older ones are then made anew.
-_VERSION = 1
+# Raised whenever a listing is laid out or labels are read in another way: older ones are then made anew.
+_VERSION = 2
 _MOST_PROBLEMS = 10
 _DAMAGE = (tarfile.TarError, EOFError, ValueError, OverflowError)
 
@@ -63,7 +64,7 @@ class Listing:
     def part(self) -> int:
         """Index into PART_NAMES, by the folder or the beginning of the name (``train-000000.tar``); 0: none."""
         name = PurePosixPath(self.place)
-        return part_of(name.parent.name) or part_of(name.stem.replace("_", "-").split("-")[0])
+        return part_of(name.parent.name) or part_of(re.split(r"[-_.]", name.stem)[0])
 
     def entries(self) -> NDArray[np.void]:
         """Shape (count,) of ``ENTRY``, mapped: what is not looked at takes no memory."""

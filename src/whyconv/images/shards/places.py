@@ -64,7 +64,7 @@ def expand(text: str) -> list[str]:
                 raise UsageError(
                     f"{printable(text)} names more than {MOST_SHARDS:,} shards. Make fewer and larger ones."
                 )
-    others = [place for place in places if not urlsplit(place).path.lower().endswith(SHARD_ENDINGS)]
+    others = [place for place in places if not _name(place).endswith(SHARD_ENDINGS)]
     if others:
         raise UsageError(
             f"{printable(others[0])} is no shard. Expected names that end in {', '.join(SHARD_ENDINGS)}; what lies in "
@@ -107,8 +107,8 @@ def _found(name: str) -> list[str]:
     is_pattern = "*" in name or ("?" in name and not protocol)
     if not protocol:
         path = _local(name)
-        # Path.glob has no patterns in the folders of a whole path.
-        found = sorted(glob.glob(path)) if is_pattern else [path] * Path(path).is_file()  # noqa: PTH207
+        # Path.glob has no patterns in the folders of a whole path. Brackets are signs of a name here, and no pattern.
+        found = sorted(glob.glob(path.replace("[", "[[]"))) if is_pattern else [path] * Path(path).is_file()  # noqa: PTH207
     elif is_pattern:
         system, path = _system(name)
         found = [system.unstrip_protocol(each) for each in sorted(_saying_why(name, lambda: system.glob(path)))]
@@ -121,7 +121,12 @@ def _found(name: str) -> list[str]:
 
 def is_tar_file(place: str) -> bool:
     """Whether a shard is a tar file, by its name; a URL may have a query behind it."""
-    return urlsplit(place).path.lower().endswith(".tar")
+    return _name(place).endswith(".tar")
+
+
+def _name(place: str) -> str:
+    """Of a shard, in small letters, without what may stand behind it in a URL; here every sign belongs to it."""
+    return (urlsplit(place).path if _protocol(place) else _local(place)).lower()
 
 
 def is_here(place: str) -> bool:
@@ -146,7 +151,11 @@ def _protocol(place: str) -> str:
 
 
 def _local(place: str) -> str:
-    return unquote(urlsplit(place).path) if place.lower().startswith("file://") else place
+    """The path of a file here; in a URL of one, ? is a pattern as in a path, and no query begins."""
+    if not place.lower().startswith("file://"):
+        return place
+    _, slash, path = place[len("file://") :].partition("/")
+    return unquote(slash + path)
 
 
 def _system(place: str) -> tuple[Any, str]:

@@ -116,7 +116,7 @@ def _with_rare_classes(
 ) -> NDArray[np.int64]:
     held = np.bincount(_labels(shards, rows), minlength=len(shards.classes))
     rare = set(np.flatnonzero(held < _LEAST_OF_A_CLASS).tolist())
-    known = {tuple(row) for row in taken.tolist()}
+    known = {tuple(row) for row in np.concatenate([taken, rows]).tolist()}
     added = []
     for number in learned:
         if not rare:

@@ -63,9 +63,18 @@ def pixel_rule(rows: Rows, key: str, findings: Findings) -> np.dtype[np.generic]
     return None
 
 
+def all_values(rows: Rows, key: str, expected: str, findings: Findings) -> np.ndarray | None:
+    """Returns the values of an array; None, and a problem that says what was expected, where it is a single one."""
+    if not rows.shape:
+        findings.problems.append(f"{key} is a single value, expected {expected}")
+        return None
+    return np.asarray(rows[:])
+
+
 def class_texts(rows: Rows, key: str, findings: Findings) -> list[str]:
     """Returns the names of the classes by number: bytes are UTF-8, numbers are written out."""
-    names = [_text(value) for value in np.asarray(rows[:]).ravel().tolist()]
+    values = all_values(rows, key, "one name a class", findings)
+    names = [] if values is None else [_text(value) for value in values.ravel().tolist()]
     if len(set(names)) < len(names):
         findings.problems.append(f"{key} names a class twice")
     return names

@@ -13,7 +13,7 @@ from whyconv.errors import DataError, PictureError, UsageError, nearest
 from whyconv.images.array_levels import White
 from whyconv.images.sources.array_files import Member, Rows, members_of, stacked
 from whyconv.images.sources.array_names import PartArrays, listed, sort_members
-from whyconv.images.sources.array_values import Findings, Texts, class_texts, label_texts, pixel_rule
+from whyconv.images.sources.array_values import Findings, Texts, all_values, class_texts, label_texts, pixel_rule
 from whyconv.images.sources.containers import ContainedPictures
 from whyconv.images.sources.labels import group_numbers, number_classes
 from whyconv.images.sources.listing import PART_NAMES, Names, Pictures, few, printable
@@ -89,7 +89,12 @@ class _Part:
 
 
 def read_arrays(
-    where: str, files: Sequence[Path], *, group_by: str | None = None, require_labels: bool = True
+    where: str,
+    files: Sequence[Path],
+    *,
+    group_by: str | None = None,
+    require_labels: bool = True,
+    keep_all_classes: bool = False,
 ) -> Pictures:
     """Reads files of arrays; arrays find each other by their names.
 
@@ -102,6 +107,7 @@ def read_arrays(
         files: .npz, .npy, HDF5, IDX or CIFAR files that belong together.
         group_by: Name of an array with one number or text a picture.
         require_labels: Whether pictures without labels are refused.
+        keep_all_classes: As in ``read_pictures``.
 
     Raises:
         DataError: Arrays are missing, of the wrong shape, type or length: all of them named at once.
@@ -128,7 +134,7 @@ def read_arrays(
         raise DataError(f"{printable(where)} cannot be used: {'; '.join(findings.problems)}.")
     keys = [key for part in parts for key in part.keys]
     return replace(
-        _pictures(parts, findings),
+        _pictures(parts, findings, keep_all_classes=keep_all_classes),
         where=where,
         layout=Note(key="layout_arrays", values={"files": few(dict.fromkeys(file.name for file in files))}),
         groups=None if group_by is None else group_numbers(keys),
@@ -173,20 +179,31 @@ def _read_part(
     n = (*block.rows.shape, 0)[0]
     keys: list[str | None] = [None] * n
     if arrays.groups:
-        keys = [str(value) for value in np.asarray(arrays.groups.rows[:]).ravel().tolist()]
-        if len(keys) != n:
-            findings.problems.append(f"{block.key} has {n:,} pictures but {arrays.groups.key} has {len(keys):,} values")
+        keys = _keys(arrays.groups, block.key, n, findings)
     if arrays.labels is None:
         if require_labels:
             findings.problems.append(f"{block.key} has no labels beside it (looked for y or labels of the same part)")
         return _Part(number, block, Texts([None] * n, []), keys)
     named = arrays.classes or shared
     names = class_texts(named.rows, named.key, findings) if named else []
-    texts = label_texts(np.asarray(arrays.labels.rows[:]), arrays.labels.key, names, findings)
+    values = all_values(arrays.labels.rows, arrays.labels.key, "one label a picture", findings)
+    if values is None:
+        return _Part(number, block, Texts([None] * n, []), keys)
+    texts = label_texts(values, arrays.labels.key, names, findings)
     if len(texts.labels) != n:
         num = len(texts.labels)
         findings.problems.append(f"{block.key} has {n:,} pictures but {arrays.labels.key} has {num:,} labels")
     return _Part(number, block, texts, keys)
+
+
+def _keys(groups: Member, images: str, n: int, findings: Findings) -> list[str | None]:
+    """What stays together, for each of ``n`` pictures in the array called ``images``."""
+    values = all_values(groups.rows, groups.key, "one value a picture", findings)
+    if values is None:
+        return [None] * n
+    if values.size != n:
+        findings.problems.append(f"{images} has {n:,} pictures but {groups.key} has {values.size:,} values")
+    return [str(value) for value in values.ravel().tolist()]
 
 
 def _block(images: Member, findings: Findings) -> Block:
@@ -224,14 +241,17 @@ def _square_hint(shape: tuple[int, ...]) -> str:
     return ""
 
 
-def _pictures(found: Sequence[_Part], findings: Findings, parts: np.ndarray | None = None) -> Pictures:
+def _pictures(
+    found: Sequence[_Part], findings: Findings, parts: np.ndarray | None = None, *, keep_all_classes: bool = False
+) -> Pictures:
     blocks = _read_alike([part.block for part in found])
     sizes = [block.rows.shape[0] for block in blocks]
     if parts is None:
         parts = np.repeat(np.array([part.number for part in found], np.int8), sizes)
     parts = np.asarray(parts, np.int8)
     order = list(dict.fromkeys(name for part in found for name in part.texts.order))
-    labels, classes, notes = number_classes([text for part in found for text in part.texts.labels], parts, order)
+    texts = [text for part in found for text in part.texts.labels]
+    labels, classes, notes = number_classes(texts, parts, order, keep_all_classes=keep_all_classes)
     is_repeated = len({block.key for block in blocks}) < len(blocks)
     prefixes = [f"{PART_NAMES[part.number]}/" * is_repeated + part.block.key for part in found]
     return Pictures(

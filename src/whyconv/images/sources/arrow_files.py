@@ -36,11 +36,14 @@ def open_arrow(path: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
         raise DataError(f"{name} cannot be read as Arrow: {reason}. Is the file complete?") from None
 
 
-def arrow_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[Any]]]:
-    """Yields the row number from 1 and the values of ``columns``; of a column of bytes only its field ``path``."""
+def arrow_rows(path: Path, columns: Sequence[str], content: str | None) -> Iterator[tuple[int, list[Any]]]:
+    """Yields the row number from 1 and the values of ``columns``; of ``content`` only its field ``path``."""
     line = 0
     for batch in open_arrow(path).to_batches(max_chunksize=_ROWS_AT_ONCE):
-        found = [_without_bytes(batch.column(name)) for name in columns]
+        found = [
+            _without_bytes(batch.column(name)) if name == content else batch.column(name).to_pylist()
+            for name in columns
+        ]
         for row in range(batch.num_rows):
             line += 1
             yield line, [values[row] for values in found]
@@ -48,7 +51,5 @@ def arrow_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[A
 
 def _without_bytes(column: Any) -> list[Any]:  # noqa: ANN401
     kind = str(column.type)
-    if "binary" not in kind:
-        return list(column.to_pylist())
     has_path = kind.startswith("struct<") and any(each.name == "path" for each in column.type)
     return list(column.field("path").to_pylist()) if has_path else [None] * len(column)

@@ -22,6 +22,8 @@ LABEL_NAMES = (
     "label_id",
 )  # fmt: skip
 PART_COLUMN_NAMES = ("split", "part", "subset", "partition")
+# Of a pair of surrogates; JSON can hold one alone.
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,10 @@ def choose_columns(
     Raises:
         DataError: A column is missing: all that are missing at once, with the columns found.
     """
-    content = _choose(table.binary, BYTES_NAMES, []) or (table.binary[0] if len(table.binary) == 1 else None)
+    content = _content(table)
     others: list[str] = []
     # A struct of the `datasets` library holds bytes, or else only a path: then it is a column of paths.
-    path = None if content and table.binary else _choose(table.columns, PATH_NAMES, others)
+    path = None if content else _choose(table.columns, PATH_NAMES, others)
     label = _choose(table.columns, LABEL_NAMES, others)
     part = _choose(table.columns, PART_COLUMN_NAMES, others)
     group = next((name for name in table.columns if group_by is not None and name == group_by), None)
@@ -88,34 +90,50 @@ def choose_columns(
 
 def has_labels(table: Table) -> bool:
     """Whether a table has a column of labels and one of paths or bytes."""
-    path = bool(table.binary) or _choose(table.columns, PATH_NAMES, [])
+    path = _content(table) or _choose(table.columns, PATH_NAMES, [])
     return bool(path and _choose(table.columns, LABEL_NAMES, []))
 
 
+def _content(table: Table) -> str | None:
+    """The column of pictures: by its name, or the only one of bytes that is not called as labels and parts are."""
+    rest = [name for name in table.binary if not _choose([name], (*LABEL_NAMES, *PART_COLUMN_NAMES), [])]
+    return _choose(table.binary, BYTES_NAMES, []) or (rest[0] if len(rest) == 1 else None)
+
+
 def label_text(value: object) -> str | None:
-    """Returns a label as text, None for none (empty, null, not a number).
+    """Returns a label as text, None for none (empty, null, not a number); bytes are UTF-8.
 
     Raises:
-        ValueError: It is neither text nor a number.
+        ValueError: It is neither text nor a number, or no text that can be written.
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, bytes):
-        return value.decode("utf-8", "backslashreplace")
+        value = value.decode("utf-8", "backslashreplace")
     if not isinstance(value, str | int | float):
         raise ValueError(f"the label is {few([repr(value)])}, expected one text or number")
+    if isinstance(value, str) and _HALF.search(value):
+        raise ValueError(f"the label is {value[:80]!r}, which holds half a character, expected a whole text")
     return str(value).strip() or None
 
 
 def class_text(value: object, names: Sequence[str]) -> str | None:
     """Returns a label as text: a number of a class by its name, where the file has ``names``; else as ``label_text``.
 
+    Where there are names, -1 is no label, as the `datasets` library writes it.
+
     Raises:
-        ValueError: It is neither text nor a number.
+        ValueError: It is neither text nor a number, or the number of no class.
     """
-    return names[value] if isinstance(value, int) and 0 <= value < len(names) else label_text(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not names or not isinstance(value, int):
+        return label_text(value)
+    if not -1 <= value < len(names):
+        raise ValueError(f"label {value}, but {len(names)} classes are named (0 to {len(names) - 1})")
+    return names[value] if value >= 0 else None
 
 
 def _choose(columns: Sequence[str], names: Sequence[str], others: list[str]) -> str | None:

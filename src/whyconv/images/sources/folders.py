@@ -98,8 +98,15 @@ def shape_of(files: Sequence[str], base: str = "") -> Shape:
     return Shape(base, num_loose, tops)
 
 
-def read_folders(
-    tree: Tree, where: str, shape: Shape, *, with_parts: bool, label_from: str | None, group_by: str | None
+def read_folders(  # noqa: PLR0913
+    tree: Tree,
+    where: str,
+    shape: Shape,
+    *,
+    with_parts: bool,
+    label_from: str | None,
+    group_by: str | None,
+    keep_all_classes: bool = False,
 ) -> Pictures:
     """Reads class folders: the class of a picture is the first folder below the root, or below its part.
 
@@ -110,6 +117,7 @@ def read_folders(
         with_parts: Whether top folders named after parts are parts.
         label_from: Regular expression on the name that gives the label instead of the folder.
         group_by: Regular expression on the name that gives the group.
+        keep_all_classes: As in ``read_pictures``.
 
     Raises:
         UsageError: A regular expression is none, or marks no group.
@@ -133,7 +141,7 @@ def read_folders(
     else:
         notes += _folder_notes(tree, shape, texts, parts, with_parts)
     texts = [None if text is None else printable(text) for text in texts]
-    labels, classes, class_notes = number_classes(texts, parts)
+    labels, classes, class_notes = number_classes(texts, parts, keep_all_classes=keep_all_classes)
     layout = _layout(parts, with_parts, label_from)
     return Pictures(
         where=where,

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from whyconv.errors import DataError, StorageError
-from whyconv.images.cache import ARCHIVES, INDEX_NAME, RESERVE_BYTES, entry_path, write_arrays
+from whyconv.images.cache import ARCHIVES, INDEX_NAME, RESERVE_BYTES, clear_command, entry_path, write_arrays
 from whyconv.images.sources.listing import printable
 from whyconv.machine import free_disk_bytes
 from whyconv.results import Note
@@ -59,6 +59,7 @@ class Kept:
             return None
         num_bytes = sum(path.stat().st_size for path in found)
         values = {"file": printable(self.archive.name), "num_bytes": f"{num_bytes:,}", "folder": str(self.folder)}
+        values["command"] = printable(clear_command(self.folder.parents[1]))
         return Note(key="archive_unpacked", values=values)
 
     @contextmanager
@@ -127,7 +128,7 @@ class Budget:
             raise StorageError(
                 f"{name} unpacks to more than the {max(self.free, 0):,} bytes that {self.kept.folder.parent} has "
                 f"beside {RESERVE_BYTES:,} that are left for others. Name a folder on another disk: --store DIR; empty "
-                "the cache: whyconv cache --clear; or unpack it yourself and name the folder."
+                f"the cache: {clear_command(self.kept.folder.parents[1])}; or unpack it yourself and name the folder."
             )
 
 

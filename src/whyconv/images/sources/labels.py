@@ -42,21 +42,30 @@ def class_name(label: str) -> str:
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """Returns a sort key under which "2" comes before "10"; names that differ never compare equal."""
     pieces = re.split(r"([0-9]+)", name)
-    return (*((0, int(p), "") if p.isdigit() else (1, 0, p.casefold()) for p in pieces if p), (2, 0, name))
+    return (*(_piece_key(piece) for piece in pieces if piece), (2, 0, name))
+
+
+def _piece_key(piece: str) -> tuple[int, int, str]:
+    if not (piece.isascii() and piece.isdigit()):
+        return 1, 0, piece.casefold()
+    # Of two numbers the one with more digits is larger: any number of digits can be compared so.
+    digits = piece.lstrip("0")
+    return 0, len(digits), digits
 
 
 def number_classes(
-    texts: Sequence[str | None], parts: np.ndarray, order: Sequence[str] = ()
+    texts: Sequence[str | None], parts: np.ndarray, order: Sequence[str] = (), *, keep_all_classes: bool = False
 ) -> tuple[np.ndarray, tuple[str, ...], list[Note]]:
     """Numbers the classes by name, so that one name has one number in every part.
 
     Where there is a training part, its classes are the classes: a class met only in another part cannot
-    be learned, so its pictures lose their label (-1) and a note says so.
+    be learned, so its pictures lose their label (-1) and a note says so. ``keep_all_classes`` leaves them theirs.
 
     Args:
         texts: Label of each picture as written, None where it has none; (n,).
         parts: int8 (n,), index into PART_NAMES.
         order: The source's own order of the classes; natural order where empty.
+        keep_all_classes: Whether classes met only outside the training part are classes too.
 
     Returns:
         Labels int32 (n,), the classes, and notes on foreign, missing and confusable names.
@@ -74,7 +83,7 @@ def number_classes(
     counts = np.zeros((len(PART_NAMES), len(names)), np.int64)
     np.add.at(counts, (parts[raw >= 0], raw[raw >= 0]), 1)
     kept = np.arange(len(names))
-    if counts[TRAIN].any():
+    if counts[TRAIN].any() and not keep_all_classes:
         # Pictures outside every part are trained on too.
         kept = np.flatnonzero(counts[TRAIN] + counts[0])
         notes += _part_notes(counts, names)

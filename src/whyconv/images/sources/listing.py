@@ -181,7 +181,7 @@ def read_file(path: Path) -> bytes:
     try:
         with open(path, "rb", opener=_open_without_waiting) as file:
             before = os.fstat(file.fileno())
-            _check_kind(before.st_mode)
+            _check_kind(path, before.st_mode)
             _check_length(before.st_size)
             content = file.read(before.st_size + 1) or b""
             after = os.fstat(file.fileno())
@@ -201,9 +201,20 @@ def _check_length(num_bytes: int) -> None:
         raise PictureError(f"the file has {num_bytes:,} bytes; at most {MAX_FILE_BYTES:,} are read")
 
 
-def _check_kind(mode: int) -> None:
+def _check_kind(path: Path, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise PictureError(_of_folder(path))
     if not stat.S_ISREG(mode):
-        raise PictureError("it is a folder, not a file" if stat.S_ISDIR(mode) else "it is not a regular file")
+        raise PictureError("it is not a regular file")
+
+
+def _of_folder(path: Path) -> str:
+    """Why a folder gives no picture: none was to be had from it, or it is closed."""
+    try:
+        os.scandir(path).close()
+    except OSError as error:
+        return f"the folder may not be opened: {(error.strerror or 'unknown reason').lower()}"
+    return "it is a folder, not a file"
 
 
 def stat_file(path: Path) -> tuple[int, int]:
@@ -214,7 +225,7 @@ def stat_file(path: Path) -> tuple[int, int]:
         raise PictureError(_reason(error)) from None
     except ValueError:
         raise PictureError("the name holds a zero byte") from None
-    _check_kind(facts.st_mode)
+    _check_kind(path, facts.st_mode)
     return facts.st_size, facts.st_mtime_ns
 
 
@@ -222,7 +233,7 @@ def printable(name: str) -> str:
     r"""Returns ``name`` with bytes that are not UTF-8 and control characters written as ``\xNN``."""
     if name.isprintable():
         return name
-    text = os.fsencode(name).decode("utf-8", "backslashreplace") if _has_surrogate(name) else name
+    text = _of_bytes(name) if _has_surrogate(name) else name
     return "".join(
         _escape(letter) if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter for letter in text
     )
@@ -248,6 +259,14 @@ def few(items: Iterable[str], limit: int = 5) -> str:
     """Returns the first names, printable and separated by commas, with "..." where more follow."""
     shown = [printable(item) for _, item in zip(range(limit + 1), items, strict=False)]
     return ", ".join([*shown[:limit], "..."] if len(shown) > limit else shown)
+
+
+def _of_bytes(name: str) -> str:
+    """The name with the bytes that its surrogates stand for; those that stand for none are escaped as they are."""
+    try:
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return name
 
 
 def _has_surrogate(name: str) -> bool:

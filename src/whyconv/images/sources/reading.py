@@ -33,13 +33,14 @@ from whyconv.results import Note
 LAYOUTS = ("auto", "folders", "splits", "table", "arrays", "webdataset")
 
 
-def read_pictures(
+def read_pictures(  # noqa: PLR0913
     where: str | Path,
     *,
     layout: str = "auto",
     label_from: str | None = None,
     group_by: str | None = None,
     require_labels: bool = True,
+    keep_all_classes: bool = False,
     store: Path | None = None,
 ) -> Pictures:
     """Finds pictures and their labels; opens no picture.
@@ -55,6 +56,8 @@ def read_pictures(
         group_by: Regular expression on the names, or a column of the labels file, or an array: pictures
             that share it stay together in a split.
         require_labels: Whether pictures without any label are refused.
+        keep_all_classes: Whether pictures of classes that the training part lacks keep their labels: they cannot be
+            learned, but scored.
         store: The cache; None is the default one.
 
     Returns:
@@ -70,7 +73,7 @@ def read_pictures(
         raise UsageError(f"Unknown layout '{layout}'.{nearest(layout, LAYOUTS)} Choose from: {', '.join(LAYOUTS)}.")
     if not os.path.lexists(where):
         raise missing_error([os.fspath(where)])
-    asked = _Request(os.fspath(where), layout, label_from, group_by, require_labels, store)
+    asked = _Request(os.fspath(where), layout, label_from, group_by, require_labels, keep_all_classes, store)
     taken, pictures = asked.read_folder() if Path(where).is_dir() else asked.read_file()
     if require_labels and not (pictures.labels >= 0).any():
         raise DataError(f"{printable(asked.where)}: none of the {len(pictures):,} pictures has a label.")
@@ -93,6 +96,7 @@ class _Request:
     label_from: str | None
     group_by: str | None
     require_labels: bool
+    keep_all_classes: bool = False
     store: Path | None = None
 
     def read_file(self) -> tuple[str, Pictures]:
@@ -196,25 +200,42 @@ class _Request:
 
     def _folders(self, tree: Tree, shape: Shape, archived: ArchivedTree | None, *, with_parts: bool) -> Pictures:
         pictures = read_folders(
-            tree, self.where, shape, with_parts=with_parts, label_from=self.label_from, group_by=self.group_by
+            tree,
+            self.where,
+            shape,
+            with_parts=with_parts,
+            label_from=self.label_from,
+            group_by=self.group_by,
+            keep_all_classes=self.keep_all_classes,
         )
         return archived.within(pictures) if archived else pictures
 
     def _table(self, files: list[TableFile], shelf: Shelf, archived: ArchivedTree | None = None) -> Pictures:
         pictures = read_tables(
-            shelf, files, label_from=self.label_from, group_by=self.group_by, require_labels=self.require_labels
+            shelf,
+            files,
+            label_from=self.label_from,
+            group_by=self.group_by,
+            require_labels=self.require_labels,
+            keep_all_classes=self.keep_all_classes,
         )
         return archived.within(pictures) if archived else pictures
 
     def _samples(self, archives: Sequence[Members]) -> Pictures:
         if self.label_from is not None:
             raise UsageError("--label-from reads file names, and samples carry their labels. Leave it out.")
-        return read_samples(self.where, archives, group_by=self.group_by)
+        return read_samples(self.where, archives, group_by=self.group_by, keep_all_classes=self.keep_all_classes)
 
     def _arrays(self, files: list[Path]) -> Pictures:
         if self.label_from is not None:
             raise UsageError("--label-from reads file names, and pictures in arrays have none. Leave it out.")
-        return read_arrays(self.where, files, group_by=self.group_by, require_labels=self.require_labels)
+        return read_arrays(
+            self.where,
+            files,
+            group_by=self.group_by,
+            require_labels=self.require_labels,
+            keep_all_classes=self.keep_all_classes,
+        )
 
 
 def _safest(readings: dict[str, _Reading]) -> tuple[str, Pictures, str]:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from whyconv.errors import DataError
-from whyconv.images.sources.archives import Archive, Members, open_archive
+from whyconv.images.sources.archives import DAMAGE, Archive, Members, open_archive
 from whyconv.images.sources.columns import LABEL_NAMES, label_text
 from whyconv.images.sources.containers import ContainedPictures
 from whyconv.images.sources.folders import groups_by_pattern
@@ -48,13 +48,16 @@ def has_samples(names: Sequence[str]) -> bool:
     return bool(endings & set(LABEL_ENDINGS) and endings & set(PICTURE_ENDINGS))
 
 
-def read_samples(where: str, archives: Sequence[Members], *, group_by: str | None) -> Pictures:
+def read_samples(
+    where: str, archives: Sequence[Members], *, group_by: str | None, keep_all_classes: bool = False
+) -> Pictures:
     """Reads samples; ``.cls`` holds the class as a number or a text, ``.json`` an object with a ``label``.
 
     Args:
         where: What was asked for.
         archives: Tar files; the part is told by the folder or the beginning of the name (``train-000000.tar``).
         group_by: Regular expression on the name that gives the group.
+        keep_all_classes: As in ``read_pictures``.
 
     Raises:
         DataError: Labels cannot be understood: the first ten, at once.
@@ -77,7 +80,7 @@ def read_samples(where: str, archives: Sequence[Members], *, group_by: str | Non
         more = f" (the first {_MOST_PROBLEMS} of {len(problems):,})" if len(problems) > _MOST_PROBLEMS else ""
         raise DataError(f"{printable(where)}{more}: {'; '.join(problems[:_MOST_PROBLEMS])}.")
     numbers = np.array(parts, np.int8)
-    labels, classes, notes = number_classes(texts, numbers)
+    labels, classes, notes = number_classes(texts, numbers, keep_all_classes=keep_all_classes)
     at = np.array(places, np.int64).reshape(-1, 2)
     shown, groups = printable_names(Names(names)), list[Note]()
     return Pictures(
@@ -120,7 +123,7 @@ def _label(archive: Members, sample: dict[str, int], problems: list[str]) -> str
         index = sample[ending]
         try:
             label = label_in(ending, int(archive.sizes[index]), partial(archive.content, index))
-        except (OSError, ValueError) as error:
+        except (OSError, KeyError, *DAMAGE) as error:
             problems.append(f"{printable(archive.names[index])} is no label: {printable(str(error))}")
             return None
         if label is not None:

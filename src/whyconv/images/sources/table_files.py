@@ -6,6 +6,7 @@ import codecs
 import csv
 import importlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ TEXT_ENDINGS = (*CSV_ENDINGS, *JSONL_ENDINGS)
 TABLE_ENDINGS = (*TEXT_ENDINGS, *PARQUET_ENDINGS, *ARROW_ENDINGS)
 
 _DELIMITERS = ",;\t|"
+_WORD = re.compile(r"\w")
 _LINES_LOOKED_AT = 1_000
 _LONGEST_FIELD = 1 << 24
 
@@ -50,15 +52,21 @@ class Table:
     class_names: dict[str, list[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
-    def rows(self, columns: Sequence[str]) -> Iterator[Row]:
-        """Yields the line number (Parquet and Arrow: the row number, from 1) and the values of ``columns``."""
+    def rows(self, columns: Sequence[str], content: str | None = None) -> Iterator[Row]:
+        """Yields the line number (Parquet and Arrow: the row number, from 1) and the values of ``columns``.
+
+        Of ``content``, the column of the pictures' bytes, only the field ``path`` is read; None without one.
+        """
         ending = self.path.suffix.lower()
         if ending in ARROW_ENDINGS:
-            yield from arrow_rows(self.path, columns)
+            yield from arrow_rows(self.path, columns, content)
             return
         read = _json_rows if ending in JSONL_ENDINGS else _csv_rows
         with _saying_what_is_closed(self.path):
-            yield from (_parquet_rows if ending in PARQUET_ENDINGS else read)(self, columns)
+            if ending in PARQUET_ENDINGS:
+                yield from _parquet_rows(self, columns, content)
+            else:
+                yield from read(self, columns)
 
 
 def open_table(path: Path) -> Table:
@@ -122,9 +130,9 @@ def _fields(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yields line number and fields of each line that is not blank, the first one included."""
     try:
         with path.open(encoding=_encoding(path), newline="") as file:
-            first = file.readline()
+            # The first line that is not blank holds names of columns: which mark stands between them is plain there.
+            first = next((line for line in iter(file.readline, "") if _WORD.search(line)), "")
             file.seek(0)
-            # The first line holds names of columns: which mark stands between them is plain there.
             delimiter = max(_DELIMITERS, key=first.count)
             csv.field_size_limit(_LONGEST_FIELD)
             reader = csv.reader(file, delimiter=delimiter, strict=True)
@@ -150,6 +158,9 @@ def _records(table: Table) -> Iterator[tuple[int, dict[str, Any]]]:
                     record = json.loads(text)
                 except (json.JSONDecodeError, RecursionError):
                     table.problems.append(f"line {line} is not JSON; expected one object a line")
+                    continue
+                except ValueError:
+                    table.problems.append(f"line {line} holds a number of too many digits; put a name in quotes")
                     continue
                 if isinstance(record, dict):
                     yield line, record
@@ -206,8 +217,8 @@ def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
         return {}
 
 
-def _parquet_rows(table: Table, columns: Sequence[str]) -> Iterator[Row]:
-    """Yields rows batch by batch; of a column of bytes only the field ``path`` is read, None without one."""
+def _parquet_rows(table: Table, columns: Sequence[str], content: str | None) -> Iterator[Row]:
+    """Yields rows batch by batch; of ``content`` only the field ``path`` is read, None without one."""
     arrow = importlib.import_module("pyarrow")
     try:
         with import_parquet().ParquetFile(table.path) as file:
@@ -215,7 +226,7 @@ def _parquet_rows(table: Table, columns: Sequence[str]) -> Iterator[Row]:
             wanted = [
                 f"{name}.path" if "path" in fields[name] else name
                 for name in columns
-                if name not in table.binary or "path" in fields[name]
+                if name != content or "path" in fields[name]
             ]
             line = 0
             for batch in file.iter_batches(columns=wanted, batch_size=1024) if wanted else _empty_rows(file):

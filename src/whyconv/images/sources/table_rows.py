@@ -125,7 +125,7 @@ def _rows(table: Table, columns: Columns, file: TableFile, shelf: Shelf, listing
     asked = list(dict.fromkeys(name for name in wanted if name is not None))
     names = table.class_names.get(columns.label or "", [])
     base = posixpath.join(*file.path.parent.relative_to(shelf.root).parts, "")
-    for line, values in table.rows(asked):
+    for line, values in table.rows(asked, columns.content):
         found = dict(zip(asked, values, strict=True))
         path, label, part, key = (found.get(name) if name is not None else None for name in wanted)
         try:
@@ -149,6 +149,10 @@ def _path_text(path: object, column: str | None) -> str:
         raise ValueError(f"{path.strip()} is a web address; nothing is downloaded, name files on this disk")
     if "\0" in path:
         raise ValueError(f"{column} holds a zero byte")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ValueError(f"{column} is {path!r}, expected a file name: half a character is none") from None
     return path.strip()
 
 

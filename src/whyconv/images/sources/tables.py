@@ -21,7 +21,13 @@ from whyconv.results import Note
 
 
 def read_tables(
-    shelf: Shelf, files: Sequence[TableFile], *, label_from: str | None, group_by: str | None, require_labels: bool
+    shelf: Shelf,
+    files: Sequence[TableFile],
+    *,
+    label_from: str | None,
+    group_by: str | None,
+    require_labels: bool,
+    keep_all_classes: bool = False,
 ) -> Pictures:
     """Reads labels files.
 
@@ -35,6 +41,7 @@ def read_tables(
         label_from: Regular expression on the names that gives the label instead of a column.
         group_by: A column, or else a regular expression on the names.
         require_labels: Whether a table without labels is refused.
+        keep_all_classes: As in ``read_pictures``.
 
     Raises:
         DataError: Columns are missing, or rows contradict themselves: all mistakes of the file at once.
@@ -55,7 +62,8 @@ def read_tables(
     notes += _row_notes(listing, names, texts, files)
     parts = np.array(listing.parts, np.int8)
     order = [name for table, columns in zip(tables, chosen, strict=True) for name in _order(table, columns)]
-    labels, classes, class_notes = number_classes(texts, parts, [] if label_from else order)
+    order = [] if label_from else order
+    labels, classes, class_notes = number_classes(texts, parts, order, keep_all_classes=keep_all_classes)
     return Pictures(
         where=str(root),
         layout=Note(

@@ -129,7 +129,8 @@ def list_images(paths: Iterable[str | Path]) -> Iterator[Path]:
     """Lists files and the files below folders, one at a time, in the order given and then of names.
 
     A file that is named itself is always listed; below folders, dot names, ``__MACOSX``, run folders of
-    whyconv and files that are no pictures by their ending are passed over.
+    whyconv and files that are no pictures by their ending are passed over. A folder below that may not be opened is
+    listed itself: reading it says so, and nobody takes its pictures for answered.
 
     Raises:
         DataError: A path does not exist: at once for a list or tuple of paths, else when it is reached.
@@ -157,7 +158,7 @@ def missing_error(paths: Sequence[str]) -> DataError:
 def _each_image(paths: Iterable[str | Path]) -> Iterator[Path]:
     for path in map(Path, paths):
         if path.is_dir():
-            yield from (path / entry.path for entry in entries(path) if entry.kind == "file")
+            yield from (path / entry.path for entry in entries(path) if entry.kind in ("file", "closed"))
         elif os.path.lexists(path):
             yield path
         else:

@@ -1,0 +1,97 @@
+"""Labels by their columns: numbers of named classes, bytes, and texts that are none."""
+
+import json
+
+import pytest
+
+from shard_files import picture
+from whyconv.errors import DataError
+from whyconv.images.shards import open_shards
+from whyconv.images.sources import read_pictures
+from whyconv.images.sources.columns import class_text, label_text
+
+pyarrow = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+ipc = pytest.importorskip("pyarrow.ipc")
+
+NAMES = ["cat", "dog"]
+
+
+def write(path, columns, names=None):
+    """Writes a table in Parquet or, by its ending, Arrow; with class names beside the column of labels."""
+    table = pyarrow.table(columns)
+    if names:
+        features = {"label": {"names": names, "_type": "ClassLabel"}}
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    if path.suffix == ".arrow":
+        with ipc.new_file(str(path), table.schema) as writer:
+            writer.write_table(table)
+    else:
+        parquet.write_table(table, path)
+    return path
+
+
+def spoken(pictures):
+    return [pictures.classes[label] if label >= 0 else None for label in pictures.labels.tolist()]
+
+
+def shots(n):
+    return [{"bytes": picture(number), "path": None} for number in range(n)]
+
+
+def test_a_number_of_a_class_is_its_name_and_minus_one_is_none():
+    assert [class_text(value, NAMES) for value in (1, 0, 1.0, -1, -1.0, None, float("nan"), "owl")] == [
+        *("dog", "cat", "dog"), *[None] * 4, "owl"]  # fmt: skip
+    assert [class_text(value, []) for value in (7, -1)] == ["7", "-1"]
+    for value in (2, -2, 7.0):
+        with pytest.raises(ValueError, match=rf"^label {value:g}, but 2 classes are named \(0 to 1\)$"):
+            class_text(value, NAMES)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_numbers_without_a_class_are_told_with_their_row(tmp_path, ending):
+    where = write(tmp_path / f"set.{ending}", {"image": shots(4), "label": [0, -1, 1, None]}, NAMES)
+    assert spoken(read_pictures(where)) == ["cat", None, "dog", None]
+    write(where, {"image": shots(3), "label": [0, 7, 1]}, NAMES)
+    with pytest.raises(DataError, match=r"1 mistake: line 2: label 7, but 2 classes are named \(0 to 1\)"):
+        read_pictures(where)
+
+
+def test_shards_have_the_same_rule(tmp_path):
+    write(tmp_path / "a-0.parquet", {"image": shots(4), "label": [0, -1, 1, 0]}, NAMES)
+    shards = open_shards(f"{tmp_path}/a-*.parquet", folder=tmp_path / "cache")
+    assert shards.classes == ("cat", "dog")
+    assert shards.labels(0).tolist() == [0, -1, 1, 0]
+    write(tmp_path / "b-0.parquet", {"image": shots(2), "label": [0, 7]}, NAMES)
+    with pytest.raises(DataError, match="row 2 of row group 1: label 7, but 2 classes are named"):
+        open_shards(f"{tmp_path}/b-*.parquet", folder=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+@pytest.mark.parametrize("image", ["image", "photo"])
+def test_labels_that_are_bytes_are_read_as_text(tmp_path, ending, image):
+    columns = {image: [picture(number) for number in range(3)], "label": [b"cat", " 개 ".encode(), b""]}
+    pictures = read_pictures(write(tmp_path / f"set.{ending}", columns))
+    assert spoken(pictures) == ["cat", "개", None]
+    assert pictures.read(1) == picture(1)
+    structs = {"image": shots(2), "label": pyarrow.array([b"cat", b"dog"], pyarrow.large_binary())}
+    assert spoken(read_pictures(write(tmp_path / f"structs.{ending}", structs))) == ["cat", "dog"]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_names_of_files_go_with_labels_that_are_bytes(tmp_path, ending):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(picture(1))
+    where = write(tmp_path / f"set.{ending}", {"file_name": ["a.png", "b.png"], "label": [b"cat", b"dog"]})
+    pictures = read_pictures(where)
+    assert list(pictures.names) == ["a.png", "b.png"]
+    assert spoken(pictures) == ["cat", "dog"]
+
+
+def test_bytes_are_a_label_as_their_text_is():
+    assert [label_text(value) for value in (b" cat\n", b"", b"\xff")] == ["cat", None, "\\xff"]
+
+
+def test_half_a_character_is_no_label():
+    with pytest.raises(ValueError, match=r"the label is 'a\\ud800', which holds half a character"):
+        label_text("a\ud800")

@@ -1,0 +1,57 @@
+"""Tables that are damaged or made to harm are refused in words, with the line."""
+
+import json
+
+import pytest
+
+from whyconv.errors import DataError
+from whyconv.images.sources import read_pictures
+from whyconv.images.sources.listing import printable
+
+
+def lay(root, *lines):
+    for name in ("a.jpg", "b.jpg"):
+        (root / name).write_bytes(b"x")
+    (root / "labels.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    return root / "labels.jsonl"
+
+
+FIRST = json.dumps({"file_name": "a.jpg", "label": "cat"})
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (r'{"file_name": "b.jpg", "label": "\ud800"}', r"line 2: the label is '\\ud800', which holds half a character"),
+        (r'{"file_name": "b\ud800.jpg", "label": "dog"}', r"line 2: file_name is 'b\\ud800.jpg', expected a file name"),
+        ('{"file_name": "b.jpg", "label": ' + "1" * 5_000 + "}", "line 2 holds a number of too many digits"),
+        ("[1", "line 2 is not JSON"),
+    ],
+)
+def test_lines_that_cannot_be_meant_are_told(tmp_path, line, said):
+    with pytest.raises(DataError, match=said):
+        read_pictures(lay(tmp_path, FIRST, line))
+
+
+def test_a_column_called_by_half_a_character_can_be_told(tmp_path):
+    with pytest.raises(DataError, match=r"Its columns: \\ud800\."):
+        read_pictures(lay(tmp_path, r'{"\ud800": 1}'))
+    assert printable("a\ud800b\udcff") == "a\\ud800b\\udcff"
+    assert printable("b\udcff") == "b\\xff"
+
+
+def test_a_label_of_thousands_of_digits_is_a_text_as_any_other(tmp_path):
+    pictures = read_pictures(lay(tmp_path, FIRST, json.dumps({"file_name": "b.jpg", "label": "1" * 5_000})))
+    assert pictures.classes == ("1" * 5_000, "cat")
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("blank", ["\n", "\r\n", "  \n\n", "{0}{0}\n"])
+def test_blank_lines_before_the_names_of_columns_are_passed_over(tmp_path, mark, blank):
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+    text = f"{blank.format(mark)}file_name{mark}label\na.jpg{mark}cat\nb.jpg{mark}dog\n"
+    (tmp_path / "labels.csv").write_bytes(text.encode())
+    pictures = read_pictures(tmp_path)
+    assert pictures.notes[0].key == "read_as_table"
+    assert [pictures.classes[label] for label in pictures.labels] == ["cat", "dog"]
