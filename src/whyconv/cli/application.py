@@ -173,7 +173,7 @@ def _error_for_people(error: Exception | KeyboardInterrupt) -> Exception:
 
 
 def _stop_told(interrupt: KeyboardInterrupt) -> StoppedError:
-    """What an interrupt amounts to; one that comes while a stop is on its way out is that stop, which says how to go on."""
+    """What an interrupt amounts to: where a stop is on its way out already that stop, which says how to go on."""
     error: BaseException | None = interrupt
     while error is not None:
         if isinstance(error, StoppedError):
