@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tiny_model import write_model
+from whyconv.cluster import predicting
 from whyconv.cluster.pieces import PLAN, RECOGNIZER, PiecesPlan, begin, missing_pieces, piece_path, plan_for
 from whyconv.errors import DataError, NewerFormatError, UsageError
+from whyconv.recognizer import open_recognizer
 
 PATHS = [f"/pictures/{number}.png" for number in range(100)]
 MODEL = b"a recognizer"
@@ -60,6 +64,29 @@ def test_answers_of_something_else_are_not_mixed_in(tmp_path: Path, wanted: Piec
     begin(tmp_path, planned(), MODEL)
     with pytest.raises(UsageError, match=named):
         begin(tmp_path, wanted, MODEL)
+
+
+def test_a_command_that_began_at_the_same_moment_is_not_mixed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = planned(PATHS[1:])
+
+    @contextmanager
+    def held(folder: Path, *_: object, **__: object) -> Iterator[None]:
+        (folder / PLAN).write_text(other.model_dump_json())
+        yield
+
+    monkeypatch.setattr(predicting, "sole_writer", held)
+    recognizer = open_recognizer(write_model(tmp_path / "colors.onnx"))
+    with pytest.raises(UsageError, match="another list of pictures"):
+        predicting.predict_on_cluster(recognizer, [tmp_path / "colors.onnx"], tmp_path / "out", cluster="local")
+
+
+def test_the_recognizer_is_that_of_the_plan(tmp_path: Path) -> None:
+    begin(tmp_path, planned(), MODEL)
+    (tmp_path / RECOGNIZER).write_bytes(b"of another command")
+    begin(tmp_path, planned(), MODEL)
+    assert (tmp_path / RECOGNIZER).read_bytes() == MODEL
 
 
 def test_a_folder_whose_recognizer_is_missing_gets_it(tmp_path: Path) -> None:

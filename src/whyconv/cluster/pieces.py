@@ -101,8 +101,10 @@ def begin(folder: Path, wanted: PiecesPlan, model: bytes) -> PiecesPlan:
         raise UsageError(f"--to {folder} is not empty, and nothing in it says what it is. Name a new folder.")
     else:
         files.write_text(path, wanted.model_dump_json(indent=2) + "\n")
-    if not (folder / RECOGNIZER).exists():
-        files.write_bytes(folder / RECOGNIZER, model)
+    recognizer = folder / RECOGNIZER
+    # Of two commands that begin at the same moment one may have written the plan and the other this file.
+    if not recognizer.exists() or files.digest_bytes(recognizer.read_bytes()) != wanted.model:
+        files.write_bytes(recognizer, model)
     return wanted
 
 

@@ -87,6 +87,8 @@ def predict_on_cluster(  # noqa: PLR0913
     found = [str(Path(path).absolute()) for path in list_images(paths)]
     plan = begin(to, plan_for(recognizer.content, found, batch=batch, top=top, sets=sets), recognizer.content)
     with sole_writer(to, to / LOCK, doing="writes to", then="ask again: what it has answered stays"):
+        # Another command may have begun at the same moment, with another plan.
+        plan = begin(to, plan, recognizer.content)
         missing = missing_pieces(to, plan)
         if len(missing) < plan.num_pieces:
             values = {"n": plan.num_pieces - len(missing), "total": plan.num_pieces}
