@@ -21,6 +21,7 @@ from whyconv.show.curves import curve_lines
 from whyconv.show.detectors import detector_lines
 from whyconv.show.hyperparameters import hyperparameter_lines
 from whyconv.show.price import price_lines
+from whyconv.show.square import square_lines
 
 
 def said(lines: list[str]) -> str:
@@ -132,3 +133,10 @@ def test_numbers_of_any_size_are_written_out() -> None:
     assert crossing_number(ratio, is_ratio=True) == "100 (50-∞)"
     assert crossing_number(ratio.model_copy(update={"value": 99.4}), is_ratio=True) == "99 (50-∞)"
     assert in_points(Estimate(value=-0.0004, low=-0.05, high=0.05, n=5, over="draws")) == "+0.0 ± 5.0"
+
+
+def test_rates_beyond_the_ends_are_told_where_a_corner_takes_them() -> None:
+    square = whole_why().square
+    first, *others = square.scores
+    square = square.model_copy(update={"scores": [first.model_copy(update={"learning_rate": 7.5}), *others]})
+    assert "Learning rates of 0.02, 0.1, 0.5, 7.5 and" in said(square_lines(square, "en"))

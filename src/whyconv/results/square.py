@@ -240,6 +240,11 @@ class Square(Record):
     matched: Matched | None = None
     seconds: float
 
+    @property
+    def learning_rates(self) -> list[float]:
+        """Those of the protocol, and those beyond their ends that a corner takes; rising."""
+        return sorted({*self.protocol.learning_rates, *(one.learning_rate for one in self.scores)})
+
     def unlearned(self) -> list[CornerScore]:
         """Returns what was trained on the most pictures, as they are or moved, and has not learned them."""
         plain = [one for one in self.scores if (one.arm, one.control, one.same_as) == ("plain", None, "")]

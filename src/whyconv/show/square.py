@@ -131,7 +131,7 @@ def _closing_lines(square: Square, language: str) -> list[str]:
     values = {
         "draws": protocol.num_draws,
         "test": square.num_test,
-        "rates": ", ".join(f"{rate:g}" for rate in protocol.learning_rates),
+        "rates": ", ".join(f"{rate:g}" for rate in square.learning_rates),
         "decays": ", ".join(f"{decay:g}" for decay in protocol.decays),
         "tuning": protocol.num_tuning_draws,
     }
