@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable
 from importlib.metadata import version
@@ -24,6 +25,7 @@ from tiny_model import COLORS
 from whyconv.cli import main
 from whyconv.doctor import LEAST_SAFE
 from whyconv.errors import StoppedError
+from whyconv.training.stopping import stops_say_how_to_go_on
 
 UNSURE_MISSING = "unsure: not available"  # what is said of a file as small as the one here
 
@@ -114,6 +116,25 @@ def test_a_second_ctrl_c_on_the_way_out_does_not_swallow_how_to_go_on(
     outcome = run("doctor")
     assert outcome.code == 143
     assert outcome.text == "Error: Stopped by SIGTERM. Go on with:  whyconv train --resume runs/a-1\n"
+
+
+def test_an_error_that_others_made_of_ctrl_c_says_how_to_go_on(
+    run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def stopped(*_: object) -> None:
+        with stops_say_how_to_go_on(tmp_path):
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(5)
+            except KeyboardInterrupt:
+                raise ValueError("could not determine the shape") from None
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("whyconv.doctor.diagnose", stopped)
+    outcome = run("doctor")
+    signal.signal(signal.SIGINT, before)
+    assert outcome.code == 130
+    assert outcome.text == f"Error: Stopped by Ctrl-C. Go on with:  whyconv train --resume {tmp_path}\n"
 
 
 def test_sigterm_is_143(run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:

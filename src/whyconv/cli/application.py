@@ -169,7 +169,10 @@ def _error_for_people(error: Exception | KeyboardInterrupt) -> Exception:
     """What happened; after a signal it was that, whatever became of the interrupt in what was being imported."""
     if isinstance(error, KeyboardInterrupt):
         return _stop_told(error)
-    return error if isinstance(error, StoppedError) or not _heard else stopped_by(SignalInterrupt(_heard[0]))
+    if isinstance(error, StoppedError) or not _heard:
+        return error
+    stop = stopped_by(SignalInterrupt(_heard[0]))
+    return StoppedError(" ".join([str(stop), *getattr(error, "__notes__", [])]), exit_code=stop.exit_code)
 
 
 def _stop_told(interrupt: KeyboardInterrupt) -> StoppedError:

@@ -83,6 +83,9 @@ def uninterrupted() -> Iterator[None]:
 def stops_say_how_to_go_on(folder: Path) -> Iterator[None]:
     """Gives every stop inside the block the sentence that the training's own stop has already.
 
+    Any other error gets it as a note: code of others makes errors of its own out of an interrupt, and who knows that
+    there was one can then say how to go on.
+
     Raises:
         StoppedError: Of the block, or for its Ctrl-C or other signal.
     """
@@ -96,3 +99,6 @@ def stops_say_how_to_go_on(folder: Path) -> Iterator[None]:
         if "--resume" in str(stop):
             raise
         raise StoppedError(f"{stop} {going_on}", exit_code=stop.exit_code) from stop
+    except Exception as error:
+        error.add_note(going_on)
+        raise
