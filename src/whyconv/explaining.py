@@ -39,7 +39,7 @@ from whyconv.study import (
     tell_bill,
     whole,
 )
-from whyconv.training.pictures import Division, Part, channel_statistics, parts_of
+from whyconv.training.pictures import Division, channel_statistics, parts_of
 from whyconv.training.pixel_rows import some
 from whyconv.training.realistic import through_middle
 from whyconv.training.stopping import stop_requests
@@ -273,18 +273,21 @@ def _as_side(side: int) -> Side:
 
 def _pictures_at(plan: Plan, division: Division, side: int, notify: Notify) -> SquarePictures:
     _, (train, validation, test) = parts_of(plan, division, notify, side=side)
-    _require_enough(train, test)
-    mean, std = channel_statistics(train.data.pixels)
     # Copies would stand among the pictures that are learned from and those that choose settings.
     seen, alone = some(train.data, division.without_copies(TRAIN)), some(test.data, test.independent)
+    _require_enough(len(seen), len(alone))
+    mean, std = channel_statistics(train.data.pixels)
     return SquarePictures(seen, validation.data, alone, len(plan.network.classes), mean, std)
 
 
-def _require_enough(train: Part, test: Part) -> None:
-    if len(test) < _LEAST_TEST:
+def _require_enough(num_train: int, num_test: int) -> None:
+    if num_test < _LEAST_TEST:
         raise DataError(
-            f"The run has {len(test)} test picture(s), and accuracies are over at least {_LEAST_TEST}. Train anew with "
-            "more pictures, or without --test-fraction 0."
+            f"The run has {num_test} test picture(s) that are no copies; accuracies are over at least {_LEAST_TEST}. "
+            "Train anew with more pictures, or without --test-fraction 0."
         )
-    if len(train) < _LEAST_TRAIN:
-        raise DataError(f"The run has {len(train)} training picture(s); draws are taken from at least {_LEAST_TRAIN}.")
+    if num_train < _LEAST_TRAIN:
+        raise DataError(
+            f"The run has {num_train} training picture(s) that are no copies; draws are taken from at least "
+            f"{_LEAST_TRAIN}. Add pictures, and train anew."
+        )

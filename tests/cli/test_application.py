@@ -6,10 +6,8 @@ import itertools
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Callable
 from importlib.metadata import version
@@ -24,8 +22,6 @@ from command_line import VERBS, Outcome, shell
 from tiny_model import COLORS
 from whyconv.cli import main
 from whyconv.doctor import LEAST_SAFE
-from whyconv.errors import StoppedError
-from whyconv.training.stopping import stops_say_how_to_go_on
 
 UNSURE_MISSING = "unsure: not available"  # what is said of a file as small as the one here
 
@@ -93,53 +89,6 @@ def test_a_mistake_of_our_own_is_one_line_too(run: Callable[..., Outcome], monke
     outcome = run("doctor")
     assert outcome.code == 1
     assert outcome.text == "Error: ZeroDivisionError: division by zero  (--traceback shows where)\n"
-
-
-def test_ctrl_c_is_130(run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(_: Path) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("whyconv.doctor.diagnose", interrupted)
-    assert run("doctor") == (130, "", "Error: Stopped by Ctrl-C.\n")
-
-
-def test_a_second_ctrl_c_on_the_way_out_does_not_swallow_how_to_go_on(
-    run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stopped(*_: object) -> None:
-        try:
-            raise StoppedError("Stopped by SIGTERM. Go on with:  whyconv train --resume runs/a-1", exit_code=143)
-        finally:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr("whyconv.doctor.diagnose", stopped)
-    outcome = run("doctor")
-    assert outcome.code == 143
-    assert outcome.text == "Error: Stopped by SIGTERM. Go on with:  whyconv train --resume runs/a-1\n"
-
-
-def test_an_error_that_others_made_of_ctrl_c_says_how_to_go_on(
-    run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def stopped(*_: object) -> None:
-        with stops_say_how_to_go_on(tmp_path):
-            try:
-                os.kill(os.getpid(), signal.SIGINT)
-                time.sleep(5)
-            except KeyboardInterrupt:
-                raise ValueError("could not determine the shape") from None
-
-    before = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr("whyconv.doctor.diagnose", stopped)
-    outcome = run("doctor")
-    signal.signal(signal.SIGINT, before)
-    assert outcome.code == 130
-    assert outcome.text == f"Error: Stopped by Ctrl-C. Go on with:  whyconv train --resume {tmp_path}\n"
-
-
-def test_sigterm_is_143(run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("whyconv.doctor.diagnose", lambda _: signal.raise_signal(signal.SIGTERM))
-    assert run("doctor").code == 143
 
 
 def test_a_language_not_spoken_is_wrong_use(run: Callable[..., Outcome]) -> None:

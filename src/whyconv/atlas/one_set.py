@@ -125,14 +125,14 @@ def _read_piece(path: Path, question: Question) -> Piece | None:
 def _pictures_at(division: Division, side: int, notify: Notify) -> SquarePictures:
     policy = PicturePolicy(side=side, channels=channels_for(division.inspection))
     train, validation, test = load_parts(division, policy, store=None, notify=notify)
-    if len(test) < _LEAST_TEST or len(train) < _LEAST_TRAIN:
+    seen, alone = some(train.data, division.without_copies(TRAIN)), some(test.data, test.independent)
+    if len(alone) < _LEAST_TEST or len(seen) < _LEAST_TRAIN:
         raise DataError(
-            f"The set has {len(train)} training and {len(test)} test picture(s); expected at least {_LEAST_TRAIN} and "
-            f"{_LEAST_TEST}. Add pictures."
+            f"The set has {len(seen)} training and {len(alone)} test picture(s) that are no copies; expected at least "
+            f"{_LEAST_TRAIN} and {_LEAST_TEST}. Add pictures."
         )
     mean, std = channel_statistics(train.data.pixels)
     classes = division.inspection.pictures.classes
-    seen, alone = some(train.data, division.without_copies(TRAIN)), some(test.data, test.independent)
     return SquarePictures(seen, validation.data, alone, len(classes), mean, std)
 
 

@@ -53,14 +53,8 @@ def _stand_in_lines(square: Square, language: str) -> list[str]:
     beside = square.shifts_beside_structure
     if beside is None or square.split("still").gain.low <= 0:
         return []
-    can_tell = beside.low > 0 or beside.high < 0
-    key = (
-        "curves_stand_in_unknown"
-        if not can_tell
-        else "curves_stands_in"
-        if beside.low > 0
-        else "curves_does_not_stand_in"
-    )
+    key = "curves_stands_in" if beside.low > 0 else "curves_stand_in_unknown"
+    key = "curves_does_not_stand_in" if beside.high < 0 else key
     values = {
         "helped": in_percent(square.score("dense", "still", arm="averaged").accuracy),
         "plain": in_percent(square.score("convolution", "still").accuracy),

@@ -100,5 +100,6 @@ def stops_say_how_to_go_on(folder: Path) -> Iterator[None]:
             raise
         raise StoppedError(f"{stop} {going_on}", exit_code=stop.exit_code) from stop
     except Exception as error:
-        error.add_note(going_on)
+        if going_on not in getattr(error, "__notes__", []):  # a run that goes on has a block in a block
+            error.add_note(going_on)
         raise
