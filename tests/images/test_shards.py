@@ -338,7 +338,7 @@ def test_parts_that_shards_have_by_name_are_kept(tmp_path):
     for part, count in ((1, 100), (2, 20), (3, 30)):
         assert len(sample.rows[part]) == count
         assert {shards.listings[number].part for number in sample.rows[part][:, 0]} == {part}
-    assert sorted(shards.blocks(7, sample.left_out(4)).shard.tolist()) == [1] * 8 + [2] * 8
+    assert sorted(shards.blocks(7, sample.left_out(shards)).shard.tolist()) == [1] * 8 + [2] * 8
 
 
 def test_where_all_shards_are_called_test_the_name_is_no_part(tmp_path):

@@ -65,7 +65,7 @@ class Drawn:
                 "classes: all pictures of the others that were drawn cannot be read."
             )
         held = {survey.digests[row].tobytes() for row, part in enumerate(pictures.parts) if part in (VALIDATION, TEST)}
-        left_out = self.sample.left_out(len(self.shards.listings))
+        left_out = self.sample.left_out(self.shards)
         blocks = self.shards.blocks(self.block, left_out)
         if (count := int(blocks.count.sum())) < 2:
             raise DataError(f"{printable(self.shards.asked)}: fewer than 2 pictures are left to learn from.")

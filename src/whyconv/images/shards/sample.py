@@ -37,17 +37,17 @@ class Sample:
 
     rows: dict[int, NDArray[np.int64]]
 
-    def left_out(self, num_shards: int) -> list[NDArray[np.int64]]:
+    def left_out(self, shards: Shards) -> list[NDArray[np.int64]]:
         """For each shard the entries that are never learned from: those of validation and test, in ascending order."""
         kept = np.concatenate([self.rows[part] for part in (VALIDATION, TEST)])
-        return [np.sort(kept[kept[:, 0] == number, 1]) for number in range(num_shards)]
+        return [np.sort(kept[kept[:, 0] == number, 1]) for number in shards.first_named()]
 
 
 def draw_sample(shards: Shards, *, seed: int, validation_fraction: float, test_fraction: float) -> Sample:
     """Draws pictures for validation and test, and some of those that are trained on.
 
     Each part is drawn uniformly from the shards of that part, where there are such, else from those that are trained
-    on, without those drawn before. Of classes that are met fewer than twice then, the first pictures are added to the
+    on, without those drawn before. A shard that is named several times is drawn from as one. Of classes that are met fewer than twice then, the first pictures are added to the
     training ones, so that all classes are among them.
 
     Args:
@@ -60,12 +60,13 @@ def draw_sample(shards: Shards, *, seed: int, validation_fraction: float, test_f
         DataError: Too few pictures are left to train on.
     """
     generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, _DRAWN])))
-    learned = shards.learned_shards()
+    unlike = set(shards.first_named())
+    learned = [number for number in shards.learned_shards() if number in unlike]
     pool = sum(shards.listings[number].count for number in learned)
     fraction, most = {TEST: test_fraction, VALIDATION: validation_fraction}, _most_of_parts(shards)
     rows, taken = dict[int, NDArray[np.int64]](), np.zeros((0, 2), np.int64)
     for part in (TEST, VALIDATION):
-        own = [number for number, named in enumerate(shards.parts) if named == part]
+        own = [number for number, named in enumerate(shards.parts) if named == part and number in unlike]
         if own:
             rows[part] = _drawn(shards, own, most[part], generator, taken[:0])
         else:

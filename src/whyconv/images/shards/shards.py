@@ -68,6 +68,11 @@ class Shards:
         """Classes of the entries from ``first`` up to ``last``; -1 for none."""
         return np.asarray(self.numbers[shard][np.asarray(self.listings[shard].entries()["label"][first:last])])
 
+    def first_named(self) -> list[int]:
+        """For each shard the number of the one that was named first with the same place: its own, where that is once."""
+        first: dict[str, int] = {}
+        return [first.setdefault(each.place, number) for number, each in enumerate(self.listings)]
+
     def learned_shards(self) -> list[int]:
         """Numbers of the shards that are trained on: those of the training part, where there is one, and of no part."""
         return [number for number, part in enumerate(self.parts) if part in (0, TRAIN)]
