@@ -273,6 +273,11 @@ def test_all_mistakes_are_named_at_once() -> None:
         ("6x6x3", {"groups": "2"}, "3 channels in and 1 out cannot be split into 2 groups"),
         ("6x6", {"padding": "6", "padding_mode": "reflect"}, "at most 5 of 6"),
         ("6x6", {"padding": "10001"}, "from 0 to 10,000"),
+        (
+            "9999x9999",
+            {"padding": "same", "kernel": "500", "dilation": "500"},
+            "same is 124,750 places here; expected at",
+        ),
         ("6x6", {"filters": "-1"}, "--filters '-1'"),
     ],
 )

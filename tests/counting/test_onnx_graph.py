@@ -171,6 +171,22 @@ def test_weights_in_other_files_are_not_opened(tmp_path: Path) -> None:
     assert (report.totals.parameters, report.totals.connections) == (18, 2 * 16 * 9)
 
 
+def test_of_quantized_layers_the_whole_numbers_are_the_parameters(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["a"]),
+        helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["kernel"], axis=0),
+        helper.make_node("DequantizeLinear", ["b", "bs", "bz"], ["bias"]),
+        helper.make_node("Conv", ["a", "kernel", "bias"], ["y"]),
+    ]
+    scale, zero = np.float32(0.1), np.int8(0)
+    arrays = {"w": KERNEL.astype(np.int8), "ws": np.ones(2, np.float32), "wz": np.zeros(2, np.int8)}
+    arrays |= {"b": np.ones(2, np.int32), "bs": scale, "bz": np.int32(0), "s": scale, "z": zero}
+    report = count_network(read_onnx(write(tmp_path / "m.onnx", nodes, arrays, [1, 1, 6, 6])), "quantized")
+    assert {one.name: one.count for one in report.parameters} == {"w": 18, "b": 2}
+    assert (report.totals.weights, report.totals.connections) == (18, 2 * 16 * 9)
+
+
 def test_what_is_unknown_is_listed(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["a"]),

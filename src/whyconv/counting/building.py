@@ -9,8 +9,8 @@ from typing import TypedDict, Unpack
 
 from whyconv.counting.axis import Axis
 from whyconv.counting.convolution import Convolution
-from whyconv.counting.graph import Graph, Node, Parameter, Reach
-from whyconv.counting.layout import Layout, canonical_shape, num_pictures, picture_layout
+from whyconv.counting.graph import Graph, Node, Parameter, Reach, Used
+from whyconv.counting.layout import Dim, Layout, canonical_shape, guessed_layout, num_pictures, picture_layout
 from whyconv.results.network import LayerKind
 
 
@@ -113,9 +113,9 @@ class Call:
         return tuple(dict.fromkeys(name for weight in self.weights for name in weight.names))
 
     @property
-    def num_used(self) -> int:
-        """How many learned numbers it uses."""
-        return sum(min(math.prod(weight.shape), weight.size) for weight in self.weights)
+    def used(self) -> tuple[Used, ...]:
+        """The learned numbers it uses."""
+        return tuple(Used(weight.names, min(math.prod(weight.shape), weight.size)) for weight in self.weights)
 
 
 class More(TypedDict, total=False):
@@ -181,7 +181,7 @@ class Builder:
             parameters=call.parameters,
             call=call.call,
             module=call.module,
-            num_used=call.num_used,
+            used=call.used,
             label=call.label,
             **more,
         )
@@ -191,7 +191,8 @@ class Builder:
 
     def unknown(self, call: Call, inputs: Sequence[Value], reason: str) -> list[Value]:
         """Adds a node that is not understood; what it makes is taken for maps (n, c, places...)."""
-        layouts = [picture_layout(shape) for shape in call.shapes]
+        first = inputs[0].layout[0] if inputs and inputs[0].layout else ()
+        layouts = [_map_layout(shape, first) for shape in call.shapes]
         return self.add(call, "not_analyzed", "unknown", inputs, layouts, reason=reason)
 
     def rescale_last(self, made: list[Value], divisor: int) -> list[Value]:
@@ -210,8 +211,12 @@ class Builder:
         self.makers.update(dict.fromkeys(node.outputs, node))
 
     def as_map(self, value: Value) -> Value:
-        """The value as (n, c, places...), with a node in between where its axes stood for something else."""
-        expected = picture_layout(value.shape)
+        """The value as (n, c, places...), with a node in between where its axes stood for something else.
+
+        Channels or places of a picture that were moved to the first axis stay there, as channels: the picture lies in
+        so many pieces side by side, ``num_pieces``.
+        """
+        expected = _map_layout(value.shape, value.layout[0] if value.layout else ())
         if canonical_shape(value.layout) == canonical_shape(expected):
             return replace(value, layout=expected)
         call = Call("layout", (value.shape,), self.nodes[-1].module if self.nodes else "")
@@ -220,7 +225,24 @@ class Builder:
         reason = "channels or tokens are taken for places"
         return self.add(call, "reshape", "unknown", [value], [expected], reason=reason)[0]
 
+    def is_computed(self, value: Value) -> bool:
+        """Whether layers with weights came before, and it is no picture that was only moved about."""
+        names, seen = [value.name], set[str]()
+        while names:
+            node = self.makers.get(names.pop())
+            if node is None or node.outputs[0] in seen:
+                continue
+            if node.parameters:
+                return True
+            seen.add(node.outputs[0])
+            names += node.inputs
+        return False
+
     def finish(self, outputs: Sequence[Value], parameters: dict[str, Parameter]) -> Graph:
         """The graph so far."""
         names = tuple(dict.fromkeys(value.name for value in outputs))
         return Graph(tuple(self.inputs), names, tuple(self.nodes), self.shapes, parameters)
+
+
+def _map_layout(shape: Sequence[int], first: Dim) -> Layout:
+    return (guessed_layout(shape, first)[0], *picture_layout(shape)[1:]) if shape else ()

@@ -26,7 +26,7 @@ _SHORT = {
 def finished(graph: Graph) -> Graph:
     """The graph with padding and biases folded into their layers, attention marked, and every node named."""
     nodes = _without_idle(graph.nodes, graph.outputs)
-    nodes = _fold_padding(nodes, graph)
+    nodes = _behind_padding(_fold_padding(nodes, graph))
     nodes = _fold_biases(nodes, graph)
     nodes = _mark_attention(nodes)
     nodes = _named(nodes)
@@ -49,7 +49,7 @@ def _users(nodes: Iterable[Node]) -> dict[str, list[Node]]:
 
 
 def _fold_padding(nodes: list[Node], graph: Graph) -> list[Node]:
-    """Padding whose only users slide a window over it without padding of their own becomes theirs."""
+    """Padding whose only users slide a window over it becomes theirs: with their own, where both are constant."""
     users = _users(nodes)
     pads = {
         node.outputs[0]: node
@@ -75,17 +75,54 @@ def _takes_padding(user: Node, pad: Node) -> bool:
         and user.reach == "window"
         and not user.is_transposed
         and len(user.axes) == len(pad.axes)
-        and not any(number for axis in user.axes for number in axis.padding)
+        and (_is_constant(pad) or not any(number for axis in user.axes for number in axis.padding))
     )
+
+
+def _is_constant(pad: Node) -> bool:
+    return all(axis.mode == "zeros" or not any(axis.padding) for axis in pad.axes)
 
 
 def _padded(node: Node, pad: Node) -> Node:
-    axes = tuple(
-        Axis(before.length, axis.kernel, axis.stride, before.padding, axis.dilation, before.mode, axis.num_outputs)
-        for axis, before in zip(node.axes, pad.axes, strict=True)
-    )
-    convolution = None if node.convolution is None else replace(node.convolution, axes=axes)
-    return replace(node, inputs=pad.inputs, axes=axes, convolution=convolution)
+    axes = tuple(map(_widened, node.axes, pad.axes))
+    return replace(_counted_on(node, axes), inputs=pad.inputs, axes=axes)
+
+
+def _widened(axis: Axis, pad: Axis) -> Axis:
+    around = (pad.padding[0] + axis.padding[0], pad.padding[1] + axis.padding[1])
+    return Axis(pad.length, axis.kernel, axis.stride, around, axis.dilation, pad.mode, axis.num_outputs)
+
+
+def _counted_on(node: Node, axes: tuple[Axis, ...]) -> Node:
+    """The node with its connections counted along these axes; the axis of pieces of a picture stays."""
+    if node.convolution is None:
+        return node
+    pieces = node.convolution.axes[: len(node.convolution.axes) - len(axes)]
+    return replace(node, convolution=replace(node.convolution, axes=(*pieces, *axes)))
+
+
+def _behind_padding(nodes: list[Node]) -> list[Node]:
+    """Convolutions that meet constant padding which stays an operation of its own: for them too it is no data."""
+    makers = {name: node for node in nodes for name in node.outputs}
+    return [_counted_on(node, _axes_on_data(node, makers)) if _may_meet_padding(node) else node for node in nodes]
+
+
+def _may_meet_padding(node: Node) -> bool:
+    return node.kind in ("convolution", "locally_connected") and bool(node.axes) and not node.is_transposed
+
+
+def _axes_on_data(node: Node, makers: Mapping[str, Node]) -> tuple[Axis, ...]:
+    """The axes of a convolution, widened by the padding that lies before it, also behind what works on each number."""
+    axes, before = node.axes, makers.get(node.inputs[0])
+    while before is not None and len(before.inputs) == 1 and all(axis.mode == "zeros" for axis in axes):
+        if before.kind == "pad" and before.reach == "window" and len(before.axes) == len(axes):
+            if not _is_constant(before):
+                break
+            axes = tuple(map(_widened, axes, before.axes))
+        elif before.kind not in ("pointwise", "normalization") or before.reach != "same":
+            break
+        before = makers.get(before.inputs[0])
+    return axes
 
 
 def _fold_biases(nodes: list[Node], graph: Graph) -> list[Node]:
@@ -106,7 +143,7 @@ def _fold_biases(nodes: list[Node], graph: Graph) -> list[Node]:
             layer,
             convolution=replace(layer.convolution, has_bias=True),
             parameters=(*layer.parameters, *node.parameters),
-            num_used=layer.num_used + node.num_used,
+            used=(*layer.used, *node.used),
             outputs=node.outputs,
         )
         gone.add(node.outputs[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from whyconv.counting.axis import Axis
 from whyconv.counting.convolution import Convolution
@@ -31,6 +31,18 @@ class Parameter:
     names: tuple[str, ...] = ()
 
 
+class Used(NamedTuple):
+    """Learned numbers that an operation uses as one array.
+
+    Attributes:
+        names: Of the parameters that the array is, or was computed from.
+        size: How many numbers.
+    """
+
+    names: tuple[str, ...]
+    size: int
+
+
 @dataclass(frozen=True)
 class Node:
     """One operation on values that depend on the picture.
@@ -53,7 +65,7 @@ class Node:
         weights: Free weights, where ``convolution`` does not say; biases not among them.
         connections: Where neither ``convolution`` nor ``axes`` say.
         multiply_adds: Where ``convolution`` does not say.
-        num_used: How many learned numbers it uses.
+        used: The learned numbers it uses.
         label: What an ONNX file calls its first output.
     """
 
@@ -73,8 +85,13 @@ class Node:
     weights: int | None = None
     connections: int | None = None
     multiply_adds: int | None = None
-    num_used: int = 0
+    used: tuple[Used, ...] = ()
     label: str = ""
+
+    @property
+    def num_used(self) -> int:
+        """How many learned numbers it uses."""
+        return sum(one.size for one in self.used)
 
 
 @dataclass(frozen=True)

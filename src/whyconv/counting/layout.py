@@ -42,6 +42,33 @@ def picture_layout(shape: Sequence[int], first_place: int = 2) -> Layout:
     return tuple((Factor(role, size),) for role, size in zip(names, shape, strict=False))
 
 
+def guessed_layout(shape: Sequence[int], first: Dim) -> Layout:
+    """The layout of an array of which nobody knows more: as convolutions take it, or features where it has no places.
+
+    Args:
+        shape: Of the array.
+        first: What its first axis was made of, or that of the array it came from. Only so many of its entries are
+            pictures; what else was moved there is channels, that lie in pieces side by side.
+    """
+    rest = (picture_layout if len(shape) > 2 else feature_layout)(shape)[1:]
+    return (_pieces(shape[0], first), *rest) if shape else ()
+
+
+def _pieces(size: int, first: Dim) -> Dim:
+    roles = merged(Factor("n" if factor.role == "n" else "c", factor.size) for factor in first)
+    if math.prod(factor.size for factor in roles) == size:
+        return roles or (Factor("n", 1),)
+    pictures = math.prod(factor.size for factor in roles if factor.role == "n")
+    if size % pictures:
+        return (Factor("n", size),)
+    return merged((Factor("n", pictures), Factor("c", size // pictures))) or (Factor("n", 1),)
+
+
+def num_pieces(layout: Layout) -> int:
+    """How many pieces of one picture lie side by side along the first axis, each of which is computed alike."""
+    return math.prod(factor.size for factor in layout[0] if factor.role != "n") if layout else 1
+
+
 def feature_layout(shape: Sequence[int]) -> Layout:
     """The layout of an array without places: pictures, then channels."""
     return picture_layout(shape, max(len(shape), 1))

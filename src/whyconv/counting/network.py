@@ -36,7 +36,7 @@ def count_network(graph: Graph, source: str) -> NetworkReport:
         input=list(graph.shapes[graph.inputs[0]][1:]),
         layers=layers,
         parameters=parameters,
-        totals=_sum_up(layers, parameters),
+        totals=_sum_up(layers, parameters, _num_different(graph.nodes)),
         not_analyzed={layer.name: layer.reason for layer in layers if layer.kind == "not_analyzed"},
         notes=list(graph.notes),
     )
@@ -153,10 +153,17 @@ def _count_parameters(graph: Graph) -> list[ParameterCount]:
     ]
 
 
-def _sum_up(layers: Sequence[LayerCount], parameters: Sequence[ParameterCount]) -> NetworkTotals:
+def _num_different(nodes: Sequence[Node]) -> int:
+    """Learned numbers in use, each once; of an array that is used in part or computed from others, those in use."""
+    most: dict[tuple[str, ...], int] = {}
+    for names, size in (one for node in nodes for one in node.used):
+        most[names] = max(most.get(names, 0), size)
+    return sum(most.values())
+
+
+def _sum_up(layers: Sequence[LayerCount], parameters: Sequence[ParameterCount], different: int) -> NetworkTotals:
     weighted = [layer for layer in layers if layer.weights]
     as_used = sum(layer.num_parameters for layer in layers)
-    used = sum(one.count for one in parameters if one.uses)
     weights = _total(layer.weights for layer in weighted)
     connections = _total(layer.connections for layer in weighted)
     local = _add_corners(layer.local for layer in weighted)
@@ -166,7 +173,7 @@ def _sum_up(layers: Sequence[LayerCount], parameters: Sequence[ParameterCount]) 
         trainable=sum(one.count for one in parameters if one.is_trainable),
         as_used=as_used,
         unused=sum(one.count for one in parameters if not one.uses),
-        sharing_in_time=as_used / used if used else None,
+        sharing_in_time=as_used / different if different else None,
         weights=weights,
         connections=connections,
         density=connections / dense.weights if connections else None,

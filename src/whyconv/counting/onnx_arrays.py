@@ -73,7 +73,12 @@ class FixedArrays:
                 elif attribute.name in ("value_ints", "value_floats"):
                     self.numbers[node.output[0]] = list(attribute.ints or attribute.floats)
             return
-        origins = tuple(dict.fromkeys(origin for name in node.input for origin in self._origins.get(name, ())))
+        given = list(node.input)
+        if node.op_type == "DequantizeLinear":
+            # What was learned are the whole numbers; scale and zero point only say what they stand for.
+            given = given[:1]
+            self._origins[given[0]] = self._origins.get(given[0]) or (given[0],)
+        origins = tuple(dict.fromkeys(origin for name in given for origin in self._origins.get(name, ())))
         for name in node.output:
             self._shapes[name] = shapes.get(name, ())
             self._origins[name] = origins

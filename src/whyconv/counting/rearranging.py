@@ -16,7 +16,9 @@ from whyconv.counting.layout import (
     broadcast,
     canonical_shape,
     feature_layout,
+    guessed_layout,
     is_place,
+    merged,
     permute,
     picture_layout,
     places,
@@ -36,7 +38,7 @@ def relabel(builder: Builder, call: Call, x: Value, layout: Layout | None) -> Va
         layout: After the operation; None where nobody knows.
     """
     if layout is None:
-        guess = picture_layout(call.shape) if len(call.shape) > 2 else feature_layout(call.shape)
+        guess = guessed_layout(call.shape, x.layout[0])
         return builder.add(call, "reshape", "unknown", [x], [guess], reason="places are cut unevenly")[0]
     before, after = builder.shapes[x.name], canonical_shape(layout)
     if before == after:
@@ -149,8 +151,12 @@ def join(builder: Builder, call: Call, values: Sequence[Value], axis: int, *, is
     dims = list(deepest.layout)
     if len(values) > 1 and not is_new and not call.weights:
         if {factor.role for factor in dims[axis]} <= {"n"} and axis == 0:
-            dims[0] = (Factor("n", call.shape[0]),)  # views of one picture side by side: each is computed alike
-            return [replace(values[0], shape=call.shape, layout=tuple(dims))]
+            if not any(map(builder.is_computed, values)):
+                dims[0] = (Factor("n", call.shape[0]),)  # views of one picture side by side: each is computed alike
+                return [replace(values[0], shape=call.shape, layout=tuple(dims))]
+            pictures = math.prod(factor.size for factor in dims[0])
+            dims[0] = merged((Factor("c", call.shape[0] // pictures), Factor("n", pictures)))
+            return builder.add(call, "concatenate", "same", values, [tuple(dims)])
         if windows := unfold_crops(builder, call, values, axis):
             return windows
     if is_new and not call.weights:
@@ -229,6 +235,6 @@ def normalize(builder: Builder, call: Call, x: Value, axes: Sequence[int], *, re
 
 def assemble(builder: Builder, call: Call, parts: Sequence[Value]) -> Value:
     """Enters an array that was written part by part in place."""
-    layout = picture_layout(call.shape) if len(call.shape) > 2 else feature_layout(call.shape)
+    layout = guessed_layout(call.shape, parts[0].layout[0])
     reason = "written in place, part by part"
     return builder.add(call, "concatenate", "unknown", parts, [layout], reason=reason)[0]

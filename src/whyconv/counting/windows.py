@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from whyconv.counting.axis import Axis
 from whyconv.counting.building import Builder, Call, Value
 from whyconv.counting.convolution import Convolution
 from whyconv.counting.graph import Reach
-from whyconv.counting.layout import Factor, Layout, merged, picture_layout, places
+from whyconv.counting.layout import Factor, Layout, merged, num_pieces, picture_layout, places
 from whyconv.results.network import LayerKind
 
 
@@ -49,8 +49,8 @@ def convolve(  # noqa: PLR0913
     x = builder.as_map(x)
     places, results = x.shape[2:], call.shape[2:]
     axes = window.axes(results, places) if is_transposed else window.axes(places, results)
-    convolution = Convolution(axes, x.shape[1], call.shape[1], groups, has_bias, is_transposed)
-    layout = [picture_layout(call.shape)]
+    convolution = Convolution(_on_pieces(x, axes), x.shape[1], call.shape[1], groups, has_bias, is_transposed)
+    layout = [_like(x, call.shape)]
     return builder.add(
         call,
         "convolution",
@@ -71,7 +71,7 @@ def connect_locally(
     x = builder.as_map(x)
     axes = window.axes(x.shape[2:], call.shape[2:])
     twin = Convolution(axes, x.shape[1], call.shape[1], groups, has_bias)
-    layout = [picture_layout(call.shape)]
+    layout = [_like(x, call.shape)]
     return builder.add(
         call,
         "locally_connected",
@@ -79,7 +79,7 @@ def connect_locally(
         [x],
         layout,
         axes=axes,
-        convolution=twin,
+        convolution=replace(twin, axes=_on_pieces(x, axes)),
         weights=twin.local_weights,
     )
 
@@ -88,14 +88,25 @@ def pool(builder: Builder, call: Call, x: Value, window: Window) -> list[Value]:
     """Enters a pooling layer; what is beyond its first output depends on the same windows."""
     x = builder.as_map(x)
     axes = window.axes(x.shape[2:], call.shape[2:])
-    return builder.add(call, "pooling", _reach(axes), [x], [picture_layout(shape) for shape in call.shapes], axes=axes)
+    return builder.add(call, "pooling", _reach(axes), [x], [_like(x, shape) for shape in call.shapes], axes=axes)
+
+
+def _like(x: Value, shape: Sequence[int]) -> Layout:
+    """The layout of a map that was made of the map ``x``."""
+    return (x.layout[0], *picture_layout(shape)[1:])
+
+
+def _on_pieces(x: Value, axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
+    """The axes, and one more where the picture lies in pieces: a kernel is shared over them as along an axis."""
+    pieces = num_pieces(x.layout)
+    return (Axis(pieces, 1), *axes) if pieces > 1 else axes
 
 
 def pool_adaptively(builder: Builder, call: Call, x: Value) -> list[Value]:
     """Enters a pooling layer whose output has a given size: window i covers [floor(i n / o), ceil((i + 1) n / o))."""
     x = builder.as_map(x)
     lengths, outputs = x.shape[2:], call.shape[2:]
-    layouts = [picture_layout(shape) for shape in call.shapes]
+    layouts = [_like(x, shape) for shape in call.shapes]
     if all(output == 1 for output in outputs):
         return builder.add(call, "pooling", "all", [x], layouts, connections=x.size)
     if all(length % output == 0 for length, output in zip(lengths, outputs, strict=True)):
@@ -107,7 +118,7 @@ def pool_adaptively(builder: Builder, call: Call, x: Value) -> list[Value]:
         sum(-(-(place + 1) * length // output) - place * length // output for place in range(output))
         for length, output in zip(lengths, outputs, strict=True)
     ]
-    count = x.shape[1] * math.prod(met)
+    count = x.size // math.prod(lengths) * math.prod(met)
     return builder.add(call, "pooling", "unknown", [x], layouts, connections=count, reason="windows of several sizes")
 
 
@@ -123,6 +134,11 @@ def pad(builder: Builder, call: Call, x: Value, padding: Sequence[tuple[int, int
     """
     depth = len(x.shape)
     full = ((0, 0),) * (depth - len(padding)) + tuple(padding)
+    cut = [(min(0, before), min(0, after)) for before, after in full]
+    if any(map(any, cut)) and any(number > 0 for pair in full for number in pair):
+        shape = tuple(size + sum(pair) for size, pair in zip(x.shape, cut, strict=True))
+        (x,) = pad(builder, replace(call, shapes=(shape,)), x, cut, mode)
+        full = tuple((max(0, before), max(0, after)) for before, after in full)
     layout = tuple(
         dim if size == old else (Factor(dim[0].role, size) if dim else Factor("c", size),)
         for dim, size, old in zip(x.layout, call.shape, x.shape, strict=True)
@@ -155,7 +171,7 @@ def upsample(builder: Builder, call: Call, x: Value, taps: str, *, align_corners
         align_corners: Whether the outermost places coincide.
     """
     x = builder.as_map(x)
-    layouts = [picture_layout(shape) for shape in call.shapes]
+    layouts = [_like(x, shape) for shape in call.shapes]
     lengths, results = x.shape[2:], call.shape[2:]
     factors = [result // length for length, result in zip(lengths, results, strict=True)]
     is_whole = all(result == length * factor for length, result, factor in zip(lengths, results, factors, strict=True))
@@ -179,7 +195,7 @@ def unfold(builder: Builder, call: Call, x: Value, window: Window, outputs: Sequ
     axes = window.axes(x.shape[2:], outputs)
     taps = tuple(Factor(f"k{axis}", size) for axis, size in enumerate(window.kernel))
     spots = tuple(Factor(f"x{axis}", size) for axis, size in enumerate(outputs))
-    layout: Layout = ((Factor("n", x.shape[0]),), (Factor("c", x.shape[1]), *taps), spots)
+    layout: Layout = (x.layout[0], (Factor("c", x.shape[1]), *taps), spots)
     return builder.add(call, "reshape", "window", [x], [layout], axes=axes)
 
 

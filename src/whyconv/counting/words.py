@@ -147,6 +147,10 @@ class _Reading:
             around = (padding[place],) * 2 if padding is not None else (0, 0)
             if self.words.padding == "same":
                 around = _same_padding(length, **own)
+                if max(around) > MOST_WALKED:
+                    reason = f"--padding same is {max(around):,} places here; expected at most {MOST_WALKED:,}."
+                    refused.setdefault(reason, []).append(f"{name} {length}")
+                    continue
             try:
                 axes.append(Axis(length, padding=around, mode=mode, **own))
             except UsageError as error:

@@ -131,6 +131,8 @@ TABLE: dict[str, Reader] = {
     "narrow": readers.read_narrow,
     "split": readers.read_split,
     "split_with_sizes": readers.read_split,
+    "unsafe_split": readers.read_split,
+    "unsafe_split_with_sizes": readers.read_split,
     "unbind": readers.read_select,
     "select": readers.read_select,
     "cat": readers.read_concatenate,

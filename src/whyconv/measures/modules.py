@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 from whyconv.nets.layers import SharedGlobal2d
@@ -51,12 +52,18 @@ def following(network: nn.Module) -> Iterator[Place]:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Puts a network in evaluation mode; afterwards every module is as it was.
+    """Puts a network in evaluation mode; afterwards every module is as it was, and so are its buffers.
 
     Circular convolutions that go by way of Fourier transforms do so directly for the time.
     """
     flags = [(module, module.training) for module in network.modules()]
     methods = [(module, module.method) for module, _ in flags if isinstance(module, SharedGlobal2d)]
+    buffers = [
+        (module._buffers, name, buffer, buffer.clone())
+        for module, _ in flags
+        for name, buffer in module._buffers.items()
+        if buffer is not None and not buffer.is_meta
+    ]
     try:
         network.eval()
         for circular, _ in methods:
@@ -67,3 +74,8 @@ def evaluating(network: nn.Module) -> Iterator[None]:
             module.training = flag
         for circular, method in methods:
             circular.method = method
+        with torch.no_grad():
+            for held, name, buffer, before in buffers:
+                held[name] = buffer
+                if not torch.equal(buffer, before):
+                    buffer.copy_(before)

@@ -121,7 +121,7 @@ class NetworkTotals(Record):
         trainable: Those of them that gradients change.
         as_used: Each use counting.
         unused: Those of ``parameters`` that no operation of the call uses.
-        sharing_in_time: Parameters as used / used parameters; above 1 where layers are called again or tied.
+        sharing_in_time: Parameters as used / different ones of them; above 1 where layers are called again or tied.
         weights: Free weights of the layers, each call counting.
         connections: Of the layers with free weights.
         density: Connections / weights of the dense twins.

@@ -47,8 +47,8 @@ def draw_sample(shards: Shards, *, seed: int, validation_fraction: float, test_f
     """Draws pictures for validation and test, and some of those that are trained on.
 
     Each part is drawn uniformly from the shards of that part, where there are such, else from those that are trained
-    on, without those drawn before. A shard that is named several times is drawn from as one. Of classes that are met fewer than twice then, the first pictures are added to the
-    training ones, so that all classes are among them.
+    on, without those drawn before. A shard that is named several times is drawn from as one. Of classes that are met
+    fewer than twice then, the first pictures are added to the training ones, so that all classes are among them.
 
     Args:
         shards: What is drawn from.

@@ -69,7 +69,7 @@ class Shards:
         return np.asarray(self.numbers[shard][np.asarray(self.listings[shard].entries()["label"][first:last])])
 
     def first_named(self) -> list[int]:
-        """For each shard the number of the one that was named first with the same place: its own, where that is once."""
+        """For each shard the number of the one that was named first with the same place: often its own."""
         first: dict[str, int] = {}
         return [first.setdefault(each.place, number) for number, each in enumerate(self.listings)]
 
