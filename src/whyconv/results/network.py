@@ -120,7 +120,7 @@ class NetworkTotals(Record):
         parameters: Unique, shared ones counting once.
         trainable: Those of them that gradients change.
         as_used: Each use counting.
-        unused: Those of ``parameters`` that no operation of the call uses.
+        unused: Those of arrays that no operation of the call uses any part of.
         sharing_in_time: Parameters as used / different ones of them; above 1 where layers are called again or tied.
         weights: Free weights of the layers, each call counting.
         connections: Of the layers with free weights.
