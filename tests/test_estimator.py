@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -158,6 +161,44 @@ def test_wrong_input_is_a_value_error_too(fitted: PictureClassifier) -> None:
         fitted.predict(DATA.pixels[..., 0] / 255)
     with pytest.raises(ValueError, match="from nan to nan"):
         fitted.predict(np.full((1, 8, 8), np.nan))
+
+
+def test_fractions_are_no_pictures_for_one_that_was_fitted_on_floats_up_to_255() -> None:
+    other = small(epochs=1).fit(DATA.pixels[..., 0].astype(np.float32), LABELS)
+    assert other.white_ == 255
+    with pytest.raises(ValueError, match=r"holds fractions up to 1; this classifier was fitted on 0 to 255"):
+        other.predict(DATA.pixels[..., 0] / 255)
+
+
+def test_a_fit_that_fails_leaves_what_was_fitted_before(fitted: PictureClassifier) -> None:
+    again = copy.deepcopy(fitted)
+    expected = again.predict(DATA.pixels[..., 0])
+    with pytest.raises(ValueError, match="one class"):
+        again.fit(DATA.pixels[..., 0], np.full(80, "wolf"))
+    assert np.array_equal(again.predict(DATA.pixels[..., 0]), expected)
+    never = small()
+    with pytest.raises(ValueError, match="one class"):
+        never.fit(DATA.pixels, np.zeros(80))
+    with pytest.raises(NotFittedError):
+        never.predict(DATA.pixels)
+
+
+def test_pictures_of_several_shapes_and_foreign_seeds_are_told() -> None:
+    with pytest.raises(ValueError, match="pictures of several shapes"):
+        small().fit([np.zeros((8, 8)), np.zeros((9, 9))], [0, 1])
+    with pytest.raises(SettingsError, match=r"random_state is Generator.*expected a whole number"):
+        small(random_state=np.random.default_rng(0)).fit(DATA.pixels, LABELS)
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_ends_a_search_and_is_no_score(number: int, expected: type[BaseException]) -> None:
+    timer = threading.Timer(1.0, lambda: os.kill(os.getpid(), number))
+    timer.start()
+    try:
+        with pytest.raises(expected):
+            GridSearchCV(small(), {"epochs": [20_000, 1]}, cv=2).fit(DATA.pixels, DATA.labels)
+    finally:
+        timer.cancel()
 
 
 def test_seeds_and_sizes_of_numpy_are_taken() -> None:

@@ -21,6 +21,7 @@ from whyconv.results.price import PriceOfSharing, PriceProtocol
 from whyconv.results.surgery import Surgery
 from whyconv.results.unit_fields import UnitFields
 from whyconv.study import SquarePictures, price_of_sharing, study_detectors, unit_fields
+from whyconv.training.pixel_rows import evenly_chosen
 
 # Of the time there is.
 _SURGERY, _DETECTORS = 0.25, 0.2
@@ -69,10 +70,9 @@ def dissect(
     """
     found = Dissection()
     each = _seconds_each(network, pictures)
-    rows = np.arange(len(pictures.test))
 
     def some(most: float) -> tuple[Tensor, list[int]]:
-        chosen = rows[:: max(1, -(-len(rows) // max(_LEAST, int(most))))]
+        chosen = evenly_chosen(len(pictures.test), max(_LEAST, int(most)))
         return pictures.numbers(pictures.test, chosen), pictures.test.labels[chosen].tolist()
 
     heard, _ = some(_MOST_HEARD)

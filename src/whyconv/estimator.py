@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,12 +15,15 @@ from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from whyconv.errors import ArrayError, DataError, PictureError
+from whyconv.errors import ArrayError, DataError, PictureError, SettingsError, StoppedError
 from whyconv.images.array_levels import to_levels, white_of
 from whyconv.model_file import find_model
 from whyconv.recognizer import Recognizer
+from whyconv.results import RunSummary
 from whyconv.settings import OptimizerName, TrainSettings
 from whyconv.workflow import train
+
+_CTRL_C = 130
 
 
 class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -96,6 +100,7 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             ArrayError: Shapes or values do not fit, or the pictures cannot be trained on.
             SettingsError: A setting is out of range.
+            KeyboardInterrupt: Ctrl-C; SystemExit: another signal that asks to end. Nothing is kept of this fit.
         """
         pictures = _as_pictures(X)
         labels = np.asarray(y)
@@ -108,12 +113,17 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"X ({pictures.dtype}) holds values from {pictures.min()} to {pictures.max()}; expected 0 to 255, "
                 "whole numbers 0 to 65535, or fractions 0 to 1 (pictures before any normalization)."
             )
-        self.classes_, indices = np.unique(labels, return_inverse=True)
-        self.image_shape_, self.image_dtype_, self.white_ = pictures.shape[1:], pictures.dtype, white
+        classes, indices = np.unique(labels, return_inverse=True)
         try:
-            self._fit_in_folder(to_levels(pictures, white), indices)
+            run, recognizer = self._trained(to_levels(pictures, white), indices, len(classes))
         except DataError as error:
             raise ArrayError(str(error)) from error
+        except StoppedError as stopped:
+            # Searches go on after an error of one candidate; nothing was kept, as the message would say.
+            raise _interrupt(stopped) from None
+        # All at once: a fit that fails leaves what was fitted before.
+        self.classes_, self.run_, self.recognizer_ = classes, run, recognizer
+        self.image_shape_, self.image_dtype_, self.white_ = pictures.shape[1:], pictures.dtype, white
         return self
 
     def predict_proba(self, X: NDArray[Any]) -> NDArray[np.float32]:  # noqa: N803
@@ -146,43 +156,64 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _levels(self, pictures: NDArray[Any]) -> NDArray[np.uint8]:
         """Pictures as uint8, by the rule of ``fit``."""
-        if pictures.dtype.kind == "f" and self.image_dtype_.kind in "iu" and pictures.max() <= 1 and pictures.any():
+        if pictures.dtype.kind == "f" and self.white_ > 1 and pictures.max() <= 1 and pictures.any():
             raise ArrayError(f"X holds fractions up to 1; this classifier was fitted on 0 to {self.white_}.")
         try:
             return to_levels(pictures, self.white_)
         except PictureError as error:
             raise ArrayError(f"X is {error}.") from error
 
-    def _fit_in_folder(self, pictures: NDArray[np.uint8], indices: NDArray[np.int64]) -> None:
+    def _trained(
+        self, pictures: NDArray[np.uint8], indices: NDArray[np.int64], num_classes: int
+    ) -> tuple[RunSummary, Recognizer]:
         """Trains by way of a temporary folder: one path for arrays and for files."""
         folder = Path(tempfile.mkdtemp(prefix="whyconv-"))
         try:
             # Class names that sort like their indices, whatever the labels are.
-            width = len(str(len(self.classes_)))
-            names = np.array([f"{index:0{width}}" for index in range(len(self.classes_))])
+            width = len(str(num_classes))
+            names = np.array([f"{index:0{width}}" for index in range(num_classes)])
             np.savez(folder / "pictures.npz", x=pictures, y=indices, classes=names)
             run = train(self._asked(folder), only_model=True)
             model = find_model(run.run).read_bytes()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        self.run_ = run.model_copy(update={"run": ""})
-        self.recognizer_ = Recognizer(model, num_threads=self.threads)
+        return run.model_copy(update={"run": ""}), Recognizer(model, num_threads=self.threads)
 
     def _asked(self, folder: Path) -> TrainSettings:
         """The settings of a training of which everything lies in ``folder``."""
         given = self.get_params()
-        seed = given.pop("random_state")
-        if isinstance(seed, np.random.RandomState):
-            seed = seed.randint(2**31)
+        seed = _seed(given.pop("random_state"))
         asked = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
         places = {"pictures": folder / "pictures.npz", "out": folder / "runs", "store": folder / "store"}
         asked |= {name: str(path) for name, path in places.items()}
-        asked |= {"seed": 0 if seed is None else int(seed), "test_fraction": 0.0}
+        asked |= {"seed": seed, "test_fraction": 0.0}
         return TrainSettings.of(asked, where="PictureClassifier")
 
 
+def _seed(given: Any) -> int:  # noqa: ANN401 - checked here
+    if given is None:
+        return 0
+    if isinstance(given, np.random.RandomState):
+        return given.randint(2**31)
+    if isinstance(given, Integral) and not isinstance(given, bool):
+        return int(given)
+    raise SettingsError(f"random_state is {given!r}; expected a whole number, a numpy RandomState or None.")
+
+
+def _interrupt(stopped: StoppedError) -> BaseException:
+    if stopped.exit_code == _CTRL_C:
+        return KeyboardInterrupt()
+    return SystemExit(stopped.exit_code)
+
+
 def _as_pictures(array: NDArray[Any]) -> NDArray[Any]:
-    pictures = np.asarray(array)
+    try:
+        pictures = np.asarray(array)
+    except ValueError as error:
+        raise ArrayError(
+            "X holds pictures of several shapes; expected one array (n, h, w) or (n, h, w, c). Bring them to one size, "
+            "or train on a folder, where sizes may differ:  whyconv train FOLDER"
+        ) from error
     has_shape = pictures.ndim == 3 or (pictures.ndim == 4 and pictures.shape[3] in (1, 3, 4))
     if not has_shape or not pictures.size:
         raise ArrayError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from whyconv.results.why import NotMeasured
 from whyconv.settings import Plan
 from whyconv.training.logits import normalize
 from whyconv.training.pictures import Division, parts_of
+from whyconv.training.pixel_rows import evenly_chosen
 from whyconv.training.run_folder import WEIGHTS
 from whyconv.training.stored import build_stored
 from whyconv.training.torch_habits import torch_habits
@@ -113,7 +113,7 @@ def _measure(
         if len(rows) < _LEAST_PICTURES:
             return NotMeasured(what=kind, reason="why_few_real" if is_real else "why_few_test")
         test = parts_of(plan, division, notify, side=looked_at, read_once=True)[1][2].data
-        rows = rows[:: math.ceil(len(rows) / most)]
+        rows = rows[evenly_chosen(len(rows), most)]
         pictures = torch.from_numpy(np.array(test.pixels[rows]).transpose(0, 3, 1, 2)).float()
         if plan.frozen is None:
             pictures = normalize(pictures, plan.network)

@@ -290,6 +290,11 @@ BROKEN: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "the mean picture": (lambda x: mean((x - x.mean(dim=0)).relu()), "condition_mixes"),
     "a layer made on the way": (lambda x: mean(PolyphasePool2d(2)(x)), "condition_stride"),
     "a look at numbers": (lambda x: mean(x) if float(x[0, 0].sum()) > 0 else -mean(x), "condition_looks"),
+    "a bias for each place": (
+        lambda x: mean(F.layer_norm(x, x.shape[1:], None, torch.arange(256.0).view(4, 8, 8)).relu()),
+        "condition_numbers",
+    ),
+    "an answer made elsewhere": (lambda x: torch.tensor(x.mean(dim=(2, 3)).tolist()), "condition_answer_unknown"),
     "an answer with places": (lambda x: x.permute(0, 2, 3, 1), "condition_answer_moves"),
 }
 
@@ -300,6 +305,13 @@ def test_what_may_break_answers_is_refused(name: str) -> None:
     function, key = BROKEN[name]
     network = Asked(function).eval()
     assert key in told(network), conditions(network, (1, 8, 8)).reasons
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+def test_modules_of_torchscript_are_refused_by_name() -> None:
+    network = torch.jit.script(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU()))
+    with pytest.raises(UsageError, match="TorchScript cannot be followed"):
+        conditions(network, (1, 8, 8))
 
 
 def test_a_phase_of_another_grid_is_refused() -> None:

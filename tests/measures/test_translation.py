@@ -221,6 +221,18 @@ def test_a_network_that_always_says_the_same_agrees_with_itself_only_by_chance()
     assert found.consistency.low == pytest.approx(20 / (20 + 1.959964**2))
 
 
+@pytest.mark.parametrize("others", [1, 3])
+def test_of_a_consistent_network_with_a_rare_answer_kappa_is_no_worse_known_than_its_agreement(others: int) -> None:
+    # The mean of a picture does not move with it; few pictures are bright, and answered otherwise.
+    network = Asked(lambda x: torch.stack([x.mean((1, 2, 3)), torch.full((len(x),), 0.5)], 1) * 100)
+    pictures = torch.zeros(20, 1, 8, 8)
+    pictures[:others] = 1
+    found = translation(network, pictures, [0] * 20, "circular", reach=2)
+    chance = (others**2 + (20 - others) ** 2) / 400
+    assert found.kappa.value == found.kappa.high == 1
+    assert found.kappa.low == pytest.approx((found.consistency.low - chance) / (1 - chance))
+
+
 def test_where_nothing_depends_on_the_place_circular_shifts_change_nothing() -> None:
     torch.manual_seed(0)
     still = nn.Sequential(
@@ -335,6 +347,10 @@ def test_reach_is_eight_pixels_at_most_a_quarter() -> None:
         (some_pictures(3), [0, 1, 2], "crop", 5, "10 x 10 pixels cannot be moved by up to 5"),
         (some_pictures(3), [0, 1, 2], "circular", 10, "cannot be moved by up to 10"),
         (some_pictures(3), [0, 1, 2], "zero", 0, "cannot be moved by up to 0"),
+        (some_pictures(3), [0, 1, 2], "zeros", 1, "kind is 'zeros': expected one of .* Did you mean 'zero'"),
+        (some_pictures(3), [0.5, 1, 2], "zero", 1, "Labels are float64; expected whole numbers"),
+        (some_pictures(3), ["a", "b", "c"], "zero", 1, "Labels are <U1; expected whole numbers"),
+        (some_pictures(3).byte(), [0, 1, 2], "zero", 1, "Pictures are torch.uint8; expected real numbers"),
     ],
 )
 def test_what_cannot_be_measured_is_said(pictures, labels, kind, reach, words) -> None:

@@ -7,8 +7,10 @@ import pytest
 
 from whyconv.results import CORNERS, LEARNED, Crossing
 from whyconv.study.curves import crossing, draw_weights, exponent, log_needed, ratio, targets
+from whyconv.study.draws import scored_rows
 from whyconv.study.overfitting import gap_differences, gaps, memorized, step_of, value_at
 from whyconv.study.trials import Glance
+from whyconv.training.pixel_rows import LabelledPixels
 
 SIZES = [50, 100, 200, 400]
 WEIGHTS = draw_weights(5, seed=1)
@@ -125,6 +127,23 @@ def test_gaps_are_read_at_the_same_training_accuracy() -> None:
     # At the end the dense network's gap would be 0.3.
     assert found["dense"].gap.value == pytest.approx(0.1)
     assert found["convolution"].gap.value == pytest.approx(0.05)
+
+
+def test_a_corner_that_knows_more_at_its_first_look_has_its_gap_there() -> None:
+    quick = history((2, 0.9, 0.88), (100, 1.0, 0.7))
+    slow = history((2, 0.2, 0.2), (100, 0.6, 0.58))
+    found = gaps({key: [quick, quick] for key in CORNERS} | {"convolution": [slow, slow]}, "still", 50)
+    assert [one.gap.value for one in found] == [pytest.approx(0.02)] * 4
+
+
+def test_at_most_so_many_pictures_are_as_many_evenly_chosen() -> None:
+    labels = np.arange(4000) % 2
+    part = LabelledPixels(np.zeros((4000, 1, 1, 1), np.uint8), labels)
+    rows = scored_rows(part, 2000)
+    assert len(np.unique(rows)) == 2000
+    assert np.bincount(labels[rows]).tolist() == [1000, 1000]
+    assert len(scored_rows(LabelledPixels(part.pixels[:2001], labels[:2001]), 2000)) == 2000
+    assert scored_rows(LabelledPixels(part.pixels[:9], labels[:9]), 2000).tolist() == list(range(9))
 
 
 def test_gaps_are_compared_within_a_draw() -> None:

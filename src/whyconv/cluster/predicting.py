@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from whyconv.cluster.engine import connected, require_address
 from whyconv.cluster.pieces import LOCK, RECOGNIZER, PiecesPlan, begin, missing_pieces, piece_path, plan_for
-from whyconv.errors import DataError, WhyconvError
+from whyconv.errors import DataError, UsageError, WhyconvError
 from whyconv.images.sources import list_images
 from whyconv.images.sources.listing import read_file
 from whyconv.lock import sole_writer
@@ -75,12 +75,14 @@ def predict_on_cluster(  # noqa: PLR0913
         notify: Told of notes and progress.
 
     Raises:
-        UsageError: The address is none, or the folder holds something else.
+        UsageError: The address is none, ``batch`` or ``top`` is below 1, or the folder holds something else.
         DataError: A machine does not see the folder.
         WhyconvError: Another command writes to the folder, or no cluster answers there.
         MissingExtraError: Ray or pyarrow is not installed.
     """
     require_address(cluster)
+    if batch < 1 or top < 1:
+        raise UsageError(f"Batch is {batch} and top is {top}. Expected whole numbers from 1.")
     if sets is not None:
         recognizer.least_probability(sets)
     to = to.absolute()

@@ -47,6 +47,9 @@ def conditions(network: nn.Module, input_shape: Sequence[int]) -> Conditions:
     Args:
         network: Takes pictures (n, c, h, w); afterwards as it was.
         input_shape: Of one picture, without the batch: (c, h, w).
+
+    Raises:
+        UsageError: The network is TorchScript.
     """
     network = getattr(network, "_orig_mod", network)
     kind = next((each.dtype for each in network.parameters() if each.is_floating_point()), torch.float32)

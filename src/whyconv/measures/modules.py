@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from whyconv.errors import UsageError
 from whyconv.nets.layers import SharedGlobal2d
 
 
@@ -36,7 +37,13 @@ class Place:
 
 @contextmanager
 def following(network: nn.Module) -> Iterator[Place]:
-    """Follows the calls of the network's modules by hooks, which are gone after the block whatever happens."""
+    """Follows the calls of the network's modules by hooks, which are gone after the block whatever happens.
+
+    Raises:
+        UsageError: One of them is TorchScript, which takes no hooks.
+    """
+    if any(path and isinstance(module, torch.jit.ScriptModule) for path, module in network.named_modules()):
+        raise UsageError("The modules of TorchScript cannot be followed. Hand over the network that it was made of.")
     place = Place()
     hooks = []
     try:

@@ -119,7 +119,7 @@ def normalize_layer(step: Step) -> list[State]:
     """Statistics over the last axes; where these are places, no numbers may be learned for each."""
     state, first = step.state("input"), step.made[0].ndim - len(step.given["normalized_shape"])
     is_over_places = any(axis is not None and axis >= first for axis in (state.rows, state.columns))
-    if is_over_places and step.given.get("weight") is not None:
+    if is_over_places and any(step.given.get(name) is not None for name in ("weight", "bias")):
         found = step.refused("condition_numbers", shape=shape_text(step.given["normalized_shape"]))
     else:
         found = state

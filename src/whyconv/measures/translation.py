@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from whyconv.errors import UsageError
+from whyconv.errors import UsageError, nearest
 from whyconv.measures.modules import evaluating
 from whyconv.measures.shifting import Shift, all_shifts, mover, usual_reach, window_side
 from whyconv.results import Estimate
@@ -87,7 +88,7 @@ def ask(
     Raises:
         UsageError: As in ``translation``.
     """
-    _require(pictures, labels)
+    _require(pictures, labels, kind)
     if kind == "crop" and reach is None:
         raise UsageError("'crop' needs reach: how many pixels there are on every side of what the network looks at.")
     if kind == "fractional" and reach is not None:
@@ -125,7 +126,14 @@ class Answers:
     largest_change: float
 
 
-def _require(pictures: Tensor, labels: Sequence[int] | NDArray[np.int64]) -> None:
+def _require(pictures: Tensor, labels: Sequence[int] | NDArray[np.int64], kind: str) -> None:
+    kinds = get_args(ShiftKind)
+    if kind not in kinds:
+        raise UsageError(f"kind is {kind!r}: expected one of {', '.join(kinds)}.{nearest(str(kind), kinds)}")
+    if not pictures.is_floating_point():
+        raise UsageError(f"Pictures are {pictures.dtype}; expected real numbers, as the network takes them.")
+    if np.asarray(labels).dtype.kind not in "iu":
+        raise UsageError(f"Labels are {np.asarray(labels).dtype}; expected whole numbers, classes counted from 0.")
     if pictures.ndim != 4 or len(pictures) < 2:
         raise UsageError(
             f"Translation needs at least 2 pictures (n, c, h, w), for its intervals are over pictures; got an array of "
@@ -232,10 +240,14 @@ def _kappa(answers: Answers, draws: NDArray[np.int64]) -> Estimate:
     left = 1 - expected
     if left <= _TINY:
         return Estimate(value=0.0, low=0.0, high=0.0, n=n)
-    variance = float(kappa(answers, draws / n).var()) * left**2 * n / (n - 1)
-    effective = n if variance <= _TINY**2 else observed * (1 - observed) / variance
-    low, high = ((end - expected) / left for end in wilson(observed, max(1.0, effective)))
-    return Estimate(value=(observed - expected) / left, low=low, high=high, n=n)
+    weights = draws / n
+    # A draw without the rarer answers has nothing beyond chance, and says nothing of how kappa spreads.
+    is_telling = agreement(answers, weights)[1] < 1 - _TINY
+    variance = float(kappa(answers, weights[is_telling]).var()) * left**2 * n / (n - 1) if is_telling.any() else 0.0
+    spread = observed * (1 - observed)
+    effective = n if min(variance, spread) <= _TINY**2 else spread / variance
+    low, high = (min(1.0, (end - expected) / left) for end in wilson(observed, max(1.0, effective)))
+    return Estimate(value=min(1.0, (observed - expected) / left), low=low, high=high, n=n)
 
 
 def kappa(answers: Answers, weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,7 +16,6 @@ from whyconv.measures.dispatched import by_name
 from whyconv.measures.memory import tensors
 from whyconv.measures.modules import Place
 from whyconv.measures.moving import (
-    STILL,
     Moving,
     Phase,
     Places,
@@ -76,8 +75,10 @@ class Watch:
         if len(arrays) != 1:
             self.refuse("condition_answers", layer="", n=len(arrays))
             return
-        state = self.find(arrays[0]) or STILL
-        if not isinstance(state, Moving) or not state.is_still:
+        state = self.find(arrays[0])
+        if state is None:
+            self.refuse("condition_answer_unknown", layer="")
+        elif not isinstance(state, Moving) or not state.is_still:
             self.refuse("condition_answer_moves", layer="", shape=shape_text(arrays[0].shape[1:]))
 
     def carry_out(self, func: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:

@@ -64,8 +64,8 @@ def crossing_number(found: Crossing, *, is_ratio: bool = False) -> str:
 
 
 def steps_needed(found: Memorized) -> str:
-    """``36``: mean over draws; ``> 300 (2/3)`` where only some of them came there in all steps."""
+    """``36 (30-41)``: mean, least and greatest over draws; ``> 300 (2/3)`` where only some came there."""
     steps = [each for each in found.steps if each is not None]
     if len(steps) == len(found.steps):
-        return f"{fmean(steps):.0f}"
+        return f"{fmean(steps):.0f} ({min(steps):.0f}-{max(steps):.0f})"
     return f"> {found.most_steps} ({len(steps)}/{len(found.steps)})"

@@ -14,7 +14,7 @@ from whyconv.results import SquareProtocol
 from whyconv.study.protocol import Training
 from whyconv.study.rings import move, random_shifts, slide
 from whyconv.study.sizes import nested_order
-from whyconv.training.pixel_rows import LabelledPixels
+from whyconv.training.pixel_rows import LabelledPixels, evenly_chosen
 
 # Of the pictures of a draw one in so many is kept apart: it chooses settings and stops.
 KEPT_APART = 5
@@ -130,8 +130,7 @@ def asked(pictures: Tensor, training: Training, protocol: SquareProtocol, part: 
 
 def scored_rows(part: LabelledPixels, most: int) -> NDArray[np.int64]:
     """All pictures of a part, or at most ``most`` of them, evenly chosen."""
-    step = max(1, -(-len(part) // most))
-    return np.arange(0, len(part), step)
+    return evenly_chosen(len(part), most)
 
 
 def endless_batches(n: int, batch: int, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:

@@ -20,7 +20,7 @@ _DEPENDS_ON = {
     *("batch", "most_scored"),
 }
 # Raised where the same division would give a study other pictures than before.
-_PICTURES = 2
+_PICTURES = 3
 
 
 class KeptTrials:

@@ -68,11 +68,15 @@ def _gaps_by_draw(histories: Histories) -> dict[Corner, list[float]]:
     levels = _levels(histories)
     return {
         corner: [
-            level - value_at(history, step_of(history, level), "test")
-            for history, level in zip(histories[corner], levels, strict=True)
+            _gap_at(history, step_of(history, level)) for history, level in zip(histories[corner], levels, strict=True)
         ]
         for corner in CORNERS
     }
+
+
+def _gap_at(history: Sequence[Glance], step: float | None) -> float:
+    """Train minus test there; at the first look a corner may know more of its pictures than all others ever will."""
+    return value_at(history, step, "train") - value_at(history, step, "test")
 
 
 def memorized(histories: Mapping[Corner, Sequence[Sequence[Glance]]], n_train: int) -> list[Memorized]:

@@ -23,6 +23,7 @@ from whyconv.study.matched import matched_sizes
 from whyconv.study.protocol import Training, sizes_of
 from whyconv.study.rings import slide
 from whyconv.study.stacks import Stack, num_members, train_stack
+from whyconv.training.pixel_rows import evenly_chosen
 
 # Of the weights of a stack; its gradient, Adam's two moments and the step take four times as much beside.
 _MOST_STACK_BYTES = 64 << 20
@@ -219,8 +220,8 @@ class _Scoring:
         numbers = sorted({member.draw for member in members})
         self._which = torch.tensor([numbers.index(member.draw) for member in members])
         draws = [Draw(pictures, protocol, training, number) for number in numbers]
-        most = -(-len(draws[0].rows) // _MOST_LEARNED)
-        self._learned = self._of_draws(draws, [draw.rows[::most] for draw in draws], _LEARNED)
+        asked = evenly_chosen(len(draws[0].rows), _MOST_LEARNED)
+        self._learned = self._of_draws(draws, [draw.rows[asked] for draw in draws], _LEARNED)
         self._kept = self._of_draws(draws, [draw.kept for draw in draws], _KEPT)
 
     def glances(self, step: int, stack: Stack) -> list[Glance]:
