@@ -20,8 +20,7 @@ from whyconv.results.equivariance import Equivariance
 from whyconv.results.price import PriceOfSharing, PriceProtocol
 from whyconv.results.surgery import Surgery
 from whyconv.results.unit_fields import UnitFields
-from whyconv.study import SquarePictures, price_of_sharing, study_detectors, unit_fields
-from whyconv.training.pixel_rows import evenly_chosen
+from whyconv.study import SquarePictures, price_of_sharing, scored_rows, study_detectors, unit_fields
 
 # Of the time there is.
 _SURGERY, _DETECTORS = 0.25, 0.2
@@ -72,7 +71,7 @@ def dissect(
     each = _seconds_each(network, pictures)
 
     def some(most: float) -> tuple[Tensor, list[int]]:
-        chosen = evenly_chosen(len(pictures.test), max(_LEAST, int(most)))
+        chosen = scored_rows(pictures.test, max(_LEAST, int(most)))
         return pictures.numbers(pictures.test, chosen), pictures.test.labels[chosen].tolist()
 
     heard, _ = some(_MOST_HEARD)

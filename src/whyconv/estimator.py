@@ -195,7 +195,7 @@ def _seed(given: Any) -> int:  # noqa: ANN401 - checked here
         return 0
     if isinstance(given, np.random.RandomState):
         return given.randint(2**31)
-    if isinstance(given, Integral) and not isinstance(given, bool):
+    if type(given) is not bool and isinstance(given, Integral):
         return int(given)
     raise SettingsError(f"random_state is {given!r}; expected a whole number, a numpy RandomState or None.")
 

@@ -5,7 +5,7 @@ from whyconv.study.control_square import make_study, measure_square
 from whyconv.study.controls import Control, make_controls, match_weights
 from whyconv.study.corners import OneHiddenLayer, Sizes
 from whyconv.study.detectors import study_detectors
-from whyconv.study.draws import SquarePictures
+from whyconv.study.draws import SquarePictures, scored_rows
 from whyconv.study.even_split import atlas_scores, even_split, even_splits
 from whyconv.study.hyperparameters import study_hyperparameters
 from whyconv.study.kept_trials import KeptTrials
@@ -49,6 +49,7 @@ __all__ = [
     "predict_seconds",
     "price_of_sharing",
     "rescale",
+    "scored_rows",
     "study_detectors",
     "study_hyperparameters",
     "tell_bill",
