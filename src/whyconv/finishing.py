@@ -45,7 +45,7 @@ from whyconv.training.pixel_rows import evenly_chosen, some
 from whyconv.training.realistic import look_through
 from whyconv.training.run_folder import CHECKPOINTS, MODEL, MOST_EXAMPLES, NETWORK, SUMMARY, WEIGHTS, write_json
 from whyconv.training.seen import write_seen
-from whyconv.untrusted import mistakes_in, sound_json_in
+from whyconv.untrusted import MOST_SUMMARY_VALUES, mistakes_in, sound_json_in
 
 # So that its logarithm is a number.
 _LEAST_PROBABILITY = 1e-30
@@ -161,7 +161,7 @@ def read_summary(run: Path) -> RunSummary:
         ModelFileError: ``run`` is no finished run folder.
     """
     try:
-        return RunSummary.model_validate_json(sound_json_in(run / SUMMARY))
+        return RunSummary.model_validate_json(sound_json_in(run / SUMMARY, MOST_SUMMARY_VALUES))
     except FileNotFoundError:
         raise ModelFileError(
             f"{run} is no finished run: it has no {SUMMARY}. If its training was stopped, go on with:  "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,19 @@ def write_pages(folder: Path, summary: RunSummary, network: nn.Module, plan: Pla
         data_digest=plan.pictures.digest,
         search=search,
     )
-    write_report(folder / "report.html", content, plan.language)
+    write_report(folder / "report.html", replace(content, summary=_for_page(summary)), plan.language)
     write_card(folder / "MODEL_CARD.md", content, plan.language)
+
+
+def _for_page(summary: RunSummary) -> RunSummary:
+    """The summary with the classes that the confusion table is about; of up to 300 these are all."""
+    scores = {"validation": summary.validation, "test": summary.test}
+    fewer = {
+        name: score.model_copy(update={"classes": [one for one in score.classes if one.name in set(score.tabled)]})
+        for name, score in scores.items()
+        if score is not None and score.tabled
+    }
+    return summary.model_copy(update=fewer)
 
 
 def read_search(folder: Path) -> Search | None:

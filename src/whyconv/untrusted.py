@@ -19,6 +19,8 @@ from pydantic import ValidationError
 MOST_JSON_BYTES = 16_000_000
 # Twice the classes with some to spare. The dearest kind of value, a key with its own object, takes 400 bytes.
 MOST_JSON_VALUES = 250_000
+# A summary has 30 values for each class, of up to 10,000 of them.
+MOST_SUMMARY_VALUES = 400_000
 # Records are nested 8 deep at most.
 MOST_JSON_DEPTH = 32
 # A plan with 100,000 classes of 20 letters has 4 MB, and Python reads about 2 MB of TOML a second.
@@ -100,15 +102,19 @@ def json_values(content: bytes | str, most_values: int = MOST_JSON_VALUES) -> An
     return values
 
 
-def sound_json_in(path: Path) -> bytes:
+def sound_json_in(path: Path, most_values: int = MOST_JSON_VALUES) -> bytes:
     """Returns a JSON file's text as it is, for a reader that checks what it says and not how much.
+
+    Args:
+        path: Of the file.
+        most_values: That it may hold.
 
     Raises:
         OSError: It cannot be read.
         ValueError: It is no JSON, or out of bounds; the text says which.
     """
     content = content_of(path, MOST_JSON_BYTES)
-    json_values(content)
+    json_values(content, most_values)
     return content
 
 

@@ -72,8 +72,10 @@ class Evaluation(Record):
         largest_class: The one with most pictures.
         largest_class_fraction: Its share: what always answering it would score.
         loss: Mean cross-entropy in nats, after the temperature, without label smoothing and class offsets.
-        classes: Each class' own score.
+        classes: Each class' own score; of more than 10,000 classes those found least.
         confusion: Counts (classes, classes): row is the truth, column the answer.
+        tabled: Of more than 300 classes, the 100 that ``confusion`` is about: those confused most, and others found
+            least. Empty: all.
         most_confused: Pairs, most first.
         num_sure_and_wrong: Wrong answers given with a probability of at least ``SURE``.
         surest_wrong: At most 12 wrong answers, surest first, whether sure or not.
@@ -104,6 +106,7 @@ class Evaluation(Record):
     sets: SetScore | None = None
     acceptance: Acceptance | None = None
     num_groups: int | None = None
+    tabled: list[str] = Field(default_factory=list)
 
     @property
     def has_copies(self) -> bool:
@@ -113,12 +116,12 @@ class Evaluation(Record):
     @property
     def class_names(self) -> list[str]:
         """Names in the order of the rows and columns of ``confusion`` (rows are the truth)."""
-        return [score.name for score in self.classes]
+        return self.tabled or [score.name for score in self.classes]
 
     @property
     def num_wrong(self) -> int:
         """How many pictures were answered wrongly."""
-        return self.n - sum(row[index] for index, row in enumerate(self.confusion))
+        return self.n - round(self.n * self.accuracy.value)
 
 
 class Parity(Record):

@@ -13,6 +13,10 @@ from whyconv.training.reliability import debiased_error
 
 _MOST_CONFUSED = 10
 _SUREST_WRONG = 12
+# A table of more classes has more cells than a summary may hold: of those it is made of so many.
+_MOST_TABLED, _TABLED_OF_MANY = 300, 100
+# Of more classes, so many have a score of their own.
+MOST_SCORED = 10_000
 _TINY = 1e-12
 
 
@@ -42,18 +46,20 @@ def score(  # noqa: PLR0913
     """
     answers = probabilities.argmax(axis=1)
     right = answers == labels
-    confusion = confusion_matrix(labels, answers, len(classes))
 
     def found(rows: NDArray[np.bool_]) -> Estimate | None:
         return share(right[rows], None if groups is None else groups[rows]) if rows.any() else None
 
+    counts = np.bincount(labels, minlength=len(classes))
+    confused = _most_confused(labels, answers, classes)
+    told = _worth_telling(labels, right, [pair.truth for pair in confused], classes)
+    tabled = sorted(told if len(classes) <= _MOST_TABLED else told[:_TABLED_OF_MANY])
     scores = [
         ClassScore(
-            name=name, n=int((labels == index).sum()), recall=found(labels == index), precision=found(answers == index)
+            name=classes[index], n=int(counts[index]), recall=found(labels == index), precision=found(answers == index)
         )
-        for index, name in enumerate(classes)
+        for index in sorted(told[:MOST_SCORED])
     ]
-    counts = confusion.sum(axis=1)
     own = probabilities[np.arange(len(labels)), labels]
     return Evaluation(
         part=part,
@@ -65,8 +71,9 @@ def score(  # noqa: PLR0913
         largest_class_fraction=float(counts.max() / counts.sum()),
         loss=float(-np.log(np.maximum(own, _TINY)).mean()),
         classes=scores,
-        confusion=confusion.tolist(),
-        most_confused=_most_confused(confusion, classes),
+        confusion=_table(labels, answers, tabled, len(classes)).tolist(),
+        tabled=[classes[index] for index in tabled] if len(tabled) < len(classes) else [],
+        most_confused=confused,
         num_sure_and_wrong=int(((answers != labels) & (probabilities.max(axis=1) >= SURE)).sum()),
         surest_wrong=_surest_wrong(probabilities, labels, classes, names),
         calibration=calibration,
@@ -115,16 +122,35 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
 
-def _most_confused(confusion: NDArray[np.int64], classes: Sequence[str]) -> list[Confusion]:
-    wrong = confusion.copy()
-    np.fill_diagonal(wrong, 0)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_CONFUSED]
-    pairs = [(int(place // len(classes)), int(place % len(classes))) for place in order]
+def _most_confused(labels: NDArray[np.int32], answers: NDArray[np.int64], classes: Sequence[str]) -> list[Confusion]:
+    wrong = labels != answers
+    cells, counts = np.unique(labels[wrong].astype(np.int64) * len(classes) + answers[wrong], return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:_MOST_CONFUSED]
     return [
-        Confusion(truth=classes[row], answer=classes[column], count=int(wrong[row, column]))
-        for row, column in pairs
-        if wrong[row, column]
+        Confusion(truth=classes[cell // len(classes)], answer=classes[cell % len(classes)], count=count)
+        for cell, count in zip(cells[order].tolist(), counts[order].tolist(), strict=True)
     ]
+
+
+def _worth_telling(
+    labels: NDArray[np.int32], right: NDArray[np.bool_], confused: Sequence[str], classes: Sequence[str]
+) -> list[int]:
+    """All classes: those confused most, then others, the smallest fraction found first, without pictures last."""
+    counts, found = (np.bincount(rows, minlength=len(classes)) for rows in (labels, labels[right]))
+    recall = np.where(counts > 0, found / np.maximum(counts, 1), 2.0)
+    recall[np.isin(classes, confused)] = -1
+    return [int(index) for index in np.argsort(recall, kind="stable")]
+
+
+def _table(
+    labels: NDArray[np.int32], answers: NDArray[np.int64], tabled: Sequence[int], num_classes: int
+) -> NDArray[np.int64]:
+    """Counts (tabled, tabled) of the pictures whose truth and answer are both among these classes."""
+    places = np.full(num_classes, -1, np.int32)
+    places[tabled] = np.arange(len(tabled))
+    rows, columns = places[labels], places[answers].astype(np.int64)
+    both = (rows >= 0) & (columns >= 0)
+    return confusion_matrix(rows[both], columns[both], len(tabled))
 
 
 def _surest_wrong(

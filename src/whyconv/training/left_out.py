@@ -70,7 +70,8 @@ class Regression:
     """
 
     def __init__(self, features: NDArray[np.float32], labels: NDArray[np.int32], num_classes: int) -> None:
-        self.targets = np.eye(num_classes)[labels]
+        self.targets = np.zeros((len(labels), num_classes))
+        self.targets[np.arange(len(labels)), labels] = 1
         rows = _scaled(_mixed(features))
         self._lengths, axes = np.linalg.eigh(rows.T @ rows)
         # A few at a time, in place: of many pictures there is no room for two of these.

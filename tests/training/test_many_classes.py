@@ -1,0 +1,96 @@
+"""Scores of hundreds and thousands of classes: in bounds of memory, and in a summary that can be read again."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from whyconv.finishing import read_summary
+from whyconv.reporting import _for_page
+from whyconv.results import Evaluation, RunSummary
+from whyconv.training.evaluate import confusion_matrix, score
+from whyconv.training.left_out import Regression
+from whyconv.training.run_folder import SUMMARY
+
+
+def scored(num_classes: int, n: int) -> tuple[Evaluation, np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    labels = (np.arange(n) % num_classes).astype(np.int32)
+    probabilities = np.full((n, num_classes), 0.5 / num_classes, np.float32)
+    # A third is wrong, and one pair is confused often.
+    answers = np.where(random.random(n) < 0.3, random.integers(0, num_classes, n), labels)
+    answers[labels == 7] = 9
+    probabilities[np.arange(n), answers] += 0.5
+    classes = [f"class {index}" for index in range(num_classes)]
+    names = [str(row) for row in range(n)]
+    return score(probabilities, labels, classes=classes, names=names, part="test"), labels, answers
+
+
+def summary_of(found: Evaluation) -> RunSummary:
+    return RunSummary(
+        run="run",
+        network="swift",
+        num_parameters=1,
+        best_epoch=1,
+        num_epochs=1,
+        seconds=1.0,
+        stopped="planned",
+        validation=found,
+        test=found,
+        parity=None,
+    )
+
+
+@pytest.mark.parametrize(("num_classes", "n"), [(299, 900), (360, 1080), (1000, 3000)])
+def test_a_summary_of_many_classes_is_read_again(tmp_path: Path, num_classes: int, n: int) -> None:
+    found, labels, answers = scored(num_classes, n)
+    written = summary_of(found)
+    (tmp_path / SUMMARY).write_text(written.model_dump_json(indent=2))
+    assert read_summary(tmp_path) == written
+    assert len(found.classes) == num_classes
+    assert found.num_wrong == int((labels != answers).sum())
+    whole = confusion_matrix(labels, answers, num_classes)
+    rows = [int(name.removeprefix("class ")) for name in found.class_names]
+    assert found.confusion == whole[np.ix_(rows, rows)].tolist()
+    assert len(rows) == (100 if num_classes > 300 else num_classes)
+    assert {pair.truth for pair in found.most_confused} <= set(found.class_names)
+    assert (found.most_confused[0].truth, found.most_confused[0].answer) == ("class 7", "class 9")
+
+
+def test_a_summary_of_ten_thousand_classes_is_read_again(tmp_path: Path) -> None:
+    found, *_ = scored(1000, 3000)
+    classes = [found.classes[0].model_copy(update={"name": f"class {index}"}) for index in range(10_000)]
+    written = summary_of(found.model_copy(update={"classes": classes}))
+    (tmp_path / SUMMARY).write_text(written.model_dump_json(indent=2))
+    assert read_summary(tmp_path) == written
+
+
+def test_the_page_lists_the_classes_that_its_table_is_about() -> None:
+    found, *_ = scored(360, 1080)
+    page = _for_page(summary_of(found)).test
+    assert page is not None
+    assert [one.name for one in page.classes] == page.class_names == found.tabled
+    few, *_ = scored(20, 60)
+    assert _for_page(summary_of(few)) == summary_of(few)
+
+
+def test_scores_of_thousands_of_classes_take_no_table_of_all() -> None:
+    tracemalloc.start()
+    scored(4000, 1000)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert taken < 3 * 4000 * 1000 * 4
+
+
+def test_ridge_regression_takes_no_table_of_all_classes() -> None:
+    labels = np.arange(20, dtype=np.int32) * 250
+    tracemalloc.start()
+    targets = Regression(np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32), labels, 5000).targets
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert taken < 20e6
+    assert targets.shape == (20, 5000)
+    assert (targets.argmax(axis=1) == labels).all()
