@@ -60,6 +60,29 @@ def test_copies_of_training_and_of_validation_pictures_are_not_scored(own_split:
     assert [int((division.parts == part).sum()) for part in (TRAIN, VALIDATION, TEST)] == [10, 10, 10]
 
 
+def test_validation_pictures_with_a_copy_in_training_decide_nothing(own_split: Path, tmp_path: Path) -> None:
+    content = (own_split / "train" / "a" / "s1_train.png").read_bytes()
+    (own_split / "val" / "a" / "copy.png").write_bytes(content)
+    (own_split / "test" / "a" / "copy.png").write_bytes(content)
+    division, notes = divided(own_split, tmp_path / "store")
+    assert notes["train_known_validation"].values == {"n": 1, "left": 10}
+    assert notes["train_known_validation"].level == "warning"
+    assert [each.reason for each in division.left_out] == ["a copy of it is among the training pictures"]
+    assert [int((division.parts == part).sum()) for part in (TRAIN, VALIDATION, TEST)] == [10, 10, 10]
+
+
+def test_a_validation_part_of_copies_alone_is_none(tmp_path: Path) -> None:
+    for number in range(12):
+        for part in ("train", "val"):
+            write(tmp_path / "own" / part / "ab"[number % 2] / f"{number}.png", number)
+    division, notes = divided(tmp_path / "own", tmp_path / "store", test_fraction=0.0)
+    assert notes["train_known_validation"].values == {"n": 12, "left": 0}
+    assert [int((division.parts == part).sum()) for part in (TRAIN, VALIDATION, TEST)] == [12, 0, 0]
+    words = {"network": "lesson", "epochs": 1, "threads": 1, "store": str(tmp_path), "out": str(tmp_path / "runs")}
+    summary = workflow.train(str(tmp_path / "own"), only_model=True, test_fraction=0.0, **words)
+    assert summary.validation is None
+
+
 def test_copies_within_a_part_are_one_independent_picture(own_split: Path, tmp_path: Path) -> None:
     """Two files of the same bytes, and what a name says belongs together; everything else is on its own."""
     test = own_split / "test"

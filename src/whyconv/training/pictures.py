@@ -140,7 +140,7 @@ def divide(inspection: Inspection, asked: TrainSettings | PicturesPlan, *, seed:
     """Refuses what cannot be trained on, and assigns every picture to a part.
 
     Test pictures of the user's own split of which a copy is in the training or validation part are not scored:
-    they would measure memory.
+    they would measure memory. For the same reason validation pictures of which a copy is in training decide nothing.
 
     Args:
         inspection: The pictures, and what is known about them.
@@ -177,6 +177,11 @@ def divide(inspection: Inspection, asked: TrainSettings | PicturesPlan, *, seed:
     if left_out:
         notify(Note(key="train_leaks_left_out", values={"n": len(left_out)}, level="warning"))
     parts[list(leaks)] = LEFT_OUT
+    known = (parts == VALIDATION) & np.isin(duplicates.group, duplicates.group[parts == TRAIN])
+    parts[known] = LEFT_OUT
+    if known.any():
+        values = {"n": int(known.sum()), "left": int((parts == VALIDATION).sum())}
+        notify(Note(key="train_known_validation", values=values, level="warning"))
     return Division(inspection, parts, left_out, fraction)
 
 
