@@ -197,7 +197,10 @@ def _promise(
 ) -> None:
     """Puts into ``model.onnx`` and ``network.json`` what the file can promise."""
     features, examples = (known.validation.features, known.examples) if known is not None else (None, None)
-    asked = ValidationAnswers(validation.data.pixels, validation.data.labels, logits, features)
+    # Pictures of a group say the same: what holds for new ones follows from one of each.
+    rows = validation.independent
+    data = some(validation.data, rows)
+    asked = ValidationAnswers(data.pixels, data.labels, logits[rows], None if features is None else features[rows])
     found = add_promises(folder / MODEL, metadata, asked, examples)
     values = read_description(folder / NETWORK)
     write_json(folder / NETWORK, with_digest(values | found.model_dump(mode="json")))

@@ -47,10 +47,10 @@ class Examples:
 
 @dataclass(frozen=True, eq=False)
 class ValidationAnswers:
-    """What is known of the validation part, row for row.
+    """What is known of independent pictures of the validation part, row for row.
 
     Attributes:
-        pixels: uint8 (n, side, side, channels).
+        pixels: uint8 (n, side, side, channels); on disk where memory is short.
         labels: The truth (n,).
         logits: Before the temperature (n, classes).
         features: What the last layer decides from (n, d); None where they were not asked for.
@@ -80,8 +80,8 @@ def add_promises(path: Path, metadata: Metadata, validation: ValidationAnswers, 
     novelty = None
     if examples is not None and validation.features is not None:
         train = KnownPictures(examples.pixels, examples.labels, examples.features)
-        pixels = np.asarray(validation.pixels[:])
-        novelty = fit_novelty(train, KnownPictures(pixels, validation.labels, validation.features, logits))
+        known = KnownPictures(validation.pixels, validation.labels, validation.features, logits)
+        novelty = fit_novelty(train, known)
     found = metadata.model_copy(
         update={"sets": AnswerSets(truths=_truths(logits, validation.labels)), "unsure": _unsure(novelty)}
     )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyconv.answer_sets import conformal_rank
-from whyconv.novelty.looks import looks
+from whyconv.novelty.looks import Pixels, looks
 from whyconv.novelty.normal import NormalScale, normal_scale
 
 Floats = NDArray[np.float64]
@@ -39,13 +39,13 @@ class KnownPictures:
     """Pictures with all that is known about them.
 
     Attributes:
-        pixels: uint8 (n, side, side, channels), as the network takes them.
+        pixels: uint8 (n, side, side, channels), as the network takes them; read a few at a time.
         labels: Classes (n,).
         features: What the last layer decides from (n, d).
         logits: Divided by the temperature (n, classes); not needed of training pictures.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     labels: NDArray[np.int32]
     features: NDArray[np.float32]
     logits: NDArray[np.floating] | None = None

@@ -6,6 +6,8 @@ that never met such pictures was never asked to keep them apart. Here they lie f
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,18 @@ ROUNDING_VARIANCE = 1 / (12 * WHITE**2)
 # Brightness, red less green, yellow less blue: rows of weights for the channels.
 OPPONENT = ((1 / 3, 1 / 3, 1 / 3), (1.0, -1.0, 0.0), (0.5, 0.5, -1.0))
 _BATCH = 64
+
+
+class Pixels(Protocol):
+    """An array uint8 (n, side, side, channels), or what looks like one and reads a slice of it when it is asked to."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, side, side, channels)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: slice, /) -> NDArray[np.uint8]: ...
 
 
 def num_scales(side: int) -> int:
@@ -27,7 +41,7 @@ def planes(num_channels: int) -> NDArray[np.float64]:
     return np.array(OPPONENT if num_channels == 3 else [[1.0]])
 
 
-def looks(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+def looks(pixels: Pixels) -> NDArray[np.float64]:
     """Describes pictures by their means, and by the variances inside of blocks of two by two, scale after scale.
 
     Args:
