@@ -224,6 +224,38 @@ def test_another_network_is_timed_on_its_own_steps(material) -> None:
     assert timed.truth is trial.truth
 
 
+def fewer(material: Material, count: int) -> Material:
+    """The same with so many training pictures."""
+    data = LabelledPixels(material.train.data.pixels[:count], material.train.data.labels[:count])
+    return replace(material, train=Part("train", material.train.names[:count], data))
+
+
+def test_another_network_is_timed_where_a_pass_is_one_step(material) -> None:
+    draft, _, _ = plan_of(material, network="swift", epochs=1)
+    few = fewer(material, 8)
+    trial = MirrorTrial(np.zeros(2, np.int64), np.zeros(2, np.int64), np.zeros(2, np.int64), 1e9, 1e9)
+    assert 0 < timed_anew(few, draft, trial).seconds_per_step < 10
+
+
+@pytest.mark.parametrize(("count", "epochs"), [(8, 5), (16, 3), (24, 2), (40, 1)])
+def test_however_little_time_there_is_five_steps_are_planned(material, monkeypatch, count: int, epochs: int) -> None:
+    trial_of(monkeypatch, 1000.0)
+    plan, events, keys = plan_of(fewer(material, count), minutes=0.1)
+    assert (plan.training.epochs, plan.training.steps) == (epochs, 5)
+    if count < 40:
+        assert keys[-1] == "run_budget"
+        assert events[-1].values["epochs"] == pytest.approx(5 / (count / 8), abs=0.05)
+
+
+def test_of_a_few_seconds_most_are_for_the_training(material, monkeypatch) -> None:
+    """Of 9 seconds; a constant ending would leave none, and the narrowest network."""
+    trial_of(monkeypatch, 0.01)
+    monkeypatch.setattr(making, "widths_for", lambda side: [64, 256])
+    monkeypatch.setattr(time_left, "timed_anew", lambda *_: pytest.fail("it was narrowed"))
+    plan, _, _ = plan_of(material, network="swift", minutes=0.15)
+    assert plan.training.epochs > 20
+
+
 def test_steps_of_several_processes_are_what_minutes_are_planned_from(material) -> None:
     asked = []
 
@@ -242,6 +274,8 @@ def test_steps_of_several_processes_are_what_minutes_are_planned_from(material) 
 def test_the_deadline_leaves_time_for_the_ending() -> None:
     assert deadline(TrainSettings(pictures="p"), 100.0) == math.inf
     assert deadline(TrainSettings(pictures="p", minutes=10), 100.0) == 100 + 570 - 12
+    assert deadline(TrainSettings(pictures="p", minutes=1), 100.0) == 100 + 57 - 12
+    assert deadline(TrainSettings(pictures="p", minutes=0.15), 100.0) == pytest.approx(100 + 9 * 0.95 - 2.7)
 
 
 def test_the_plans_digest_is_that_of_its_file(tmp_path: Path) -> None:

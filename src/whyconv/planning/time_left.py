@@ -17,8 +17,8 @@ from whyconv.training.recipe import side_cost
 from whyconv.training.run_folder import MOST_EXAMPLES
 from whyconv.training.views import from_afar
 
-# Of the minutes asked for: what is left for export, scores and report.
-_ENDING_SECONDS = 12.0
+# Of the minutes asked for: what is left for export, scores and report; of less than a minute, no more than a part.
+_ENDING_SECONDS, _MOST_ENDING = 12.0, 0.3
 _ENDING_FRACTION = 0.05
 SLACK = 0.93
 # Of a network with so few filters in its narrowest block nothing is taken any more; others lose half of them where a
@@ -33,7 +33,8 @@ def deadline(settings: TrainSettings, began: float) -> float:
     if settings.minutes is None:
         return math.inf
     certificate = CERTIFICATE_SECONDS if settings.invariant == "circular" else 0.0
-    return began + settings.minutes * 60 * (1 - _ENDING_FRACTION) - _ENDING_SECONDS - certificate
+    seconds = settings.minutes * 60
+    return began + seconds * (1 - _ENDING_FRACTION) - min(_ENDING_SECONDS, _MOST_ENDING * seconds) - certificate
 
 
 def narrowed(  # noqa: PLR0913
@@ -87,9 +88,11 @@ def _fitting_in(plan: Plan, trial: MirrorTrial, views: Sequence[View], seconds: 
     whole, rest = divmod(seconds, steps + validation)
     per_epoch = plan.steps_per_epoch
     more = max(0, math.floor((rest - validation) / steps * per_epoch))
+    if whole * per_epoch + more < LEAST_STEPS:
+        return math.ceil(LEAST_STEPS / per_epoch), LEAST_STEPS
     if whole >= _FEW_EPOCHS or (whole and not more):
         return int(whole), 0
-    return int(whole) + 1, int(whole) * per_epoch + (more if whole else min(per_epoch, max(LEAST_STEPS, more)))
+    return int(whole) + 1, int(whole) * per_epoch + (more if whole else min(per_epoch, more))
 
 
 def _epoch_seconds(plan: Plan, trial: MirrorTrial, views: Sequence[View]) -> tuple[float, float]:

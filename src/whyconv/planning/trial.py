@@ -56,7 +56,10 @@ def _as_it_will_be(trial: MirrorTrial, material: Material, plan: Plan) -> Mirror
 
 def timed_anew(material: Material, draft: Plan, trial: MirrorTrial) -> MirrorTrial:
     """The trial with the seconds of another network's steps."""
-    recipe = draft.training.model_copy(update={"epochs": 1, "steps": _RETIMED_STEPS, "patience": 1, "sides": []})
+    # Of one step alone no pace is known.
+    epochs = math.ceil(_RETIMED_STEPS / steps_per_epoch(len(material.train), draft.training.batch))
+    shortened = {"epochs": epochs, "steps": _RETIMED_STEPS, "patience": epochs, "sides": []}
+    recipe = draft.training.model_copy(update=shortened)
     plan = draft.model_copy(
         update={"training": recipe, "network": draft.network.model_copy(update={"views": ["upright"]})}
     )
