@@ -277,8 +277,11 @@ class TrainingPlan(Settings):
 
 
 def steps_per_epoch(num_train: int, batch: int) -> int:
-    """Steps that one pass over the training part takes; their sizes differ by at most one."""
-    return max(1, round(num_train / batch))
+    """Steps that one pass over the training part takes; their sizes differ by at most one, and none is of one picture.
+
+    Of a single one there is no variance to normalize by.
+    """
+    return max(1, min(round(num_train / batch), num_train // 2))
 
 
 class FrozenPlan(Settings):

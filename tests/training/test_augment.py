@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from varied_pictures import vary_by
-from whyconv.settings import AugmentPlan
+from whyconv.settings import AugmentPlan, steps_per_epoch
 from whyconv.training.augment import epoch_batches, epoch_draws, epoch_order, variation_of, vary
 from whyconv.training.step import at_side
 
@@ -30,6 +30,13 @@ def test_batches_cover_the_order_once_and_differ_by_at_most_one(n: int, batch: i
     sizes = {len(each) for each in batches}
     assert max(sizes) - min(sizes) <= 1
     assert max(sizes) <= 2 * batch
+
+
+@given(st.integers(2, 60), st.integers(2, 5))
+def test_no_batch_is_a_single_picture_and_the_plan_knows_their_number(n: int, batch: int) -> None:
+    batches = epoch_batches(epoch_order(3, 1, n), batch)
+    assert min(len(each) for each in batches) >= 2
+    assert len(batches) == steps_per_epoch(n, batch)
 
 
 def test_another_seed_or_epoch_gives_another_order() -> None:

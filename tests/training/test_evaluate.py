@@ -91,6 +91,13 @@ def test_the_interval_of_the_calibration_error_is_that_of_a_mean_where_there_is_
     assert calibration_error(probabilities, labels) == found
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 10])
+def test_the_interval_of_the_calibration_error_stays_between_0_and_1(n: int) -> None:
+    probabilities = np.tile(np.array([0.99, 0.01], np.float32), (n, 1))
+    found = calibration_error(probabilities, np.ones(n, np.int32))
+    assert 0 <= found.low <= found.value <= found.high <= 1
+
+
 def test_the_interval_holds_the_calibration_error_where_resampling_only_raises_it() -> None:
     probabilities = np.tile(np.array([0.75, 0.25], np.float32), (400, 1))
     labels = (np.arange(400) % 4 == 3).astype(np.int32)

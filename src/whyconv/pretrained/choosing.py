@@ -49,6 +49,11 @@ def check_start(settings: TrainSettings) -> None:
             f"--on-divergence skip: what is learned on {start} leaves no step out. Leave this out, or train from "
             "scratch with --start scratch."
         )
+    if settings.members > 1:
+        raise UsageError(
+            f"--members {settings.members}: what is learned on {start} is one network. Leave this out, or train from "
+            "scratch with --start scratch."
+        )
     if "network" in settings.model_fields_set and not (start == PRETRAINED and settings.network == NETWORK):
         raise UsageError(
             f"--start {start} brings its own network, so that --network {settings.network} cannot be had with it. "
@@ -85,7 +90,7 @@ def choose_start(settings: TrainSettings, inspection: Inspection, notify: Notify
     if settings.start == SCRATCH:
         return settings.model_copy(update={"start": None})
     speaks = "network" in settings.model_fields_set or any(getattr(settings, word) is not None for word in _OF_A_RECIPE)
-    speaks = speaks or settings.on_divergence == "skip"
+    speaks = speaks or settings.on_divergence == "skip" or settings.members > 1
     if settings.start is not None or speaks or not _are_photos(inspection):
         return settings
     if not has_published_weights():

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from whyconv.settings import AugmentPlan
+from whyconv.settings import AugmentPlan, steps_per_epoch
 
 NUM_DRAWS = 11
 _MIRROR = 4  # of the draws
@@ -43,7 +43,7 @@ def epoch_draws(seed: int, epoch: int, num_pictures: int) -> NDArray[np.float32]
 
 def epoch_batches(order: NDArray[np.int64], batch: int) -> list[NDArray[np.int64]]:
     """Cuts the order into batches whose sizes differ by at most one, so that none is too small to normalize."""
-    return np.array_split(order, max(1, round(len(order) / batch)))
+    return np.array_split(order, steps_per_epoch(len(order), batch))
 
 
 class Variation(NamedTuple):

@@ -51,7 +51,7 @@ def calibration_error(
     bins = _bins(probabilities, labels, groups)
     value = float(bins.gaps.sum())
     low, high = bins.ends()
-    return Estimate(value=value, low=min(low, value), high=max(high, value), n=n)
+    return Estimate(value=value, low=min(low, value), high=min(1.0, max(high, value)), n=n)
 
 
 @dataclass(frozen=True, eq=False)
