@@ -12,9 +12,10 @@ import pytest
 
 from test_workflow import write_bars
 from tiny_training import tiny_plan
+from whyconv.errors import DataError
 from whyconv.images.prepare import PicturePolicy
 from whyconv.inspection import inspect
-from whyconv.planning import Material, deadline, make_plan, making, time_left
+from whyconv.planning import Material, again, deadline, make_plan, making, time_left
 from whyconv.planning.trial import timed_anew
 from whyconv.results import Event, Note, Progress
 from whyconv.settings import TrainSettings
@@ -283,3 +284,27 @@ def test_the_plans_digest_is_that_of_its_file(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text(plan.to_toml())
     assert type(plan).read(tmp_path / "run.toml").digest == plan.digest
     assert tiny_plan(learning_rate=0.004).digest != plan.digest
+
+
+def changed(material: Material, count: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **recipe: object):
+    """What becomes of a plan of 40 pictures when there are so many."""
+    plan = tiny_plan(batch=8, **recipe)
+    pictures = plan.pictures.model_copy(update={"num_train": 40, "digest": "0" * 32})
+    plan = plan.model_copy(update={"pictures": pictures})
+    monkeypatch.setattr(again, "divide_as", lambda plan, notify: material.division)
+    monkeypatch.setattr(again, "_prepared", lambda *_: fewer(material, count))
+    return again.accept_changes(plan, lambda event: None, tmp_path)[0]
+
+
+@pytest.mark.parametrize(("count", "steps"), [(40, 12), (80, 24), (16, 5)])
+def test_of_other_pictures_a_plan_takes_as_many_passes(
+    material, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count: int, steps: int
+) -> None:
+    plan = changed(material, count, monkeypatch, tmp_path, epochs=3, steps=12, stop_after=9)
+    assert (plan.training.steps, plan.training.stop_after, plan.training.epochs) == (steps, 0, 3)
+    assert changed(material, count, monkeypatch, tmp_path).training.steps == 0
+
+
+def test_a_single_picture_that_is_left_is_not_accepted(material, monkeypatch, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Only 1 picture is left for training"):
+        changed(material, 1, monkeypatch, tmp_path)

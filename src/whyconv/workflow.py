@@ -175,10 +175,12 @@ def train_from_file(
 
 def _train_from_file(path: Path, notify: Notify, group: Group, *, out: str, accept_changed_data: bool) -> RunSummary:
     began = time.perf_counter()
-    plan = _with_the_end_of_its_run(Plan.read(path), path, notify)
+    given = Plan.read(path)
+    plan = given if accept_changed_data else _with_the_end_of_its_run(given, path, notify)
     with _new_run(out, plan.pictures.path, notify) as folder:
         if accept_changed_data:
-            plan, material = accept_changes(plan, notify, path.parent)
+            plan, material = accept_changes(given, notify, path.parent)
+            plan = _with_the_end_of_its_run(given, path, notify) if plan is given else plan
         else:
             material = material_of(plan, notify, path.parent)
         return carry_out(plan, material, folder, began=began, notify=notify, group=group)

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import math
+import time
+from pathlib import Path
 
 import pytest
 
-from whyconv.pretrained.deciding import COMPARED, EPOCHS, Share, share_out, tuned_in
+from tiny_backbone import SIDE, write_backbone
+from tiny_training import write_bars
+from whyconv.errors import DataError
+from whyconv.images.prepare import PicturePolicy
+from whyconv.inspection import inspect
+from whyconv.planning import Material
+from whyconv.pretrained.backbone import FrozenNetwork
+from whyconv.pretrained.deciding import COMPARED, EPOCHS, Share, decide, share_out, tuned_in
+from whyconv.pretrained.features import Bank
+from whyconv.pretrained.foreign import foreign_backbone
 from whyconv.pretrained.speeds import Speeds
+from whyconv.settings import TrainSettings
+from whyconv.training.pictures import Part, divide, load_parts
+from whyconv.training.pixel_rows import LabelledPixels
 
 COUNTS = [1000, 100, 200]
 SPEEDS = Speeds(per_look=0.01, per_look_in_torch=0.02, per_picture={12: 0.01, 14: 0.006})
@@ -79,3 +93,23 @@ def test_after_looking_the_epochs_are_what_fits_even_in_part() -> None:
 def test_less_than_half_an_epoch_is_not_tuned(seconds: float) -> None:
     share = Share(("upright",), 0, 12, 8, 32, "float32")
     assert tuned_in(seconds, share, 12, COUNTS, SPEEDS) == Share(("upright",), 0, -1, 0, 32, "float32")
+
+
+def test_one_picture_is_too_few_for_a_head(tmp_path: Path) -> None:
+    write_bars(tmp_path / "bars", 20)
+    asked = TrainSettings(pictures=str(tmp_path / "bars"), store=str(tmp_path / "store"))
+    division = divide(inspect(asked.pictures, store=tmp_path / "store"), asked, seed=0, notify=lambda event: None)
+    policy = PicturePolicy(side=SIDE, channels=3)
+    train, *others = load_parts(division, policy, store=tmp_path / "store", notify=lambda event: None)
+    one = Part("train", train.names[:1], LabelledPixels(train.data.pixels[:1], train.data.labels[:1]))
+    bank = Bank(FrozenNetwork(foreign_backbone(write_backbone(tmp_path / "tiny.onnx"), 1), 1), tmp_path)
+    with pytest.raises(DataError, match="Only 1 picture is left for training"):
+        decide(
+            asked,
+            Material(division, policy, one, *others),
+            bank,
+            None,
+            threads=1,
+            began=time.perf_counter(),
+            notify=lambda event: None,
+        )

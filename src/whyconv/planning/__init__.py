@@ -2,7 +2,7 @@
 
 from whyconv.planning.again import accept_changes, material_of
 from whyconv.planning.making import make_plan, threads_for
-from whyconv.planning.material import Material, pictures_plan
+from whyconv.planning.material import Material, pictures_plan, require_two
 from whyconv.planning.streaming import SAMPLE, begin_stream, tell_order
 from whyconv.planning.time_left import SLACK, deadline
 from whyconv.planning.trial import decide_flip
@@ -18,6 +18,7 @@ __all__ = [
     "make_plan",
     "material_of",
     "pictures_plan",
+    "require_two",
     "tell_order",
     "threads_for",
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from whyconv.errors import DataError
-from whyconv.planning.material import Material
+from whyconv.planning.material import Material, require_two
 from whyconv.planning.streaming import stream_again
 from whyconv.results import Note, Notify
 from whyconv.settings import Plan
@@ -27,7 +28,7 @@ def accept_changes(plan: Plan, notify: Notify, run: Path) -> tuple[Plan, Materia
     """The pictures that are there now, and the plan with what it says of them brought up to date.
 
     What else the plan has of the old ones stays, such as mean and deviation; classes that count alike do so by the new
-    numbers.
+    numbers, steps are as many passes as before, and where a clock had ended the training it goes on to its end.
 
     Args:
         plan: Of the run.
@@ -35,7 +36,7 @@ def accept_changes(plan: Plan, notify: Notify, run: Path) -> tuple[Plan, Materia
         run: The folder that the plan lies in.
 
     Raises:
-        DataError: The classes are others.
+        DataError: The classes are others, or too few pictures are left for training.
     """
     division = divide_as(plan, notify)
     if division.digest == plan.pictures.digest:
@@ -51,6 +52,7 @@ def accept_changes(plan: Plan, notify: Notify, run: Path) -> tuple[Plan, Materia
     told = str(compare(before, division.rows())) if before is not None else ""
     notify(Note(key="run_pictures_accepted", values={"changes": told or "..."}, level="warning"))
     material = _prepared(plan, division, notify)
+    require_two(material.train)
     return _brought_up_to_date(plan, material), material
 
 
@@ -69,9 +71,7 @@ def _brought_up_to_date(plan: Plan, material: Material) -> Plan:
         "num_test": len(material.test),
     }
     offsets = class_offsets(counts, "on") if is_balanced else plan.training.class_offsets
-    return plan.model_copy(
-        update={
-            "pictures": plan.pictures.model_copy(update=pictures),
-            "training": plan.training.model_copy(update={"class_offsets": offsets}),
-        }
-    )
+    brought = plan.model_copy(update={"pictures": plan.pictures.model_copy(update=pictures)})
+    steps = math.ceil(plan.training.steps * brought.steps_per_epoch / plan.steps_per_epoch)
+    training = {"class_offsets": offsets, "steps": steps, "stop_after": 0}
+    return brought.model_copy(update={"training": plan.training.model_copy(update=training)})

@@ -11,12 +11,11 @@ import numpy as np
 import torch
 
 from whyconv import files
-from whyconv.errors import DataError
 from whyconv.machine import num_cores
 from whyconv.measures.certificate import require_conditions
 from whyconv.nets.swift import widths_for
 from whyconv.nets.windowed import window_for
-from whyconv.planning.material import Material, pictures_plan
+from whyconv.planning.material import Material, pictures_plan, require_two
 from whyconv.planning.time_left import deadline, fitting, narrowed, tell_budget
 from whyconv.planning.trial import decide_flip, try_draft
 from whyconv.results import Note, Notify
@@ -57,8 +56,7 @@ def make_plan(settings: TrainSettings, material: Material, *, began: float, noti
         DataError: A part is too small to train on.
         UsageError: Answers are to be invariant, and the network's graph does not show it; every reason.
     """
-    if len(material.train) < 2:
-        raise DataError(f"Only {len(material.train)} picture is left for training. Expected at least 2; add pictures.")
+    require_two(material.train)
     counts, epoch_pictures = (
         material.counts(),
         material.stream.plan.epoch_pictures if material.stream is not None else 0,

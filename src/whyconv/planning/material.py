@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from whyconv.errors import DataError
 from whyconv.images.prepare import PicturePolicy
 from whyconv.results import Notify
 from whyconv.settings import PicturesPlan, Plan, TrainSettings
@@ -68,6 +69,17 @@ class Material:
             yield pictures
         finally:
             pictures.close()
+
+
+def require_two(train: Part) -> None:
+    """Makes sure that there is something to learn from.
+
+    Raises:
+        DataError: The training part is too small.
+    """
+    if len(train) < 2:
+        are = "picture is" if len(train) == 1 else "pictures are"
+        raise DataError(f"Only {len(train)} {are} left for training. Expected at least 2; add pictures.")
 
 
 def pictures_plan(settings: TrainSettings, material: Material) -> PicturesPlan:

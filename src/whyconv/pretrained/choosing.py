@@ -44,6 +44,19 @@ def check_start(settings: TrainSettings) -> None:
         raise MissingExtraError("--start pretrained", "pretrained")
     if is_file:
         find_foreign(start)
+    _refuse_beside(settings, start)
+    words = [word for word in ("optimizer", "epochs", "batch", "learning_rate") if getattr(settings, word) is not None]
+    if is_file and words:
+        flags = ", ".join(f"--{word.replace('_', '-')}" for word in words)
+        raise UsageError(f"{flags}: of {start} only a head is learned, which takes no steps. Leave this out.")
+
+
+def _refuse_beside(settings: TrainSettings, start: str) -> None:
+    """Refuses what does not go with any network that has learned before.
+
+    Raises:
+        UsageError: It was asked for.
+    """
     if settings.on_divergence == "skip":
         raise UsageError(
             f"--on-divergence skip: what is learned on {start} leaves no step out. Leave this out, or train from "
@@ -59,10 +72,6 @@ def check_start(settings: TrainSettings) -> None:
             f"--start {start} brings its own network, so that --network {settings.network} cannot be had with it. "
             "Leave one of them out."
         )
-    words = [word for word in ("optimizer", "epochs", "batch", "learning_rate") if getattr(settings, word) is not None]
-    if is_file and words:
-        flags = ", ".join(f"--{word.replace('_', '-')}" for word in words)
-        raise UsageError(f"{flags}: of {start} only a head is learned, which takes no steps. Leave this out.")
 
 
 def is_feature_network(start: str) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from whyconv.nets.efficientnet import EfficientNetLite0
 from whyconv.nets.pretrained import LICENSE, PACKAGE, PICTURES
-from whyconv.planning import Material, decide_flip, pictures_plan
+from whyconv.planning import Material, decide_flip, pictures_plan, require_two
 from whyconv.pretrained.backbone import Backbone
 from whyconv.pretrained.drawing import cut_name
 from whyconv.pretrained.features import Bank
@@ -128,6 +128,7 @@ def decide(  # noqa: PLR0913
     Raises:
         DataError: The training part is too small.
     """
+    require_two(material.train)
     counts = [len(part) for part in (material.train, material.validation, material.test)]
     network = published() if published is not None else None
     cuts = CUTS if network is not None else ()

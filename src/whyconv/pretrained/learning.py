@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from whyconv.errors import ModelFileError
 from whyconv.model_file import Metadata
 from whyconv.nets.efficientnet import EfficientNetLite0
 from whyconv.pretrained.backbone import Backbone
@@ -143,7 +144,11 @@ def learn(lesson: Lesson, train: LabelledPixels, validation: LabelledPixels) -> 
 
 
 def _learn_head(lesson: Lesson, train: SeenPart, validation: SeenPart, began: float) -> Head:
-    """Fits a head for each penalty; keeps that with the least J on validation."""
+    """Fits a head for each penalty; keeps that with the least J on validation.
+
+    Raises:
+        ModelFileError: J is a number with none of them.
+    """
     recipe, frozen = lesson.plan.training, lesson.frozen
     offsets = recipe.class_offsets
     penalties = frozen.penalties if len(validation) else frozen.penalties[len(frozen.penalties) // 2 :][:1]
@@ -153,10 +158,16 @@ def _learn_head(lesson: Lesson, train: SeenPart, validation: SeenPart, began: fl
         fit_heads([each.features for each in train.views], train.labels, offsets, penalties, frozen.iterations),
         strict=True,
     ):
-        found = mean_cost(_logits(head, validation), validation.labels, offsets) if len(validation) else 0.0
+        judge = validation if len(validation) else train
+        found = mean_cost(_logits(head, judge), judge.labels, offsets)
         if found < least:
             best, least, chosen = head, found, penalty
-    assert best is not None
+    if best is None:
+        name, size = lesson.bank.network.backbone.name, max(np.abs(each.features).max() for each in train.views)
+        raise ModelFileError(
+            f"{name}: no head can be learned from its features, J is no finite number. They reach {size:.3g}; expected "
+            "numbers that can be squared and added up. Export it with a normalization at its end."
+        )
     lesson.notify(Note(key="start_head", values={"penalty": chosen}))
     _record_head(lesson, best, train, validation, began)
     return best
