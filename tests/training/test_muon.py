@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from whyconv.training.checkpoint import load_state, require_fitting, save_state
 from whyconv.training.muon import Muon, _owners, kernels_of, orthogonal
 
 
@@ -47,9 +49,10 @@ def test_singular_values_come_near_to_one() -> None:
 
 
 def test_kernels_keep_their_length_and_move_by_the_learning_rate() -> None:
-    layer = nn.Conv2d(3, 4, 3, bias=False).double()
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)).double()
+    layer = network[0]
     expected = layer.weight.detach().numpy().copy()
-    optimizer = Muon(layer, 0.1, momentum=0.6)
+    optimizer = Muon(network, 0.1, momentum=0.6)
     velocity = np.zeros_like(expected)
     for gradient in np.random.default_rng(1).normal(size=(3, *expected.shape)):
         layer.weight.grad = torch.from_numpy(gradient.copy())
@@ -57,6 +60,46 @@ def test_kernels_keep_their_length_and_move_by_the_learning_rate() -> None:
         velocity = 0.6 * velocity + gradient
         expected = expected * np.sqrt(4) / np.linalg.norm(expected) - 0.1 * turned(gradient + 0.6 * velocity)
     np.testing.assert_allclose(layer.weight.detach().numpy(), expected, atol=1e-6)
+
+
+def test_without_normalization_kernels_keep_the_length_they_began_with() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3))
+    torch.nn.init.constant_(network[2].weight, 0.01)
+    before = [layer.weight.norm().item() for layer in (network[0], network[2])]
+    optimizer = Muon(network, 1e-9, momentum=0.6, other_learning_rate=1e-9)
+    for seed in range(3):
+        torch.manual_seed(seed)
+        optimizer.zero_grad()
+        network(torch.randn(2, 3, 8, 8)).square().mean().backward()
+        optimizer.step()
+    after = [layer.weight.norm().item() for layer in (network[0], network[2])]
+    assert after == pytest.approx(before, rel=1e-5)
+
+
+def test_the_length_a_kernel_began_with_is_gone_on_with(tmp_path: Path) -> None:
+    def begun() -> tuple[nn.Conv2d, Muon]:
+        torch.manual_seed(0)
+        layer = nn.Conv2d(3, 4, 3)
+        return layer, Muon(layer, 0.5)
+
+    def step(layer: nn.Conv2d, optimizer: Muon, seed: int) -> None:
+        torch.manual_seed(seed)
+        optimizer.zero_grad()
+        layer(torch.randn(2, 3, 8, 8)).square().mean().backward()
+        optimizer.step()
+
+    straight, stopped, resumed = begun(), begun(), begun()
+    for seed in range(4):
+        step(*straight, seed)
+    step(*stopped, 0)
+    step(*stopped, 1)
+    save_state(tmp_path / "state", {"network": stopped[0].state_dict()}, stopped[1], {})
+    tensors, _ = load_state(tmp_path / "state", resumed[1])
+    require_fitting(tmp_path / "state", resumed[1])
+    resumed[0].load_state_dict(tensors["network"])
+    step(*resumed, 2)
+    step(*resumed, 3)
+    assert torch.equal(straight[0].weight, resumed[0].weight)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8])

@@ -5,8 +5,9 @@ rate and b the momentum, in every step:
 
     M <- b M + G;   U = orthogonal(G + b M);   W <- W sqrt(filters) / |W|;   W <- W - a U
 
-|W| is the root of the sum of squares: as normalization follows a convolution, its length means nothing, and holding it
-fixed lets one learning rate serve from the first step to the last. ``orthogonal`` brings all singular values near to
+|W| is the root of the sum of squares: where normalization follows a convolution, its length means nothing, and holding it
+fixed lets one learning rate serve from the first step to the last. In a network without any normalization it does mean
+something, and each kernel is held at the length that it began with in place of sqrt(filters). ``orthogonal`` brings all singular values near to
 1, so that rare directions of the gradient move as far as the common ones.
 
 Several processes at one training divide the kernels among themselves: each finds the orthogonal matrices of its own.
@@ -34,6 +35,10 @@ _ITERATIONS = 3
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 _ADAM_MOMENTUM, _ADAM_SQUARES, _ADAM_TINY = 0.9, 0.95, 1e-8
 _TINY = 1e-7
+_NORMALIZATION = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm),
+)
 
 
 class Muon(torch.optim.Optimizer):
@@ -59,6 +64,7 @@ class Muon(torch.optim.Optimizer):
         rounds: bool = False,
     ) -> None:
         self._processes, self._rounds = processes, rounds
+        self._is_normalized = any(isinstance(each, _NORMALIZATION) for each in network.modules())
         kernels = kernels_of(network)
         is_kernel = {id(each) for each in kernels}
         others = [each for each in network.parameters() if each.requires_grad and id(each) not in is_kernel]
@@ -78,7 +84,8 @@ class Muon(torch.optim.Optimizer):
                 ahead = [self._ahead(kernels, gradient, group["momentum"]) for kernels, gradient in given]
                 turns = _orthogonal_together(ahead, self._processes, rounds=self._rounds)
                 for (kernels, _), turn in zip(given, turns, strict=True):
-                    kernels.mul_(len(kernels) ** 0.5 / kernels.norm().clamp_min(_TINY))
+                    length = self.state[kernels].get("length", len(kernels) ** 0.5)
+                    kernels.mul_(length / kernels.norm().clamp_min(_TINY))
                     _move(kernels, turn.view_as(kernels), group["lr"])
                 continue
             for parameter, gradient in given:
@@ -89,6 +96,9 @@ class Muon(torch.optim.Optimizer):
         state = self.state[kernels]
         if not state:
             state["velocity"] = torch.zeros_like(kernels)
+            if not self._is_normalized:
+                length = kernels.norm()
+                state["length"] = torch.where(length > 0, length, len(kernels) ** 0.5)
         velocity = state["velocity"].mul_(momentum).add_(gradient)
         return gradient.add(velocity, alpha=momentum).flatten(1)
 
