@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from tiny_training import bars, tiny_plan
 from whyconv.errors import DivergedError, StoppedError
-from whyconv.results import Note
+from whyconv.results import Note, ignore
 from whyconv.settings import Plan
-from whyconv.training import loop, waited_steps
+from whyconv.training import divergence, loop, waited_steps
 from whyconv.training.augment import epoch_order
-from whyconv.training.divergence import MOST_IN_A_ROW
+from whyconv.training.checkpoint import load_state, save_state
+from whyconv.training.divergence import MOST_IN_A_ROW, Divergence
 from whyconv.training.history import cut_history, read_history
 from whyconv.training.loop import train_network
 from whyconv.training.outcome import Outcome
@@ -156,6 +157,37 @@ def test_a_training_that_leaves_steps_out_goes_on_bit_for_bit(tmp_path: Path) ->
             for folder in (tmp_path / "straight", place)
         ]
         assert histories[0] == histories[1]
+
+
+def test_of_many_left_out_steps_a_state_keeps_the_first_pictures_and_the_history_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(divergence, "MOST_KEPT", 40)
+    plan, steps = tiny_plan(network="plain", on_divergence="skip"), {2, 3, 6, 9, 11}
+    watched = Watched(plan, spoiling_pictures, steps)
+    outcome = watched.run(tmp_path)
+    assert [each.step for each in outcome.skipped] == sorted(steps)
+    assert [each.pictures for each in outcome.skipped] == [pictures_of(plan, 2), pictures_of(plan, 3), [], [], []]
+    rows = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    told = {row["step"]: row["skipped"]["pictures"] for row in rows if "skipped" in row}
+    assert told == {step: pictures_of(plan, step) for step in steps}
+
+
+def test_a_state_after_hundreds_of_left_out_steps_is_read_again(tmp_path: Path) -> None:
+    recipe = tiny_plan(on_divergence="skip").training
+    found = Divergence(recipe, [f"folder/of/pictures/number {row:05}.png" for row in range(2560)], None, ignore)
+    network = nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    for step in range(1000):
+        found.leave_out("cost", float("nan"), step + 1, 1, range(step, step + 256))
+        network.weight.grad = torch.zeros(1, 1)
+        found.may_step(network)
+    save_state(tmp_path / "state", {"network": network.state_dict()}, optimizer, {"divergence": found.state()})
+    _, progress = load_state(tmp_path / "state", optimizer)
+    again = Divergence(recipe, [], None, ignore)
+    again.restore(progress["divergence"])
+    assert again.skipped == found.skipped
+    assert [bool(each.pictures) for each in found.skipped] == [True] * 39 + [False] * 961
 
 
 def test_without_a_step_to_leave_out_the_policy_changes_no_bit() -> None:

@@ -190,7 +190,8 @@ class SkippedStep(Record):
         step: From 1.
         what: "cost": J; "gradient".
         value: "nan", "inf" or "-inf".
-        pictures: Names of all that it was to be taken on.
+        pictures: Names of all that it was to be taken on; empty where over 10,000 are named by it and steps before it.
+            Then ``metrics.jsonl`` has them, if the training was not stopped in that epoch.
     """
 
     step: int

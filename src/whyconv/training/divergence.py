@@ -18,6 +18,8 @@ from whyconv.training.run_folder import CHECKPOINTS
 # So many left out one after the other are no accident.
 MOST_IN_A_ROW = 10
 _NAMED, _MOST_TOLD = 8, 5
+# Names of pictures that are kept in every state and in the summary; a state may hold megabytes of them, not more.
+MOST_KEPT = 10_000
 _WORDS = {"cost": "The cost J", "gradient": "The gradient"}
 
 
@@ -29,12 +31,16 @@ class Divergence:
         names: Of the training pictures, row for row; may be empty.
         folder: The run folder, named in messages.
         notify: Told of the first steps that are left out.
+
+    Attributes:
+        skipped: The steps that were left out, with their pictures as long as these are not too many in all.
     """
 
     def __init__(self, recipe: TrainingPlan, names: Sequence[str], folder: Path | None, notify: Notify) -> None:
         self._recipe, self._names, self._folder, self._notify = recipe, names, folder, notify
         self._skips = recipe.on_divergence == "skip"
         self.skipped: list[SkippedStep] = []
+        self._num_kept, self._named = 0, list[SkippedStep]()
         self._num_in_a_row = 0
 
     def state(self) -> dict[str, Any]:
@@ -45,6 +51,12 @@ class Divergence:
         """Takes over what ``state`` gave; {} is that of a checkpoint of before."""
         self.skipped = [SkippedStep.model_validate(each) for each in state.get("skipped", [])]
         self._num_in_a_row = state.get("in_a_row", 0)
+        self._num_kept, self._named = sum(len(each.pictures) for each in self.skipped), list(self.skipped)
+
+    def named(self) -> list[SkippedStep]:
+        """The steps left out since this was asked for last, or of a state that is gone on from, with all pictures."""
+        named, self._named = self._named, []
+        return named
 
     def buffers_of(self, network: nn.Module) -> list[Tensor]:
         """Copies of what a step changes before it is known to be one to leave out: statistics of normalization."""
@@ -72,7 +84,10 @@ class Divergence:
         if self._num_in_a_row >= MOST_IN_A_ROW:
             raise self.error(f"{place}, as at the {MOST_IN_A_ROW - 1} steps before it, which were left out", rows)
         names = [self._name(row) for row in rows]
-        self.skipped.append(SkippedStep(step=step, what=what, value=str(value), pictures=names))
+        left_out = SkippedStep(step=step, what=what, value=str(value), pictures=names)
+        self._named.append(left_out)
+        self._num_kept += len(names)
+        self.skipped.append(left_out if self._num_kept <= MOST_KEPT else left_out.model_copy(update={"pictures": []}))
         if len(self.skipped) <= _MOST_TOLD:
             values = {"step": step, "value": str(value), "pictures": _first(names)}
             self._notify(Note(key=f"run_step_skipped_{what}", values=values, level="warning"))

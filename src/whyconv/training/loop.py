@@ -276,8 +276,9 @@ class _Session:
             seconds=round(self.seconds, 3),
             is_best=is_best,
         )
+        skipped = self.divergence.named()
         if self.history is not None:
-            self.history.add_epoch(self.losses, first_step + 1, record, self.divergence.skipped)
+            self.history.add_epoch(self.losses, first_step + 1, record, skipped)
         self.losses, self.num_right = [], 0
         self.notify(record)
         if self.seconds - self.saved_at > _CHECKPOINT_SECONDS:

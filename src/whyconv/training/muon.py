@@ -5,10 +5,10 @@ rate and b the momentum, in every step:
 
     M <- b M + G;   U = orthogonal(G + b M);   W <- W sqrt(filters) / |W|;   W <- W - a U
 
-|W| is the root of the sum of squares: where normalization follows a convolution, its length means nothing, and holding it
-fixed lets one learning rate serve from the first step to the last. In a network without any normalization it does mean
-something, and each kernel is held at the length that it began with in place of sqrt(filters). ``orthogonal`` brings all singular values near to
-1, so that rare directions of the gradient move as far as the common ones.
+|W| is the root of the sum of squares: where normalization follows a convolution, its length means nothing, and holding
+it fixed lets one learning rate serve from the first step to the last. In a network without any normalization it does
+mean something, and each kernel is held at the length that it began with in place of sqrt(filters). ``orthogonal``
+brings all singular values near to 1, so that rare directions of the gradient move as far as the common ones.
 
 Several processes at one training divide the kernels among themselves: each finds the orthogonal matrices of its own.
 
