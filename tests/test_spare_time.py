@@ -15,6 +15,7 @@ from whyconv.results import Note, Search
 from whyconv.settings import Plan, TrainSettings
 from whyconv.spare_time import searched_plan
 from whyconv.training.pictures import Part
+from whyconv.training.recipe import rate_for
 from whyconv.training.search import setting_of
 
 
@@ -39,8 +40,11 @@ def test_spare_minutes_go_to_a_search_and_the_plan_says_what_it_found(tmp_path: 
     # On a machine that is busy with other work the clock may end the search before its last round.
     assert {1, 2} <= {row.round for row in found.trials} <= {1, 2, 3}
     chosen = next(row.setting for row in found.trials if row.number == found.chosen)
-    assert setting_of(plan) == chosen
+    # Where the clock leaves less than twice the usual epochs, the rate is that of fewer.
+    rate = plan.training.learning_rate
+    assert setting_of(plan) == chosen.model_copy(update={"learning_rate": rate})
     assert 1 <= plan.training.epochs <= 2 * 4
+    assert rate == pytest.approx(chosen.learning_rate) if plan.training.epochs == 8 else rate >= chosen.learning_rate
     report = (run / "report.html").read_text(encoding="utf-8")
     assert 'id="search"' in report
     assert (
@@ -88,6 +92,25 @@ def test_when_settings_are_searched(asked, network, validation, is_searched, tmp
         assert read_search(tmp_path).chosen == 0
     else:
         assert found == plan
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("muon", None), ("muon", 0.01), ("adam", None)])
+def test_after_a_search_the_rate_is_that_of_the_epochs_that_are_left(
+    optimizer: str, rate: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = tiny_plan(epochs=1000, optimizer=optimizer, learning_rate=rate or 0.02)
+    monkeypatch.setattr(spare_time, "make_plan", lambda *_, **__: plan)
+    nothing = Search(trials=[], chosen=0, gain=0.0, gain_error=0.0, seconds=0.0)
+    monkeypatch.setattr(spare_time, "search", lambda *_, **__: nothing)
+    parts = [Part(name, [""] * n, bars(n)) for name, n in (("train", 100), ("validation", 30), ("test", 0))]
+    settings = TrainSettings(pictures="x", minutes=10.0, learning_rate=rate)
+    material = Material(None, None, *parts)
+    found = searched_plan(settings, material, tmp_path, began=time.perf_counter(), notify=lambda event: None)
+    assert found.training.epochs == 8
+    steps = plan.steps_per_epoch
+    ratio = 1.0 if rate else rate_for(optimizer, 16, 8 * steps) / rate_for(optimizer, 16, 1000 * steps)
+    assert (ratio > 1) == (optimizer == "muon" and rate is None)
+    assert found.training.learning_rate == pytest.approx(plan.training.learning_rate * ratio)
 
 
 def test_without_minutes_nothing_is_spare(tmp_path: Path) -> None:

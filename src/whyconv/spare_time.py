@@ -10,7 +10,7 @@ from whyconv.results import Note, Notify, Search
 from whyconv.settings import Plan, TrainSettings
 from whyconv.training.recipe import epochs_for, patience_for
 from whyconv.training.run_folder import SEARCH, write_json
-from whyconv.training.search import Contest, draw_settings, search, settings_that_fit, with_setting
+from whyconv.training.search import Contest, draw_settings, search, settings_that_fit, shortened, with_setting
 from whyconv.training.torch_habits import torch_habits
 
 # So many times the usual epochs must fit; and so many are trained at most, where a search goes before.
@@ -22,7 +22,7 @@ _MOST_COST = 3.0
 def searched_plan(settings: TrainSettings, material: Material, folder: Path, *, began: float, notify: Notify) -> Plan:
     """The plan of a run; its settings are searched where the minutes are at least four times those of the usual epochs.
 
-    Then the run has at most twice the usual epochs. Nothing is searched where epochs are asked for, weights come from a
+    Then the run has at most twice the usual epochs, and their learning rate. Nothing is searched where epochs are asked for, weights come from a
     file, several networks answer together, several processes train, pictures are streamed, or the validation part has
     less than 30 pictures.
 
@@ -53,17 +53,24 @@ def searched_plan(settings: TrainSettings, material: Material, folder: Path, *, 
     if not count:
         return plan
     notify(Note(key="search_begins", values={"n": count, "fits": fits, "seconds": seconds}))
-    drawn = draw_settings(plan, count, most_cost=most_cost, is_rate_open=settings.learning_rate is None)
+    usual_plan = _lasting(plan, _MOST_TIMES * usual, settings)
+    drawn = draw_settings(usual_plan, count, most_cost=most_cost, is_rate_open=settings.learning_rate is None)
     with torch_habits(plan.threads):
-        contest = Contest(plan, material.train.data, material.validation.data, usual)
+        contest = Contest(usual_plan, material.train.data, material.validation.data, usual)
         found = search(contest, drawn, deadline=time.perf_counter() + seconds, notify=notify)
     write_json(folder / SEARCH, found.model_dump(mode="json"))
     left = SLACK * (end - time.perf_counter())
     epochs = max(1, min(_MOST_TIMES * usual, int(left / _seconds_per_epoch(found, per_epoch))))
     notify(Note(key="search_rest", values={"epochs": epochs, "seconds": found.seconds}))
-    chosen = with_setting(plan, drawn[found.chosen])
-    update = {"epochs": epochs, "steps": 0, "patience": patience_for(chosen.training.optimizer, epochs)}
-    return chosen.model_copy(update={"training": chosen.training.model_copy(update=update)})
+    return _lasting(with_setting(usual_plan, drawn[found.chosen]), epochs, settings)
+
+
+def _lasting(plan: Plan, epochs: int, settings: TrainSettings) -> Plan:
+    """The plan with fewer epochs, and the learning rate of so many unless one was asked for."""
+    update: dict[str, object] = {"patience": patience_for(plan.training.optimizer, epochs)}
+    if settings.learning_rate is not None:
+        update["learning_rate"] = plan.training.learning_rate
+    return plan.model_copy(update={"training": shortened(plan, epochs).model_copy(update=update)})
 
 
 def _seconds_per_epoch(found: Search, usual: float) -> float:

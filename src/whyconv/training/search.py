@@ -146,7 +146,7 @@ class Contest:
         began = time.perf_counter()
         epochs = _epochs_of(turn, self.epochs)
         tried = with_setting(self.plan, setting)
-        short = _shortened(tried, epochs)
+        short = shortened(tried, epochs)
         sizes = tried.network.model_copy(update={"views": from_afar(tried.network.views)})
         tried = tried.model_copy(update={"training": short, "network": sizes})
         network = start_network(tried, pixels=self.train.pixels)
@@ -175,7 +175,7 @@ class Contest:
         return losses, row
 
 
-def _shortened(plan: Plan, epochs: int) -> TrainingPlan:
+def shortened(plan: Plan, epochs: int) -> TrainingPlan:
     """The recipe for a training of so many epochs, its rate raised as the rule raises it for few steps.
 
     A setting then stands for the same multiple of the usual rate in a short training as in a long one; otherwise the
