@@ -22,9 +22,9 @@ _MOST_COST = 3.0
 def searched_plan(settings: TrainSettings, material: Material, folder: Path, *, began: float, notify: Notify) -> Plan:
     """The plan of a run; its settings are searched where the minutes are at least four times those of the usual epochs.
 
-    Then the run has at most twice the usual epochs, and their learning rate. Nothing is searched where epochs are asked for, weights come from a
-    file, several networks answer together, several processes train, pictures are streamed, or the validation part has
-    less than 30 pictures.
+    Then the run has at most twice the usual epochs, and their learning rate. Nothing is searched where epochs are asked
+    for, weights come from a file, several networks answer together, several processes train, pictures are streamed, or
+    the validation part has less than 30 pictures.
 
     Args:
         settings: What was asked.
