@@ -77,10 +77,24 @@ class Recognizer:
         else:
             self.where = "model in memory"
             self._content, self.metadata = model, read_metadata(model, self.where)
-        self._num_threads = num_threads or num_cores()
-        self._session = open_session(self._content, self._num_threads, self.where)
-        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._open(num_threads or num_cores())
         self._check_graph()
+
+    def _open(self, num_threads: int) -> None:
+        self._num_threads = num_threads
+        self._session = open_session(self._content, num_threads, self.where)
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    def with_threads(self, num_threads: int) -> Recognizer:
+        """Returns one with a session of its own, which shares the file's content with this one.
+
+        Args:
+            num_threads: As for the class, of the new one.
+        """
+        other = Recognizer.__new__(Recognizer)
+        other.where, other._content, other.metadata = self.where, self._content, self.metadata
+        other._open(num_threads)
+        return other
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from whyconv.machine import num_cores
+from whyconv.machine import memory_bytes, num_cores
 from whyconv.recognizer import Recognizer
 
 _SECONDS = 0.25
 _BATCHES = (32, 8)
+_MEMORY_FRACTION = 0.25  # of what there is: more than that is not spent on a session a core
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Choice:
 
 
 def choose(model: Path, *, seconds: float = _SECONDS) -> Choice:
-    """Tries both ways for a moment and returns the quicker one.
+    """Tries both ways for a moment, one after the other, and returns the quicker one.
 
     Args:
         model: The ONNX file.
@@ -44,19 +45,29 @@ def choose(model: Path, *, seconds: float = _SECONDS) -> Choice:
     Raises:
         ModelFileError: The file cannot be used.
     """
-    cores = num_cores()
-    layouts = list(dict.fromkeys([(cores, 1), (1, cores)]))
-    opened = {
-        (sessions, threads): tuple(Recognizer(model, num_threads=threads) for _ in range(sessions))
-        for sessions, threads in layouts
-    }
-    rates = {
-        (*layout, batch): _rate(recognizers, batch, seconds)
-        for layout, recognizers in opened.items()
-        for batch in _BATCHES
-    }
-    best = max(rates, key=lambda key: rates[key])
-    return Choice(opened[best[0], best[1]], best[1], best[2], rates)
+    cores, memory = num_cores(), memory_bytes()
+    opened = [Recognizer(model, num_threads=cores)]
+    rates = _rates(opened, seconds)
+    # Each session holds the weights once more.
+    if cores > 1 and (memory is None or cores * len(opened[0].content) <= _MEMORY_FRACTION * memory):
+        _reopen(opened, cores, 1)
+        rates |= _rates(opened, seconds)
+    sessions, threads, batch = max(rates, key=lambda key: rates[key])
+    if sessions != len(opened):
+        _reopen(opened, sessions, threads)
+    return Choice(tuple(opened), threads, batch, rates)
+
+
+def _reopen(opened: list[Recognizer], sessions: int, threads: int) -> None:
+    """Puts other sessions over the same content in place of these, which go as soon as they can."""
+    del opened[1:]
+    opened[0] = opened[0].with_threads(threads)
+    opened += [opened[0].with_threads(threads) for _ in range(sessions - 1)]
+
+
+def _rates(opened: Sequence[Recognizer], seconds: float) -> dict[tuple[int, int, int], float]:
+    """Pictures a second of one way, with batches of each size."""
+    return {(len(opened), opened[0].num_threads, batch): _rate(opened, batch, seconds) for batch in _BATCHES}
 
 
 def _rate(recognizers: Sequence[Recognizer], batch: int, seconds: float) -> float:
