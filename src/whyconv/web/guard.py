@@ -43,6 +43,7 @@ HEADERS = {
 }
 _RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 _SMALL_BODY = 1 << 18
+_PIECE_BYTES = 1 << 16  # of an answer: longer ones are counted, and sent in pieces
 _MOST_PORT_DIGITS = 5
 _DRAIN_BYTES = 1 << 20
 _DRAIN_SECONDS = 1.0
@@ -153,7 +154,7 @@ class Guard:
             else:
                 await refusal(scope, exchange.receive, exchange.send)
         finally:
-            self.room.hold(-scope.get(HELD, 0))
+            exchange.let_go()
             self.metrics.request(scope.get(ROUTE, "other"), exchange.status, time.perf_counter() - begun)
 
     def _refusal(self, scope: Scope) -> Response | None:
@@ -175,11 +176,16 @@ class _Exchange:
     An answer that does not wait for the body takes the rest of it, so that the caller, who may still be sending,
     gets to read the answer; of a long one, some of it, and the connection ends. So it does where the server is being
     stopped: a caller who is told so does not send the next request into a connection that is about to go.
+
+    A long answer is sent in pieces, each when the one before is on its way, so that it is here until it is read, and
+    counted for so long.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, room: Room) -> None:
         self.status = 0
-        self._receive, self._send, self._room = receive, send, room
+        self._scope, self._receive, self._send, self._room = scope, receive, send, room
+        self._unread = 0
+        self._is_refused = False
         headers = Headers(scope=scope)
         length = headers.get("content-length", "0")
         self._is_whole = length == "0" and "transfer-encoding" not in headers
@@ -193,17 +199,51 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """Some of the answer."""
-        if message["type"] == "http.response.start":
+        """Some of the answer, or of a refusal in its place."""
+        if self._is_refused:
+            return
+        if message["type"] != "http.response.start":
+            await self._send_body(message)
+            return
+        try:
+            self._hold(Headers(raw=message.get("headers", [])))
+        except Refusal as refusal:
+            await refusal.response()(self._scope, self.receive, self.send)
+            self._is_refused = True
+        else:
             self.status = message["status"]
             is_last = self._room.is_closing or (self._ends and not self._is_whole)
             closing = [(b"connection", b"close")] if is_last else []
-            headers = [*message.get("headers", []), *_RAW_HEADERS, *closing]
-            await self._send({**message, "headers": headers})
-        elif message.get("more_body", False) or self._is_whole:
-            await self._send(message)
+            await self._send({**message, "headers": [*message.get("headers", []), *_RAW_HEADERS, *closing]})
+
+    def let_go(self) -> None:
+        """Counts no longer what this exchange held."""
+        self._room.hold(-self._scope.pop(HELD, 0))
+        self._room.hold_answer(-self._unread)
+        self._unread = 0
+
+    def _hold(self, headers: Headers) -> None:
+        """Counts a long answer, in place of the body, which nobody needs any more.
+
+        Raises:
+            Refusal: 503; too much of other answers waits to be read.
+        """
+        self.let_go()
+        length = int(headers.get("content-length", "0"))
+        if length > _PIECE_BYTES:
+            self._room.hold_answer(length)
+            self._unread = length
+
+    async def _send_body(self, message: Message) -> None:
+        body, start = message.get("body", b""), 0
+        while len(body) - start > _PIECE_BYTES:
+            await self._send({**message, "body": body[start : start + _PIECE_BYTES], "more_body": True})
+            start += _PIECE_BYTES
+        last = {**message, "body": body[start:]}
+        if message.get("more_body", False) or self._is_whole:
+            await self._send(last)
         else:
-            await self._send({**message, "more_body": True})
+            await self._send({**last, "more_body": True})
             await self._drain()
             await self._send({"type": "http.response.body", "body": b""})
 

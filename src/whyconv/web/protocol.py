@@ -195,6 +195,12 @@ class PatientProtocol(H11Protocol):
         else:
             self.transport.abort()
 
+    def cut_if_reading(self) -> None:
+        """Ends the connection where the caller has not read its answer yet."""
+        if self._current()[0] == "reading":
+            self.metrics.cut["slow_reading"] += 1
+            self.transport.abort()
+
     def shutdown(self) -> None:
         """The server is being stopped: ends now where nothing is on its way, else with the answer.
 

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from whyconv.web.refusals import Refusal, busy
 
+_MOST_ANSWER_BYTES = 260_000_000
+
 
 class Room:
     """What all callers together may take.
@@ -15,16 +17,18 @@ class Room:
     Args:
         size: Pictures that may be in work at once.
         most_bytes: Of bodies that are being received or answered.
+        most_answer_bytes: Of large answers that callers have not read to the end.
 
     Attributes:
         taken: Pictures in work.
-        held: Bytes.
+        held: Bytes of bodies.
+        unread: Bytes of answers.
         is_closing: Whether the server is being stopped.
     """
 
-    def __init__(self, size: int, most_bytes: int) -> None:
-        self.size, self.most_bytes = size, most_bytes
-        self.taken = self.held = 0
+    def __init__(self, size: int, most_bytes: int, most_answer_bytes: int = _MOST_ANSWER_BYTES) -> None:
+        self.size, self.most_bytes, self.most_answer_bytes = size, most_bytes, most_answer_bytes
+        self.taken = self.held = self.unread = 0
         self.is_closing = False
         self._by_caller: Counter[str] = Counter()
 
@@ -66,6 +70,16 @@ class Room:
         if num_bytes > 0 and self.held + num_bytes > self.most_bytes:
             raise busy(f"{self.held:,} bytes of other requests are held. Come again in a moment.")
         self.held += num_bytes
+
+    def hold_answer(self, num_bytes: int) -> None:
+        """Counts bytes of a large answer; negative where it was read. Apart from bodies, which still come in.
+
+        Raises:
+            Refusal: 503; that would be too many.
+        """
+        if num_bytes > 0 and self.unread + num_bytes > self.most_answer_bytes:
+            raise busy(f"{self.unread:,} bytes of other answers wait to be read. Come again in a moment.")
+        self.unread += num_bytes
 
     def takes_most(self, caller: str) -> bool:
         """Whether more than half of the room is this caller's."""

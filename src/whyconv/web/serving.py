@@ -37,6 +37,7 @@ _BODIES = 26  # of the longest kind that may be held at once
 _BACKLOG = 2048
 _SWEEP_TICKS = 5  # of a tenth of a second
 _TICK_SECONDS = 0.1
+_HANG_UP_SECONDS = 0.5  # before the end of the time that answers on their way have
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]+")
 
 
@@ -119,7 +120,7 @@ def serve(model: Path, address: Address, limits: Limits, on_ready: Callable[[Rea
         app = application(service)
         guard = Guard(app, Access(port, names, is_local, token), room, metrics)
         protocol = protocol_for(room, limits, metrics, WITH_PICTURES)
-        server = _Server(_config(guard, protocol, limits), room, limits.leave_seconds)
+        server = _Server(_config(guard, protocol, limits), room, limits)
         app.state.connections = lambda: server.server_state.connections
         server.on_ready = lambda: on_ready(_ready(host, port, token, choice))
         try:
@@ -172,9 +173,9 @@ def _config(app: Guard, protocol: Callable[..., Reading], limits: Limits) -> uvi
 class _Server(uvicorn.Server):
     """uvicorn's server, which also says when it is ready, cuts slow callers, and leaves signals to us."""
 
-    def __init__(self, config: uvicorn.Config, room: Room, leave_seconds: float) -> None:
+    def __init__(self, config: uvicorn.Config, room: Room, limits: Limits) -> None:
         super().__init__(config)
-        self.room, self.leave_seconds = room, leave_seconds
+        self.room, self.leave_seconds, self.stop_seconds = room, limits.leave_seconds, limits.stop_seconds
         self.leaves_slowly = False
         self.on_ready: Callable[[], None] = lambda: None
 
@@ -194,7 +195,9 @@ class _Server(uvicorn.Server):
             if self.leaves_slowly:
                 await self._linger()
             await self._lock(sockets or [])
+            hanging_up = asyncio.get_running_loop().call_later(self.stop_seconds - _HANG_UP_SECONDS, self._hang_up)
             await super().shutdown(sockets)
+            hanging_up.cancel()
         finally:
             sweeping.cancel()
 
@@ -238,6 +241,12 @@ class _Server(uvicorn.Server):
 
     def _sweep(self) -> None:
         now = time.monotonic()
-        for connection in list(self.server_state.connections):
-            if isinstance(connection, PatientProtocol):
-                connection.cut_if_slow(now)
+        for connection in self._connections():
+            connection.cut_if_slow(now)
+
+    def _hang_up(self) -> None:
+        for connection in self._connections():
+            connection.cut_if_reading()
+
+    def _connections(self) -> list[PatientProtocol]:
+        return [one for one in self.server_state.connections if isinstance(one, PatientProtocol)]
