@@ -212,6 +212,23 @@ def test_the_lectures_table_counts_any_layer(open_page: Open, expect: Any) -> No
     expect(panel.locator(".identity")).to_contain_text(f"locality factor {report.locality_factor:,.2f}".rstrip("0"))
 
 
+@pytest.mark.parametrize(("language", "sizes"), [("en", "999 99 101 3"), ("ko", "4096 4096 4095 3")])
+def test_the_lectures_table_has_every_digit_of_large_numbers(
+    open_page: Open, expect: Any, language: str, sizes: str
+) -> None:
+    page = open_page("table", language)
+    panel, (side, channels, filters, kernel) = page.locator("#panel-table"), sizes.split()
+    for place, value in enumerate(sizes.split()):
+        panel.get_by_role("spinbutton").nth(place).fill(value)
+    report = count_layer(LayerWords(f"{side}x{side}x{channels}", filters, kernel, "1", "0").convolution())
+    assert report.dense.weights > 2**53
+    expect(panel.locator("p.first")).to_contain_text(f"→ {int(side) - 2} × {int(side) - 2} × {filters}")
+    row = panel.locator("table").nth(1).locator("tbody tr").first
+    numbers = [report.dense.weights, report.dense.biases, report.dense.connections, report.dense.multiply_adds]
+    assert row.locator("td").all_inner_texts() == [f"{number:,}" for number in numbers]
+    expect(panel.locator("table").first).to_contain_text(f": {report.dense.weights:,}")
+
+
 def test_a_layer_that_cannot_be_is_refused_in_words(open_page: Open, allowed: dict[str, int], expect: Any) -> None:
     allowed["the server responded with a status of 422"] = 1
     page = open_page("table")

@@ -46,8 +46,9 @@ export const why = () => json("/v1/why");
 /** @returns {Promise<any[]>} */
 export const layers = async () => (await json("/v1/layers")).layers;
 
-/** @returns {Promise<any>} What `whyconv layer --json` prints. */
-export const count = (/** @type {Record<string, number>} */ layer) => json(`/v1/count?${query(layer)}`);
+/** @returns {Promise<any>} What `whyconv layer --json` prints; whole numbers of 16 digits and more are BigInt. */
+export const count = async (/** @type {Record<string, number>} */ layer) =>
+  withAllDigits(await (await answered(`/v1/count?${query(layer)}`)).text());
 
 /** @returns {Promise<{shape: number[], values: any}>} The weights of one detector. */
 export const weights = (/** @type {string} */ layer, /** @type {number} */ filter) =>
@@ -103,6 +104,17 @@ function pixelRequest(pixels) {
 /** @param {Record<string, string | number>} values */
 function query(values) {
   return new URLSearchParams(Object.entries(values).map(([key, value]) => [key, String(value)]));
+}
+
+/**
+ * Reads JSON; of long whole numbers, JavaScript's own reading rounds the last digits.
+ * @param {string} text
+ */
+function withAllDigits(text) {
+  const marked = text.replace(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g, (token) =>
+    /^-?\d{16,}$/.test(token) ? `{"digits":"${token}"}` : token,
+  );
+  return JSON.parse(marked, (_, value) => (typeof value?.digits === "string" ? BigInt(value.digits) : value));
 }
 
 /**

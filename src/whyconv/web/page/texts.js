@@ -4,7 +4,7 @@
  * @typedef {object} Texts
  * @property {string} language
  * @property {(key: string, values?: Record<string, string | number>) => string} say
- * @property {(value: number, digits?: number) => string} number At most `digits` after the point.
+ * @property {(value: number | bigint, digits?: number) => string} number At most `digits` after the point.
  * @property {(value: number, digits: number) => string} fixed Exactly `digits` after the point.
  * @property {(value: number) => string} real A measured number with six digits that count.
  * @property {(fraction: number, digits?: number) => string} percent
