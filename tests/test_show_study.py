@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from rich.cells import cell_len
 
@@ -22,6 +23,7 @@ from whyconv.show.detectors import detector_lines
 from whyconv.show.hyperparameters import hyperparameter_lines
 from whyconv.show.price import price_lines
 from whyconv.show.square import square_lines
+from whyconv.training.intervals import paired
 
 
 def said(lines: list[str]) -> str:
@@ -70,6 +72,16 @@ def test_what_was_left_out_is_told() -> None:
     assert "too small, 1 setting: 5x5 s2 same n16 max" in hyper
 
 
+def test_what_is_lost_is_told_by_the_ends_of_its_interval() -> None:
+    # 4 of 10 answers lost: the interval reaches farther down than up, and holds 0.
+    few = paired(np.array([1.0] * 4 + [0.0] * 6))
+    assert (round(100 * few.low, 1), round(100 * few.high, 1)) == (-2.0, 68.6)
+    one = made_up_detector().model_copy(update={"lost_everywhere": few})
+    lines = detector_lines(made_up_detectors(one), "en")
+    row = next(line.split() for line in lines if line.startswith("  0 "))
+    assert row[3:] == ["2.0..4.0", "1.0..3.0", "-1.0..1.0", "-2.0..0.0", "-2.0..68.6"]
+
+
 def test_detectors_are_counted_by_the_quadrants_that_need_them() -> None:
     everywhere = made_up_detector(1, (0.03, 0.02, 0.04, 0.05))
     nowhere = made_up_detector(2, (0.0, 0.01, -0.03, 0.0)).model_copy(update={"spread": None})
@@ -82,7 +94,7 @@ def test_detectors_are_counted_by_the_quadrants_that_need_them() -> None:
     )
     assert "everywhere, 3 raise it beyond doubt; silenced in one quadrant, 1 raise it in all four, 1 in some" in text
     row = next(line.split() for line in lines if line.split()[:1] == ["1"])
-    assert row == ["1", "87", "(85-88)", "+3.0±1.0", "+2.0±1.0", "+4.0±1.0", "+5.0±1.0", "+8.0±2.0"]
+    assert row == ["1", "87", "(85-88)", "2.0..4.0", "1.0..3.0", "3.0..5.0", "4.0..6.0", "6.0..10.0"]
     assert next(line.split() for line in lines if line.split()[:1] == ["2"])[1] == "never"
     assert "all 1 detectors" in said(detector_lines(made_up_detectors(everywhere, num_detectors=1), "en"))
     found = made_up_detectors(everywhere)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from made_up_run import content
-from made_up_study import layer_price, made_up_price
+from made_up_study import layer_price, made_up_detector, made_up_detectors, made_up_price
 from made_up_why import made_up_patches, made_up_why, whole_why
 from page_outline import outline
 from whyconv.report import lacks_why, page_language, why_section, with_why
@@ -22,6 +22,7 @@ from whyconv.report.square import square_figure
 from whyconv.results import CORNERS, PLACES
 from whyconv.results.claims import claims
 from whyconv.results.numbers import crossing_number, in_percent, in_points
+from whyconv.training.intervals import paired
 
 LANGUAGES = ("en", "ko")
 
@@ -103,8 +104,18 @@ def test_every_number_of_the_record_stands_there(language: str) -> None:
     assert why.price is not None
     wanted += [f"{100 * one.consistency.value:.1f} (" for each in why.surgery.repairs for one in each.scores]
     wanted += [text for one in why.price.layers for text in (in_percent(one.tied), in_points(one.gain))]
-    wanted += ["+3.0 ± 1.0", "87.0 (85-88)", "-5.0 ± 1.5", "12,345", "-3.1 (-4.3 .. -1.9)", "it <fails>"]
+    wanted += ["+3.0 (+2.0 .. +4.0)", "87.0 (85-88)", "-5.0 ± 1.5", "12,345", "-3.1 (-4.3 .. -1.9)", "it <fails>"]
     assert [one for one in wanted if one not in text] == []
+
+
+def test_what_silencing_a_detector_costs_stands_there_with_both_ends_of_its_interval() -> None:
+    few = paired(np.array([1.0] * 4 + [0.0] * 6))  # reaches farther down than up, and holds 0
+    one = made_up_detector().model_copy(update={"lost_everywhere": few})
+    why = whole_why().model_copy(update={"detectors": made_up_detectors(one)})
+    text = words(why_section(why, "en"))
+    assert "+3.0 (+2.0 .. +4.0)" in text
+    assert "+40.0 (-2.0 .. +68.6)" in text
+    assert "+40.0 ± 35.3" not in text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -12,6 +12,7 @@ from whyconv.report.labels import Box, place_labels
 from whyconv.report.names import shown, text_width
 from whyconv.results import PLACES, Estimate, Place
 from whyconv.results.atlas import Atlas, AtlasSet, EvenSplit, protocol_differences
+from whyconv.results.numbers import points_with_ends
 from whyconv.texts import say
 
 _WIDTH = 760
@@ -206,14 +207,9 @@ def _whisker_boxes(dot: _Dot, axes: _Axes) -> tuple[Box, Box]:
 
 
 def _told(name: str, split: EvenSplit, language: str) -> str:
-    values = {part: points(getattr(split, part)) for part in ("locality", "sharing", "gain")}
+    values = {part: points_with_ends(getattr(split, part)) for part in ("locality", "sharing", "gain")}
     place = say(f"atlas_place_{split.place}", language)
     return say("atlas_dot", language, name=name, place=place, **values)
-
-
-def points(estimate: Estimate) -> str:
-    """``+3.1 (+1.2 .. +5.0)``: a difference of two accuracies in percentage points with its interval."""
-    return f"{100 * estimate.value:+.1f} ({100 * estimate.low:+.1f} .. {100 * estimate.high:+.1f})"
 
 
 def _described(sets: Sequence[AtlasSet], language: str) -> str:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from whyconv.report.charts import Style, number_text, ticks
 from whyconv.report.names import shown, text_width
 from whyconv.results import Estimate
+from whyconv.results.numbers import points_with_ends
 
 _WIDTH, _ROW, _TOP, _BOTTOM = 480, 22, 12, 40
 _FONT_PIXELS = 12
@@ -76,7 +77,7 @@ def _grid(low: float, high: float, place: Callable[[float], float], height: int,
 
 
 def _dot(name: str, one: Estimate, y: float, style: Style, place: Callable[[float], float]) -> Markup:
-    title = f"{name}: {100 * one.value:+.1f} ({100 * one.low:+.1f} .. {100 * one.high:+.1f})"
+    title = f"{name}: {points_with_ends(one)}"
     return Markup(
         '<g><title>{}</title><line class="whisker {style}" x1="{:.1f}" x2="{:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
         '<circle class="dot {style}" cx="{:.1f}" cy="{y:.1f}" r="3.4"/></g>'

@@ -28,6 +28,7 @@ from whyconv.results.numbers import (
     in_spread,
     number_after,
     percent_after,
+    points_with_ends,
 )
 from whyconv.results.price import LayerPrice, PriceOfSharing
 from whyconv.results.surgery import Surgery
@@ -242,7 +243,7 @@ def _detector_table(layer: LayerDetectors, language: str) -> Table:
 
 def _detector_row(one: Detector, language: str) -> list[str]:
     spread = teller(language)("detectors_never") if one.spread is None else in_percent(one.spread)
-    return [str(one.channel), spread, *map(in_points, one.lost), in_points(one.lost_everywhere)]
+    return [str(one.channel), spread, *map(points_with_ends, [*one.lost, one.lost_everywhere])]
 
 
 def _rate(estimate: Estimate, name: str) -> str:

@@ -19,6 +19,11 @@ def in_points(estimate: Estimate) -> str:
     return f"{value:+.1f} ± {50 * (estimate.high - estimate.low):.1f}"
 
 
+def points_with_ends(estimate: Estimate) -> str:
+    """``+3.1 (+1.2 .. +5.0)``: a difference of two accuracies in percentage points, whatever its interval."""
+    return f"{100 * estimate.value:+.1f} ({100 * estimate.low:+.1f} .. {100 * estimate.high:+.1f})"
+
+
 def in_spread(estimate: Estimate | None) -> str:
     """``84.1 (80-88)``: in percent of a spread; 0 where all of it would be shown so, a dash where it is missing."""
     if estimate is None:

@@ -41,8 +41,8 @@ def _row(one: Detector, language: str) -> list[str]:
     shown = say("detectors_never", language)
     if spread is not None:
         shown = f"{100 * spread.value:.0f} ({100 * spread.low:.0f}-{100 * spread.high:.0f})"
-    return [str(one.channel), shown, *(_points(lost) for lost in one.lost), _points(one.lost_everywhere)]
+    return [str(one.channel), shown, *map(_ends, [*one.lost, one.lost_everywhere])]
 
 
-def _points(estimate: Estimate) -> str:
-    return f"{100 * estimate.value:+.1f}±{50 * (estimate.high - estimate.low):.1f}"
+def _ends(estimate: Estimate) -> str:
+    return f"{100 * estimate.low:.1f}..{100 * estimate.high:.1f}"
