@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,6 +170,21 @@ def test_each_sentence_is_found_without_the_others() -> None:
         assert texts._sentence(key) == sentence
     with pytest.raises(KeyError, match="no_such_sentence"):
         say("no_such_sentence")
+
+
+# Which of two forms is right is told by the sound before it, so of a value nobody knows it; but per cent and bytes are
+# read alike behind every number.
+_PARTICLE = re.compile(
+    r"""\{\w+(?::(?!percent\}|size\})[^{}]*)?\}["”’']?(은|는|이|가|을|를|과|와|으로|로)(는|도|만|써|서|부터)?(?![가-힣(])"""
+)
+
+
+def test_no_value_is_followed_by_a_particle_that_depends_on_it() -> None:
+    assert _PARTICLE.search("좌표 x {multiplier}는 이득을")
+    assert _PARTICLE.search("온도 {temperature:.2f}로는")
+    assert not _PARTICLE.search("{name}은(는) {n:,}개를 “{label}”(으)로, {share:percent}를 {num_bytes:size}와")
+    found = {key: match[0] for key, one in sentences().items() if (match := _PARTICLE.search(one["ko"]))}
+    assert found == {}
 
 
 def test_every_key_in_the_source_has_a_sentence() -> None:
