@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -107,7 +108,7 @@ def test_where_a_row_cannot_be_left_out_the_file_is_named(recognizer: Recognizer
         recognizer.predict_proba([tmp_path / "none.png"])
 
 
-@pytest.mark.parametrize("nonsense", [3, [3], None, np.zeros(5), np.zeros((2, 2, 2, 2, 2))])
+@pytest.mark.parametrize("nonsense", [3, [3], None, np.zeros(5), np.zeros((2, 2, 2, 2, 2)), {"a.png": b""}, {}])
 def test_what_is_no_picture_is_refused(recognizer: Recognizer, nonsense: object) -> None:
     with pytest.raises(UsageError, match="Expected"):
         recognizer.predict(nonsense)
@@ -117,6 +118,29 @@ def test_what_is_no_picture_is_refused(recognizer: Recognizer, nonsense: object)
 def test_numbers_below_one_are_refused(recognizer: Recognizer, wrong: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="from 1"):
         list(recognizer.stream([], **wrong))
+
+
+@pytest.mark.parametrize("name", ["top", "batch_size"])
+@pytest.mark.parametrize("wrong", [1.5, 2.0, "2", True, np.True_, np.float64(2), float("nan")])
+def test_what_is_no_whole_number_is_refused(recognizer: Recognizer, pixels: np.ndarray, name: str, wrong: Any) -> None:
+    with pytest.raises(UsageError, match="Expected whole numbers from 1"):
+        list(recognizer.stream([("a", lambda: pixels[0])], **{name: wrong}))
+    if name == "top":
+        with pytest.raises(UsageError, match="Expected whole numbers from 1"):
+            recognizer.predict(pixels, top=wrong)
+
+
+@pytest.mark.parametrize("kind", [int, np.uint8, np.int64])
+def test_whole_numbers_of_numpy_are_taken(recognizer: Recognizer, pixels: np.ndarray, kind: Any) -> None:
+    expected = recognizer.predict(pixels, top=2)
+    assert recognizer.predict(pixels, top=kind(2)) == expected
+    items = [(f"[{index}]", lambda one=one: one) for index, one in enumerate(pixels)]
+    assert list(recognizer.stream(items, batch_size=kind(2), top=kind(2))) == expected
+
+
+def test_pictures_by_name_are_refused_in_words(recognizer: Recognizer, pixels: np.ndarray) -> None:
+    with pytest.raises(UsageError, match=r"dict is a mapping.*values\(\)"):
+        recognizer.predict({"a": pixels[0]})
 
 
 def test_no_more_pictures_are_in_memory_than_two_batches_ask_for(recognizer: Recognizer, pixels: np.ndarray) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -147,8 +147,8 @@ class Recognizer:
 
         Raises:
             PictureError: The one picture asked for cannot be read.
-            UsageError: ``pictures`` is nothing that can be read as pictures, ``top`` is below 1, or sets at that level
-                cannot be made.
+            UsageError: ``pictures`` is nothing that can be read as pictures, ``top`` is no whole number from 1, or sets
+                at that level cannot be made.
         """
         items, is_single = _as_items(pictures)
         predictions = list(self.stream(items, top=top, sets=sets))
@@ -221,12 +221,12 @@ class Recognizer:
             sets: As for ``predict``.
 
         Raises:
-            UsageError: ``top`` or ``batch_size`` is below 1, or sets at that level cannot be made.
+            UsageError: ``top`` or ``batch_size`` is no whole number from 1, or sets at that level cannot be made.
         """
         least = None if sets is None else self.least_probability(sets)
-        if batch_size < 1 or (top is not None and top < 1):
-            raise UsageError(f"Batch size is {batch_size} and top is {top}. Expected whole numbers from 1.")
-        for batch, answers in self._answer(items, batch_size):
+        if not (_is_count(batch_size) and (top is None or _is_count(top))):
+            raise UsageError(f"Batch size is {batch_size!r} and top is {top!r}. Expected whole numbers from 1.")
+        for batch, answers in self._answer(items, int(batch_size)):
             order = np.argsort(-answers.probabilities, axis=1, kind="stable")
             row = 0
             for name, content in batch:
@@ -324,6 +324,11 @@ def joined(parts: Sequence[Answers]) -> Answers:
     )
 
 
+def _is_count(value: object) -> bool:
+    """Whether this is a whole number from 1, Python's or numpy's."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= 1
+
+
 def _as_items(pictures: Picture | Iterable[Picture]) -> tuple[Iterable[tuple[str, Loader]], bool]:
     """Returns (name, loader) pairs, and whether one single picture was meant."""
     if isinstance(pictures, str | Path) and Path(pictures).is_dir():
@@ -338,6 +343,8 @@ def _as_items(pictures: Picture | Iterable[Picture]) -> tuple[Iterable[tuple[str
             )
         pictures = [pictures] if is_single else pictures
         return (_as_item(index, picture) for index, picture in enumerate(pictures)), is_single
+    if isinstance(pictures, Mapping):
+        raise UsageError(f"{type(pictures).__name__} is a mapping. Expected one picture or many, such as its values().")
     if isinstance(pictures, Iterable):
         return (_as_item(index, picture) for index, picture in enumerate(pictures)), False
     raise UsageError(
