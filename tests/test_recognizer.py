@@ -206,3 +206,8 @@ def test_its_repr_says_what_it_knows(recognizer: Recognizer) -> None:
 def test_no_torch_is_loaded() -> None:
     code = "import sys, whyconv.recognizer; sys.exit('torch' in sys.modules or 'onnx' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_array_of_two_channels_is_no_guess(recognizer: Recognizer) -> None:
+    with pytest.raises(UsageError, match="one gray picture of 8 x 9 with alpha, or 8 of 9 x 2"):
+        recognizer.predict(np.zeros((8, 9, 2), np.uint8))

@@ -337,6 +337,12 @@ def _as_items(pictures: Picture | Iterable[Picture]) -> tuple[Iterable[tuple[str
         return [_as_item(0, pictures)], True
     if isinstance(pictures, np.ndarray):
         is_single = pictures.ndim == 2 or (pictures.ndim == 3 and pictures.shape[-1] in (1, 3, 4))
+        if pictures.ndim == 3 and pictures.shape[-1] == 2:
+            height, width, _ = pictures.shape
+            raise UsageError(
+                f"An array of shape {pictures.shape} is either one gray picture of {height} x {width} with alpha, or "
+                f"{height} of {width} x 2. Give the gray values alone, or one array a picture."
+            )
         if not is_single and pictures.ndim not in (3, 4):
             raise UsageError(
                 f"An array of shape {pictures.shape} is no picture. Expected (h, w), (h, w, c) or (n, h, w, c)."
