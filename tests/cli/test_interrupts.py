@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,14 @@ import pytest
 from command_line import Outcome
 from whyconv.errors import StoppedError
 from whyconv.training.stopping import stops_say_how_to_go_on
+
+
+@pytest.fixture(autouse=True)
+def _hearing() -> Iterator[None]:
+    """Ctrl-C is heard, also where a shell began these tests in the background, without it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_ctrl_c_is_130(run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,10 +57,8 @@ def test_an_error_that_others_made_of_ctrl_c_says_how_to_go_on(
             except KeyboardInterrupt:
                 raise ValueError("could not determine the shape") from None
 
-    before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr("whyconv.doctor.diagnose", stopped)
     outcome = run("doctor")
-    signal.signal(signal.SIGINT, before)
     assert outcome.code == 130
     assert outcome.text == f"Error: Stopped by Ctrl-C. Go on with:  whyconv train --resume {tmp_path}\n"
 
