@@ -218,6 +218,21 @@ def network(num_layers: int = 3, unknown: int = 0) -> NetworkReport:
     return count_network(Graph(("x",), ("y",), tuple(nodes), shapes), "made up")
 
 
+# A run of which only the least is known.
+BARE = RunSummary(
+    run="runs/x-1",
+    network="plain",
+    num_parameters=10,
+    best_epoch=1,
+    num_epochs=1,
+    seconds=1,
+    stopped="",
+    validation=None,
+    test=None,
+    parity=None,
+)
+
+
 def content(names=FLOWERS, **changes) -> ReportContent:
     """A full report; ``changes`` replace fields."""
     random = np.random.default_rng(1)

@@ -109,6 +109,14 @@ def test_branches_side_by_side_are_all_counted():
     assert inspect_network(network, (1, 6, 6)).totals.multiply_adds == 2 * (16 * 9 * 2) + 2 * (4 * 18 * 2)
 
 
+def test_views_and_what_was_computed_may_be_joined():
+    first = nn.Conv2d(1, 1, 3, padding=1)
+    network = Made(lambda net, x: net.b(torch.cat([torch.cat([x, x], 0), net.a(x)], 0)), a=first, b=nn.Conv2d(1, 2, 3))
+    # Two of the three are the picture itself; nothing tells here that they are alike.
+    found = inspect_network(network, (1, 6, 6)).totals
+    assert found.multiply_adds == 16 * 16 + 3 * (16 * 9 * 2)
+
+
 def test_views_of_one_picture_count_once():
     network = Made(
         lambda net, x: net.a(torch.cat([x, x.flip(3)], 0)).unflatten(0, (2, -1)).mean(0), a=nn.Conv2d(1, 2, 3)

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from made_up_run import KOREAN, content
+from made_up_run import BARE, KOREAN, content
 from whyconv.report import ReportContent, write_card
 from whyconv.report.card import card, escaped
-from whyconv.results import RunSummary
 
 SECTIONS = [
     "Model details",
@@ -21,18 +21,6 @@ SECTIONS = [
     "Ethical considerations",
     "Caveats and recommendations",
 ]
-BARE = RunSummary(
-    run="runs/x-1",
-    network="plain",
-    num_parameters=10,
-    best_epoch=1,
-    num_epochs=1,
-    seconds=1,
-    stopped="",
-    validation=None,
-    test=None,
-    parity=None,
-)
 
 
 def headings(text: str) -> list[str]:
@@ -75,6 +63,13 @@ def test_every_class_has_both_numbers_with_interval_and_n() -> None:
                 f"{100 * estimate.value:.1f}\u00a0% (95\u00a0% interval {low} to {high}, n={estimate.n} pictures)"
                 in row
             )
+
+
+def test_classes_without_a_score_of_their_own_are_counted() -> None:
+    made = content()
+    assert made.summary.test is not None
+    few = made.summary.test.model_copy(update={"classes": made.summary.test.classes[:2]})
+    assert "parameters, 5 classes" in card(replace(made, summary=made.summary.model_copy(update={"test": few})))
 
 
 def test_leaks_and_a_missing_test_part_are_caveats() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from made_up_run import BARE
 from whyconv.finishing import read_summary
 from whyconv.reporting import _for_page
 from whyconv.results import Evaluation, RunSummary
@@ -30,18 +31,7 @@ def scored(num_classes: int, n: int) -> tuple[Evaluation, np.ndarray, np.ndarray
 
 
 def summary_of(found: Evaluation) -> RunSummary:
-    return RunSummary(
-        run="run",
-        network="swift",
-        num_parameters=1,
-        best_epoch=1,
-        num_epochs=1,
-        seconds=1.0,
-        stopped="planned",
-        validation=found,
-        test=found,
-        parity=None,
-    )
+    return BARE.model_copy(update={"validation": found, "test": found})
 
 
 @pytest.mark.parametrize(("num_classes", "n"), [(299, 900), (360, 1080), (1000, 3000)])
@@ -74,7 +64,7 @@ def test_the_page_lists_the_classes_that_its_table_is_about() -> None:
     assert page is not None
     assert [one.name for one in page.classes] == page.class_names == found.tabled
     few, *_ = scored(20, 60)
-    assert _for_page(summary_of(few)) == summary_of(few)
+    assert _for_page(summary_of(few)) == BARE.model_copy(update={"validation": few, "test": few})
 
 
 def test_scores_of_thousands_of_classes_take_no_table_of_all() -> None:

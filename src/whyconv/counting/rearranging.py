@@ -154,7 +154,7 @@ def join(builder: Builder, call: Call, values: Sequence[Value], axis: int, *, is
             if not any(map(builder.is_computed, values)):
                 dims[0] = (Factor("n", call.shape[0]),)  # views of one picture side by side: each is computed alike
                 return [replace(values[0], shape=call.shape, layout=tuple(dims))]
-            pictures = math.prod(factor.size for factor in dims[0])
+            pictures = math.gcd(*(value.shape[0] for value in values))
             dims[0] = merged((Factor("c", call.shape[0] // pictures), Factor("n", pictures)))
             return builder.add(call, "concatenate", "same", values, [tuple(dims)])
         if windows := unfold_crops(builder, call, values, axis):

@@ -72,9 +72,11 @@ def _stated(key: str, content: ReportContent, say: Say) -> str:
 def _details(content: ReportContent, say: Say) -> list[str]:
     summary, score = content.summary, content.evaluation
     values = {"network": summary.network, "parameters": summary.num_parameters}
-    kind = (
-        say("card_kind_value", classes=len(score.classes), **values) if score else say("card_kind_no_classes", **values)
-    )
+    kind = say("card_kind_no_classes", **values)
+    if score is not None:
+        # Of very many classes not all have a score of their own.
+        classes = max(len(score.classes), len(content.check.classes) if content.check is not None else 0)
+        kind = say("card_kind_value", classes=classes, **values)
     trained = say("card_trained_value", num=summary.num_epochs, best=summary.best_epoch, seconds=summary.seconds)
     plan = [f"  - {escaped(label)}: {escaped(value)}" for label, value, _ in plan_rows(content, say)]
     environment = plain(content.environment, say) if content.environment else say("card_not_stated")
