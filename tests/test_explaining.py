@@ -250,6 +250,12 @@ def test_the_side_follows_from_the_run(found: int, settled: int) -> None:
     assert explaining.settle_question(None, None, True, 1, 8) == Question(side=8, minutes=None, seed=1)
 
 
+def test_the_square_has_three_fifths_and_what_the_others_cannot_use() -> None:
+    assert explaining.square_seconds(10) == pytest.approx(60 * 6.2)
+    assert explaining.square_seconds(40) == pytest.approx(60 * 24.8)
+    assert explaining.square_seconds(200) == pytest.approx(60 * (200 - 15.2))
+
+
 def test_a_run_without_test_pictures_is_refused(tmp_path: Path, least: None) -> None:
     write_bars(tmp_path / "bars", n=40)
     settings = {"network": "lesson", "epochs": 1, "store": str(tmp_path / "store"), "out": str(tmp_path / "runs")}

@@ -47,9 +47,9 @@ from whyconv.untrusted import mistakes_in, sound_json_in
 
 TRIALS, CERTIFICATE = "why-trials.jsonl", "certificate.json"
 USUAL_MINUTES = 10.0
-# Of the time for everything: the square, and of the rest what each question may take.
-_SQUARE_FRACTION = 0.62
+# Of the time for everything what each question beside the square may take; of longer times, as of these minutes.
 _MOVING_FRACTION, _DISSECTING_FRACTION, _HYPERPARAMETERS_FRACTION = 0.1, 0.18, 0.1
+_ENOUGH_MINUTES = 40.0
 _QUICK_MOVING_SECONDS = 6.0
 _LEAST_TRAIN, _LEAST_TEST = 10, 2
 
@@ -180,8 +180,14 @@ def _certificate(run: Path) -> Certificate | None:
 
 
 def _seconds(question: Question, fraction: float) -> float:
-    """What a part of the minutes comes to; 0 for the short form."""
-    return 60 * (question.minutes or 0.0) * fraction
+    """What a part of the minutes comes to, beside the square; 0 for the short form."""
+    return 60 * min(question.minutes or 0.0, _ENOUGH_MINUTES) * fraction
+
+
+def square_seconds(minutes: float) -> float:
+    """What the square may take of the minutes for everything: three fifths, and all that the others cannot use."""
+    others = _MOVING_FRACTION + _DISSECTING_FRACTION + _HYPERPARAMETERS_FRACTION
+    return 60 * (minutes - min(minutes, _ENOUGH_MINUTES) * others)
 
 
 def _taken_apart(
@@ -256,7 +262,7 @@ def _decide(
     def protocol_of(extent: Extent) -> SquareProtocol:
         return rescale(draft, extent, len(pictures.train), pictures.num_classes)
 
-    left = 60 * question.minutes * _SQUARE_FRACTION - (time.perf_counter() - began)
+    left = square_seconds(question.minutes) - (time.perf_counter() - began)
     extent, left_out = fitting_extent(lambda one: predict(protocol_of(one)), left)
     protocol = protocol_of(extent)
     if predict(protocol) > left:
