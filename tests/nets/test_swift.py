@@ -21,10 +21,12 @@ def random_pictures(n: int, channels: int, side: int) -> torch.Tensor:
     )
 
 
-@pytest.mark.parametrize(("channels", "side"), [(3, 32), (1, 8), (3, 64), (3, 16)])
-def test_whitened_patches_are_uncorrelated_with_variance_one(channels: int, side: int) -> None:
-    network, pictures = Swift(channels, 3, side), random_pictures(300, channels, side)
-    network.whiten(pictures)
+@pytest.mark.parametrize(
+    ("n", "channels", "side"), [(300, 3, 32), (300, 1, 8), (300, 3, 64), (300, 3, 16), (20, 1, 512)]
+)
+def test_whitened_patches_are_uncorrelated_with_variance_one(n: int, channels: int, side: int) -> None:
+    network, pictures = Swift(channels, 3, side), random_pictures(n, channels, side)
+    network.whiten(network.to_whiten(pictures))
     with torch.no_grad():
         stem = network.stem
         dense = (
@@ -38,6 +40,22 @@ def test_whitened_patches_are_uncorrelated_with_variance_one(channels: int, side
     np.testing.assert_allclose(moments, np.diag(np.diag(moments)), atol=0.02)
     assert 0.5 < np.diag(moments).min() <= np.diag(moments).max() < 1.001
     assert not stem.weight.requires_grad
+
+
+@pytest.mark.parametrize(("side", "looked_at"), [(256, 256), (257, 128), (512, 256), (1024, 256)])
+def test_wide_patches_are_looked_at_in_blocks(side: int, looked_at: int) -> None:
+    network = Swift(1, 2, side)
+    kernel = network.stem.kernel_size[0]
+    found = network.to_whiten(torch.zeros(1, 1, side, side))
+    assert found.shape[2] == looked_at
+    assert kernel * looked_at // side <= 16
+    if side == 257:
+        return
+    network.whiten(network.to_whiten(random_pictures(4, 1, side)))
+    block = side // looked_at
+    weights = network.stem.weight.detach()[:, 0]
+    blocks = weights.reshape(len(weights), kernel // block, block, kernel // block, block)
+    assert torch.equal(blocks, blocks[:, :, :1, :, :1].expand_as(blocks))
 
 
 def test_the_strongest_direction_comes_first() -> None:

@@ -20,6 +20,8 @@ _MAX_DIRECTIONS = 32
 _MAX_PATCHES = 2_000_000
 # For moments of up to 192 numbers; all of 2,000 pictures of 128 pixels would be 60 times as many.
 _ENOUGH_PATCHES = 500_000
+# Pixels a side: the moments of a patch are the square of its pixels, and their eigenvectors take the third power.
+_WIDEST_PATCH = 16
 # Added to the variance along a direction before it is brought to 1: what hardly varies is not blown up.
 _LEAST_VARIANCE = 5e-4
 
@@ -91,15 +93,17 @@ class Swift(nn.Module):
         """Sets the first layer's weights from pictures as the network will see them.
 
         Each filter is an eigenvector of the patches' second moments, divided by the root of its eigenvalue; the
-        strongest come first, then their negatives.
+        strongest come first, then their negatives. Of patches wider than 16 pixels only what is constant in blocks is
+        looked at: the strongest directions of pictures are smooth ones.
 
         Args:
-            x: Training pictures (n, c, side, side), normalized; ``enough_to_whiten`` says how many.
+            x: Training pictures (n, c, side, side), normalized, as ``to_whiten`` makes them; ``enough_to_whiten`` says
+                how many.
             total: Adds up what several processes have found, where they do this together.
             rank: Of this process, from 0.
             size: Number of processes.
         """
-        kernel, stride = self.stem.kernel_size[0], self.stem.stride[0]
+        kernel, stride = self.stem.kernel_size[0] // self._block, max(1, self.stem.stride[0] // self._block)
         num_directions = self.stem.out_channels // 2
         moments, count = _second_moments(x, kernel, stride, slice(rank, None, size))
         if total is not None:
@@ -108,8 +112,18 @@ class Swift(nn.Module):
         variances, directions = torch.linalg.eigh(moments)
         strongest = slice(-num_directions, None)
         filters = (directions[:, strongest] / (variances[strongest] + _LEAST_VARIANCE).sqrt()).T.flip(0)
-        shape = (num_directions, x.shape[1], kernel, kernel)
-        self.stem.weight.copy_(torch.cat([filters, -filters]).reshape(2 * num_directions, *shape[1:]))
+        filters = torch.cat([filters, -filters]).reshape(2 * num_directions, x.shape[1], kernel, kernel)
+        # The sum over a block's pixels, each with an equal part of the weight, is the weight times their mean.
+        wide = filters.repeat_interleave(self._block, 2).repeat_interleave(self._block, 3) / self._block**2
+        self.stem.weight.copy_(wide)
+
+    def to_whiten(self, x: Tensor) -> Tensor:
+        """Pictures (n, c, side, side) as ``whiten`` takes them: the same; means of blocks where patches are wide."""
+        return x if self._block == 1 else functional.avg_pool2d(x, self._block)
+
+    @property
+    def _block(self) -> int:
+        return max(1, self.stem.kernel_size[0] // _WIDEST_PATCH)
 
     def enough_to_whiten(self, side: int) -> int:
         """The number of pictures of ``side`` pixels whose patches are enough for ``whiten``."""

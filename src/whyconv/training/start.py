@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from whyconv import files
@@ -18,7 +21,7 @@ from whyconv.training.pixel_rows import Pixels, evenly_chosen
 from whyconv.training.start_weights import put_start_weights
 from whyconv.training.tensor_file import require_storable
 
-_MOST_SEEN = 2000
+_MOST_SEEN, _SEEN_AT_ONCE = 2000, 64
 
 
 def start_network(
@@ -61,8 +64,13 @@ def _whiten(network: nn.Module, pixels: Pixels, plan: NetworkPlan, group: Group)
     """Lets the first layers that want to see training pictures see some, evenly chosen."""
     for member in (each for each in network.modules() if isinstance(each, Swift)):
         rows = evenly_chosen(len(pixels), min(_MOST_SEEN, member.enough_to_whiten(plan.side)))
-        seen = normalize(torch.from_numpy(pixels[rows].transpose(0, 3, 1, 2)).float(), plan)
+        pieces = np.array_split(rows, math.ceil(len(rows) / _SEEN_AT_ONCE))
+        seen = torch.cat([member.to_whiten(_normalized(pixels[some], plan)) for some in pieces])
         member.whiten(seen, group.total, group.rank, group.size)
+
+
+def _normalized(pixels: NDArray[np.uint8], plan: NetworkPlan) -> torch.Tensor:
+    return normalize(torch.from_numpy(pixels.transpose(0, 3, 1, 2)).float(), plan)
 
 
 def _require_same(path: Path, digest: str) -> None:
