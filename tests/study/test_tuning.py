@@ -9,7 +9,7 @@ import numpy as np
 from small_square import SMALL
 from whyconv.results import Corner, SquareProtocol
 from whyconv.study.trials import Glance, Job, JobResult, Settings
-from whyconv.study.tuning import Run, tune
+from whyconv.study.tuning import Run, same_steps_jobs, tune
 
 RATES = [0.001, 0.01, 0.1, 1.0, 10.0]
 FEW = SMALL.model_copy(update={"learning_rates": RATES, "decays": [0.0], "controlled": [], "sizes": [50]})
@@ -106,6 +106,17 @@ def test_what_has_not_learned_its_own_pictures_goes_on() -> None:
     most_three = lengths(LONG.model_copy(update={"most_times": 3}), learned)
     assert most_three["convolution", 400] == 3
     assert set(lengths(LONG.model_copy(update={"most_times": 1}), learned).values()) == {1}
+
+
+def test_random_labels_are_learned_as_long_by_every_corner_however_soon_it_knows_true_ones() -> None:
+    protocol = LONG.model_copy(update={"arms": ["random_labels"]})
+    found = tune(protocol, answering(lambda one: 0.5, learned=lambda job, _: float(job.training.corner == "dense")))
+    lengths = {one.corner: like.times for one, like in found.items() if one.arm == "random_labels"}
+    assert lengths == dict.fromkeys(lengths, 10)
+    assert len(lengths) == 4
+    of_dense = {like.times for one, like in found.items() if (one.corner, one.arm) == ("dense", "plain")}
+    assert of_dense == {1}
+    assert {one.arm for one in same_steps_jobs(protocol, found)} == {"plain"}
 
 
 def test_a_longer_training_may_take_the_rate_beside_and_keeps_what_the_same_steps_took() -> None:

@@ -116,7 +116,7 @@ def corners_block(square: Square, language: str) -> Block:
         if (place, "dense") in plain:
             rows.append([say(f"report_why_exponent_{place}"), *(plain[place, corner] for corner in CORNERS)])
     if steps:
-        label = say("report_why_memorized", n=square.memorized[0].n_train)
+        label = say("report_why_memorized", n=square.memorized[0].n_train, most=square.memorized[0].most_steps)
         rows.append([label, *(steps[corner] for corner in CORNERS)])
     tables = [Table(["", *_names(language)], rows)]
     if square.gap_differences:

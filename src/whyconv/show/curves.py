@@ -131,5 +131,6 @@ def _memory_lines(square: Square, language: str) -> list[str]:
     if not square.memorized:
         return []
     told = [f"{corner_name(one.corner, language)} {steps_needed(one)}" for one in square.memorized]
-    values = {"n": square.memorized[0].n_train, "steps": ", ".join(told)}
+    first = square.memorized[0]
+    values = {"n": first.n_train, "most": first.most_steps, "steps": ", ".join(told)}
     return wrap(say("curves_memorized", language, **values), "  ")

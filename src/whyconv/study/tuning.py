@@ -63,7 +63,9 @@ def tune(protocol: SquareProtocol, run: Run) -> dict[Training, Tuned]:
         run: Carries jobs out. One that leaves some out tells what is known without them.
 
     Returns:
-        For every training that is carried out, what it takes; none for those of which nothing was tried.
+        For every training that is carried out, what it takes; none for those of which nothing was tried. Random labels
+        are learned as long by every corner as any training takes: steps until they are fitted are compared, and along
+        a longer training learning rates fall later.
     """
     wanted = {one: tuned_like(one, protocol) for one in needed_trainings(protocol)}
     roots = {like: at_largest_size(like, protocol) for like in wanted.values()}
@@ -86,7 +88,7 @@ def tune(protocol: SquareProtocol, run: Run) -> dict[Training, Tuned]:
     return {
         one: Tuned(
             chosen[like].settings,
-            chosen[like].times,
+            protocol.most_times if one.arm == "random_labels" else chosen[like].times,
             same_steps[like].settings,
             chosen[like].settings.learning_rate in ends,
         )
@@ -108,8 +110,9 @@ def final_jobs(protocol: SquareProtocol, tuned: Mapping[Training, Tuned]) -> dic
 
 
 def same_steps_jobs(protocol: SquareProtocol, tuned: Mapping[Training, Tuned]) -> dict[Training, Job]:
-    """The same for as many steps as all others take."""
-    return {one: _final_job(one, protocol, like.same_steps, 1) for one, like in tuned.items()}
+    """The same for as many steps as all others take; random labels have no accuracy that is told."""
+    scored = {one: like for one, like in tuned.items() if one.arm != "random_labels"}
+    return {one: _final_job(one, protocol, like.same_steps, 1) for one, like in scored.items()}
 
 
 class _Choice(NamedTuple):
