@@ -36,7 +36,7 @@ def run_whyconv(
 
     Caches and language are the test's own. ``python`` may be another interpreter, or one behind a wrapper.
     """
-    foreign = ("LC_", "WHYCONV_", "PYTHON", "COLUMNS")
+    foreign = ("LC_", "WHYCONV_", "PYTHON", "COLUMNS", "ORT_")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
     environment |= {"LANG": "C.UTF-8", "XDG_CACHE_HOME": str(folder / "cache"), "NO_COLOR": "1"}
     return subprocess.run(

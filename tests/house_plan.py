@@ -129,7 +129,7 @@ USED_BY: dict[str, tuple[str, ...]] = {
     "scipy": ("training", "measures", "study"),
     "matplotlib": ("report",),
     "jinja2": ("report",),
-    "onnxruntime": ("onnx_file", "recognizer", "evidence", "exporting", "web"),
+    "onnxruntime": ("onnx_file.running",),  # where it is told to report nothing
     "PIL": ("images", "demo", "report", "workflow"),
     "simplejpeg": ("images",),
     "pillow_heif": ("images",),

@@ -40,6 +40,7 @@ DOORS: dict[str, tuple[str, ...]] = {
         *("pretrained.foreign", "pretrained.published"),
     ),
     "onnxruntime.InferenceSession": ("onnx_file.running",),
+    "Session": (),
     "np.load": ("evidence.nearest", "images.cache", "web.showing"),
     "np.fromfile": (),
     "h5py.File": ("images.sources.array_files",),

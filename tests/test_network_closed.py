@@ -50,6 +50,55 @@ def test_check_train_evaluate_predict(closed_python: list[str], demo_run: Demo, 
     assert len(answers) == len(list((pictures / "7").iterdir()))
 
 
+VAIN = "import socket\ntry:\n    socket.create_connection(('192.0.2.1', 9), timeout=0.1)\nexcept OSError:\n    pass"
+
+
+@pytest.fixture
+def watched_python(tmp_path: Path) -> list[str]:
+    """The interpreter, whose calls to others, in vain or not, stand in ``calls``; skips where none can be seen."""
+    strace = shutil.which("strace")
+    watch = [strace or "", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", str(tmp_path / "calls")]
+    if strace is None or subprocess.run([*watch, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no strace, or not allowed on this machine: whom a process calls cannot be seen")
+    return [*watch, sys.executable]
+
+
+def called(folder: Path) -> list[str]:
+    """System calls that name an address of the network."""
+    return [line for line in (folder / "calls").read_text().splitlines() if "AF_INET" in line]
+
+
+def test_who_is_called_in_vain_is_seen(watched_python: list[str], tmp_path: Path) -> None:
+    subprocess.run([*watched_python, "-c", VAIN], check=True)
+    assert len(called(tmp_path)) == 1
+    assert "192.0.2.1" in called(tmp_path)[0]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", "digits"),
+        ("train", "digits", "--epochs", "1", "--flips", "off"),
+        ("evaluate", "run"),
+        ("predict", "run", "digits/7"),
+        ("explain", "run", "seven.png"),
+        ("why", "run", "--quick"),
+        ("doctor",),
+    ],
+    ids=lambda words: words[0],
+)
+def test_nobody_is_called_not_even_in_vain(
+    watched_python: list[str], demo_run: Demo, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    for kind in ("1", "7"):
+        shutil.copytree(demo_run.pictures / "train" / kind, tmp_path / "digits" / kind)
+    shutil.copy(min((tmp_path / "digits" / "7").iterdir()), tmp_path / "seven.png")
+    shutil.copytree(demo_run.run, tmp_path / "run")
+    done = run_whyconv(tmp_path, *words, python=watched_python)
+    assert done.returncode == 0, done.stdout
+    assert called(tmp_path) == []
+
+
 WITHIN = """
 import http.server
 import threading

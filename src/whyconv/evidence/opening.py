@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from whyconv.counting.graph import Graph
@@ -17,7 +16,7 @@ from whyconv.evidence.heads import Head, find_head
 from whyconv.evidence.nearest import Examples, read_examples
 from whyconv.onnx_file.graph import FileGraph
 from whyconv.onnx_file.reading import read_file_graph, with_outputs
-from whyconv.onnx_file.running import open_session, run_session
+from whyconv.onnx_file.running import Session, open_session, run_session
 from whyconv.recognizer import Recognizer, open_recognizer
 from whyconv.results.evidence import WhyNoNearest, WhyOcclusion
 
@@ -116,7 +115,7 @@ class Explainer:
         return found if found.is_whole else "unlike"
 
     @cached_property
-    def _session(self) -> onnxruntime.InferenceSession:
+    def _session(self) -> Session:
         head = self.head
         assert isinstance(head, Head)
         content = with_outputs(self.recognizer.content, [head.map, head.logits])

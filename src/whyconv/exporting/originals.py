@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from whyconv.errors import DataError, ParityError, PictureError
@@ -14,7 +13,7 @@ from whyconv.exporting.any_size import PIXELS, resize_alone
 from whyconv.exporting.proof import Ask, Levels, ProofPictures
 from whyconv.images.prepare import PicturePolicy, fit, full_pixels, prepare
 from whyconv.model_file import Metadata
-from whyconv.onnx_file.running import open_session
+from whyconv.onnx_file.running import Session, open_session
 from whyconv.results import Notify, Progress
 from whyconv.results.export import ResizeDifference
 
@@ -73,9 +72,7 @@ def _differences(ask: Ask, pictures: ProofPictures, metadata: Metadata, notify: 
         notify(Progress(stage="export_sizes", done=count, total=len(pictures.contents)))
 
 
-def _difference(
-    ask: Ask, session: onnxruntime.InferenceSession, pixels: Levels, prepared: Levels, policy: PicturePolicy
-) -> _Difference:
+def _difference(ask: Ask, session: Session, pixels: Levels, prepared: Levels, policy: PicturePolicy) -> _Difference:
     resized = session.run(None, {PIXELS: pixels[None]})[0][0].astype(np.int16)
     answers = ask(pixels[None])[0], ask(prepared[None])[0]
     return _Difference(

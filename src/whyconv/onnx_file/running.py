@@ -6,11 +6,15 @@ The bounds are those of the machine, far above what networks for pictures need.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
+
+# From version 1.29 on the packages report to their maker what they run, from when they are loaded: this alone stops it.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
 from numpy.typing import NDArray
@@ -28,13 +32,14 @@ _WATCH_SECONDS = 0.5
 _SPIN_MICROSECONDS = 10
 _ARENA_IS_FULL = "Available memory of"
 
+Session: TypeAlias = onnxruntime.InferenceSession
 # Session calls on their way: when each is to be stopped, and what stops it.
 _running: dict[int, tuple[float, onnxruntime.RunOptions]] = {}
 _watch = threading.Thread()
 _watch_lock = threading.Lock()
 
 
-def open_session(content: bytes, num_threads: int, where: str) -> onnxruntime.InferenceSession:
+def open_session(content: bytes, num_threads: int, where: str) -> Session:
     """Makes an ONNX file ready to be asked; its threads wait awake for moments only.
 
     Args:
@@ -45,7 +50,7 @@ def open_session(content: bytes, num_threads: int, where: str) -> onnxruntime.In
     Raises:
         ModelFileError: It cannot be run.
     """
-    onnxruntime.disable_telemetry_events()
+    onnxruntime.disable_telemetry_events()  # on Windows, and where others loaded it before
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = num_threads, 1
     options.log_severity_level = 4  # what goes wrong is said by the exception
@@ -65,7 +70,7 @@ def open_session(content: bytes, num_threads: int, where: str) -> onnxruntime.In
 
 
 def run_session(
-    session: onnxruntime.InferenceSession,
+    session: Session,
     outputs: Sequence[str] | None,
     inputs: Mapping[str, NDArray[Any]],
     where: str,

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from whyconv.counting.dependency import Mask, dependency_set
@@ -25,7 +24,7 @@ from whyconv.errors import ModelFileError, UsageError, nearest
 from whyconv.model_file import Metadata, read_model
 from whyconv.onnx_file.graph import FileGraph
 from whyconv.onnx_file.reading import read_file_graph, with_outputs
-from whyconv.onnx_file.running import open_session, run_session
+from whyconv.onnx_file.running import Session, open_session, run_session
 from whyconv.results.fields import ReceptiveField
 
 _STARTS = frozenset({"Conv", "MaxPool", "AveragePool", "Flatten", "Reshape", "Gemm", "MatMul", "Pad"})
@@ -192,7 +191,7 @@ class Inside:
         return self.layers[self.names.index(name)]
 
     @cached_property
-    def _session(self) -> onnxruntime.InferenceSession:
+    def _session(self) -> Session:
         given = {output.name for output in self._file.output}
         inputs = {
             node.input[0] for name, node in self._file.makers.items() if name in self.names and node.op_type == "Conv"
