@@ -7,6 +7,7 @@ import pytest
 from made_up_why import SQUARE, with_matched
 from whyconv.results import Crossing, Estimate, Square
 from whyconv.results.claims import Holds, claims, matched_words
+from whyconv.results.numbers import crossing_number
 
 SIGNS = {1: (0.01, 0.02, 0.03), 0: (-0.01, 0.01, 0.03), -1: (-0.03, -0.02, -0.01)}
 
@@ -17,8 +18,67 @@ def with_gains(still: int, moved: int) -> Square:
     for place, sign in (("still", still), ("moved", moved)):
         low, value, high = SIGNS[sign]
         gains[place] = Estimate(value=value, low=low, high=high, n=5, over="draws")
-    splits = [one.model_copy(update={"locality_first": gains[one.place]}) for one in SQUARE.splits]
+    names = ("locality_first", "locality_second")
+    splits = [one.model_copy(update=dict.fromkeys(names, gains[one.place])) for one in SQUARE.splits]
     return SQUARE.model_copy(update={"splits": splits})
+
+
+def gain(sign: int, value: float | None = None) -> Estimate:
+    low, middle, high = SIGNS[sign]
+    return Estimate(value=middle if value is None else value, low=low, high=high, n=5, over="draws")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "word"),
+    [
+        (gain(1), gain(-1), "by_order"),
+        (gain(-1), gain(1), "by_order"),
+        (gain(1), gain(0), "holds"),
+        (gain(1), gain(0, -0.005), "unknown"),
+        (gain(0, -0.005), gain(-1), "fails"),
+        (gain(0), gain(0), "unknown"),
+    ],
+)
+def test_a_structure_helps_where_neither_order_speaks_against_it(
+    first: Estimate, second: Estimate, word: Holds
+) -> None:
+    for one, update in (
+        ("locality", {"locality_first": first, "locality_second": second}),
+        ("sharing", {"sharing_first": first, "sharing_second": second}),
+    ):
+        splits = [split.model_copy(update=update) for split in SQUARE.splits]
+        found = {claim.name: claim for claim in claims(SQUARE.model_copy(update={"splits": splits}))}
+        assert found[one].holds == word
+        shown = {found[one].values["still"].value, found[one].values["still_other"].value}
+        assert shown == {first.value, second.value}
+
+
+def test_where_one_kind_of_pictures_contradicts_itself_that_is_the_word() -> None:
+    splits = [
+        split.model_copy(
+            update={"locality_first": gain(1), "locality_second": gain(-1 if split.place == "moved" else 1)}
+        )
+        for split in SQUARE.splits
+    ]
+    found = {one.name: one.holds for one in claims(SQUARE.model_copy(update={"splits": splits}))}
+    assert found["locality"] == "by_order"
+
+
+@pytest.mark.parametrize(("side", "kernel", "maps"), [(8, 3, 16), (16, 5, 8)])
+def test_fewer_weights_are_those_of_the_layer_without_biases(side: int, kernel: int, maps: int) -> None:
+    """On a ring: every unit of the dense layer sees all pixels, of the local one a window, and maps share theirs."""
+    units, pixels = maps * side**2, 3 * side**2
+    weights = {
+        **{"dense": units * pixels + units, "local": units * 3 * kernel**2 + units},
+        **{"shared_global": maps * pixels + maps, "convolution": maps * 3 * kernel**2 + maps},
+    }
+    protocol = SQUARE.protocol.model_copy(update={"side": side, "kernel": kernel, "maps": maps})
+    found = claims(SQUARE.model_copy(update={"weights": weights, "protocol": protocol}))[0].values
+    assert found["dense"] == units * pixels
+    assert found["convolution"] == maps * 3 * kernel**2
+    assert found["locality"] == side**2 / kernel**2
+    assert found["sharing"] == side**2
+    assert found["ratio"] == found["locality"] * found["sharing"]
 
 
 @pytest.mark.parametrize(
@@ -45,6 +105,26 @@ def test_a_bound_is_no_finding_where_its_interval_reaches_one() -> None:
     ratios = [one.model_copy(update={"times": bound}) for one in SQUARE.ratios]
     found = {one.name: one.holds for one in claims(SQUARE.model_copy(update={"ratios": ratios}))}
     assert found["pictures"] == "unknown"
+
+
+def test_a_target_about_which_nothing_is_known_is_not_the_one_that_is_told() -> None:
+    told = Crossing(value=2.8, low=1.5, high=6.3, n=5)
+    silent = Crossing(value=None, low=None, high=None, above=1.2, n=5)
+    highest = max(one.target for one in SQUARE.ratios)
+    ratios = [one.model_copy(update={"times": silent if one.target == highest else told}) for one in SQUARE.ratios]
+    found = next(one for one in claims(SQUARE.model_copy(update={"ratios": ratios})) if one.name == "pictures")
+    assert found.holds == "holds"
+    assert found.values["moved"] == told
+
+
+def test_a_bound_is_the_end_of_its_interval() -> None:
+    above = Crossing(value=None, low=6.6, high=None, above=10.3, n=5)
+    below = Crossing(value=None, low=None, high=71.7, below=50, n=5)
+    assert crossing_number(above, is_ratio=True) == "> 6.6"
+    assert crossing_number(below) == "<= 72"
+    for unknown in (above.model_copy(update={"low": None}), below.model_copy(update={"high": None})):
+        assert crossing_number(unknown) == ""
+    assert crossing_number(Crossing(value=None, low=1257, high=None, above=1257, n=5)) == "> 1,257"
 
 
 def test_what_is_said_of_as_few_parameters_is_of_that_matching() -> None:

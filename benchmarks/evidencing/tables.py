@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from whyconv.results import CONTROLS, CORNERS, PLACES, ArmName, Estimate, Place, Square
 from whyconv.results.corners import MATCHES
 from whyconv.results.curves import Crossing
+from whyconv.results.numbers import crossing_number
 from whyconv.results.why import Why
 
 _SHOWN = {"still": "as they are", "moved": "moved", "shared_global": "shared-global"}
@@ -198,12 +199,7 @@ def _number(one: Estimate) -> str:
 
 
 def _crossing(one: Crossing) -> str:
-    if one.value is None and one.above is None and one.below is None:
-        return "cannot be told"
-    if one.value is None:
-        return f"more than {one.above:.2g}" if one.above is not None else f"at most {one.below:.2g}"
-    low = "0" if one.low is None else f"{one.low:.2g}"
-    return f"{one.value:.2g} ({low} to {'no end' if one.high is None else f'{one.high:.2g}'})"
+    return crossing_number(one, is_ratio=True) or "cannot be told"
 
 
 def _steps(steps: Sequence[float | None], most: int) -> str:

@@ -13,8 +13,19 @@ from whyconv.results.translation import Translation
 
 ClaimName = Literal["fewer", "locality", "sharing", "pictures", "overfitting"]
 Holds = Literal[
-    "exact", "holds", "fails", "moved_only", "still_only", "moved_not_still", "still_not_moved", "fails_one", "unknown"
+    "exact",
+    "holds",
+    "fails",
+    "moved_only",
+    "still_only",
+    "moved_not_still",
+    "still_not_moved",
+    "fails_one",
+    "by_order",
+    "unknown",
 ]
+# Signs in both orders that contradict each other.
+_BY_ORDER = 2
 
 
 class Claim(Record):
@@ -24,7 +35,8 @@ class Claim(Record):
         name: Which.
         holds: "exact": counted; "holds" or "fails" with pictures as they are and with moved ones; "moved_only",
             "still_only": there, and the other cannot be told; "moved_not_still", "still_not_moved": there, and in the
-            other the opposite was found; "fails_one": the opposite in one, and the other cannot be told; "unknown":
+            other the opposite was found; "fails_one": the opposite in one, and the other cannot be told; "by_order":
+            it gains where it is added first and costs where it is added second, or the other way round; "unknown":
             neither can be told.
         values: What it rests on, by the names of the fields of its sentence.
     """
@@ -93,25 +105,48 @@ def _word(value: Estimate | Crossing | float | str, unknown: str) -> object:
 
 
 def _fewer(square: Square) -> Claim:
-    weights = square.weights
+    # Locality x sharing is an identity of weights alone: a bias belongs to each unit, or to each map.
+    maps, units = square.protocol.maps, square.protocol.maps * square.protocol.side**2
+    dense, local = square.weights["dense"] - units, square.weights["local"] - units
+    convolution = square.weights["convolution"] - maps
     values: dict[str, Estimate | Crossing | int | float | str] = {
-        "dense": weights["dense"],
-        "convolution": weights["convolution"],
-        "ratio": weights["dense"] / weights["convolution"],
-        "locality": weights["dense"] / weights["local"],
-        "sharing": weights["local"] / weights["convolution"],
+        "dense": dense,
+        "convolution": convolution,
+        "ratio": dense / convolution,
+        "locality": dense / local,
+        "sharing": local / convolution,
     }
     return Claim(name="fewer", holds="exact", values=values)
 
 
 def _locality(square: Square) -> Claim:
-    still, moved = (square.split(place).locality_first for place in PLACES)
-    return Claim(name="locality", holds=_verdict([_sign(still), _sign(moved)]), values={"still": still, "moved": moved})
+    splits = {place: square.split(place) for place in PLACES}
+    return _in_both_orders(
+        "locality", {place: (one.locality_first, one.locality_second) for place, one in splits.items()}
+    )
 
 
 def _sharing(square: Square) -> Claim:
-    still, moved = (square.split(place).sharing_second for place in PLACES)
-    return Claim(name="sharing", holds=_verdict([_sign(still), _sign(moved)]), values={"still": still, "moved": moved})
+    splits = {place: square.split(place) for place in PLACES}
+    return _in_both_orders("sharing", {place: (one.sharing_second, one.sharing_first) for place, one in splits.items()})
+
+
+def _in_both_orders(name: Literal["locality", "sharing"], gains: dict[Place, tuple[Estimate, Estimate]]) -> Claim:
+    """A structure helps where it gains with the other and without it: where they interact, neither is the true one."""
+    values: dict[str, Estimate | Crossing | int | float | str] = {}
+    for place, (told, other) in gains.items():
+        values |= {place: told, f"{place}_other": other}
+    signs = [_sign_of_both(*gains[place]) for place in PLACES]
+    return Claim(name=name, holds="by_order" if _BY_ORDER in signs else _verdict(signs), values=values)
+
+
+def _sign_of_both(one: Estimate, other: Estimate) -> int:
+    """1 or -1 where one order tells it and the other's value does not speak against it; 0 where it cannot be told."""
+    signs = {_sign(one), _sign(other)} - {0}
+    if len(signs) == 2:
+        return _BY_ORDER
+    sign = next(iter(signs), 0)
+    return sign if min(sign * one.value, sign * other.value) >= 0 else 0
 
 
 def _sign(gain: Estimate) -> int:
@@ -126,8 +161,8 @@ def _pictures(square: Square) -> list[Claim]:
     signs = []
     for place in PLACES:
         ratios = [one for one in pairs if one.place == place]
-        # The highest target about which something is known.
-        known = [one for one in ratios if (one.times.value, one.times.above, one.times.below) != (None, None, None)]
+        # The highest target about which something is known: a bound without an end of its interval says nothing.
+        known = [one for one in ratios if (one.times.low, one.times.high) != (None, None)]
         chosen = (known or ratios)[-1]
         values[place], values[f"{place}_target"] = chosen.times, f"{100 * chosen.target:.0f}"
         signs.append(1 if (chosen.times.low or 0) > 1 else -1 if (chosen.times.high or 2) < 1 else 0)

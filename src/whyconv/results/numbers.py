@@ -56,16 +56,20 @@ def number_after(after: Estimate, change: Estimate) -> str:
 
 
 def crossing_number(found: Crossing, *, is_ratio: bool = False) -> str:
-    """``310 (280-350)``, ``> 1,257`` where it was not reached, ``<= 50`` where it was at once; "" where unknown."""
+    """``310 (280-350)``, ``> 1,257`` where it was not reached, ``<= 50`` where it was at once; "" where unknown.
+
+    A bound is the end of the interval, so that it holds 97.5 times in 100, not what the mean of the draws gave.
+    """
 
     def number(value: float | None, beyond: str = "") -> str:
         return beyond if value is None else f"{value:,.2g}" if is_ratio and value < 99.5 else f"{value:,.0f}"
 
     if found.value is not None:
         return f"{number(found.value)} ({number(found.low, '0')}-{number(found.high, '∞')})"
-    if found.above is not None:
-        return f"> {number(found.above)}"
-    return "" if found.below is None else f"<= {number(found.below)}"
+    if found.above is not None and found.low is not None:
+        return f"> {number(min(found.low, found.above))}"
+    is_below = found.below is not None and found.high is not None
+    return f"<= {number(max(found.high or 0.0, found.below or 0.0))}" if is_below else ""
 
 
 def steps_needed(found: Memorized) -> str:
