@@ -112,7 +112,9 @@ def test_each_claim_has_its_word() -> None:
     text = " ".join(" ".join(why_lines(made_up_why(), "en")).split())
     assert "12,329,294 / 144 = 85,620.1 = 10.1 by locality x 8,459.6 by sharing" in text
     assert "-> holds for any picture: counted" in text
-    assert "with sharing -10.0 ± 0.0; moved around +40.0 ± 0.0, with sharing -10.0 ± 0.0 -> depends on the order" in text
+    assert (
+        "with sharing -10.0 ± 0.0; moved around +40.0 ± 0.0, with sharing -10.0 ± 0.0 -> depends on the order" in text
+    )
     assert "as they are -20.0 ± 0.0, without locality -15.0 ± 0.0; moved around -20.0 ± 0.0" in text
     assert "for 85 %: 0.31 (0.2-0.41); moved around, for 85 %: > 4.1 -> holds where pictures move" in text
     assert "as they are +15.0 ± 6.1 (dense +20.0 ± 0.0, convolution +5.0 ± 0.0)" in text

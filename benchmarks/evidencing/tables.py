@@ -52,7 +52,8 @@ def _accuracies(square: Square) -> str:
     title = (
         f"Test accuracy in % over {square.num_test} pictures, points gained by the convolution on the dense layer, and "
         f"what of them is locality's and sharing's; mean of {square.protocol.num_draws} draws and 95 % t interval over "
-        "them. * did not learn 99 % of its own pictures in the steps there were."
+        "them, which at the largest n share most of their pictures. * did not learn 99 % of its own pictures in the "
+        "steps there were."
     )
     return _table(title, head, rows)
 

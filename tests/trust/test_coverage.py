@@ -15,7 +15,9 @@ import pytest
 from scipy.stats import binom
 
 from simulated_worlds import KINDS, RATES, Kind
-from whyconv.training.intervals import fraction, share
+from whyconv.study.draws import KEPT_APART
+from whyconv.study.sizes import nested_order
+from whyconv.training.intervals import fraction, mean, share
 
 _MANY = 10_000
 # Simulated coverage may leave its limits by so many of its standard deviations.
@@ -83,3 +85,23 @@ def test_copies_that_count_as_independent_hold_the_truth_far_too_seldom() -> Non
                 held[is_told] += holds(found.low, found.high, p)
     assert held[True] / 700 > 0.92
     assert held[False] / 700 < 0.75
+
+
+@pytest.mark.parametrize(
+    ("luck", "of_all", "of_few"), [(0.0, (0.3, 0.55), (0.84, 0.98)), (3.0, (0.87, 0.99), (0.87, 0.99))]
+)
+def test_draws_of_the_same_pictures_say_little_of_others(
+    luck: float, of_all: tuple[float, float], of_few: tuple[float, float]
+) -> None:
+    """As docs/measures.md says: how little depends on how much starting weights and order move a result beside it."""
+    labels, random = np.arange(400, dtype=np.int32) % 2, np.random.default_rng(0)
+
+    def holds_others(n: int) -> bool:
+        brings = random.normal(0, 1, len(labels))  # what each picture adds to the accuracy; 0 for pictures at large
+        draws = [nested_order(labels, int(random.integers(2**30)))[:n] for _ in range(5)]
+        learned = [rows[np.arange(n) % KEPT_APART != KEPT_APART - 1] for rows in draws]
+        found = mean([brings[rows].mean() + luck * random.normal() / len(rows) ** 0.5 for rows in learned])
+        return found.low <= 0 <= found.high
+
+    for n, (least, most) in ((400, of_all), (40, of_few)):
+        assert least <= np.mean([holds_others(n) for _ in range(150)]) <= most, n
