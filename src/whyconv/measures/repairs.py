@@ -23,6 +23,7 @@ _CONVOLUTION = ("input", "weight", "bias", "stride", "padding", "dilation", "gro
 _MAXIMUM = ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 _MEAN = ("input", "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
 Call = tuple[str, int]  # a module's path, and the number of its call
+Pads = tuple[int, int, int, int]  # left, right, top, bottom, as torch's ``pad`` has them
 
 
 class Repairing(TorchFunctionMode):
@@ -85,11 +86,9 @@ class CircularPadding(Repairing):
     def other(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
         """Padding that is called for by itself."""
         if func is F.pad:
-            given = dict(zip(("input", "pad", "mode", "value"), args, strict=False)) | kwargs
-            pads = tuple(given["pad"])
-            is_map = given["input"].ndim == 4 and len(pads) == 4 and min(pads) >= 0 and any(pads)
-            if is_map and given.get("mode", "constant") != "circular":
-                x = self._padded(given["input"], pads)
+            given, pads, mode = _padded_map(args, kwargs)
+            if pads and mode != "circular":
+                x = self._padded(given, pads)
                 return func(*args, **kwargs) if x is None else x
         return func(*args, **kwargs)
 
@@ -115,6 +114,15 @@ class DenseSampling(Repairing):
         self.border = border
         self.is_polyphase = is_polyphase
         self.blocked = blocked
+        self._circular: set[Pads] = set()
+
+    def other(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
+        """Padding that goes around is remembered, for its maps go on elsewhere than where they end."""
+        if func is F.pad:
+            _, pads, mode = _padded_map(args, kwargs)
+            if pads and mode == "circular":
+                self._circular.add(pads)
+        return func(*args, **kwargs)
 
     def window(self, func: Callable[..., Any], named: dict[str, Any]) -> object:
         """Computes at every place, and thins out."""
@@ -137,12 +145,34 @@ class DenseSampling(Repairing):
         return polyphase(dense, strides) if self.is_polyphase else blurred(dense, strides, self.border)
 
     def _extended(self, x: Tensor, pads: tuple[int, ...], more: Sequence[int], fill: float) -> Tensor:
-        after = (0, more[1], 0, more[0])
+        """Pads a map, and goes on after its end as it would have gone on."""
         if any(pads):
+            after = (0, more[1], 0, more[0])
             return F.pad(x, [one + other for one, other in zip(pads, after, strict=True)], value=fill)
-        if not any(after):
+        if not any(more):
             return x
-        return F.pad(x, after, mode="circular" if self.border == "circular" else "replicate")
+        left, right, top, bottom = self._ring(x)
+        for axis, first, last, extra in ((2, top, bottom, more[0]), (3, left, right, more[1])):
+            length = x.shape[axis]
+            places = torch.arange(length + extra, device=x.device)
+            if first or last or self.border == "circular":
+                # What follows padding that goes around is its next pixel, not the padded map's first.
+                x = x.narrow(axis, first, length - first - last)
+                places = (places - first) % x.shape[axis]
+            x = x.index_select(axis, places.clamp(max=x.shape[axis] - 1))
+        return x
+
+    def _ring(self, x: Tensor) -> Pads:
+        """How wide the padding is that goes around in a map; asked of its numbers, for it may come from elsewhere."""
+        for pads in () if x.is_meta else self._circular:
+            left, right, top, bottom = pads
+            high, wide = x.shape[2] - top - bottom, x.shape[3] - left - right
+            if high < max(1, top, bottom) or wide < max(1, left, right):
+                continue
+            inside = x[:, :, top : top + high, left : left + wide]
+            if torch.allclose(F.pad(inside, pads, mode="circular"), x):
+                return pads
+        return 0, 0, 0, 0
 
 
 class MeanHead(Repairing):
@@ -194,8 +224,15 @@ def _kernel(named: dict[str, Any]) -> tuple[int, int]:
     return _pair(named["kernel_size"]) if "kernel_size" in named else tuple(named["weight"].shape[2:])
 
 
-def _paddings(named: dict[str, Any]) -> tuple[int, int, int, int]:
-    """Left, right, top, bottom, as torch's ``pad`` has them."""
+def _padded_map(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Pads | None, str]:
+    """What torch's ``pad`` is called with; no pads where it does not add places to a map."""
+    given = dict(zip(("input", "pad", "mode"), args, strict=False)) | kwargs
+    x, pads = given["input"], tuple(given["pad"])
+    is_map = x.ndim == 4 and len(pads) == 4 and min(pads) >= 0 and any(pads)
+    return x, pads if is_map else None, given.get("mode", "constant")
+
+
+def _paddings(named: dict[str, Any]) -> Pads:
     padding = named.get("padding", 0)
     if padding == "valid":
         return 0, 0, 0, 0
