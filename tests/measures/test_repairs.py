@@ -133,3 +133,56 @@ def test_all_answers_are_kept_by_what_the_repair_makes_invariant(
     found = surgery(network, x, [0, 1, 2, 3, 4] * 12, ["circular"], reach=3, repairs=[repair])
     assert found.before[0].consistency.value < 1
     assert found.repairs[0].scores[0].consistency.value == 1.0
+
+
+class ByFunctions(nn.Module):
+    """The same as a network of modules, every argument that has a default left out."""
+
+    def __init__(self, modules: nn.Sequential) -> None:
+        super().__init__()
+        self.layers = modules
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = self.layers[0], self.layers[3]
+        x = functional.max_pool2d(functional.conv2d(x, first.weight).relu(), 2)
+        x = functional.conv2d(x, second.weight, second.bias, stride=2)
+        return functional.avg_pool2d(x, 2)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: [DenseSampling("circular", {}, is_polyphase=True)],
+        lambda: [DenseSampling("reflect", {}, is_polyphase=False)],
+        lambda: tools("zeros"),
+    ],
+)
+def test_a_network_of_functions_is_repaired_as_the_same_of_modules_is(made) -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(2, 3, 3, bias=False), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(3, 3, 2, 2), nn.AvgPool2d(2)]
+    modules = nn.Sequential(*layers).double()
+    x = pictures(side=20)
+    assert torch.equal(ByFunctions(modules)(x), modules(x))
+    assert torch.equal(Repaired(ByFunctions(modules), made())(x), Repaired(modules, made())(x))
+
+
+@pytest.mark.parametrize("repair", ["circular_padding", "blur", "polyphase", "head", "all"])
+def test_every_repair_has_the_same_scores_for_functions_and_modules(repair: str) -> None:
+    torch.manual_seed(0)
+    convolution, head = nn.Conv2d(2, 6, 3, bias=False), nn.Linear(6 * 16, 3)
+    modules = nn.Sequential(convolution, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), head)
+
+    class Functions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.head = convolution.weight, head
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(functional.max_pool2d(functional.conv2d(x, self.weight).relu(), 2).flatten(1))
+
+    x, labels = pictures(12, 10).float(), [0, 1, 2] * 4
+    first, second = (
+        surgery(one, x, labels, ["circular"], reach=2, repairs=[repair]).repairs[0] for one in (modules, Functions())
+    )
+    assert first.scores == second.scores
+    assert len(first.repaired) == len(second.repaired)

@@ -127,7 +127,8 @@ class DenseSampling(Repairing):
     def window(self, func: Callable[..., Any], named: dict[str, Any]) -> object:
         """Computes at every place, and thins out."""
         kernel = _kernel(named)
-        strides = _pair(named.get("stride") or kernel)
+        # Windows that pool are side by side where no stride is given, those of a convolution one place apart.
+        strides = _pair(named.get("stride") or (kernel if "kernel_size" in named else 1))
         reach = [each * (size - 1) + 1 for each, size in zip(_pair(named.get("dilation", 1)), kernel, strict=True)]
         pads = _paddings(named)
         sides = named["input"].shape[2] + sum(pads[2:]), named["input"].shape[3] + sum(pads[:2])
