@@ -121,7 +121,7 @@ MADE = {
     "surgery_repair_": ("before", "circular_padding", "blur", "polyphase", "head", "all"),
     "surgery_left_": (
         *("other_operation", "rounded_up", "too_wide"),
-        *("unpadded", "branches", "hidden_layers"),
+        *("unpadded", "branches", "hidden_layers", "not_finite"),
     ),
     **dict.fromkeys(("atlas_place_", "atlas_accuracy_", "atlas_points_"), ("still", "moved")),
     "atlas_axis_": ("locality", "sharing"),

@@ -186,3 +186,53 @@ def test_every_repair_has_the_same_scores_for_functions_and_modules(repair: str)
     )
     assert first.scores == second.scores
     assert len(first.repaired) == len(second.repaired)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"), [(2, 2, 1), (3, 3, 1), (3, 2, 1), (4, 3, 2), (2, 3, 1), (2, 2, (1, 0))]
+)
+@pytest.mark.parametrize("side", [15, 16, 17])
+@pytest.mark.parametrize("border", ["circular", "reflect"])
+def test_a_phase_in_the_filler_alone_has_the_last_pixels(
+    kernel: int, stride: int, padding: int | tuple[int, int], side: int, border: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Tensor] = []
+    monkeypatch.setattr("whyconv.measures.repairs.polyphase", lambda x, _: seen.append(x) or x)
+    x = pictures(2, side)
+    Repaired(nn.MaxPool2d(kernel, stride, padding), [DenseSampling(border, {}, is_polyphase=True)])(x)
+    dense = seen[0]
+
+    def pixels(place: int, pad: int) -> list[int]:
+        window = range(place - pad, place - pad + kernel)
+        if not pad:  # unpadded maps go on around, or with their last pixel
+            return [each % side if border == "circular" else min(each, side - 1) for each in window]
+        return [each for each in window if 0 <= each < side] or [side - 1]
+
+    pads = padding if isinstance(padding, tuple) else (padding, padding)
+    for down, right in itertools.product(range(dense.shape[2]), range(dense.shape[3])):
+        window = x[:, :, pixels(down, pads[0])][:, :, :, pixels(right, pads[1])]
+        assert torch.equal(dense[:, :, down, right], window.amax(dim=(2, 3)))
+
+
+def test_a_repair_that_makes_answers_infinite_is_told_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("whyconv.measures.repairs.polyphase", lambda x, _: x[:, :, ::2, ::2] * torch.inf)
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(2, 3, 3, padding=1), nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3)]
+    found = surgery(nn.Sequential(*layers), pictures(6).float(), [0, 1, 2] * 2, ["circular", "zero"], reach=1)
+    by_name = {one.name: one for one in found.repairs}
+    for name, reached in (("polyphase", ["1"]), ("all", ["0", "1"])):
+        one = by_name[name]
+        assert (one.repaired, one.scores) == ([], [])
+        assert [(each.layer, each.reason) for each in one.left] == [(layer, "not_finite") for layer in reached]
+    for name in ("circular_padding", "blur"):
+        assert [each.kind for each in by_name[name].scores] == ["circular", "zero"]
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(2, 2), (3, 3)])
+def test_a_padded_maximum_ends_no_repair(kernel: int, stride: int) -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(kernel, stride, 1), nn.AdaptiveAvgPool2d(1)]
+    network = nn.Sequential(*layers, nn.Flatten(), nn.Linear(4, 3))
+    found = surgery(network, pictures(6, 16).float(), [0, 1, 2] * 2, ["zero"], reach=2)
+    assert [one.name for one in found.repairs if one.scores] == ["circular_padding", "blur", "polyphase", "all"]
+    assert all(each.reason != "not_finite" for one in found.repairs for each in one.left)

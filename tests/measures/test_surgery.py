@@ -103,6 +103,8 @@ def test_a_flattening_head_is_found_and_its_repair_confirms_it() -> None:
         nn.Conv2d(2, 3, (3, 2), stride=(1, 2), dilation=(2, 1)),
         nn.MaxPool2d(2),
         nn.MaxPool2d(3, 2, padding=1),
+        nn.MaxPool2d(2, 2, padding=1),
+        nn.MaxPool2d(3, 3, padding=(1, 0)),
         nn.AvgPool2d(3),
         nn.AvgPool2d(2, 3),
     ],

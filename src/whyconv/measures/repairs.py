@@ -145,23 +145,24 @@ class DenseSampling(Repairing):
         dense = func(**named | {"input": x, "stride": 1, "padding": 0})
         return polyphase(dense, strides) if self.is_polyphase else blurred(dense, strides, self.border)
 
-    def _extended(self, x: Tensor, pads: tuple[int, ...], more: Sequence[int], fill: float) -> Tensor:
+    def _extended(self, x: Tensor, pads: Pads, more: Sequence[int], fill: float) -> Tensor:
         """Pads a map, and goes on after its end as it would have gone on."""
-        if any(pads):
-            after = (0, more[1], 0, more[0])
-            return F.pad(x, [one + other for one, other in zip(pads, after, strict=True)], value=fill)
-        if not any(more):
-            return x
-        left, right, top, bottom = self._ring(x)
-        for axis, first, last, extra in ((2, top, bottom, more[0]), (3, left, right, more[1])):
-            length = x.shape[axis]
-            places = torch.arange(length + extra, device=x.device)
-            if first or last or self.border == "circular":
-                # What follows padding that goes around is its next pixel, not the padded map's first.
-                x = x.narrow(axis, first, length - first - last)
-                places = (places - first) % x.shape[axis]
-            x = x.index_select(axis, places.clamp(max=x.shape[axis] - 1))
+        ring = self._ring(x) if any(more) and not any(pads) else (0, 0, 0, 0)
+        for axis, extra, own, around in ((2, more[0], pads[2:], ring[2:]), (3, more[1], pads[:2], ring[:2])):
+            if any(own):
+                x = _filled(x, axis, own, extra, fill)
+            elif extra:
+                x = self._continued(x, axis, around, extra)
         return x
+
+    def _continued(self, x: Tensor, axis: int, ring: Sequence[int], extra: int) -> Tensor:
+        length = x.shape[axis]
+        places = torch.arange(length + extra, device=x.device)
+        if any(ring) or self.border == "circular":
+            # What follows padding that goes around is its next pixel, not the padded map's first.
+            x = x.narrow(axis, ring[0], length - sum(ring))
+            return x.index_select(axis, (places - ring[0]) % x.shape[axis])
+        return x.index_select(axis, places.clamp(max=length - 1))
 
     def _ring(self, x: Tensor) -> Pads:
         """How wide the padding is that goes around in a map; asked of its numbers, for it may come from elsewhere."""
@@ -214,6 +215,14 @@ class Repaired(nn.Module):
                 stack.enter_context(repair)
             answer: Tensor = self.network(x)
         return answer
+
+
+def _filled(x: Tensor, axis: int, pads: Sequence[int], extra: int, fill: float) -> Tensor:
+    """What pads goes on, but a maximum of nothing else has no value: there the last pixel goes on."""
+    last = pads[0] + x.shape[axis] - 1
+    after = pads[1] + (0 if math.isinf(fill) else extra)
+    x = F.pad(x, (0, 0, pads[0], after) if axis == 2 else (pads[0], after), value=fill)
+    return torch.cat([x, *[x.narrow(axis, last, 1)] * extra], dim=axis) if math.isinf(fill) and extra else x
 
 
 def _pair(number: int | Sequence[int]) -> tuple[int, int]:

@@ -74,8 +74,14 @@ def surgery(  # noqa: PLR0913 - the last three are words
             tried = Repaired(network, tools)
             trace(tried, shape)
             repaired, left = _outcome(name, graph, tools, joined)
-            if repaired:
+            if not repaired:
+                continue
+            try:
                 scores.append(_compared(kind, before[kind], asked(tried, kind)))
+            except UsageError:  # of the same pictures and labels as before: only its logits can be at fault
+                left += [Unrepaired(layer=layer, reason="not_finite") for layer in repaired]
+                repaired, scores = [], []
+                break
         done.append(Repair(name=name, repaired=repaired, left=left, scores=scores))
     return Surgery(before=[scored(*found) for found in before.values()], repairs=done)
 

@@ -9,7 +9,9 @@ from whyconv.results.translation import ShiftKind, Translation
 
 RepairName = Literal["circular_padding", "blur", "polyphase", "head", "all"]
 REPAIRS: tuple[RepairName, ...] = ("circular_padding", "blur", "polyphase", "head", "all")
-Obstacle = Literal["other_operation", "rounded_up", "too_wide", "unpadded", "branches", "hidden_layers", "no_places"]
+Obstacle = Literal[
+    "other_operation", "rounded_up", "too_wide", "unpadded", "branches", "hidden_layers", "no_places", "not_finite"
+]
 
 
 class Unrepaired(Record):
@@ -22,7 +24,7 @@ class Unrepaired(Record):
             "unpadded": its windows end at the border, and so leave out places of a ring though nothing is padded;
             "branches": another branch that it meets again would choose its places differently; "hidden_layers": the
             head has more than linear layers, and then a mean over places has no exact form; "no_places": the head
-            reads no places, there is nothing to repair.
+            reads no places, there is nothing to repair; "not_finite": the repaired network gives no finite logits.
     """
 
     layer: str
