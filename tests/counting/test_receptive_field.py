@@ -45,6 +45,9 @@ def _compare(field: ReceptiveField, truth: NDArray[np.bool_]) -> None:
         assert max(sizes) <= axis.size
         return
     assert (max(sizes), min(sizes)) == (axis.size, axis.least_size)
+    starts = {u: axis.start + u * axis.jump for u in spans}
+    beyond = [max(starts[u] - first, last + 1 - axis.size - starts[u]) for u, (first, last) in spans.items()]
+    assert axis.overreach == (max(beyond) if len(spans) == len(hulls) else None)
     for u, (first, last) in spans.items():
         if u % 8 == 0:  # upsampled three times at most
             assert first == axis.start + u * axis.jump
@@ -66,6 +69,17 @@ def test_upsampling_has_jumps_below_one() -> None:
     nearest, smooth = (field.axes[0] for field in receptive_fields(net.graph()))
     assert (nearest.size, nearest.jump, nearest.start) == (1, Fraction(1, 2), 0)
     assert (smooth.size, smooth.least_size, smooth.jump, smooth.start) == (2, 2, Fraction(1, 2), -1)
+    assert nearest.overreach == smooth.overreach == Fraction(1, 2)
+
+
+@pytest.mark.parametrize(("stride", "times", "overreach"), [(2, 2, 1), (4, 4, 3), (1, 1, 0), (3, 3, 2)])
+def test_fields_of_one_size_need_not_follow_one_another_evenly(stride: int, times: int, overreach: int) -> None:
+    net = DrawnGraph(48)
+    net.transposed(net.window("picture", 1, stride), times, times)
+    axis = receptive_fields(net.graph())[-1].axes[0]
+    # As often as the stride the same pixel, which lies up to stride - 1 before start + jump * place.
+    assert (axis.size, axis.least_size, axis.jump, axis.start) == (1, 1, 1, 0)
+    assert axis.overreach == overreach
 
 
 def test_branches_that_look_elsewhere_are_told_in_pixels() -> None:

@@ -168,13 +168,21 @@ def _record(
 
 
 def _axis_field(paths: _Paths, size: int) -> AxisField:
-    spans = [span for place in _places(paths, size) if (span := hull(one.at(place) for one in paths))]
+    found = [hull(one.at(place) for one in paths) for place in _places(paths, size)]
+    spans = [span for span in found if span]
     first: Span = spans[0] if spans else (0, -1)
     sizes = [high - low + 1 for low, high in spans] or [0]
+    jump = paths[0].jump if len(paths) == 1 else None
     return AxisField(
         size=max(sizes),
         least_size=min(sizes),
-        jump=paths[0].jump if len(paths) == 1 else None,
+        jump=jump,
         start=first[0],
         center=center(first),
+        overreach=_overreach(spans, jump, max(sizes)) if jump is not None and len(spans) == len(found) else None,
     )
+
+
+def _overreach(spans: list[Span], jump: Fraction, size: int) -> Fraction:
+    starts = (spans[0][0] + place * jump for place in range(len(spans)))
+    return max(max(start - low, high + 1 - size - start) for start, (low, high) in zip(starts, spans, strict=True))

@@ -84,9 +84,10 @@ class MovedMap:
 
     def _inside(self, axis: int, length: int) -> tuple[int, int]:
         """The first place whose field lies inside the view, and the first after it whose field does not."""
-        field, jump = self.axes[axis], self.jumps[axis]
+        field, jump, slack = self.axes[axis], self.jumps[axis], self.axes[axis].overreach
+        if slack is None:
+            return 0, 0
         # Behind upsampling, fields do not follow one another evenly: too few places rather than one too many.
-        slack = 0 if jump.denominator == 1 and field.least_size == field.size else field.size
         first = math.ceil((slack - field.start) / jump)
         last = math.floor((length - field.size - slack - field.start) / jump)
         return max(0, first), min(self.places[axis], last + 1)

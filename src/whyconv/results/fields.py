@@ -28,6 +28,9 @@ class AxisField(Record):
         jump: From one output to the next; None where branches with different jumps meet.
         start: First pixel of the first output's field; negative where it begins in the padding.
         center: Middle of the first output's field; 0 is the middle of the first pixel.
+        overreach: How many pixels fields reach at most beyond the ``size`` pixels from ``start + jump * place`` on; 0
+            where they follow one another evenly. None where there is no jump or an output sees nothing, and in files
+            of before.
     """
 
     size: int
@@ -35,6 +38,12 @@ class AxisField(Record):
     jump: Exact | None
     start: int
     center: Exact
+    overreach: Exact | None = None
+
+    @property
+    def is_even(self) -> bool:
+        """Whether every output sees exactly the ``size`` pixels from ``start + jump * place`` on."""
+        return self.overreach == 0 and self.size == self.least_size
 
 
 class ReceptiveField(Record):

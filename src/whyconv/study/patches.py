@@ -23,7 +23,8 @@ class PlacedField:
     """The receptive fields of a layer's places, for pictures of one size.
 
     Attributes:
-        axes: Down and across; empty where places have no field of one size: then every box is the whole picture.
+        axes: Down and across; empty where places have no field of one size at even distances: then every box is the
+            whole picture.
         picture: High, wide.
     """
 
@@ -60,8 +61,8 @@ def placed_field(network: nn.Module, layer: str, input_shape: tuple[int, ...]) -
 
 
 def placed(axes: tuple[AxisField, ...], picture: tuple[int, int]) -> PlacedField:
-    """The fields of a layer's places from those of its axes; without axes where places have no field of one size."""
-    is_even = len(axes) == 2 and all(one.jump is not None and one.size == one.least_size for one in axes)
+    """The fields of a layer's places from those of its axes; without axes where they follow one another unevenly."""
+    is_even = len(axes) == 2 and all(one.is_even for one in axes)
     return PlacedField(axes if is_even and _are_whole(axes) else (), picture)
 
 

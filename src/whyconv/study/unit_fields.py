@@ -23,7 +23,7 @@ def unit_fields(network: nn.Module, input_shape: tuple[int, int, int]) -> UnitFi
 
     Returns:
         The first convolution or pooling, the last, and two between them; of those with fields of the same size the
-        first. None where places have fields of different sizes or cannot be analyzed.
+        first. None where places have fields of different sizes or at uneven distances, or cannot be analyzed.
 
     Raises:
         UsageError: The network cannot be followed, or takes no such picture.
