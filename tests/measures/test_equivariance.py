@@ -319,22 +319,6 @@ def test_functions_branches_and_upsampling_are_followed() -> None:
     assert found.cause("stride").layers == [next(one.name for one in found.layers if "pool" in one.name)]
 
 
-@pytest.mark.parametrize(("kernel", "padding"), [(2, 1), (4, 2), (2, 0), (3, 1)])
-@pytest.mark.parametrize(("behind", "around"), [(3, 1), (2, 1), (2, 0), (5, 2)])
-@pytest.mark.parametrize("times", [2, 4])
-def test_borders_behind_upsampling_are_no_operation_that_depends_on_the_place(
-    kernel: int, padding: int, behind: int, around: int, times: int
-) -> None:
-    torch.manual_seed(0)
-    layers = [nn.Conv2d(1, 4, kernel, times, padding), nn.Upsample(scale_factor=times)]
-    network = averaging(*layers, nn.Conv2d(4, 4, behind, padding=around))
-    found = equivariance(network, pictures(6, 40 + 2 * times), "crop", reach=times)
-    last = layer(found, "2")
-    assert (last.jump, last.period) == ((1, 1), (times, times))
-    assert last.at_jump.high < NOTHING
-    assert found.cause("place").layers == []
-
-
 def test_values_are_heard_as_they_are_made_and_what_is_written_goes_on() -> None:
     network = Functional()
     _, made = trace_made(network, (1, 16, 16))

@@ -10,6 +10,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from whyconv.counting.axis import Axis
 from whyconv.counting.graph import Graph, Node
 from whyconv.counting.receptive_field import receptive_fields
 from whyconv.counting.stride import uneven_strides
@@ -125,7 +126,7 @@ def follow(graph: Graph, made: Mapping[str, Made], *, is_ring: bool) -> tuple[li
 
 def _brings(graph: Graph, *, is_ring: bool) -> dict[str, tuple[Cause, ...]]:
     """What each layer can be a cause of, by its structure alone."""
-    uneven = {one.name for one in uneven_strides(graph)}
+    uneven = {(one.name, one.axis) for one in uneven_strides(graph)}
     found: dict[str, tuple[Cause, ...]] = {}
     for node in graph.nodes:
         axes = node.axes if node.reach == "window" and not node.is_transposed else ()
@@ -136,10 +137,18 @@ def _brings(graph: Graph, *, is_ring: bool) -> dict[str, tuple[Cause, ...]]:
         is_short = is_ring and any(axis.reach > axis.stride and not any(axis.padding) for axis in axes)
         if _pads(node, but_circular=is_ring) or is_short:
             causes.append("border")
-        if node.name in uneven:
+        if any(_is_odd(axis, (node.name, n) in uneven, is_ring=is_ring) for n, axis in enumerate(axes)):
             causes.append("odd_size")
         found[node.name] = tuple(causes)
     return found
+
+
+def _is_odd(axis: Axis, has_rest: bool, *, is_ring: bool) -> bool:
+    """Whether a stride does not come out even; a rest of circular padding is none, for it repeats what was read."""
+    if axis.mode != "circular" or not any(axis.padding):
+        return has_rest
+    is_once_around = axis.output_length * axis.stride == axis.length
+    return not is_once_around and (has_rest or (is_ring and axis.stride > 1))
 
 
 def _goes_around(graph: Graph, field: ReceptiveField) -> bool:
