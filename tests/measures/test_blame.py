@@ -66,3 +66,32 @@ def test_borders_behind_upsampling_are_no_operation_that_depends_on_the_place(
     assert (last.jump, last.period) == ((1, 1), (times, times))
     assert last.at_jump.high < NOTHING
     assert found.cause("place").layers == []
+
+
+def test_a_mean_is_not_blamed_for_pixels_that_come_in() -> None:
+    torch.manual_seed(0)
+    network = averaging(nn.Conv2d(1, 4, 3), nn.ReLU())
+    found = equivariance(network, pictures(40, 20), "crop", reach=2)
+    # All of the network treats all places alike: the answers change with what is to be seen.
+    assert max(layer(found, "1").whole.high, layer(found, "1").at_jump.high) < NOTHING
+    assert found.logits.low > 0.1
+    head = found.cause("head")
+    assert (head.error, head.layers) == (None, [])
+    assert head.alone.high < NOTHING
+    assert [one.error.value for one in found.causes if one.cause != "head"] == pytest.approx([0] * 4, abs=NOTHING)
+    assert found.told() == ["equivariance_told_inside", "equivariance_new_pixels"]
+    # Nothing comes in where the border is empty, and then nothing changes.
+    framed = torch.zeros(40, 1, 20, 20)
+    framed[:, :, 6:14, 6:14] = pictures(40, 8)
+    assert equivariance(network, framed, "crop", reach=2).logits.high < NOTHING
+
+
+def test_flattening_is_named_where_pixels_come_in_by_what_it_does_alone() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(4 * 14 * 14, 3))
+    head = equivariance(network, pictures(10, 20), "crop", reach=2).cause("head")
+    assert (head.error, head.layers) == (None, ["1"])
+    assert head.alone.low > 0.1
+    around = equivariance(network, pictures(10, 16), "circular")
+    assert around.cause("head").error is not None
+    assert around.told() == ["equivariance_told_inside", "equivariance_sum"]

@@ -34,7 +34,12 @@ class Measured:
 
 
 def shares(
-    maps: Sequence[MovedMap], measured: Sequence[Measured], head: str, estimate: Callable[[Floats], Estimate]
+    maps: Sequence[MovedMap],
+    measured: Sequence[Measured],
+    head: str,
+    estimate: Callable[[Floats], Estimate],
+    *,
+    has_new_pixels: bool,
 ) -> tuple[Literal["inside", "whole", ""], list[CauseShare]]:
     """Splits the error of the logits: what each cause adds to the one before it.
 
@@ -43,6 +48,8 @@ def shares(
         measured: One for each, and one for the logits.
         head: Name of the layer that reads the last map.
         estimate: Of differences (n,), paired by picture.
+        has_new_pixels: Whether the logits saw pixels that no place had before. They change answers whatever the head
+            is, so it has no share, and is named only where moving the last map alone changes answers.
 
     Returns:
         What told sampling and border apart, and the share of each cause. The border's share is an odd size's where
@@ -55,7 +62,7 @@ def shares(
     whole = last.whole if maps else nothing
     told_by, place, stride, border = _told(last) if maps else ("inside", nothing, nothing, nothing)
     found: dict[Cause, Floats | None] = {"place": place, "stride": stride, "border": border, "odd_size": nothing}
-    found["head"] = None if whole is None else logits - whole
+    found["head"] = None if whole is None or has_new_pixels else logits - whole
     alone: dict[Cause, Floats | None] = {"place": last.at_jump, "stride": last.within, "border": last.whole_at_jump}
     alone["head"] = measured[-1].head_alone
     layers = {cause: _layers(cause, maps, measured) for cause in CAUSES}
@@ -64,7 +71,8 @@ def shares(
         alone["odd_size"] = alone.pop("border")
     elif layers["odd_size"]:
         found["odd_size"] = None
-    if head:
+    by_itself = alone["head"]
+    if head and not (has_new_pixels and by_itself is not None and by_itself.mean() <= ROUNDING):
         layers["head"] = [head]
 
     def known(errors: Floats | None) -> Estimate | None:

@@ -3,7 +3,7 @@
 For each layer the map of the moved picture is compared with the moved map. Inside, where no border is seen, and for
 shifts by whole places, both are equal in every network that treats all places alike. What differs for a shift of one
 pixel is due to sampling, what differs in the whole map besides is due to the border, and what the answer makes of it
-is due to the head.
+is due to the head, on a ring; elsewhere it may be due to the pixels that come in.
 
 References:
     Azulay, Weiss, *Why do deep convolutional networks generalize so poorly to small image transformations?* (2019),
@@ -103,7 +103,7 @@ def equivariance(
     n = len(pictures)
     intervals = _Intervals(np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), _NUM_DRAWS))
     head = next((node.name for node in graph.nodes if maps and maps[-1].output in node.inputs), "")
-    told_by, causes = shares(maps, measured, head, intervals.of)
+    told_by, causes = shares(maps, measured, head, intervals.of, has_new_pixels=kind == "crop")
     assert measured[-1].whole is not None
     return Equivariance(
         protocol=protocol,

@@ -113,7 +113,7 @@ def equivariance_block(found: Equivariance, language: str) -> Block:
     error = found.logits
     title = say("equivariance_logits", error=f"{in_percent(error)} %")
     tables = [Table([*head, say("report_why_at")], rows, title=title)]
-    notes = [say(f"equivariance_told_{found.told_by or 'none'}")]
+    notes = [say(key) for key in found.told()]
     notes += [
         say("equivariance_not_analyzed", name=name, reason=_on_one_line(why))
         for name, why in found.not_analyzed.items()

@@ -85,7 +85,8 @@ class CauseShare(Record):
     Attributes:
         cause: Which.
         error: What it adds to the causes before it, a difference of two errors; the causes' sum is the error of the
-            logits. Negative where it takes error away, as a mean over places does. None where it cannot be told apart.
+            logits. Negative where it takes error away, as a mean over places does. None where it cannot be told apart,
+            and of "head" with kind "crop": real pixels come in and change answers whatever the head is.
         alone: The error where it acts without those that come before it here: of "place" ``at_jump``, of "stride"
             ``within``, of "border" or "odd_size" ``whole_at_jump`` of the last map; of "head" that of the logits where
             nothing is done but to move the last map by one place around its own ring. None where it cannot be had.
@@ -125,6 +126,15 @@ class Equivariance(Record):
         """Returns the layers that look around, those where operations depend on the place, and the last."""
         at_places = self.cause("place").layers
         return [one for one in self.layers if one.kind in _LOOKING or one.name in at_places or one is self.layers[-1]]
+
+    def told(self) -> list[str]:
+        """Returns the keys of the sentences that say how the shares are to be read."""
+        keys = [f"equivariance_told_{self.told_by or 'none'}"]
+        if self.protocol.kind == "crop" and self.cause("head").error is None:
+            keys.append("equivariance_new_pixels")
+        elif self.told_by == "inside":
+            keys.append("equivariance_sum")
+        return keys
 
     def cause(self, name: Cause) -> CauseShare:
         """Returns the share of one cause."""

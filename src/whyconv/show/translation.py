@@ -83,7 +83,8 @@ def equivariance_lines(found: Equivariance, language: str) -> list[str]:
         if one.layers:
             values = {"cause": say(f"equivariance_cause_{one.cause}", language), "layers": _names(one.layers)}
             lines += wrap(say("equivariance_where", language, **values), "  ")
-    lines += [*wrap(say(f"equivariance_told_{found.told_by or 'none'}", language), "  ")]
+    for key in found.told():
+        lines += wrap(say(key, language), "  ")
     for name, reason in list(found.not_analyzed.items())[:_MOST_NAMES]:
         values = {"name": printable(name), "reason": printable(reason)}
         lines += wrap(say("equivariance_not_analyzed", language, **values), "! ")
