@@ -99,7 +99,8 @@ def test_detectors_are_counted_by_the_quadrants_that_need_them() -> None:
     assert "all 1 detectors" in said(detector_lines(made_up_detectors(everywhere, num_detectors=1), "en"))
     found = made_up_detectors(everywhere)
     unactivated = found.layers[0].model_copy(update={"is_activated": False})
-    assert "No activation was found" in said(detector_lines(found.model_copy(update={"layers": [unactivated]}), "en"))
+    text = said(detector_lines(found.model_copy(update={"layers": [unactivated]}), "en"))
+    assert f"No activation was found right behind it: the answers of {unactivated.activation} are looked at" in text
 
 
 def test_settings_stand_in_rows_and_effects_in_words() -> None:

@@ -236,7 +236,7 @@ def _detector_table(layer: LayerDetectors, language: str) -> Table:
     title = say("detectors_layer_all", **values) if count == total else say("detectors_layer_strongest", **values)
     note = f"{say('detectors_summary', **values | layer.needed())} {say('detectors_summary_loss', **layer.useful())}"
     if not layer.is_activated:
-        note = f"{say('detectors_not_activated')} {note}"
+        note = f"{say('detectors_not_activated', module=layer.activation)} {note}"
     rows = [_detector_row(one, language) for one in layer.detectors]
     return Table([*head, say("detectors_column_everywhere")], rows, title=title, note=note)
 

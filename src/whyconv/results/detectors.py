@@ -91,8 +91,8 @@ class LayerDetectors(Record):
 
     Attributes:
         layer: Name of the convolution.
-        activation: Name of the module behind it whose answers are looked at: the activation, where there is one; the
-            convolution itself where there is none.
+        activation: Name of what is behind it and whose answers are looked at: the activation, a module or a function
+            such as "gelu", where there is one; else the last normalization behind the convolution, or itself.
         is_activated: Whether ``activation`` is one.
         places: Of the map (high, wide).
         field: Receptive field of a place (high, wide) in pixels, not cut; None where places have no one size, and

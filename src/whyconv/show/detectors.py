@@ -27,7 +27,7 @@ def _layer_lines(layer: LayerDetectors, language: str) -> list[str]:
     is_all = shown == layer.num_detectors
     lines = wrap(say("detectors_layer_all" if is_all else "detectors_layer_strongest", language, **values), "")
     if not layer.is_activated:
-        lines += wrap(say("detectors_not_activated", language), "! ")
+        lines += wrap(say("detectors_not_activated", language, module=printable(layer.activation)), "! ")
     head = [say("detectors_column_channel", language), say("detectors_column_spread", language)]
     head += [say(f"detectors_quadrant_{one}", language) for one in QUADRANTS]
     head.append(say("detectors_column_everywhere", language))

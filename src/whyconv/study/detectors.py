@@ -1,7 +1,7 @@
 """Is a detector useful all over the picture? Where each one fires, and what its silence costs.
 
 A detector is one filter of a convolution behind its activation. It is silenced by zeros in its map: in one quadrant, or
-at all places.
+at all places. Where no activation is found, its map is that behind the normalization that follows.
 
 References:
     Zhou, Sun, Bau, Torralba, *Revisiting the importance of individual units in CNNs via ablation* (2018), arXiv
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +27,7 @@ from whyconv.machine import num_cores
 from whyconv.results import Estimate, Notify, Progress, ignore
 from whyconv.results.detectors import QUADRANTS, Detector, DetectorProtocol, Detectors, LayerDetectors
 from whyconv.study.draws import SquarePictures, scored_rows
-from whyconv.study.layer_calls import ReachedConvolution, reached_convolutions
+from whyconv.study.layer_calls import ReachedConvolution, answers_of, reached_convolutions
 from whyconv.study.patches import PlacedField, placed_field, strongest_patches
 from whyconv.study.steps import answers, evaluating, require_parts
 from whyconv.training.intervals import bootstrap_ends, fraction, mean, paired
@@ -38,7 +37,6 @@ _AT_ONCE = 256
 
 Floats = NDArray[np.float64]
 Region = tuple[slice, slice]
-Change = Callable[[Tensor], Tensor]
 
 
 def study_detectors(
@@ -179,12 +177,10 @@ class _Stage:
         """Accuracy lost, and rise of the cross-entropy, when a detector is silenced in a region of its map."""
         self.check_stop()
 
-        def silence(answer: Tensor) -> Tensor:
-            quiet = answer.clone()
-            quiet[:, channel, region[0], region[1]] = 0
-            return quiet
+        def silence(answer: Tensor) -> None:
+            answer[:, channel, region[0], region[1]] = 0
 
-        with _changing(self.network, one, silence):
+        with answers_of(self.network, one, silence):
             is_right, losses = self._ask()
         lost = paired(self.is_right.astype(np.float64) - is_right)
         return lost, mean((losses - self.losses).tolist()).model_copy(update={"over": "pictures"})
@@ -215,13 +211,9 @@ class _Stage:
     def _answers(self, one: ReachedConvolution) -> Iterator[Tensor]:
         """The layer's maps behind its activation (some, channels, h, w)."""
         noted: list[Tensor] = []
-
-        def note(answer: Tensor) -> Tensor:
-            noted.append(answer.clone())  # a layer behind may work in place
-            return answer
-
         for x in self._batches():
-            with _changing(self.network, one, note):
+            # A layer behind may work in place.
+            with answers_of(self.network, one, lambda answer: noted.append(answer.clone())):
                 self.network(x)
             yield noted.pop()
 
@@ -259,22 +251,3 @@ def _spread(maps: Floats, draws: Floats) -> Estimate | None:
     # interval is turned around the value (basic bootstrap), which makes up for the first by the second.
     high, low = 2 * value - np.quantile(entropy_fraction(draws @ flat), bootstrap_ends(len(maps)))
     return Estimate(value=value, low=max(0.0, min(low, value)), high=min(1.0, max(high, value)), n=len(maps))
-
-
-@contextmanager
-def _changing(network: nn.Module, one: ReachedConvolution, change: Change) -> Iterator[None]:
-    """Lets the answer behind the convolution's activation go through ``change``, in the call that belongs to it."""
-    calls = 0
-
-    def hook(_: nn.Module, __: object, answer: Tensor) -> Tensor:
-        nonlocal calls
-        calls += 1
-        # Each pass over some pictures calls the module as often as the first did.
-        return change(answer) if (calls - 1) % per_pass + 1 == one.call else answer
-
-    per_pass = one.num_activation_calls
-    handle = network.get_submodule(one.activation).register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()

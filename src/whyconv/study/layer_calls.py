@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from whyconv.study.steps import evaluating
-
-# What may lie between a convolution and its activation and leaves every place where it is.
-_BETWEEN = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.Identity, nn.Dropout, nn.Dropout2d)
+from whyconv.study.watching import Kind, Step, watching
 
 
 @dataclass(frozen=True)
@@ -24,21 +21,20 @@ class ReachedConvolution:
         name: In the network.
         module: Itself.
         places: Of its output (high, wide).
-        activation: Module whose answer is the convolution's after its activation; itself where there is none.
-        call: Which call of that module it was, from 1: activations may be used at several places.
+        activation: Module, or operation such as "gelu", whose answer is the convolution's after its activation; where
+            there is none, the last normalization behind the convolution, else itself.
         is_activated: Whether ``activation`` is one.
+        num_steps: From the convolution's own answer to that of ``activation``.
         num_calls: Of the convolution.
-        num_activation_calls: Of ``activation``.
     """
 
     name: str
     module: nn.Conv2d
     places: tuple[int, int]
     activation: str
-    call: int
     is_activated: bool
+    num_steps: int
     num_calls: int
-    num_activation_calls: int
 
     @property
     def num_parameters(self) -> int:
@@ -51,81 +47,81 @@ class ReachedConvolution:
         return self.num_parameters * self.places[0] * self.places[1]
 
 
-@dataclass
-class _Call:
-    """One call of a module without children: what came in and what went out, kept so that no two are taken for one."""
-
-    name: str
-    module: nn.Module
-    call: int
-    came: Tensor
-    went: Tensor
-
-
 def reached_convolutions(network: nn.Module, x: Tensor) -> list[ReachedConvolution]:
     """Sends a picture through a network, in evaluation mode, and returns its convolutions in the order of their calls.
 
-    An activation is found where it is a module, and where nothing but normalization lies between.
+    An activation is a convolution's own where nothing but normalization lies between, and where nothing else takes
+    what the convolution, or that normalization, answers.
 
     Args:
         network: As it was afterwards.
         x: One picture (1, c, h, w).
     """
-    calls: list[_Call] = []
-    with _noting(network, calls), evaluating(network), torch.no_grad():
+    steps: list[Step] = []
+    with watching(network, steps.append), evaluating(network), torch.no_grad():
         network(x)
     found: dict[str, ReachedConvolution] = {}
-    for index, one in enumerate(calls):
-        if isinstance(one.module, nn.Conv2d) and one.name not in found:
-            last = _behind(calls, index)
-            high, wide = one.went.shape[-2:]
+    for index, one in enumerate(steps):
+        if isinstance(one.module, nn.Conv2d) and one.given is not None and one.name not in found:
+            way = _way(steps, index)
+            high, wide = one.given.shape[-2:]
             found[one.name] = ReachedConvolution(
                 name=one.name,
                 module=one.module,
                 places=(high, wide),
-                activation=last.name,
-                call=last.call,
-                is_activated=_is_activation(last.module),
-                num_calls=sum(other.module is one.module for other in calls),
-                num_activation_calls=sum(other.module is last.module for other in calls),
+                activation=way[-1].name,
+                is_activated=way[-1].kind is Kind.ACTIVATION,
+                num_steps=len(way) - 1,
+                num_calls=sum(other.module is one.module for other in steps),
             )
     return list(found.values())
 
 
 @contextmanager
-def _noting(network: nn.Module, calls: list[_Call]) -> Iterator[None]:
-    handles = []
-    try:
-        for name, module in network.named_modules():
-            # A convolution whose weights are computed has children, and is one all the same.
-            if isinstance(module, nn.Conv2d) or not list(module.children()):
+def answers_of(network: nn.Module, one: ReachedConvolution, look: Callable[[Tensor], None]) -> Iterator[None]:
+    """Hands what is answered behind a convolution's activation to ``look``, which may change it in place."""
+    value: Tensor | None = None
+    num_left = 0
 
-                def note(module: nn.Module, inputs: tuple[Any, ...], output: Any, name: str = name) -> None:  # noqa: ANN401
-                    if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
-                        number = 1 + sum(one.module is module for one in calls)
-                        calls.append(_Call(name, module, number, inputs[0], output))
+    def on_step(step: Step) -> None:
+        nonlocal value, num_left
+        if step.module is one.module:
+            value, num_left = step.given, one.num_steps
+        elif value is not None and step.takes(value):
+            value, num_left = step.given, num_left - 1
+        else:
+            return
+        if value is not None and not num_left:
+            look(value)
+            value = None
 
-                handles.append(module.register_forward_hook(note))
+    with watching(network, on_step):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
-def _behind(calls: list[_Call], index: int) -> _Call:
-    """The activation that takes the call's answer, else the call itself."""
-    one = calls[index]
-    went = one.went
-    for later in calls[index + 1 :]:
-        if later.came is not went:
-            continue
-        if _is_activation(later.module):
-            return later
-        if not isinstance(later.module, _BETWEEN):
+def _way(steps: Sequence[Step], index: int) -> list[Step]:
+    """From a convolution to its activation, else to where the way ends or divides."""
+    way = [steps[index]]
+    while way[-1].kind is not Kind.ACTIVATION:
+        taker = _sole_taker(steps, index)
+        if taker is None:
             break
-        went = later.went
-    return one
+        index = taker
+        way.append(steps[index])
+    return way
 
 
-def _is_activation(module: nn.Module) -> bool:
-    return type(module).__module__ == nn.ReLU.__module__ and not isinstance(module, nn.MultiheadAttention)
+def _sole_taker(steps: Sequence[Step], index: int) -> int | None:
+    """The normalization or activation that a step's answer goes to, if it goes nowhere else and keeps its shape."""
+    value = steps[index].given
+    takers = []
+    for later in range(index + 1, len(steps)):
+        if value is not None and steps[later].takes(value):
+            takers.append(later)
+            if steps[later].given is value:
+                break  # in place: whoever takes the tensor from now on takes other numbers
+    if value is None or len(takers) != 1:
+        return None
+    step = steps[takers[0]]
+    is_kept = step.given is not None and step.taken[0] is value and step.given.shape == value.shape
+    return takers[0] if is_kept and step.kind in (Kind.NORMALIZATION, Kind.ACTIVATION) else None
