@@ -11,7 +11,6 @@ one layer at a time; here branches, ties and layers used again are in play.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -22,6 +21,7 @@ from whyconv.errors import UsageError
 from whyconv.measures.modules import evaluating
 from whyconv.nets.layers import DenseMap2d, LocallyConnected2d, SteppedGlobal2d
 from whyconv.nets.twins import dense_twin, local_twin, shared_global_twin
+from whyconv.nets.twins.replacing import own_copy
 from whyconv.results.identities import Identities, LayerIdentities
 
 MOST_BYTES = 1_000_000_000
@@ -54,7 +54,7 @@ def identities(
     References:
         The chain rule; see ``whyconv.nets.twins``.
     """
-    original = copy.deepcopy(network).double().requires_grad_()
+    original = own_copy(network, (nn.Conv2d,), "This network has no twins:").double().requires_grad_()
     twins = {
         "local": local_twin(original, input_shape, max_bytes=max_bytes),
         "shared_global": shared_global_twin(original, input_shape, max_bytes=max_bytes),

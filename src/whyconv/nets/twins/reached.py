@@ -109,7 +109,11 @@ def answer_to_black(network: nn.Module, input_shape: tuple[int, ...]) -> object:
         UsageError: It fails on such a picture.
     """
     sample = next(network.parameters(), torch.empty(0))
-    picture = torch.zeros((1, *input_shape), dtype=sample.dtype, device=sample.device)
+    return answer_to(network, torch.zeros((1, *input_shape), dtype=sample.dtype, device=sample.device))
+
+
+def answer_to(network: nn.Module, picture: Tensor) -> object:
+    """The same for any picture (1, c, h, w)."""
     was_training = {module: module.training for module in network.modules()}
     network.eval()
     try:
@@ -122,6 +126,16 @@ def answer_to_black(network: nn.Module, input_shape: tuple[int, ...]) -> object:
     finally:
         for module, mode in was_training.items():
             module.training = mode
+
+
+def changed_layers(network: nn.Module, kinds: Kinds) -> list[str]:
+    """The layers, reached or not, that may not compute what one of their kind computes, with the reason."""
+    wrong = []
+    for name, module in network.named_modules():
+        kind = next((kind for kind in kinds if isinstance(module, kind)), None)
+        if kind is not None and (reason := _changed(module, kind)):
+            wrong.append(f"{name or 'the layer itself'}: {reason}")
+    return wrong
 
 
 class _ConvolutionsOutside(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""A network with layers replaced by their twins: all mistakes first, then room, then weights, then ties."""
+"""A network with layers replaced by their twins: all mistakes first, then room, weights, ties, and the answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from whyconv.errors import UsageError
-from whyconv.nets.twins.reached import Kinds, Met, send_through
+from whyconv.nets.twins.parity import exchanged, exchanged_and_compared
+from whyconv.nets.twins.reached import Kinds, Met, changed_layers, send_through
 
 MAX_BYTES = 4 * 10**9
 
@@ -52,10 +53,12 @@ def replaced(
         only: Name of the one layer that is replaced; None for all of them.
 
     Raises:
-        UsageError: Something cannot be replaced, or takes too much; all is named at once, and nothing was allocated.
+        UsageError: Something cannot be replaced, or takes too much; all is named at once, and nothing was allocated. Or
+            the network with its twins answers something else, or fails: it looks at its layers' weights.
     """
-    copied = copy.deepcopy(network)
-    reached = send_through(copied, input_shape, tuple(kind for recipe in recipes for kind in recipe.kinds), twin)
+    kinds = tuple(kind for recipe in recipes for kind in recipe.kinds)
+    copied = own_copy(network, kinds, f"This network has no {twin} twin:")
+    reached = send_through(copied, input_shape, kinds, twin)
     if only is not None:
         reached = reached.restricted_to(only, copied)
     ways = {met.layer: _recipe(met, recipes) for met in reached.layers}
@@ -73,7 +76,25 @@ def replaced(
     for layer, new in made.items():
         _fill(new, layer, ways[layer].fill)
     _tie(made)
-    return _with_replaced(copied, made)
+    if any(_device(met.layer).type == "meta" for met in reached.layers):
+        return exchanged(copied, made)
+    network, wrong = exchanged_and_compared(copied, made, {met.layer: met.name for met in reached.layers}, input_shape)
+    if wrong:
+        raise UsageError("\n  ".join([f"This network has no {twin} twin:", *wrong]))
+    return network
+
+
+def own_copy(network: nn.Module, kinds: Kinds, complaint: str) -> nn.Module:
+    """A copy that shares nothing with the network.
+
+    Raises:
+        UsageError: There is none, with the layers of some kinds that are to blame.
+    """
+    try:
+        return copy.deepcopy(network)
+    except Exception as error:
+        reasons = changed_layers(network, kinds) or [f"it cannot be copied: {type(error).__name__}: {error}"]
+        raise UsageError("\n  ".join([complaint, *reasons])) from error
 
 
 def holder(layer: nn.Module) -> Any:  # noqa: ANN401
@@ -151,13 +172,3 @@ def _tie(made: dict[nn.Module, nn.Module]) -> None:
         for name in ("weight", "bias"):
             if getattr(part, name) is not None:
                 setattr(part, name, first.setdefault(id(getattr(layer, name)), getattr(part, name)))
-
-
-def _with_replaced(network: nn.Module, made: dict[nn.Module, nn.Module]) -> nn.Module:
-    if network in made:
-        return made[network]
-    for parent in list(network.modules()):
-        for name, child in parent._modules.items():
-            if child is not None and child in made:
-                parent._modules[name] = made[child]
-    return network
