@@ -7,10 +7,10 @@ from pathlib import Path
 
 from whyconv.images.sources.archives import Archive, Members
 from whyconv.images.sources.candidates import files_to_lay_out, folder_around
-from whyconv.images.sources.folders import shape_of
 from whyconv.images.sources.kept import kept_of
 from whyconv.images.sources.laid_out import lay_out
 from whyconv.images.sources.listing import FileContents, Pictures
+from whyconv.images.sources.shape import shape_of
 from whyconv.images.sources.table_rows import Shelf
 from whyconv.images.sources.walk import Tree, tree_of
 

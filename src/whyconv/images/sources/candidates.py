@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from whyconv.errors import DataError, MissingExtraError
@@ -19,6 +18,7 @@ from whyconv.images.sources.labels import part_of
 from whyconv.images.sources.listing import few, printable
 from whyconv.images.sources.table_files import PARQUET_ENDINGS, TABLE_ENDINGS, TEXT_ENDINGS, open_table
 from whyconv.images.sources.table_rows import TableFile
+from whyconv.images.sources.unread import folders_down_to
 from whyconv.images.sources.walk import Tree
 
 _LABELS_FILE_STEMS = ("labels", "label", "metadata")
@@ -42,13 +42,14 @@ def labels_files(tree: Tree, base: str) -> list[TableFile]:
     """
     tables = [PurePosixPath(path) for path in tree.others if path.lower().endswith(TABLE_ENDINGS)]
     named = [path for path in tables if path.stem.casefold() in _LABELS_FILE_STEMS]
-    tops = [path for path in named if str(path.parent) in (".", base.rstrip("/"))]
+    around = [folder.rstrip("/") or "." for folder in folders_down_to(base)]
+    tops = [path for path in named if str(path.parent) in around]
     tops = [path for path in tops if has_labels(open_table(Path(tree.root, path)))]
     if len(tops) > 1:
         raise DataError(f"Two files say the labels: {few(map(str, tops))}. Name the right one instead of the folder.")
     if tops:
         return [TableFile(Path(tree.root, tops[0]))]
-    inner = [path for path in named if str(path.parent.parent) in (".", base.rstrip("/")) and part_of(path.parent.name)]
+    inner = [path for path in named if str(path.parent.parent) in around and part_of(path.parent.name)]
     inner = [path for path in inner if has_labels(open_table(Path(tree.root, path)))]
     if inner:
         return [TableFile(Path(tree.root, path), part_of(path.parent.name)) for path in inner]
@@ -98,17 +99,6 @@ def files_to_lay_out(tree: Tree, layout: str) -> list[str]:
         return sorted({*texts, *named}) if layout in ("auto", "table") else []
     names = {path: path.rpartition("/")[2] for path in tree.others}
     return sorted({*tables, *(path for path, name in names.items() if is_array_file(name) or names_classes(name))})
-
-
-def table_of_another_name(tree: Tree) -> str | None:
-    """Returns the first table at the top that says labels, whatever its name."""
-    for path in tree.others:
-        if "/" not in path and path.lower().endswith(TABLE_ENDINGS):
-            # It is only proposed: one that cannot be read is no proposal, and no trouble either.
-            with suppress(DataError, MissingExtraError):
-                if has_labels(open_table(Path(tree.root, path))):
-                    return path
-    return None
 
 
 def nothing_found_error(where: str, tree: Tree) -> DataError:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from whyconv.errors import DataError
 from whyconv.images.sources.labels import (
+    TRAIN,
     compile_pattern,
     group_numbers,
     match_names,
@@ -17,85 +17,10 @@ from whyconv.images.sources.labels import (
     part_of,
 )
 from whyconv.images.sources.listing import PART_NAMES, FileContents, Names, Pictures, few, printable, printable_names
+from whyconv.images.sources.shape import Shape
 from whyconv.images.sources.suggest import suggest_pattern
 from whyconv.images.sources.walk import Tree
 from whyconv.results import Note
-
-
-@dataclass
-class TopFolder:
-    """A folder at the top: pictures directly in it, and in folders below it (by name)."""
-
-    num_direct: int
-    inside: dict[str, int]
-
-    @property
-    def num_pictures(self) -> int:
-        """All pictures below the folder."""
-        return self.num_direct + sum(self.inside.values())
-
-
-@dataclass(frozen=True)
-class Shape:
-    """How pictures lie below a folder.
-
-    Attributes:
-        base: "" or the single folder around everything, with a final ``/``.
-        num_loose: Pictures directly below the base.
-        tops: Folders below the base that hold pictures, in order of name.
-    """
-
-    base: str
-    num_loose: int
-    tops: dict[str, TopFolder]
-
-    @property
-    def part_tops(self) -> list[str]:
-        """Top folders whose whole name is that of a part."""
-        return [name for name in self.tops if part_of(name)]
-
-    @property
-    def num_parts(self) -> int:
-        """How many different parts the part folders stand for."""
-        return len({part_of(name) for name in self.part_tops})
-
-    @property
-    def has_parts(self) -> bool:
-        """Whether train, validation and test folders with class folders inside are the safe reading.
-
-        One such folder among other folders of pictures may be a class ("train" beside "bus"): two
-        different parts are asked for then.
-        """
-        with_classes = [name for name in self.part_tops if self.tops[name].inside]
-        is_alone = len(self.part_tops) == len(self.tops)
-        return bool(with_classes) and (is_alone or self.num_parts > 1)
-
-    @property
-    def is_flat_parts(self) -> bool:
-        """Whether all there is are part folders with pictures directly inside: parts without classes."""
-        tops = self.tops.values()
-        return bool(tops) and len(self.part_tops) == len(tops) and not any(top.inside for top in tops)
-
-
-def shape_of(files: Sequence[str], base: str = "") -> Shape:
-    """Returns how the files below ``base`` lie; a single folder around class folders is looked through."""
-    num_loose, tops = 0, dict[str, TopFolder]()
-    for path in files:
-        first, _, rest = path[len(base) :].partition("/")
-        if not rest:
-            num_loose += 1
-            continue
-        top = tops.setdefault(first, TopFolder(0, {}))
-        second, _, deeper = rest.partition("/")
-        if deeper:
-            top.inside[second] = top.inside.get(second, 0) + 1
-        else:
-            top.num_direct += 1
-    if len(tops) == 1 and not num_loose:
-        ((name, top),) = tops.items()
-        if not part_of(name) and not top.num_direct and (len(top.inside) > 1 or part_of(next(iter(top.inside)))):
-            return shape_of(files, f"{base}{name}/")
-    return Shape(base, num_loose, tops)
 
 
 def read_folders(  # noqa: PLR0913
@@ -126,14 +51,12 @@ def read_folders(  # noqa: PLR0913
     paths = Names(tree.files)
     names = printable_names(paths)
     splits = [path[len(shape.base) :].split("/") for path in tree.files]
-    if not with_parts:
-        parts = np.zeros(len(paths), np.int8)
-    else:
-        parts = np.array([part_of(pieces[0]) if len(pieces) > 1 else 0 for pieces in splits], np.int8)
-    depth = (parts > 0).astype(int)
+    tops = [pieces[0] if with_parts and len(pieces) > 1 else "" for pieces in splits]
+    parts = np.array([shape.parts.get(top, 0) for top in tops], np.int8)
+    depths = [shape.depths.get(top, 0) for top in tops]
     texts = [
         pieces[d] if len(pieces) > d + 1 and (d or not with_parts) else None
-        for pieces, d in zip(splits, depth, strict=True)
+        for pieces, d in zip(splits, depths, strict=True)
     ]
     notes: list[Note] = []
     if label_from is not None:
@@ -216,54 +139,79 @@ def _folder_notes(
     if unlabeled:
         values = {"num": f"{len(unlabeled):,}", "names": few(unlabeled)}
         notes.append(Note(key="pictures_outside_classes", values=values, level="warning"))
-    if shape.base:
-        notes.append(Note(key="folder_looked_through", values={"folder": printable(shape.base.rstrip("/"))}))
+    through = [shape.base] if shape.base else []
+    if with_parts:
+        deep = [name for name, depth in shape.depths.items() if depth > 1]
+        through = [f"{shape.base}{name}/{shape.tops[name].wrapper}" for name in deep] or through
+    if through:
+        folders = few(folder.rstrip("/") for folder in through)
+        notes.append(Note(key="folder_looked_through", values={"folder": folders}))
     empty = _empty_classes(tree, shape, with_parts)
     if empty:
         notes.append(Note(key="folders_empty", values={"num": str(len(empty)), "folders": few(empty)}, level="warning"))
-    if with_parts:
-        return notes
-    as_classes = shape.part_tops
-    if as_classes:
-        notes.append(Note(key="parts_read_as_classes", values={"folders": few(as_classes)}, level="warning"))
+    return notes if with_parts else [*notes, *_class_notes(shape)]
+
+
+def _class_notes(shape: Shape) -> list[Note]:
+    """What may be meant where top folders are taken for classes."""
+    notes = []
+    if shape.parts:
+        notes.append(Note(key="parts_read_as_classes", values={"folders": few(shape.parts)}, level="warning"))
     nested = [f"{name}/{inner}" for name, top in shape.tops.items() for inner in top.inside if part_of(inner)]
     if nested:
         notes.append(Note(key="parts_inside_classes", values={"folders": few(nested)}, level="warning"))
     num_deep = sum(sum(top.inside.values()) for top in shape.tops.values())
-    if num_deep and not nested:
+    alike = [] if nested else shape.alike_inside
+    if alike:
+        notes.append(_alike_note(shape, alike))
+    elif num_deep and not nested:
         notes.append(Note(key="folders_inside_classes", values={"num": f"{num_deep:,}"}))
     return notes
 
 
+def _alike_note(shape: Shape, alike: Sequence[str]) -> Note:
+    first, top = next(iter(shape.tops.items()))
+    depth = f"{shape.base}{first}/{top.wrapper}".count("/")
+    values = {
+        "folders": few(shape.tops),
+        "inside": few(alike),
+        "pattern": f"^(?:[^/]+/){{{depth}}}([^/]+)/",
+        "one": printable(f"{shape.base}{first}/{top.wrapper}".rstrip("/")),
+    }
+    return Note(key="folders_alike_inside", values=values, level="warning")
+
+
 def _empty_classes(tree: Tree, shape: Shape, with_parts: bool) -> list[str]:
     """Folders where a part or class is expected that hold no candidate; those around skipped runs are none."""
-    full = {folder for path in tree.files for folder in _class_levels(path[len(shape.base) :])}
+    full = {folder for path in tree.files for folder in _folders_around(path[len(shape.base) :])}
     around_runs = {run[: run.rfind("/")] for run in tree.runs if "/" in run}
     empty = []
     for folder in tree.folders:
         if not folder.startswith(shape.base) or folder in around_runs:
             continue
         inner = folder[len(shape.base) :]
-        is_in_part = part_of(inner.partition("/")[0]) > 0
-        is_expected = is_in_part and inner.count("/") <= 1 if with_parts else "/" not in inner
-        if is_expected and inner not in full:
+        top = inner.partition("/")[0]
+        depth = shape.depths.get(top, 1 if part_of(top) else -1) if with_parts else 0
+        if inner.count("/") <= depth and inner not in full:
             empty.append(folder)
     return empty
 
 
-def _class_levels(path: str) -> list[str]:
-    first, _, rest = path.partition("/")
-    second, _, deeper = rest.partition("/")
-    return ([first] if rest else []) + ([f"{first}/{second}"] if deeper else [])
+def _folders_around(path: str) -> list[str]:
+    pieces = path.split("/")[:-1]
+    return ["/".join(pieces[:depth]) for depth in range(1, len(pieces) + 1)]
 
 
 def flat_parts_error(where: str, shape: Shape, names: Names, table: str | None) -> DataError:
     """Returns the error for part folders that hold pictures and no class folders."""
-    folders, first = few(f"{name}/" for name in shape.part_tops), printable(shape.part_tops[0])
+    folders, first = few(f"{name}/" for name in shape.parts), printable(next(iter(shape.parts)))
+    # Test pictures often have numbers for names where those to learn from carry their labels.
+    learned = tuple(f"{shape.base}{name}/" for name, part in shape.parts.items() if part == TRAIN)
+    known = Names(name for name in names if name.startswith(learned))
     return DataError(
         f"{printable(where)}: {folders} hold pictures directly, so there are parts but no classes. "
         f"Expected class folders inside, for example {first}/cat and {first}/dog."
-        f"{_proposal(where, names, table)} If these folders are the classes, say --layout folders."
+        f"{_proposal(where, known or names, table)} If these folders are the classes, say --layout folders."
     )
 
 

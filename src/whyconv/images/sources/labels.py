@@ -27,11 +27,28 @@ _ALIASES = {
     "evaluation": TEST,
 }
 PART_ALIASES = tuple(_ALIASES)
+# What people add to the name of a part without meaning anything else: training_set, trainimages, test_data.
+_ADDITION = r"(?:sets?|data|datasets?|images?|imgs?|pictures?|photos?|files?|folders?|splits?|part)"
+_PART_WORD = re.compile(rf"{_ADDITION}?({'|'.join(sorted(PART_ALIASES, key=len, reverse=True))}){_ADDITION}?")
 
 
 def part_of(name: str) -> int:
     """Returns the index into PART_NAMES that a whole name stands for, in any case; 0 where it is no part."""
     return _ALIASES.get(name.strip().casefold(), 0)
+
+
+def part_words(name: str) -> tuple[frozenset[int], tuple[str, ...]]:
+    """Returns the parts that words of a name stand for, and its other words; numbers and usual additions are none.
+
+    ``train2017`` and ``training_set`` stand for a part and nothing else, ``seg_train`` has another word.
+    """
+    parts, rest = set[int](), list[str]()
+    for word in re.split(r"[\W\d_]+", name.casefold()):
+        if found := _PART_WORD.fullmatch(word):
+            parts.add(_ALIASES[found[1]])
+        elif word and not re.fullmatch(_ADDITION, word):
+            rest.append(word)
+    return frozenset(parts), tuple(rest)
 
 
 def class_name(label: str) -> str:

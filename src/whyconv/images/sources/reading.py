@@ -19,14 +19,16 @@ from whyconv.images.sources.array_files import ARRAY_ENDINGS, is_array_file
 from whyconv.images.sources.array_names import companions
 from whyconv.images.sources.arrays import read_arrays
 from whyconv.images.sources.binary_files import class_names_beside
-from whyconv.images.sources.candidates import array_files, labels_files, nothing_found_error, table_of_another_name
-from whyconv.images.sources.folders import Shape, flat_parts_error, no_classes_error, read_folders, shape_of
+from whyconv.images.sources.candidates import array_files, labels_files, nothing_found_error
+from whyconv.images.sources.folders import flat_parts_error, no_classes_error, read_folders
 from whyconv.images.sources.kept import kept_of
 from whyconv.images.sources.listing import PART_NAMES, FileContents, Names, Pictures, few, printable
 from whyconv.images.sources.samples import has_samples, read_samples, sample_files
+from whyconv.images.sources.shape import Shape, shape_of
 from whyconv.images.sources.table_files import TABLE_ENDINGS
 from whyconv.images.sources.table_rows import Shelf, TableFile
 from whyconv.images.sources.tables import check_missing, read_tables
+from whyconv.images.sources.unread import table_of_another_name, unread_note
 from whyconv.images.sources.walk import Tree, missing_error, walk
 from whyconv.results import Note
 
@@ -161,6 +163,14 @@ class _Request:
         if other:
             values = {"taken": taken, "other": other, "where": printable(self.where)}
             notes.append(Note(key="two_readings", values=values, level="warning"))
+        if (
+            self.layout == "auto"
+            and self.label_from is None
+            and taken in ("folders", "splits")
+            and "table" not in readings
+        ):
+            unread = unread_note(tree, shape.base, is_any=len(pictures.classes) == 1)
+            notes += [unread] if unread else []
         pictures = replace(pictures, notes=(*notes, *pictures.notes))
         return taken, _complete(pictures, tree, readings[taken].files, Path(self.where))
 
@@ -195,8 +205,8 @@ class _Request:
             return nothing_found_error(self.where, tree)
         names = Names(map(printable, tree.files))
         if shape.is_flat_parts:
-            return flat_parts_error(self.where, shape, names, table_of_another_name(tree))
-        return no_classes_error(self.where, names, table_of_another_name(tree))
+            return flat_parts_error(self.where, shape, names, table_of_another_name(tree, shape.base))
+        return no_classes_error(self.where, names, table_of_another_name(tree, shape.base))
 
     def _folders(self, tree: Tree, shape: Shape, archived: ArchivedTree | None, *, with_parts: bool) -> Pictures:
         pictures = read_folders(

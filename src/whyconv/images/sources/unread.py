@@ -1,0 +1,54 @@
+"""Tables at the top of a folder that are not read, since nothing but their columns says that they hold labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from whyconv.errors import DataError, MissingExtraError
+from whyconv.images.sources.columns import has_labels
+from whyconv.images.sources.listing import few, printable
+from whyconv.images.sources.table_files import TABLE_ENDINGS, Table, open_table
+from whyconv.images.sources.walk import Tree
+from whyconv.results import Note
+
+
+def folders_down_to(base: str) -> list[str]:
+    """Returns "" and every folder on the way to ``base``, itself included, each with a final ``/``."""
+    pieces = base.split("/")[:-1]
+    return ["".join(f"{piece}/" for piece in pieces[:depth]) for depth in range(len(pieces) + 1)]
+
+
+def table_of_another_name(tree: Tree, base: str) -> str | None:
+    """Returns the first table at the top, or on the way to ``base``, that says labels, whatever its name."""
+    return next((path for path, table in _tables(tree, base) if has_labels(table)), None)
+
+
+def unread_note(tree: Tree, base: str, *, is_any: bool) -> Note | None:
+    """Returns a note on a table at the top that was not read.
+
+    Args:
+        tree: What lies below the folder.
+        base: The folders that were looked through, each with a final ``/``, or "".
+        is_any: Whether a table without a column of labels is worth a word too, for there is no other sign of classes.
+    """
+    found = list(_tables(tree, base))
+    for path, table in found:
+        if has_labels(table):
+            values = {"file": printable(path), "columns": few(table.columns, 8)}
+            return Note(key="table_not_read", values=values, level="warning")
+    if is_any and found:
+        path, table = found[0]
+        values = {"file": printable(path), "columns": few(table.columns, 8)}
+        return Note(key="table_without_labels", values=values, level="warning")
+    return None
+
+
+def _tables(tree: Tree, base: str) -> Iterator[tuple[str, Table]]:
+    around = folders_down_to(base)
+    for path in tree.others:
+        if path[: path.rfind("/") + 1] in around and path.lower().endswith(TABLE_ENDINGS):
+            # They are only spoken of: one that cannot be read is no trouble.
+            with suppress(DataError, MissingExtraError):
+                yield path, open_table(Path(tree.root, path))
