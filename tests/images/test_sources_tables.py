@@ -272,7 +272,9 @@ def test_labels_file_of_few_pictures_gives_way_to_class_folders(lay):
     write(root, "file_name,label\nx/a.jpg,cat\n", "metadata.csv")
     pictures = read_pictures(root)
     assert pictures.classes == ("x", "y")
-    assert (pictures.notes[1].key, pictures.notes[1].values["other"]) == ("two_readings", "table")
+    told = pictures.notes[1]
+    assert (told.key, told.level, told.values["name"]) == ("labels_file_short", "warning", "y/b.jpg")
+    assert (told.values["num"], told.values["num_pictures"], told.values["classes"]) == ("1", "3", "cat")
     forced = read_pictures(root, layout="table")
     assert forced.skipped == ("y/b.jpg", "y/c.jpg")
     assert "pictures_not_listed" in keys(forced)

@@ -156,13 +156,9 @@ class _Request:
         if not readings:
             raise self._no_reading(tree, shape)
         if self.layout != "auto":
-            taken, pictures, other = self.layout, readings[self.layout].read(), ""
+            taken, pictures, notes = self.layout, readings[self.layout].read(), list[Note]()
         else:
-            taken, pictures, other = _safest(readings)
-        notes = []
-        if other:
-            values = {"taken": taken, "other": other, "where": printable(self.where)}
-            notes.append(Note(key="two_readings", values=values, level="warning"))
+            taken, pictures, notes = _safest(readings, self.where)
         if (
             self.layout == "auto"
             and self.label_from is None
@@ -248,26 +244,46 @@ class _Request:
         )
 
 
-def _safest(readings: dict[str, _Reading]) -> tuple[str, Pictures, str]:
-    """Returns the reading to take, its pictures, and the other reading that is worth a warning, or "".
+def _safest(readings: dict[str, _Reading], where: str) -> tuple[str, Pictures, list[Note]]:
+    """Returns the reading to take, its pictures, and a warning of another reading that is worth one.
 
     A labels file was written on purpose and goes before folder names, unless it speaks of less than half
-    of the pictures in class folders. Folders go before arrays. Folders that cannot be read as it was asked for, with a
-    column of the table to group by for one, are no other reading.
+    of the pictures in class folders, which are then said to be taken, and why. One folder is no classes: there the
+    labels file is read, or its mistake said. Folders go before arrays. Folders that cannot be read as it was asked for,
+    with a column of the table to group by for one, are no other reading.
     """
     taken, *others = readings
     pictures = readings[taken].read()
     rival = next((other for other in others if other != "arrays"), None)
     if taken != "table" or rival is None:
-        return taken, pictures, next(iter(others), "")
+        return taken, pictures, _two_readings(taken, next(iter(others), ""), where)
     try:
         in_folders = readings[rival].read()
     except (DataError, UsageError):
-        return taken, pictures, ""
-    if 2 * len(set(pictures.names) & set(in_folders.names)) < len(in_folders):
-        return rival, in_folders, taken
+        return taken, pictures, []
+    num_shared = len(set(pictures.names) & set(in_folders.names))
+    if 2 * num_shared < len(in_folders) and len(in_folders.classes) > 1:
+        table = few(path.name for path in readings[taken].files)
+        return rival, in_folders, [_passed_over(pictures, in_folders, num_shared, table)]
     is_same = _described(pictures) == _described(in_folders)
-    return taken, pictures, "" if is_same else rival
+    return taken, pictures, _two_readings(taken, "" if is_same or len(in_folders.classes) < 2 else rival, where)
+
+
+def _two_readings(taken: str, other: str, where: str) -> list[Note]:
+    values = {"taken": taken, "other": other, "where": printable(where)}
+    return [Note(key="two_readings", values=values, level="warning")] if other else []
+
+
+def _passed_over(pictures: Pictures, in_folders: Pictures, num_shared: int, table: str) -> Note:
+    """Why a labels file gave way to class folders."""
+    values = {"file": table, "classes": few(pictures.classes), "folders": few(in_folders.classes)}
+    if not num_shared:
+        values |= {"num_rows": f"{len(pictures):,}", "name": pictures.names[0], "there": in_folders.names[0]}
+        return Note(key="labels_file_unmatched", values=values, level="warning")
+    listed = set(pictures.names)
+    unlisted = next(name for name in in_folders.names if name not in listed)
+    values |= {"num": f"{num_shared:,}", "num_pictures": f"{len(in_folders):,}", "name": unlisted}
+    return Note(key="labels_file_short", values=values, level="warning")
 
 
 def _complete(pictures: Pictures, tree: Tree, used: Sequence[Path], where: Path) -> Pictures:

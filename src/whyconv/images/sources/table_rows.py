@@ -39,10 +39,29 @@ class Shelf:
 
     root: Path
     names: frozenset[str] | None = None
+    _inside: dict[Path, str | None] = field(default_factory=dict, compare=False, repr=False)
 
     def has(self, path: str) -> bool:
         """Whether there is something at a path relative to the root."""
         return path in self.names if self.names is not None else os.path.lexists(self.root / path)
+
+    def relative(self, path: Path) -> str | None:
+        """Returns a whole path relative to the root, whichever links lead to either; None where it lies elsewhere."""
+        if path.parent not in self._inside:
+            self._inside[path.parent] = self._prefix(path.parent)
+        prefix = self._inside[path.parent]
+        return None if prefix is None else prefix + path.name
+
+    def _prefix(self, folder: Path) -> str | None:
+        top = self.root.absolute()
+        if not folder.is_relative_to(top) or ".." in folder.parts:
+            # Only what is above the pictures may be another name of the root: links below it are names of their own.
+            real = top.resolve()
+            found = next((each for each in (folder, *folder.parents) if each.resolve() == real), None)
+            if found is None:
+                return None
+            top = found
+        return posixpath.join(*folder.relative_to(top).parts, "")
 
 
 @dataclass
@@ -57,6 +76,7 @@ class Listing:
         file_of: Which table.
         line_of: Which line or, in Parquet, which row from 1.
         num_repeated: Rows that say again what an earlier row said.
+        respelled: Rows whose ending is written in other letters than that of the file: as written, and the file.
         problems: The first mistakes.
         num_problems: How many there are.
     """
@@ -68,6 +88,7 @@ class Listing:
     file_of: list[int] = field(default_factory=list)
     line_of: list[int] = field(default_factory=list)
     num_repeated: int = 0
+    respelled: list[tuple[str, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     num_problems: int = 0
 
@@ -130,7 +151,10 @@ def _rows(table: Table, columns: Columns, file: TableFile, shelf: Shelf, listing
         path, label, part, key = (found.get(name) if name is not None else None for name in wanted)
         try:
             if columns.content is None:
-                path = _inside(_path_text(path, columns.path), base, shelf)
+                text = _path_text(path, columns.path)
+                path = _inside(text, base, shelf)
+                if posixpath.splitext(path)[1] != posixpath.splitext(text)[1]:
+                    listing.respelled.append((text, path))
             yield _Row(
                 line, str(path or ""), class_text(label, names), _part_number(part) or file.part, label_text(key)
             )
@@ -164,8 +188,8 @@ def _inside(text: str, base: str, shelf: Shelf) -> str:
     if Path(text).is_absolute():
         if shelf.names is not None:
             raise ValueError(f"{text} is a whole path; in an archive, names are relative to the table")
-        path, top = Path(text), shelf.root.absolute()
-        return path.relative_to(top).as_posix() if path.is_relative_to(top) else path.as_posix()
+        path = shelf.relative(Path(text)) or Path(text).as_posix()
+        return path if shelf.has(path) else _as_there(path, shelf)
     slashed = text.replace("\\", "/")
     spellings = [text, slashed, unicodedata.normalize("NFC", slashed), unicodedata.normalize("NFD", slashed)]
     paths = [posixpath.normpath(spelling) for spelling in dict.fromkeys(spellings)]
@@ -173,7 +197,18 @@ def _inside(text: str, base: str, shelf: Shelf) -> str:
         raise ValueError(
             f"{text} leaves the folder of the table; put the table above the pictures, or write whole paths"
         )
-    return base + next((path for path in paths if shelf.has(base + path)), paths[min(1, len(paths) - 1)])
+    found = next((base + path for path in paths if shelf.has(base + path)), None)
+    return _as_there(base + paths[min(1, len(paths) - 1)], shelf) if found is None else found
+
+
+def _as_there(path: str, shelf: Shelf) -> str:
+    """Returns a path where no file is, with its ending in the letters of the one that is there, if it is one only.
+
+    Cameras and Windows write .JPG where a table, or whoever renamed the files, wrote .jpg.
+    """
+    stem, ending = posixpath.splitext(path)
+    found = [each for each in (stem + ending.lower(), stem + ending.upper()) if each != path and shelf.has(each)]
+    return found[0] if len(found) == 1 else path
 
 
 def _part_number(part: object) -> int:

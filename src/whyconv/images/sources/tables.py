@@ -155,6 +155,15 @@ def _row_notes(listing: Listing, names: Names, texts: Sequence[str | None], file
     table = few(file.path.name for file in files)
     if listing.num_repeated:
         notes.append(Note(key="table_rows_repeated", values={"file": table, "num": f"{listing.num_repeated:,}"}))
+    if listing.respelled:
+        text, path = listing.respelled[0]
+        values = {
+            "file": table,
+            "num": f"{len(listing.respelled):,}",
+            "written": printable(text),
+            "there": printable(path),
+        }
+        notes.append(Note(key="table_endings_respelled", values=values))
     unlabeled = [row for row, text in enumerate(texts) if text is None]
     if unlabeled and texts is listing.labels and len(unlabeled) < len(texts):
         values = {"file": table, "num": f"{len(unlabeled):,}", "names": few(names[row] for row in unlabeled)}
