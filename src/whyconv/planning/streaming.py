@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from whyconv.errors import DataError, UsageError
 from whyconv.images.prepare import PicturePolicy
 from whyconv.images.shards import Sample, Shards, are_shards, draw_sample, open_shards
 from whyconv.images.shards.sample import write_sample
+from whyconv.images.sources.file_parts import file_part_notes
 from whyconv.images.sources.labels import TEST, TRAIN, VALIDATION
 from whyconv.images.sources.listing import printable
 from whyconv.results import Note, Notify
@@ -106,6 +107,9 @@ def begin_stream(settings: TrainSettings, folder: Path, notify: Notify) -> tuple
         "num_bytes": shards.num_bytes,
     }
     notify(Note(key="stream_listed", values=values))
+    names = [printable(PurePosixPath(each.place).name) for each in shards.listings]
+    for note in file_part_notes(names, shards.parts):
+        notify(note)
     sizes = {name: len(drawn.sample.rows[part]) for name, part in _NAMED.items()}
     write_sample(shards, drawn.sample, folder / SAMPLE, notify)
     notify(Note(key="stream_sample", values={**sizes, "where": str(folder / SAMPLE)}))

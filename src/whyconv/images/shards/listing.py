@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from whyconv.errors import DataError
 from whyconv.images.cache import SHARDS, default_folder
 from whyconv.images.shards.places import is_tar_file, opened, version_of
 from whyconv.images.sources.columns import choose_columns, class_text
-from whyconv.images.sources.labels import part_of
+from whyconv.images.sources.file_parts import part_of_place
 from whyconv.images.sources.listing import printable
 from whyconv.images.sources.samples import LABEL_ENDINGS, PICTURE_ENDINGS, SAMPLE_NAME, label_in
 from whyconv.images.sources.table_files import import_parquet, table_of
@@ -62,9 +61,8 @@ class Listing:
 
     @property
     def part(self) -> int:
-        """Index into PART_NAMES, by the folder or the beginning of the name (``train-000000.tar``); 0: none."""
-        name = PurePosixPath(self.place)
-        return part_of(name.parent.name) or part_of(re.split(r"[-_.]", name.stem)[0])
+        """Index into PART_NAMES, by the folder or a word of the name (``imagenet-train-000000.tar``); 0: none."""
+        return part_of_place(self.place)
 
     def entries(self) -> NDArray[np.void]:
         """Shape (count,) of ``ENTRY``, mapped: what is not looked at takes no memory."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -14,6 +13,7 @@ from whyconv.images.sources.array_names import parts_in
 from whyconv.images.sources.arrow_files import ARROW_ENDINGS
 from whyconv.images.sources.binary_files import names_classes
 from whyconv.images.sources.columns import has_labels
+from whyconv.images.sources.file_parts import parts_of_files
 from whyconv.images.sources.labels import part_of
 from whyconv.images.sources.listing import few, printable
 from whyconv.images.sources.table_files import PARQUET_ENDINGS, TABLE_ENDINGS, TEXT_ENDINGS, open_table
@@ -132,7 +132,7 @@ def _shards(tree: Tree, tables: Sequence[PurePosixPath]) -> list[TableFile]:
     shards = [p for p in tables if p.suffix.lower() in PARQUET_ENDINGS and str(p.parent) in (".", *_SHARD_FOLDERS)]
     if not shards:
         return _saved(tree, tables)
-    return [TableFile(Path(tree.root, path), part_of(re.split(r"[-_.]", path.stem)[0])) for path in shards]
+    return [TableFile(Path(tree.root, path), part) for path, part in zip(shards, parts_of_files(shards), strict=True)]
 
 
 def _saved(tree: Tree, tables: Sequence[PurePosixPath]) -> list[TableFile]:

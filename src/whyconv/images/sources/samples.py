@@ -17,6 +17,7 @@ from whyconv.errors import DataError
 from whyconv.images.sources.archives import DAMAGE, Archive, Members, open_archive
 from whyconv.images.sources.columns import LABEL_NAMES, label_text
 from whyconv.images.sources.containers import ContainedPictures
+from whyconv.images.sources.file_parts import file_part_notes, parts_of_files
 from whyconv.images.sources.folders import groups_by_pattern
 from whyconv.images.sources.labels import number_classes, part_of
 from whyconv.images.sources.listing import Names, Pictures, few, printable, printable_names
@@ -55,7 +56,7 @@ def read_samples(
 
     Args:
         where: What was asked for.
-        archives: Tar files; the part is told by the folder or the beginning of the name (``train-000000.tar``).
+        archives: Tar files; the part is told by the folder or a word of the name (``train-000000.tar``).
         group_by: Regular expression on the name that gives the group.
         keep_all_classes: As in ``read_pictures``.
 
@@ -66,15 +67,15 @@ def read_samples(
     names, texts, parts, problems = [], [], [], list[str]()
     places = []
     prefixes = [f"{path.relative_to(where).as_posix()}/" if Path(where).is_dir() else "" for path in files]
+    file_parts = parts_of_files(files)
     for number, (archive, prefix) in enumerate(zip(archives, prefixes, strict=True)):
-        part = _part(files[number])
         for sample in _samples(archive):
             picture = next((sample[ending] for ending in PICTURE_ENDINGS if ending in sample), None)
             if picture is None:
                 continue
             names.append(prefix + archive.names[picture])
             texts.append(_label(archive, sample, problems))
-            parts.append(part)
+            parts.append(file_parts[number])
             places.append((number, picture))
     if problems:
         more = f" (the first {_MOST_PROBLEMS} of {len(problems):,})" if len(problems) > _MOST_PROBLEMS else ""
@@ -83,6 +84,7 @@ def read_samples(
     labels, classes, notes = number_classes(texts, numbers, keep_all_classes=keep_all_classes)
     at = np.array(places, np.int64).reshape(-1, 2)
     shown, groups = printable_names(Names(names)), list[Note]()
+    notes = [*file_part_notes([path.name for path in files], file_parts), *notes]
     return Pictures(
         where=where,
         layout=Note(key="layout_webdataset", values={"files": few(path.name for path in files)}),
@@ -95,10 +97,6 @@ def read_samples(
         notes=(*groups, *notes),
         contents=ContainedPictures([Archive(each) for each in archives], at[:, 0], at[:, 1]),
     )
-
-
-def _part(path: Path) -> int:
-    return part_of(path.parent.name) or part_of(re.split(r"[-_.]", path.stem)[0])
 
 
 def _samples(archive: Members) -> list[dict[str, int]]:

@@ -12,6 +12,7 @@ from whyconv.images.sources.archives import MemberContents
 from whyconv.images.sources.column_files import open_column
 from whyconv.images.sources.columns import Columns, choose_columns
 from whyconv.images.sources.containers import ContainedPictures
+from whyconv.images.sources.file_parts import file_part_notes
 from whyconv.images.sources.folders import groups_by_pattern, labels_by_pattern
 from whyconv.images.sources.labels import group_numbers, number_classes
 from whyconv.images.sources.listing import Contents, FileContents, Names, Pictures, few, printable, printable_names
@@ -59,6 +60,8 @@ def read_tables(
     texts: Sequence[str | None] = listing.labels
     if label_from is not None:
         texts = labels_by_pattern(label_from, names, notes)
+    if all(columns.part is None for columns in chosen):
+        notes += file_part_notes([file.path.name for file in files], [file.part for file in files])
     notes += _row_notes(listing, names, texts, files)
     parts = np.array(listing.parts, np.int8)
     order = [name for table, columns in zip(tables, chosen, strict=True) for name in _order(table, columns)]
