@@ -1,8 +1,12 @@
 """Parts of files by their names: one word in any place, and warnings where names do not say."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from shard_files import picture, write_parquet, write_tar
+from whyconv.errors import DataError
 from whyconv.images.sources import PART_NAMES, read_pictures
 
 
@@ -51,3 +55,24 @@ def test_a_word_in_all_names_is_that_of_the_set(tmp_path):
     assert set(found(pictures).values()) == {""}
     pictures = read_pictures(write(tmp_path / "own", ["test-0.tar"]))
     assert set(found(pictures).values()) == {"test"}
+
+
+@pytest.mark.parametrize("around", ["", "data/", "default/"])
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_parquet_files_in_part_folders_are_found(tmp_path, around, is_packed):
+    pytest.importorskip("pyarrow")
+    names = [f"{around}{part}/000{number}.parquet" for part in ("train", "val", "test") for number in range(2)]
+    root = write(tmp_path / "set", names)
+    if is_packed:
+        root = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", root))
+    pictures = read_pictures(root, store=tmp_path / "cache")
+    assert len(pictures) == 12
+    parts = [{"train": "train", "val": "validation", "test": "test"}[name.split("/")[-2]] for name in pictures.names]
+    assert [PART_NAMES[part] for part in pictures.parts.tolist()] == parts
+
+
+def test_two_sets_of_part_folders_are_not_put_together(tmp_path):
+    pytest.importorskip("pyarrow")
+    write(tmp_path, ["easy/train/0.parquet", "hard/train/0.parquet"])
+    with pytest.raises(DataError, match=r"holds no pictures; found 2 \.parquet"):
+        read_pictures(tmp_path)

@@ -29,8 +29,9 @@ def labels_files(tree: Tree, base: str) -> list[TableFile]:
     """Finds ``labels.csv``, ``metadata.jsonl`` and the like that hold labels.
 
     Looked for at the top, else in every part folder (``train/metadata.csv``); failing those, where there
-    are no pictures at all, Parquet files named after parts (``data/train-00000-of-00002.parquet``), or Arrow files at
-    the top or in part folders (``train/data-00000-of-00001.arrow``).
+    are no pictures at all, Parquet files named after parts (``data/train-00000-of-00002.parquet``) or in part folders
+    (``default/train/0000.parquet``), or Arrow files at the top or in part folders
+    (``train/data-00000-of-00001.arrow``).
 
     Args:
         tree: What lies below the folder.
@@ -129,7 +130,11 @@ def _may_hold_pictures(path: Path) -> bool:
 
 
 def _shards(tree: Tree, tables: Sequence[PurePosixPath]) -> list[TableFile]:
-    shards = [p for p in tables if p.suffix.lower() in PARQUET_ENDINGS and str(p.parent) in (".", *_SHARD_FOLDERS)]
+    found = [path for path in tables if path.suffix.lower() in PARQUET_ENDINGS]
+    # Around part folders there may be one of any name: that of a configuration, as the `datasets` library has them.
+    around = {".", *_SHARD_FOLDERS, *([found[0].parts[0]] if len({path.parts[0] for path in found}) == 1 else [])}
+    shards = [path for path in found if str(path.parent) in (".", *_SHARD_FOLDERS)]
+    shards += [path for path in found if part_of(path.parent.name) and str(path.parent.parent) in around]
     if not shards:
         return _saved(tree, tables)
     return [TableFile(Path(tree.root, path), part) for path, part in zip(shards, parts_of_files(shards), strict=True)]
