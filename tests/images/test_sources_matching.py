@@ -114,3 +114,40 @@ def test_one_folder_is_no_classes_and_the_labels_file_is_read(lay):
     assert note(pictures, "pictures_not_listed").values["num"] == "11"
     with pytest.raises(DataError, match=re.escape(f"None of the 2 files named in {root.name} is there, for example ")):
         read_pictures(write(root, ["photos/1.jpg", "photos/2.jpg"]))
+
+
+def advice(root, name):
+    with pytest.raises(DataError, match="None of the") as caught:
+        read_pictures(root / name)
+    return str(caught.value).partition("the folder of the table. ")[2]
+
+
+def test_the_folder_that_has_the_pictures_is_proposed(lay):
+    """Numbers count from 0 in every part: the first name is there in each of them."""
+    root = lay(*(f"test/{number}.jpg" for number in range(5)), *(f"train/{number}.jpg" for number in range(12)))
+    write(root, [f"{number}.jpg" for number in range(12)], "train.csv")
+    assert advice(root, "train.csv") == "There is train/0.jpg: move the table into train."
+    write(root, [f"{number}.jpg" for number in range(5)], "test.csv")
+    assert advice(root, "test.csv") == "There is test/0.jpg: move the table into test."
+    write(root, [f"{number}.jpg" for number in range(5)], "test_labels.csv")
+    assert advice(root, "test_labels.csv") == "There is test/0.jpg: move the table into test."
+    write(root, [f"{number}.jpg" for number in range(5)], "sample.csv")
+    told = advice(root, "sample.csv")
+    assert told == "They are in each of test/, train/: move the table into the folder that it says the labels of."
+
+
+def test_names_that_are_spread_over_folders_move_no_table(lay):
+    root = write(lay(*(f"{folder}/{folder}{number}.jpg" for folder in "ab" for number in range(5))), [])
+    write(root, [f"{folder}{number}.jpg" for folder in "ab" for number in range(5)])
+    assert advice(root, "labels.csv") == (
+        "Of 10 names looked for, there are 5 in a/, 5 in b/: write the names with their folders."
+    )
+    write(root, ["lost/a0.jpg", "lost/b0.jpg"])
+    assert advice(root, "labels.csv") == ""
+
+
+def test_advice_holds_where_it_is_followed(lay):
+    root = write(lay(*(f"in/{number}.jpg" for number in range(700))), [f"{number}.jpg" for number in range(700)])
+    assert advice(root, "labels.csv") == "There is in/0.jpg: move the table into in."
+    (root / "labels.csv").rename(root / "in" / "labels.csv")
+    assert read_pictures(root / "in" / "labels.csv").classes == ("cat", "dog")

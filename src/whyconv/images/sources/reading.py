@@ -23,11 +23,12 @@ from whyconv.images.sources.candidates import array_files, labels_files, nothing
 from whyconv.images.sources.folders import flat_parts_error, no_classes_error, read_folders
 from whyconv.images.sources.kept import kept_of
 from whyconv.images.sources.listing import PART_NAMES, FileContents, Names, Pictures, few, printable
+from whyconv.images.sources.missing import check_missing
 from whyconv.images.sources.samples import has_samples, read_samples, sample_files
 from whyconv.images.sources.shape import Shape, shape_of
 from whyconv.images.sources.table_files import TABLE_ENDINGS
 from whyconv.images.sources.table_rows import Shelf, TableFile
-from whyconv.images.sources.tables import check_missing, read_tables
+from whyconv.images.sources.tables import read_tables
 from whyconv.images.sources.unread import table_of_another_name, unread_note
 from whyconv.images.sources.walk import Tree, missing_error, walk
 from whyconv.results import Note

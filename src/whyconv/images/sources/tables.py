@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from whyconv.errors import DataError, UsageError
-from whyconv.images.sources.archives import MemberContents
 from whyconv.images.sources.column_files import open_column
 from whyconv.images.sources.columns import Columns, choose_columns
 from whyconv.images.sources.containers import ContainedPictures
@@ -103,54 +102,6 @@ def _contents(
         stems = [printable(file.path.relative_to(root).as_posix()) for file in files]
         names = Names(f"{stems[number]}[{row}]" for number, row in zip(file_of.tolist(), rows.tolist(), strict=True))
     return ContainedPictures(columns, file_of, rows), names
-
-
-def check_missing(pictures: Pictures, where: Path) -> list[Note]:
-    """Returns a note on files that a table names and that are not there.
-
-    Raises:
-        DataError: None of them is there: the paths are then relative to something else.
-    """
-    contents = pictures.contents
-    if not isinstance(contents, FileContents | MemberContents):
-        return []
-    missing, num_rows = contents.missing(), len(contents.paths)
-    if not missing:
-        return []
-    if len(missing) == num_rows:
-        if isinstance(contents, MemberContents):
-            raise DataError(
-                f"None of the {num_rows:,} files named in the table in {printable(where.name)} is there, for example "
-                f"{printable(missing[0])}. Expected paths relative to the folder of the table."
-                f"{_member_hint(missing[0], contents.archive.members.names)}"
-            )
-        first = Path(contents.root) / missing[0]
-        raise DataError(
-            f"None of the {num_rows:,} files named in {printable(where.name)} is there, for example "
-            f"{printable(str(first))}. Expected paths relative to the folder of the table.{_missing_hint(first, where)}"
-        )
-    values = {"num": f"{len(missing):,}", "num_rows": f"{num_rows:,}", "names": few(missing)}
-    return [Note(key="table_files_missing", values=values, level="warning")]
-
-
-def _member_hint(missing: str, names: Sequence[str]) -> str:
-    """Says where in an archive a file that is missing may lie: with an ending, or in another folder."""
-    name = PurePosixPath(missing).name
-    found = next((each for each in names if name in (PurePosixPath(each).name, PurePosixPath(each).stem)), None)
-    return "" if found is None else f" There is {printable(found)}."
-
-
-def _missing_hint(first: Path, table: Path) -> str:
-    """Says where a file that is missing may lie: with an ending, or one folder deeper."""
-    if first.parent.is_dir():
-        found = min((path.name for path in first.parent.iterdir() if path.stem == first.name), default=None)
-        if found is not None:
-            return f" There is {printable(found)}: write the names with their endings."
-    beside = table if table.is_dir() else table.parent
-    inside = min((path.name for path in beside.iterdir() if (path / first.name).is_file()), default=None)
-    if inside is not None:
-        return f" There is {printable(f'{inside}/{first.name}')}: move the table into {printable(inside)}."
-    return ""
 
 
 def _row_notes(listing: Listing, names: Names, texts: Sequence[str | None], files: Sequence[TableFile]) -> list[Note]:
