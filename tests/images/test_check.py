@@ -164,6 +164,25 @@ REFUSED = {
         r"None of the 3 files .* can be read.*cat/1\.jpg: ",
     ),
     "one class": (many("cat", 12), {}, r"one class, 'cat', with 12 pictures.*at least two"),
+    "one class around folders": (
+        {
+            **{f"pets/{name}": data for name, data in many("cat", 6).items()},
+            "pets/dog/1.png": png(scene(70)),
+            "LICENSE": b"x",
+        },
+        {},
+        r"one class, 'pets'.* folders in pets \(cat, dog\): if they are the classes, name that folder\.$",
+    ),
+    "one class beside a table": (
+        {**many("images", 12), "train.csv": b"file_name,label\nimages/00.png,cat\nimages/01.png,dog\n"},
+        {},
+        r"one class, 'images'.*train\.csv has columns of pictures .*\(file_name, label\): .*name that file\.$",
+    ),
+    "one class beside a table of other columns": (
+        {**many("images", 12), "labels.csv": b"image,cat,dog\nimages/00.png,0,1\n"},
+        {},
+        r"one class, 'images'.*labels\.csv has the columns image, cat, dog: if it says the labels, call the column of ",
+    ),
     "one picture a class": (
         {**many("cat", 1), **many("dog", 1, 50)},
         {},

@@ -156,3 +156,38 @@ def test_a_table_at_the_top_that_is_not_read_is_told(lay):
     assert "table_not_read" not in keys(read_pictures(root, layout="folders"))
     (root / "train.csv").write_text("a,b\n1,2\n")
     assert "table_not_read" not in keys(read_pictures(root))
+
+
+@pytest.mark.parametrize("around", ["archive/PetImages", "a/b/c/d/e", "train2017"])
+def test_single_folders_are_looked_through_however_deep(lay, around):
+    pictures = read_pictures(lay(*below(around)))
+    assert spoken(pictures) == {("cats", ""), ("dogs", "")}
+    assert note(pictures, "folder_looked_through").values["folder"] == around
+
+
+def test_a_labels_file_on_the_way_down_is_read(lay):
+    root = lay(*below("archive/PetImages", classes=("x", "y")))
+    names = [f"PetImages/{name}/{number}.jpg" for name in "xy" for number in range(2)]
+    rows = "".join(f"{name},{'dc'[number % 2]}\n" for number, name in enumerate(names))
+    (root / "archive" / "labels.csv").write_text(f"file_name,label\n{rows}")
+    assert read_pictures(root).classes == ("c", "d")
+
+
+def test_one_class_around_folders_is_told(lay):
+    root = lay(*below("pets"), "pets/cover.jpg")
+    pictures = read_pictures(root)
+    assert pictures.classes == ("pets",)
+    assert note(pictures, "only_class_holds_folders").values == {"folder": "pets", "inside": "cats, dogs"}
+    assert read_pictures(root / "pets").classes == ("cats", "dogs")
+    pictures = read_pictures(lay(*below("one/train/pets")) / "one")
+    assert pictures.classes == ("pets",)
+    assert note(pictures, "only_class_holds_folders").values["folder"] == "train/pets"
+
+
+def test_a_table_beside_one_class_is_told_whatever_its_columns(lay):
+    root = lay("images/1.jpg", "images/2.jpg")
+    (root / "train.csv").write_text("image_id,label\n1,cat\n2,dog\n")
+    assert note(read_pictures(root), "table_without_labels").values == {
+        "file": "train.csv",
+        "columns": "image_id, label",
+    }

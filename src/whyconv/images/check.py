@@ -105,7 +105,7 @@ def _too_few_classes(report: CheckReport) -> Iterator[str]:
         only = report.classes[0]
         yield (
             f"There is one class, '{only.name}', with {only.num_pictures:,} pictures; to recognize is to choose, so at "
-            "least two are needed. Add a folder of other pictures beside it, or name the folder above it."
+            f"least two are needed. {_where_classes_may_be(report)}"
         )
     elif all(group.num_pictures == 1 for group in report.classes):
         yield (
@@ -119,6 +119,24 @@ def _too_few_classes(report: CheckReport) -> Iterator[str]:
             f"All {report.num_pictures:,} pictures show the same thing ({first}), in all classes. "
             "Expected different pictures: look whether the files were copied as meant."
         )
+
+
+def _where_classes_may_be(report: CheckReport) -> str:
+    """What to do where there is one class: what the reading has seen of others, else general advice."""
+    told = {note.key: note.values for note in report.notes}
+    if found := told.get("only_class_holds_folders"):
+        return f"There are folders in {found['folder']} ({found['inside']}): if they are the classes, name that folder."
+    if found := told.get("table_not_read"):
+        return (
+            f"{found['file']} has columns of pictures and of labels ({found['columns']}): if it says the labels, name "
+            "that file."
+        )
+    if found := told.get("table_without_labels"):
+        return (
+            f"{found['file']} has the columns {found['columns']}: if it says the labels, call the column of pictures "
+            "file_name and that of labels label, and name that file."
+        )
+    return "Add a folder of other pictures beside it, or name the folder above it."
 
 
 def _too_many_classes(report: CheckReport) -> Iterator[str]:

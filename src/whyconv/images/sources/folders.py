@@ -149,7 +149,19 @@ def _folder_notes(
     empty = _empty_classes(tree, shape, with_parts)
     if empty:
         notes.append(Note(key="folders_empty", values={"num": str(len(empty)), "folders": few(empty)}, level="warning"))
+    if len(set(texts) - {None}) == 1:
+        notes += _only_class_notes(shape)
     return notes if with_parts else [*notes, *_class_notes(shape)]
+
+
+def _only_class_notes(shape: Shape) -> list[Note]:
+    """Where the classes may be meant to lie, if all pictures come to one."""
+    for name, top in shape.tops.items():
+        if len(top.classes) > 1:
+            folder = f"{shape.base}{name}/{top.wrapper}".rstrip("/")
+            values = {"folder": printable(folder), "inside": few(sorted(top.classes))}
+            return [Note(key="only_class_holds_folders", values=values, level="warning")]
+    return []
 
 
 def _class_notes(shape: Shape) -> list[Note]:
