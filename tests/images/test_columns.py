@@ -95,3 +95,63 @@ def test_bytes_are_a_label_as_their_text_is():
 def test_half_a_character_is_no_label():
     with pytest.raises(ValueError, match=r"the label is 'a\\ud800', which holds half a character"):
         label_text("a\ud800")
+
+
+def taken(tmp_path, text):
+    """The column of labels, that of parts, and warnings with what they name."""
+    (tmp_path / "any.csv").write_text(text)
+    for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    notes = {note.key: note for note in read_pictures(tmp_path / "any.csv").notes}
+    warned = {key: note.values for key, note in notes.items() if key.startswith("table_") and note.level == "warning"}
+    return notes["table_columns"].values["label"], notes["table_columns"].values["part"], warned
+
+
+@pytest.mark.parametrize("beside", ["x", "w", "h", "width", "Height"])
+def test_y_beside_a_place_is_no_label(tmp_path, beside):
+    with pytest.raises(DataError, match=r"no column of labels .*Its columns: filename, .*, species"):
+        taken(tmp_path, f"filename,{beside},y,species\na.jpg,1,2,cat\nb.jpg,2,3,dog\n")
+    label, _, warned = taken(tmp_path, f"filename,{beside},y,class\na.jpg,1,2,cat\nb.jpg,2,3,dog\n")
+    assert (label, warned) == ("class", {})
+    assert taken(tmp_path, "filename,y\na.jpg,cat\nb.jpg,dog\n")[0] == "y"
+
+
+@pytest.mark.parametrize("name", ["set", "data set", "Data-Set", "dataset"])
+def test_a_set_that_is_a_part_is_one(tmp_path, name):
+    rows = ["a.jpg,x,train", "b.jpg,y,train", "c.jpg,x,Val", "d.jpg,y,"]
+    assert taken(tmp_path, "\n".join([f"file_name,label,{name}", *rows]))[1:] == (name, {})
+    _, part, warned = taken(tmp_path, "\n".join([f"file_name,label,{name}", *rows[:2], "c.jpg,x,tets"]))
+    assert (part, warned["table_column_of_parts"]["columns"]) == ("-", name)
+    assert taken(tmp_path, f"file_name,label,{name}\na.jpg,x,spring\nb.jpg,y,train\n")[1:] == ("-", {})
+    label, part, warned = taken(tmp_path, "\n".join([f"file_name,label,split,{name}", "a.jpg,x,test,train"]))
+    assert (label, part, warned) == ("label", "split", {})
+
+
+def test_a_column_of_parts_that_is_not_taken_is_told(tmp_path):
+    rows = "a.jpg,x,train,val,\nb.jpg,y,test,val,1\n"
+    _, part, warned = taken(tmp_path, f"file_name,label,phase,step,n\n{rows}")
+    assert (part, warned) == ("-", {"table_column_of_parts": {"file": "any.csv", "columns": "phase"}})
+    assert taken(tmp_path, "file_name,label\na.jpg,train\nb.jpg,test\n")[1:] == ("-", {})
+
+
+def test_looking_at_rows_counts_no_mistake_twice(tmp_path):
+    with pytest.raises(DataError, match=r"any\.csv: 1 mistake: line 3 has 2 fields"):
+        taken(tmp_path, "file_name,label,set\na.jpg,x,train\nb.jpg,y\nc.jpg,y,test\n")
+
+
+def test_the_second_column_of_one_name_is_told(tmp_path):
+    label, _, warned = taken(tmp_path, "file_name,label,label\na.jpg,all,cat\nb.jpg,all,dog\n")
+    assert label == "label"
+    assert warned["table_columns_passed_over"]["others"] == "label"
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_sets_in_parquet_and_arrow_follow_the_same_rule(tmp_path, ending):
+    columns = {
+        "image": shots(4),
+        "label": list("xyxy"),
+        "data_set": ["train", "train", "test", None],
+        "n": [1, 2, 3, 4],
+    }
+    pictures = read_pictures(write(tmp_path / f"any.{ending}", columns))
+    assert pictures.parts.tolist() == [1, 1, 3, 0]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from types import MappingProxyType
 
 from whyconv.errors import DataError
+from whyconv.images.sources.labels import part_of
 from whyconv.images.sources.listing import few, printable
 from whyconv.images.sources.table_files import Table
 from whyconv.results import Note
@@ -22,6 +25,10 @@ LABEL_NAMES = (
     "label_id",
 )  # fmt: skip
 PART_COLUMN_NAMES = ("split", "part", "subset", "partition")
+# These may say anything else: they are taken where all they hold is names of parts.
+_MAYBE_PART_NAMES = ("set", "data_set", "dataset")
+_PLACE_NAMES = frozenset(("x", "w", "h", "width", "height"))
+_ROWS_LOOKED_AT = 1_000
 # Of a pair of surrogates; JSON can hold one alone.
 _HALF = re.compile("[\ud800-\udfff]")
 
@@ -38,7 +45,13 @@ class Columns:
 
 
 def choose_columns(
-    table: Table, *, group_by: str | None, needs_label: bool, notes: list[Note], is_path_enough: bool = True
+    table: Table,
+    *,
+    group_by: str | None,
+    needs_label: bool,
+    notes: list[Note],
+    is_path_enough: bool = True,
+    of_parts: Mapping[str, frozenset[int]] = MappingProxyType({}),
 ) -> Columns:
     """Chooses columns by name, in any case and with blanks or hyphens for underscores.
 
@@ -50,6 +63,7 @@ def choose_columns(
         needs_label: Whether a column of labels must be there.
         notes: Notes are added here.
         is_path_enough: Whether paths alone (no bytes) are of use.
+        of_parts: What ``columns_of_parts`` says, where rows may be looked at.
 
     Raises:
         DataError: A column is missing: all that are missing at once, with the columns found.
@@ -59,7 +73,9 @@ def choose_columns(
     # A struct of the `datasets` library holds bytes, or else only a path: then it is a column of paths.
     path = None if content else _choose(table.columns, PATH_NAMES, others)
     label = _choose(table.columns, LABEL_NAMES, others)
-    part = _choose(table.columns, PART_COLUMN_NAMES, others)
+    part = _choose(table.columns, PART_COLUMN_NAMES, others) or _choose(
+        [name for name, parts in of_parts.items() if 0 not in parts], _MAYBE_PART_NAMES, others
+    )
     group = next((name for name in table.columns if group_by is not None and name == group_by), None)
     problems = []
     if path is None and content is None:
@@ -78,6 +94,10 @@ def choose_columns(
         "part": part or "-",
     }
     notes.append(Note(key="table_columns", values=values))
+    left = [name for name, parts in of_parts.items() if name not in (path, label, part, group) and len(parts) > 1]
+    if left:
+        values = {"file": printable(table.path.name), "columns": few(left)}
+        notes.append(Note(key="table_column_of_parts", values=values, level="warning"))
     if others:
         values = {
             "file": printable(table.path.name),
@@ -92,6 +112,43 @@ def has_labels(table: Table) -> bool:
     """Whether a table has a column of labels and one of paths or bytes."""
     path = _content(table) or _choose(table.columns, PATH_NAMES, [])
     return bool(path and _choose(table.columns, LABEL_NAMES, []))
+
+
+def columns_of_parts(table: Table) -> dict[str, frozenset[int]]:
+    """Returns the columns that hold names of parts only, blanks aside, and which parts; looks at rows.
+
+    With part 0 those called ``set`` and the like that hold other texts too: one may be misspelled. Columns that are
+    called like parts are not among them: they are taken whatever they hold.
+    """
+    known = list(table.problems)
+    rest = [name for name in dict.fromkeys(table.columns) if name not in table.binary]
+    rest = [name for name in rest if _key(name) not in PART_COLUMN_NAMES]
+    # Nearly every column is told by its first row; only one that is not is worth another pass over the file.
+    found = _only_parts(table, rest, _ROWS_LOOKED_AT)
+    if found:
+        found = _only_parts(table, list(found), None)
+    table.problems = known
+    return found
+
+
+def _only_parts(table: Table, columns: Sequence[str], most: int | None) -> dict[str, frozenset[int]]:
+    parts: dict[int, set[int]] = {place: set() for place in range(len(columns))}
+    rows = table.rows(columns)
+    mixed: dict[str, frozenset[int]] = {}
+    for _, values in islice(rows, most):
+        for place in list(parts):
+            value = values[place]
+            if value is None or (isinstance(value, str) and not value.strip()):
+                continue
+            part = part_of(value) if isinstance(value, str) else 0
+            parts[place].add(part)
+            if not part:
+                held = frozenset(parts.pop(place))
+                if len(held) > 1 and _key(columns[place]) in _MAYBE_PART_NAMES:
+                    mixed[columns[place]] = held
+        if not parts:
+            break
+    return mixed | {columns[place]: frozenset(each) for place, each in parts.items() if each}
 
 
 def _content(table: Table) -> str | None:
@@ -137,7 +194,19 @@ def class_text(value: object, names: Sequence[str]) -> str | None:
 
 
 def _choose(columns: Sequence[str], names: Sequence[str], others: list[str]) -> str | None:
-    by_name = {re.sub(r"[\s\-]+", "_", column.strip().casefold()): column for column in reversed(columns)}
-    found = [by_name[name] for name in names if name in by_name]
+    keys = [_key(column) for column in columns]
+    # Beside x or a width, y is where something lies in the picture.
+    is_place = not _PLACE_NAMES.isdisjoint(keys)
+    found = [
+        column
+        for name in names
+        if not (name == "y" and is_place)
+        for column, key in zip(columns, keys, strict=True)
+        if key == name
+    ]
     others.extend(found[1:])
     return found[0] if found else None
+
+
+def _key(column: str) -> str:
+    return re.sub(r"[\s\-]+", "_", column.strip().casefold())

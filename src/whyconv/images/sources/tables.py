@@ -9,7 +9,7 @@ import numpy as np
 
 from whyconv.errors import DataError, UsageError
 from whyconv.images.sources.column_files import open_column
-from whyconv.images.sources.columns import Columns, choose_columns
+from whyconv.images.sources.columns import Columns, choose_columns, columns_of_parts
 from whyconv.images.sources.containers import ContainedPictures
 from whyconv.images.sources.file_parts import file_part_notes
 from whyconv.images.sources.folders import groups_by_pattern, labels_by_pattern
@@ -51,7 +51,10 @@ def read_tables(
     root, notes = shelf.root, list[Note]()
     tables = [open_table(file.path) for file in files]
     needs_label = require_labels and label_from is None
-    chosen = [choose_columns(table, group_by=group_by, needs_label=needs_label, notes=notes) for table in tables]
+    chosen = [
+        choose_columns(table, group_by=group_by, needs_label=needs_label, notes=notes, of_parts=columns_of_parts(table))
+        for table in tables
+    ]
     if len({columns.content is None for columns in chosen}) > 1:
         raise DataError(f"Of {few(file.path.name for file in files)}, some hold pictures and some only their names.")
     listing = list_rows(shelf, files, tables, chosen)
