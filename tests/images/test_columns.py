@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from shard_files import picture
+from shard_files import picture, write_tar
 from whyconv.errors import DataError
 from whyconv.images.shards import open_shards
 from whyconv.images.sources import read_pictures
@@ -155,3 +155,34 @@ def test_sets_in_parquet_and_arrow_follow_the_same_rule(tmp_path, ending):
     }
     pictures = read_pictures(write(tmp_path / f"any.{ending}", columns))
     assert pictures.parts.tolist() == [1, 1, 3, 0]
+
+
+def told(where, key):
+    return [
+        note.values["classes"] for note in read_pictures(where).notes if note.key == key and note.level == "warning"
+    ]
+
+
+@pytest.mark.parametrize("text", ["NaN", "nan", "NA", "N/A", "null", "None", "<NA>"])
+def test_labels_that_are_written_as_none_are_told_and_kept(tmp_path, text):
+    where = tmp_path / "any.csv"
+    where.write_text(f"file_name,label\na.jpg,cat\nb.jpg,{text}\n")
+    (tmp_path / "a.jpg").write_bytes(b"")
+    assert set(read_pictures(where).classes) == {"cat", text}
+    assert told(where, "classes_called_none") == [text]
+    where.write_text("file_name,label\na.jpg,cat\nb.jpg,nana\n")
+    assert told(where, "classes_called_none") == []
+
+
+def test_samples_follow_the_same_rule(tmp_path):
+    where = write_tar(tmp_path / "s.tar", [("0", picture(0), "cat"), ("1", picture(1), "None")])
+    assert told(where, "classes_called_none") == ["None"]
+
+
+def test_one_number_in_several_ways_is_told(tmp_path):
+    where = tmp_path / "any.csv"
+    labels = ["1", "1.0", "01", "10", "0.5", "0", "00", "-1", "1.0.0", "v1", "v1.0", "9" * 5_000]
+    where.write_text("\n".join(["file_name,label", *(f"{row}.jpg,{label}" for row, label in enumerate(labels))]))
+    (tmp_path / "0.jpg").write_bytes(b"")
+    assert sorted(sorted(each.split(", ")) for each in told(where, "classes_one_number")) == [
+        ["0", "00"], ["01", "1", "1.0"]]  # fmt: skip

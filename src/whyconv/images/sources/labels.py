@@ -31,6 +31,9 @@ PART_ALIASES = tuple(_ALIASES)
 _ADDITION = r"(?:sets?|data|datasets?|images?|imgs?|pictures?|photos?|files?|folders?|splits?|part)"
 _PART_WORD = re.compile(rf"{_ADDITION}?({'|'.join(sorted(PART_ALIASES, key=len, reverse=True))}){_ADDITION}?")
 
+_NO_LABEL = frozenset(("nan", "na", "n/a", "#n/a", "<na>", "null", "none"))
+_NUMBER = re.compile(r"([0-9]+)(?:\.([0-9]*))?")
+
 
 def part_of(name: str) -> int:
     """Returns the index into PART_NAMES that a whole name stands for, in any case; 0 where it is no part."""
@@ -139,13 +142,26 @@ def match_names(pattern: re.Pattern[str], names: Iterable[str], group: str) -> l
     return [(found[key] or None) if (found := pattern.search(name)) else None for name in names]
 
 
+def none_notes(classes: Sequence[str]) -> list[Note]:
+    """Returns a warning of classes that are called as no label is written; some classes really are."""
+    found = [name for name in classes if name.casefold() in _NO_LABEL]
+    return [Note(key="classes_called_none", values={"classes": few(found)}, level="warning")] if found else []
+
+
+def _number_key(name: str) -> str | None:
+    """The same text for every way to write a number; None where a name is none."""
+    found = _NUMBER.fullmatch(name)
+    return None if found is None else f"{found[1].lstrip('0')}.{(found[2] or '').rstrip('0')}"
+
+
 def _spelling_notes(spellings: dict[str, str], names: Sequence[str]) -> Iterable[Note]:
-    by_case: dict[str, list[str]] = {}
-    for name in names:
-        by_case.setdefault(name.casefold(), []).append(name)
-    for alike in by_case.values():
-        if len(alike) > 1:
-            yield Note(key="classes_differ_by_case", values={"classes": few(alike)}, level="warning")
+    for key, key_of in (("classes_differ_by_case", str.casefold), ("classes_one_number", _number_key)):
+        alike: dict[str | None, list[str]] = {}
+        for name in names:
+            alike.setdefault(key_of(name), []).append(name)
+        for each, found in alike.items():
+            if each is not None and len(found) > 1:
+                yield Note(key=key, values={"classes": few(found)}, level="warning")
     merged = sorted({name for text, name in spellings.items() if name and text.strip() != name})
     if merged:
         yield Note(key="classes_normalized", values={"classes": few(merged)})

@@ -19,7 +19,7 @@ from whyconv.images.sources.columns import LABEL_NAMES, label_text
 from whyconv.images.sources.containers import ContainedPictures
 from whyconv.images.sources.file_parts import file_part_notes, parts_of_files
 from whyconv.images.sources.folders import groups_by_pattern
-from whyconv.images.sources.labels import number_classes, part_of
+from whyconv.images.sources.labels import none_notes, number_classes, part_of
 from whyconv.images.sources.listing import Names, Pictures, few, printable, printable_names
 from whyconv.images.sources.walk import Tree
 from whyconv.results import Note
@@ -94,7 +94,7 @@ def read_samples(
         parts=numbers,
         groups=groups_by_pattern(group_by, shown, groups),
         skipped=(),
-        notes=(*groups, *notes),
+        notes=(*groups, *notes, *none_notes(classes)),
         contents=ContainedPictures([Archive(each) for each in archives], at[:, 0], at[:, 1]),
     )
 

@@ -13,7 +13,7 @@ from whyconv.images.sources.columns import Columns, choose_columns, columns_of_p
 from whyconv.images.sources.containers import ContainedPictures
 from whyconv.images.sources.file_parts import file_part_notes
 from whyconv.images.sources.folders import groups_by_pattern, labels_by_pattern
-from whyconv.images.sources.labels import group_numbers, number_classes
+from whyconv.images.sources.labels import group_numbers, none_notes, number_classes
 from whyconv.images.sources.listing import Contents, FileContents, Names, Pictures, few, printable, printable_names
 from whyconv.images.sources.table_files import Table, open_table
 from whyconv.images.sources.table_rows import Listing, Shelf, TableFile, list_rows
@@ -81,7 +81,7 @@ def read_tables(
         parts=parts,
         groups=_groups(group_by, chosen, tables, listing, names, notes),
         skipped=(),
-        notes=(*notes, *class_notes),
+        notes=(*notes, *class_notes, *none_notes(classes)),
         contents=contents,
     )
 
