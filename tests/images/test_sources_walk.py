@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -241,3 +242,39 @@ def test_a_hundred_thousand_files(tmp_path):
         assert n == 100_000
         assert seconds < 10
         assert megabytes < most_megabytes
+
+
+@needs_links
+@pytest.mark.parametrize("link", ["best", "a/deep/er", "zoo"])
+def test_a_folder_goes_by_its_own_name_and_links_to_it_are_told(tmp_path, link):
+    for name in ("a/deep/1.jpg", "cat/1.jpg", "cat/in/2.jpg", "dog/1.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / link).symlink_to(tmp_path / "cat")
+    pictures = read_pictures(tmp_path)
+    assert list(pictures.names) == ["a/deep/1.jpg", "cat/1.jpg", "cat/in/2.jpg", "dog/1.jpg"]
+    assert pictures.classes == ("a", "cat", "dog")
+    (note,) = [note for note in pictures.notes if note.key == "folders_read_already"]
+    assert (note.level, note.values) == ("warning", {"num": "1", "folders": link})
+
+
+@needs_links
+def test_links_stand_in_the_order_of_names(tmp_path):
+    """Against a walk that follows every link, where no two lead to the same folder."""
+    outside = tmp_path / "outside"
+    for name in (
+        "set/b/1.jpg",
+        "set/d/e/1.jpg",
+        "set/d/e.jpg",
+        "outside/x/2.jpg",
+        "outside/x/y/3.jpg",
+        "outside/z/4.jpg",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "set" / "a").symlink_to(outside / "x")
+    (tmp_path / "set" / "d" / "c").symlink_to(outside / "z")
+    root = tmp_path / "set"
+    found = [Path(top, name).relative_to(root) for top, _, names in os.walk(root, followlinks=True) for name in names]
+    assert walk(root).files == [path.as_posix() for path in sorted(found)]
+    assert "folders_read_already" not in [note.key for note in read_pictures(root).notes]

@@ -299,6 +299,9 @@ def _complete(pictures: Pictures, tree: Tree, used: Sequence[Path], where: Path)
     if unlisted:
         values = {"num": f"{len(unlisted):,}", "names": few(unlisted)}
         notes.append(Note(key="pictures_not_listed", values=values, level="warning"))
+    if tree.again:
+        values = {"num": f"{len(tree.again):,}", "folders": few(tree.again)}
+        notes.append(Note(key="folders_read_already", values=values, level="warning"))
     if tree.closed:
         values = {"num": f"{len(tree.closed):,}", "folders": few(tree.closed)}
         notes.append(Note(key="folders_closed", values=values, level="warning"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from whyconv.errors import DataError, nearest
 from whyconv.images.sources.binary_files import is_idx
 from whyconv.images.sources.listing import few, printable
 
-Kind = Literal["file", "other", "hidden", "run", "again", "special", "folder", "closed"]
+Kind = Literal["file", "other", "hidden", "run", "again", "special", "folder", "linked", "closed"]
 
 # Endings of files that lie beside pictures and are none. Everything else is a candidate, whatever its
 # ending: the content decides when it is read, and what is no picture is then named with its reason.
@@ -33,7 +34,8 @@ class Entry(NamedTuple):
 
     Kinds: ``file`` may be a picture; ``other`` is none by its ending; ``hidden`` is a dot name or the
     system's own; ``run`` a run folder of whyconv; ``again`` a folder already walked under another name
-    (links); ``special`` no regular file; ``folder`` was entered; ``closed`` could not be opened.
+    (links); ``special`` no regular file; ``folder`` was entered, ``linked`` through a link; ``closed`` could not be
+    opened.
     """
 
     kind: Kind
@@ -51,20 +53,30 @@ class Tree:
     runs: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    again: list[str] = field(default_factory=list)
 
 
 def walk(root: str | Path) -> Tree:
     """Walks ``root`` once and sorts what it finds; raises DataError where ``root`` cannot be listed."""
     tree = Tree(os.fspath(root))
     lists = {"file": tree.files, "folder": tree.folders, "closed": tree.closed, "other": tree.others}
+    lists |= {"linked": tree.folders}
+    has_links = False
     for kind, path in entries(root):
+        has_links |= kind == "linked"
         if kind in lists:
             lists[kind].append(path)
             continue
         if kind == "run":
             tree.runs.append(path)
+        if kind == "again":
+            tree.again.append(path)
         is_folder = kind in ("run", "again") or Path(root, path).is_dir()
         tree.skipped.append(path + "/" * is_folder)
+    if has_links:
+        # What lies behind links was met last; the order of all is that of names.
+        for paths in (*lists.values(), tree.skipped):
+            paths.sort(key=lambda path: path.split("/"))
     return tree
 
 
@@ -101,19 +113,22 @@ def _is_hidden(name: str) -> bool:
 def entries(root: str | Path) -> Iterator[Entry]:
     """Walks ``root`` depth first in the order of names, one folder's names in memory at a time.
 
-    Links are followed; each real folder is entered once, so links in a circle end.
+    Links are followed, after all else; each real folder is entered once, so links in a circle end, and a folder that
+    can be reached without a link goes by its own name.
 
     Raises:
         DataError: ``root`` itself is a run folder of whyconv, or cannot be listed.
     """
     base = os.fspath(root)
     seen = {_identity(base)}
-    pending = [_scan(base, "", is_root=True)]
-    while pending:
-        entry = next(pending[-1], None)
+    pending, links = [_scan(base, "", is_root=True)], deque[Entry]()
+    while pending or links:
+        entry = next(pending[-1], None) if pending else links.popleft()
         if entry is None:
             pending.pop()
-        elif entry.kind != "folder":
+        elif entry.kind == "linked" and pending:
+            links.append(entry)
+        elif entry.kind not in ("folder", "linked"):
             yield entry
         else:
             full = os.path.join(base, entry.path)  # noqa: PTH118 - pathlib costs as much as the walk itself
@@ -207,7 +222,7 @@ def _kind(entry: os.DirEntry[str]) -> Kind:
         return "hidden"
     try:
         if entry.is_dir():
-            return "folder"
+            return "linked" if entry.is_symlink() else "folder"
         # A link that leads nowhere stays a candidate: reading it then says that the file is missing.
         if not entry.is_file() and os.path.exists(entry):  # noqa: PTH110 - pathlib costs as much as the walk itself
             return "special"
