@@ -320,7 +320,7 @@ def test_what_was_copied_follows_the_archive(tmp_path):
 def test_an_array_is_as_old_as_its_archive(tmp_path):
     path = write_zip(tmp_path / "a.zip", {"set.npz": npz(x=X, y=Y)})
     os.utime(path, ns=(5_000_000_000, 5_000_000_000))
-    assert read_pictures(path).stat(0) == (20, 5_000_000_000)
+    assert read_pictures(path).stat(0)[:2] == (20, 5_000_000_000)
 
 
 def test_names_that_are_one_file_on_some_disks_are_refused(tmp_path):

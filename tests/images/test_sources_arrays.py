@@ -35,7 +35,7 @@ def test_x_and_y(tmp_path, save):
     assert pictures.classes == ("no", "yes", "a", "ten")
     assert pictures.layout == Note(key="layout_arrays", values={"files": "set.npz"})
     assert all(np.array_equal(pictures.read(row), x[row]) for row in range(4))
-    assert pictures.stat(0) == (90, (tmp_path / "set.npz").stat().st_mtime_ns)
+    assert pictures.stat(0)[:2] == (90, (tmp_path / "set.npz").stat().st_mtime_ns)
     some = pictures.select(np.array([3, 1]))
     assert np.array_equal(some.read(0), x[3])
     assert read_pictures(tmp_path).layout.values == {"files": "set.npz"}

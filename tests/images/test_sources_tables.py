@@ -339,7 +339,7 @@ def test_parquet_of_structs_with_class_names(tmp_path):
     again = pickle.loads(pickle.dumps(pictures.select(np.array([1]))))
     assert again.read(0) == b"two"
     facts = (tmp_path / "set.parquet").stat()
-    assert pictures.stat(0) == (facts.st_size, facts.st_mtime_ns)
+    assert pictures.stat(0)[:2] == (facts.st_size, facts.st_mtime_ns)
 
 
 @pytest.mark.parametrize("kind", [arrow.binary(), arrow.large_binary()])

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from functools import partial
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from scenes import jpeg, pictures_of, png, scene
 from whyconv.errors import PictureError, StorageError
 from whyconv.images import decode as decoding
 from whyconv.images import store as store_file
+from whyconv.images.cache import read_arrays, write_arrays
 from whyconv.images.isolation import decode_apart
 from whyconv.images.prepare import PicturePolicy, prepare
 from whyconv.images.sources import read_pictures
@@ -110,6 +112,78 @@ def test_a_change_that_keeps_the_size_is_seen_by_its_time(tmp_path):
     os.utime(path, ns=(7, 7))
     assert path.stat().st_size == size
     assert opened(tmp_path, pictures).num_decoded == 1
+
+
+def flat(tmp_path):
+    """Two folders of uncompressed pictures, all of one size and, as after unpacking, of one time."""
+    levels = {"cat": 20, "dog": 200}
+    files = {f"{c}/{i}.bmp": encode(np.full((8, 8, 3), level + i, np.uint8), "BMP") for c, level in levels.items()
+             for i in range(3)}  # fmt: skip
+    pictures = pictures_of(tmp_path / "data", files)
+    for path in (tmp_path / "data").rglob("*.bmp"):
+        os.utime(path, (1.6e9, 1.6e9))
+    return pictures
+
+
+def swap(one, other):
+    one.rename(one.with_name("between"))
+    other.rename(one)
+    one.with_name("between").rename(other)
+
+
+@pytest.mark.parametrize("names", [("cat", "dog"), ("cat/0.bmp", "dog/0.bmp"), ("cat/0.bmp", "cat/2.bmp")])
+def test_what_was_renamed_into_each_other_is_another_picture(tmp_path, names):
+    """Size and time are kept by a rename; the file behind a name is not."""
+    opened(tmp_path, flat(tmp_path))
+    swap(*(tmp_path / "data" / name for name in names))
+    pictures = read_pictures(tmp_path / "data")
+    assert np.array_equal(opened(tmp_path, pictures).pixels, expected(pictures))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps no time of the last change of any kind")
+def test_what_was_changed_in_place_and_set_back_in_time_is_seen(tmp_path):
+    pictures = flat(tmp_path)
+    opened(tmp_path, pictures)
+    path = tmp_path / "data" / "cat" / "0.bmp"
+    before = path.stat()
+    # Clocks of file systems tick a few hundred times a second.
+    while path.stat().st_ctime_ns == before.st_ctime_ns:
+        path.write_bytes(encode(np.full((8, 8, 3), 77, np.uint8), "BMP"))
+        os.utime(path, (1.6e9, 1.6e9))
+    assert opened(tmp_path, pictures).num_decoded == 1
+    assert np.array_equal(opened(tmp_path, pictures).pixels, expected(pictures))
+
+
+def test_an_archive_under_the_name_of_another_is_another(tmp_path):
+    for name, level in (("one", 20), ("other", 200)):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
+            for c in "ab":
+                content = encode(np.full((8, 8, 3), level, np.uint8), "BMP")
+                archive.writestr(zipfile.ZipInfo(f"{c}/1.bmp"), content)
+        os.utime(tmp_path / f"{name}.zip", (1.6e9, 1.6e9))
+    opened(tmp_path, read_pictures(tmp_path / "one.zip"))
+    (tmp_path / "other.zip").rename(tmp_path / "one.zip")
+    assert (opened(tmp_path, read_pictures(tmp_path / "one.zip")).pixels == 200).all()
+
+
+def test_a_store_of_a_time_before_marks_is_made_anew_once(tmp_path):
+    pictures = eight(tmp_path)
+    first = opened(tmp_path, pictures)
+    index = read_arrays(first.path / "index.npz")
+    write_arrays(first.path / "index.npz", {name: values for name, values in index.items() if name != "marks"})
+    again = [opened(tmp_path, pictures) for _ in range(2)]
+    assert [found.num_decoded for found in again] == [8, 0]
+    assert np.array_equal(again[1].pixels, expected(pictures))
+
+
+def test_a_copied_set_is_read_once_and_decoded_never(tmp_path):
+    first = opened(tmp_path, eight(tmp_path))
+    shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    shutil.rmtree(tmp_path / "data")
+    (tmp_path / "copy").rename(tmp_path / "data")
+    second = opened(tmp_path)
+    assert second.num_decoded == 0
+    assert np.array_equal(first.pixels, second.pixels)
 
 
 def test_added_removed_and_reordered_pictures_keep_their_own_pixels(tmp_path):

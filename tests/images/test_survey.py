@@ -13,6 +13,8 @@ from drawn_pictures import encode, exif_block
 from scenes import jpeg, pictures_of, png, resized, scene
 from whyconv.errors import PictureError
 from whyconv.images import decode as decoding
+from whyconv.images import survey as surveying
+from whyconv.images.cache import read_arrays, write_arrays
 from whyconv.images.isolation import decode_apart
 from whyconv.images.sources import read_pictures
 from whyconv.images.survey import survey
@@ -127,6 +129,32 @@ def test_a_change_that_keeps_the_time_is_seen_by_its_size(tmp_path):
     os.utime(path, ns=(time, time))
     second = survey(read_pictures(tmp_path / "data"), store=tmp_path / "cache")
     assert not np.array_equal(first.pixel_digests, second.pixel_digests)
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("a/1.bmp", "b/1.bmp")])
+def test_what_was_renamed_into_each_other_is_looked_at_again(tmp_path, names):
+    """Uncompressed pictures are of one size, those unpacked together of one time; a rename keeps both."""
+    files = {f"{c}/1.bmp": encode(np.full((8, 8, 3), level, np.uint8), "BMP") for c, level in (("a", 20), ("b", 200))}
+    pictures = pictures_of(tmp_path / "data", files)
+    for path in (tmp_path / "data").rglob("*.bmp"):
+        os.utime(path, (1.6e9, 1.6e9))
+    assert survey(pictures, store=tmp_path / "cache").thumbnails[:, 0, 0].tolist() == [20, 200]
+    one, other = (tmp_path / "data" / name for name in names)
+    one.rename(tmp_path / "between")
+    other.rename(one)
+    (tmp_path / "between").rename(other)
+    assert survey(pictures, store=tmp_path / "cache").thumbnails[:, 0, 0].tolist() == [200, 20]
+    assert survey(pictures, store=tmp_path / "cache").num_read == 0
+
+
+def test_a_survey_of_a_time_before_marks_holds_where_the_content_does(tmp_path, monkeypatch):
+    first, _ = of(tmp_path, {"a.png": png(scene(1)), "b.png": png(scene(2))})
+    kept = read_arrays(first.path)
+    write_arrays(first.path, {name: values for name, values in kept.items() if name != "marks"})
+    monkeypatch.setattr(surveying, "_decode", lambda _: pytest.fail("a picture was decoded"))
+    again = [survey(read_pictures(tmp_path / "data"), store=tmp_path / "cache") for _ in range(2)]
+    assert [found.num_read for found in again] == [2, 0]
+    assert np.array_equal(again[1].rows, first.rows)
 
 
 def test_pixel_digests_are_equal_exactly_where_pixels_are(tmp_path):

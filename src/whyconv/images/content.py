@@ -1,4 +1,4 @@
-"""Which pictures have changed since they were last read: by size and time, and by digest in doubt."""
+"""Which pictures have changed since they were last read: by size, time and file, and by digest in doubt."""
 
 from __future__ import annotations
 
@@ -19,31 +19,33 @@ _DECODERS = ("numpy", "pillow", "simplejpeg", "pillow-heif")
 
 @dataclass(frozen=True)
 class Stats:
-    """Size and time of every picture.
+    """Size, time and mark of every picture.
 
     Attributes:
         sizes: int64 (n,), bytes; -1 where the picture is not there.
         times: int64 (n,), time of the last change in nanoseconds; 0 where it is not known.
+        marks: int64 (n,), of the files they lie in, as ``mark_of`` gives them; 0 where there are none.
     """
 
     sizes: np.ndarray
     times: np.ndarray
+    marks: np.ndarray
 
 
 def stat_all(pictures: Pictures) -> Stats:
-    """Asks for size and time of every picture; opens none."""
+    """Asks for size, time and mark of every picture; opens none."""
     sizes = np.full(len(pictures), -1, np.int64)
-    times = np.zeros(len(pictures), np.int64)
+    times, marks = np.zeros((2, len(pictures)), np.int64)
     for index in range(len(pictures)):
         try:
-            sizes[index], times[index] = pictures.stat(index)
+            sizes[index], times[index], marks[index] = pictures.stat(index)
         except PictureError:
             continue
-    return Stats(sizes, times)
+    return Stats(sizes, times, marks)
 
 
 def unchanged(new: Stats, old: Stats, places: np.ndarray) -> np.ndarray:
-    """Tells which pictures are surely as they were: the same size and the same, known time.
+    """Tells which pictures are surely as they were: the same size, the same known time, the same file.
 
     Args:
         new: Of n pictures, as they are now.
@@ -55,7 +57,7 @@ def unchanged(new: Stats, old: Stats, places: np.ndarray) -> np.ndarray:
     """
     if not len(old.sizes):
         return np.zeros(len(places), bool)
-    same = (old.sizes[places] == new.sizes) & (old.times[places] == new.times)
+    same = (old.sizes[places] == new.sizes) & (old.times[places] == new.times) & (old.marks[places] == new.marks)
     return np.asarray((places >= 0) & (new.times != 0) & (new.sizes >= 0) & same)
 
 

@@ -17,7 +17,7 @@ class Index:
 
     Attributes:
         names: Of the pictures.
-        stats: Their sizes and times when they were read.
+        stats: Sizes, times and marks when they were read.
         digests: Of their contents, uint8 (n, 16); zeros where a file could not be opened.
         reasons: Why some cannot be read, by row.
         file: Name of the file of pixels, in the same folder.
@@ -41,7 +41,7 @@ class Index:
         return {new: self.reasons[old] for new, old in enumerate(places.tolist()) if old in self.reasons}
 
     def with_stats(self, stats: Stats) -> Index:
-        """Returns the same index with other sizes and times."""
+        """Returns the same index with other sizes, times and marks."""
         return replace(self, stats=stats)
 
 
@@ -53,6 +53,7 @@ def write_index(folder: Path, where: str, index: Index) -> None:
         "names": pack(index.names),
         "sizes": index.stats.sizes,
         "times": index.stats.times,
+        "marks": index.stats.marks,
         "digests": index.digests,
         "failed": np.array(failed, np.int64),
         "reasons": pack(index.reasons[row] for row in failed),
@@ -62,12 +63,12 @@ def write_index(folder: Path, where: str, index: Index) -> None:
 
 
 def read_index(folder: Path) -> Index | None:
-    """Reads the index in ``folder``; None where there is none, or it is damaged."""
+    """Reads the index in ``folder``; None where there is none, it is damaged, or of a time before marks."""
     arrays = read_arrays(folder / INDEX_NAME)
     if arrays is None:
         return None
     try:
-        stats = Stats(arrays["sizes"], arrays["times"])
+        stats = Stats(arrays["sizes"], arrays["times"], arrays["marks"])
         names = unpack(arrays["names"], len(stats.sizes))
         failed = arrays["failed"].tolist()
         reasons = dict(zip(failed, unpack(arrays["reasons"], len(failed)), strict=True))

@@ -86,8 +86,8 @@ def open_store(
 ) -> PixelStore:
     """Opens the prepared pixels of ``pictures``; prepares those that are missing or have changed.
 
-    Pictures are known by name, size and time. Where size or time differ, the digest of the content decides:
-    a file that was only touched keeps its pixels. Two processes may do this at the same time.
+    Pictures are known by name, size, time and file. Where one of these differs, the digest of the content decides:
+    a file that was only touched, or copied, keeps its pixels. Two processes may do this at the same time.
 
     Args:
         pictures: Their order is the order of the rows.
@@ -129,13 +129,13 @@ def _recall(job: _Job) -> tuple[Index, np.ndarray]:
         if old is not None and pixels is not None:
             return old, pixels
     nothing = np.zeros(0, np.int64)
-    return Index([], Stats(nothing, nothing)), np.zeros((0, *job.shape[1:]), np.uint8)
+    return Index([], Stats(nothing, nothing, nothing)), np.zeros((0, *job.shape[1:]), np.uint8)
 
 
 def _match(job: _Job, old: Index, names: list[str], stats: Stats) -> tuple[np.ndarray, np.ndarray]:
     """Finds the row of each picture whose pixels still hold, -1 for the others; also whether that is sure.
 
-    Where size or time differ, the content decides. A file that could not be opened is tried again, too.
+    Where size, time or file differ, the content decides. A file that could not be opened is tried again, too.
     """
     places = old.places(names)
     sure = unchanged(stats, old.stats, places)

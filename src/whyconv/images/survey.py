@@ -158,7 +158,7 @@ def survey(
             reasons[index] = reason
     rows["size"], rows["time"] = stats.sizes, stats.times
     if len(doubtful):
-        _keep(path, pictures.where, names, rows, reasons, notify)
+        _keep(path, pictures.where, names, Survey(rows, reasons), stats.marks, notify)
     return Survey(rows, reasons, path=path, num_read=len(doubtful))
 
 
@@ -219,7 +219,7 @@ def _counted(results: Iterator[tuple[np.ndarray, str]], total: int, notify: Noti
 def _recall(path: Path, names: list[str], stats: Stats) -> tuple[np.ndarray, dict[int, str], np.ndarray]:
     """Returns rows, reasons, and whether each row still holds, from the survey kept at ``path`` if any.
 
-    A picture whose size or time is another gets its old row too: if its bytes are the same, that still holds.
+    A picture whose size, time or file is another gets its old row too: if its bytes are the same, that still holds.
     """
     fresh = np.zeros(len(names), _ROW), dict[int, str](), np.zeros(len(names), bool)
     kept = read_arrays(path)
@@ -231,22 +231,26 @@ def _recall(path: Path, names: list[str], stats: Stats) -> tuple[np.ndarray, dic
         old_reasons = dict(zip(kept["failed"].tolist(), unpack(kept["reasons"], len(kept["failed"])), strict=True))
     except (KeyError, ValueError):
         return fresh
+    # One of a time before marks: the digests decide once.
+    marks = kept.get("marks", np.zeros(len(old_rows), np.int64))
     places = np.array([place_of.get(name, -1) for name in names], np.int64)
     rows = fresh[0]
+    old_stats = Stats(old_rows["size"], old_rows["time"], marks)
     rows[places >= 0] = old_rows[places[places >= 0]]
-    known = unchanged(stats, Stats(old_rows["size"], old_rows["time"]), places) & rows["was_read"]
+    known = unchanged(stats, old_stats, places) & rows["was_read"]
     reasons = {index: old_reasons[place] for index, place in enumerate(places.tolist()) if place in old_reasons}
     return rows, reasons, known
 
 
-def _keep(path: Path, where: str, names: list[str], rows: np.ndarray, reasons: dict[int, str], notify: Notify) -> None:
+def _keep(path: Path, where: str, names: list[str], found: Survey, marks: np.ndarray, notify: Notify) -> None:
     """Keeps a survey for the next time; where that cannot be, says so and goes on."""
     arrays = {
         "where": np.array(str(Path(where).resolve())),
         "names": pack(names),
-        "rows": rows,
-        "failed": np.array(sorted(reasons), np.int64),
-        "reasons": pack(reasons[index] for index in sorted(reasons)),
+        "rows": found.rows,
+        "marks": marks,
+        "failed": np.array(sorted(found.reasons), np.int64),
+        "reasons": pack(found.reasons[index] for index in sorted(found.reasons)),
     }
     try:
         write_arrays(path, arrays)

@@ -20,7 +20,7 @@ import numpy as np
 from whyconv.errors import DataError, PictureError, StorageError
 from whyconv.images.sources.archive_endings import archive_ending
 from whyconv.images.sources.kept import kept_of
-from whyconv.images.sources.listing import MAX_FILE_BYTES, Names, printable, stat_file
+from whyconv.images.sources.listing import MAX_FILE_BYTES, Names, Stat, printable, stat_file
 from whyconv.images.sources.packed_tar import packing_of, unpack_tar
 from whyconv.images.sources.tar_members import open_tar
 from whyconv.images.sources.zip_members import open_zip
@@ -105,9 +105,9 @@ class Archive:
             raise PictureError(f"it has {len(content):,} bytes, and the archive says {size:,}")
         return content
 
-    def stat(self, row: int) -> tuple[int, int]:
-        """Returns the picture's size, and the time of the archive's last change in ns."""
-        return int(self.members.sizes[row]), stat_file(self.members.path)[1]
+    def stat(self, row: int) -> Stat:
+        """Returns the picture's size, and time and mark of the archive."""
+        return stat_file(self.members.path)._replace(size=int(self.members.sizes[row]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,8 +128,8 @@ class MemberContents:
         """Returns the bytes of a picture; raises PictureError where there are none to be had."""
         return self.archive.read(self._member(row))
 
-    def stat(self, row: int) -> tuple[int, int]:
-        """Returns a picture's size, and the time of the archive's last change in ns; raises PictureError."""
+    def stat(self, row: int) -> Stat:
+        """Returns a picture's size, and time and mark of the archive; raises PictureError."""
         return self.archive.stat(self._member(row))
 
     def take(self, rows: np.ndarray) -> MemberContents:

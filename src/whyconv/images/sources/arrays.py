@@ -16,7 +16,7 @@ from whyconv.images.sources.array_names import PartArrays, listed, sort_members
 from whyconv.images.sources.array_values import Findings, Texts, all_values, class_texts, label_texts, pixel_rule
 from whyconv.images.sources.containers import ContainedPictures
 from whyconv.images.sources.labels import group_numbers, number_classes
-from whyconv.images.sources.listing import PART_NAMES, Names, Pictures, few, printable
+from whyconv.images.sources.listing import PART_NAMES, Names, Pictures, Stat, few, printable, stat_file
 from whyconv.results import Note
 
 
@@ -29,14 +29,14 @@ class Block:
         key: Name of the array.
         is_channels_first: Whether the axes are (n, channels, h, w).
         dtype: What the values are turned into, without changing them; None for as they are.
-        changed_ns: Time of the last change of the file in ns; 0 for arrays in memory.
+        file_stat: Of the file; None for arrays in memory.
     """
 
     rows: Rows
     key: str
     is_channels_first: bool = False
     dtype: np.dtype[np.generic] | None = None
-    changed_ns: int = 0
+    file_stat: Stat | None = None
 
     @property
     def white(self) -> White:
@@ -59,10 +59,11 @@ class Block:
             raise PictureError("it holds values that are not finite")
         return np.asarray(np.rint(pixels), self.dtype)
 
-    def stat(self, row: int) -> tuple[int, int]:
-        """Returns the bytes of one picture's values, and the time of the file's last change in ns."""
+    def stat(self, row: int) -> Stat:
+        """Returns the bytes of one picture's values, and time and mark of the file."""
         del row
-        return math.prod(self.rows.shape[1:]) * self.rows.dtype.itemsize, self.changed_ns
+        size = math.prod(self.rows.shape[1:]) * self.rows.dtype.itemsize
+        return Stat(size, 0, 0) if self.file_stat is None else self.file_stat._replace(size=size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,8 +218,8 @@ def _block(images: Member, findings: Findings) -> Block:
     if is_channels_first:
         findings.notes.append(Note(key="array_channels_first", values={"array": images.key, "shape": str(shape)}))
     dtype = pixel_rule(images.rows, images.key, findings)
-    changed = images.file.stat().st_mtime_ns if images.file.is_file() else 0
-    return Block(images.rows, images.key, is_channels_first, dtype, changed)
+    file_stat = stat_file(images.file) if images.file.is_file() else None
+    return Block(images.rows, images.key, is_channels_first, dtype, file_stat)
 
 
 def _read_alike(blocks: Sequence[Block]) -> tuple[Block, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from whyconv.errors import DataError, PictureError
 from whyconv.images.sources.arrow_files import ARROW_ENDINGS, open_arrow
-from whyconv.images.sources.listing import stat_file
+from whyconv.images.sources.listing import Stat, stat_file
 from whyconv.images.sources.table_files import import_parquet
 
 _GROUPS_HELD = 2
@@ -52,8 +52,8 @@ class ColumnFile(ABC):
             raise PictureError("the row holds no bytes")
         return content
 
-    def stat(self, row: int) -> tuple[int, int]:
-        """Returns size and time of the whole file: any change of it counts as a change of every picture."""
+    def stat(self, row: int) -> Stat:
+        """Returns size, time and mark of the whole file: any change of it counts as a change of every picture."""
         del row
         return stat_file(self.path)
 

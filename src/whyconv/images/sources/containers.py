@@ -8,6 +8,8 @@ from typing import Protocol, Self
 
 import numpy as np
 
+from whyconv.images.sources.listing import Stat
+
 
 class Container(Protocol):
     """A file of pictures; rows are counted from 0."""
@@ -15,8 +17,8 @@ class Container(Protocol):
     def read(self, row: int) -> bytes | np.ndarray:
         """Returns the bytes of a picture file, or pixels; raises PictureError."""
 
-    def stat(self, row: int) -> tuple[int, int]:
-        """Returns the size in bytes and the time of the last change in ns; raises PictureError."""
+    def stat(self, row: int) -> Stat:
+        """Returns size, time and mark; raises PictureError."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +39,8 @@ class ContainedPictures:
         """Returns the bytes or pixels of one picture; raises PictureError where they cannot be read."""
         return self.containers[int(self.container_of[row])].read(int(self.row_of[row]))
 
-    def stat(self, row: int) -> tuple[int, int]:
-        """Returns the size in bytes and the time of the last change in ns; raises PictureError."""
+    def stat(self, row: int) -> Stat:
+        """Returns size, time and mark; raises PictureError."""
         return self.containers[int(self.container_of[row])].stat(int(self.row_of[row]))
 
     def take(self, rows: np.ndarray) -> Self:

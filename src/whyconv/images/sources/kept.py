@@ -14,7 +14,7 @@ import numpy as np
 
 from whyconv.errors import DataError, StorageError
 from whyconv.images.cache import ARCHIVES, INDEX_NAME, RESERVE_BYTES, clear_command, entry_path, write_arrays
-from whyconv.images.sources.listing import printable
+from whyconv.images.sources.listing import mark_of, printable
 from whyconv.machine import free_disk_bytes
 from whyconv.results import Note
 
@@ -136,4 +136,4 @@ def kept_of(archive: Path, store: Path | None) -> Kept:
     """Returns the place for an archive in the cache ``store`` (None: the default); raises OSError where it is gone."""
     facts = archive.stat()
     folder = entry_path(store, ARCHIVES, str(archive), _VERSION)
-    return Kept(archive, folder, f"{facts.st_size}-{facts.st_mtime_ns}")
+    return Kept(archive, folder, f"{facts.st_size}-{facts.st_mtime_ns}-{mark_of(facts)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import unicodedata
@@ -9,7 +10,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol, overload
+from typing import NamedTuple, Protocol, overload
 
 import numpy as np
 
@@ -62,14 +63,28 @@ class Names(Sequence[str]):
         return Names(self[int(row)] for row in indices)
 
 
+class Stat(NamedTuple):
+    """What a picture's file is known by without being opened: where nothing of it is another, nor is the content.
+
+    Attributes:
+        size: Bytes of the picture, or of the file that it lies in.
+        time: Of the last change of the content, in nanoseconds; 0 where it is not known.
+        mark: Of the file itself, as ``mark_of`` gives it; 0 where there is none.
+    """
+
+    size: int
+    time: int
+    mark: int
+
+
 class Contents(Protocol):
     """Where the pictures of a source lie; rows are counted from 0."""
 
     def read(self, row: int) -> bytes | np.ndarray:
         """Returns the bytes of a picture file, or its pixels; raises PictureError."""
 
-    def stat(self, row: int) -> tuple[int, int]:
-        """Returns the size in bytes and the time of the last change in ns; raises PictureError."""
+    def stat(self, row: int) -> Stat:
+        """Returns size, time and mark; raises PictureError."""
 
     def take(self, rows: np.ndarray) -> Contents:
         """Returns the contents of ``rows`` only, in that order."""
@@ -91,8 +106,8 @@ class FileContents:
         """Returns the bytes of the file; raises PictureError where there are none to be had."""
         return read_file(Path(self.root, self.paths[row]))
 
-    def stat(self, row: int) -> tuple[int, int]:
-        """Returns size in bytes and time of the last change in ns; raises PictureError."""
+    def stat(self, row: int) -> Stat:
+        """Returns size, time and mark of the file; raises PictureError."""
         return stat_file(Path(self.root, self.paths[row]))
 
     def take(self, rows: np.ndarray) -> FileContents:
@@ -143,10 +158,10 @@ class Pictures:
         """
         return self.contents.read(index)
 
-    def stat(self, index: int) -> tuple[int, int]:
-        """Returns (bytes, time of the last change in ns): unchanged numbers mean unchanged content.
+    def stat(self, index: int) -> Stat:
+        """Returns size, time and mark: unchanged numbers mean unchanged content.
 
-        For an element of an array file the time is that of the file; for arrays in memory it is 0,
+        For an element of an array file time and mark are those of the file; for arrays in memory they are 0,
         which promises nothing.
 
         Raises:
@@ -217,8 +232,8 @@ def _of_folder(path: Path) -> str:
     return "it is a folder, not a file"
 
 
-def stat_file(path: Path) -> tuple[int, int]:
-    """Returns size in bytes and time of the last change in ns of a regular file; raises PictureError."""
+def stat_file(path: Path) -> Stat:
+    """Returns size, time and mark of a regular file; raises PictureError."""
     try:
         facts = path.stat()
     except OSError as error:
@@ -226,7 +241,18 @@ def stat_file(path: Path) -> tuple[int, int]:
     except ValueError:
         raise PictureError("the name holds a zero byte") from None
     _check_kind(path, facts.st_mode)
-    return facts.st_size, facts.st_mtime_ns
+    return Stat(facts.st_size, facts.st_mtime_ns, mark_of(facts))
+
+
+def mark_of(facts: os.stat_result) -> int:
+    """Returns a number, not 0, that another file under the same name does not have, and a changed one does not keep.
+
+    Size and time do not tell files apart: uncompressed pictures are of one size, those unpacked together may be of one
+    time, and renaming keeps both. The number of the file on its disk tells which it is; the time at which anything of
+    it last changed (on Windows: at which it was made) is set by the system alone.
+    """
+    text = f"{facts.st_ino} {facts.st_ctime_ns}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True) or 1
 
 
 def printable(name: str) -> str:
