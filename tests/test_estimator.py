@@ -18,6 +18,7 @@ from sklearn.utils import estimator_checks
 from tiny_training import bars
 from whyconv import PictureClassifier
 from whyconv.errors import DataError, SettingsError
+from whyconv.images.array_levels import white_of
 
 DATA = bars(80)
 LABELS = np.array(["lies", "stands"])[DATA.labels]
@@ -168,6 +169,18 @@ def test_fractions_are_no_pictures_for_one_that_was_fitted_on_floats_up_to_255()
     assert other.white_ == 255
     with pytest.raises(ValueError, match=r"holds fractions up to 1; this classifier was fitted on 0 to 255"):
         other.predict(DATA.pixels[..., 0] / 255)
+
+
+def test_fractions_that_overshoot_by_a_hair_are_fractions(fitted: PictureClassifier) -> None:
+    pictures = (DATA.pixels[..., 0] / 255).astype(np.float32)
+    other = copy.deepcopy(fitted)
+    other.white_ = white_of(pictures.dtype, 0, 1.02)
+    assert other.white_ == 1
+    expected = other.predict_proba(pictures)
+    pictures[DATA.pixels[..., 0] == 255] = 1.02
+    assert np.array_equal(other.predict_proba(pictures), expected)
+    with pytest.raises(ValueError, match="too much for fractions, whose white is 1, and too little for levels"):
+        small().fit(pictures * 1.3, LABELS)
 
 
 def test_a_fit_that_fails_leaves_what_was_fitted_before(fitted: PictureClassifier) -> None:

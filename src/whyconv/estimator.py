@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from whyconv.errors import ArrayError, DataError, PictureError, SettingsError, StoppedError
-from whyconv.images.array_levels import to_levels, white_of
+from whyconv.images.array_levels import OVERSHOOT, UNCLEAR, are_unclear, to_levels, white_of
 from whyconv.model_file import find_model
 from whyconv.recognizer import Recognizer
 from whyconv.results import RunSummary
@@ -109,10 +109,7 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_classification_targets(labels)
         white = white_of(pictures.dtype, pictures.min(), pictures.max())
         if white is None:
-            raise ArrayError(
-                f"X ({pictures.dtype}) holds values from {pictures.min()} to {pictures.max()}; expected 0 to 255, "
-                "whole numbers 0 to 65535, or fractions 0 to 1 (pictures before any normalization)."
-            )
+            raise ArrayError(_no_pixels(pictures))
         classes, indices = np.unique(labels, return_inverse=True)
         try:
             run, recognizer = self._trained(to_levels(pictures, white), indices, len(classes))
@@ -156,7 +153,7 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _levels(self, pictures: NDArray[Any]) -> NDArray[np.uint8]:
         """Pictures as uint8, by the rule of ``fit``."""
-        if pictures.dtype.kind == "f" and self.white_ > 1 and pictures.max() <= 1 and pictures.any():
+        if pictures.dtype.kind == "f" and self.white_ > 1 and pictures.max() <= 1 + OVERSHOOT and pictures.any():
             raise ArrayError(f"X holds fractions up to 1; this classifier was fitted on 0 to {self.white_}.")
         try:
             return to_levels(pictures, self.white_)
@@ -188,6 +185,16 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         asked |= {name: str(path) for name, path in places.items()}
         asked |= {"seed": seed, "test_fraction": 0.0}
         return TrainSettings.of(asked, where="PictureClassifier")
+
+
+def _no_pixels(array: NDArray[Any]) -> str:
+    low, high = array.min(), array.max()
+    held = f"X ({array.dtype}) holds values from {low} to {high}"
+    if array.dtype.kind == "f" and are_unclear(low, high):
+        return f"{held}, {UNCLEAR}."
+    return (
+        f"{held}; expected 0 to 255, whole numbers 0 to 65535, or fractions 0 to 1 (pictures before any normalization)."
+    )
 
 
 def _seed(given: Any) -> int:  # noqa: ANN401 - checked here

@@ -68,12 +68,21 @@ def test_other_depths():
         (np.array([[0, 100.4, 254.6]], np.float32), [0, 100, 255]),
         (np.array([[-40, 0, 60]], np.float32), [0, 102, 255]),
         (np.array([[0, 200, 600]], np.float32), [0, 85, 255]),
+        (np.array([[0, 0.5, 1.0000001]], np.float32), [0, 128, 255]),
+        (np.array([[-0.04, 0.5, 1.02]], np.float32), [0, 128, 255]),
+        (np.array([[-0.04, 0, 0.04]], np.float32), [0, 128, 255]),
     ],
 )
 def test_32_bit_tiff(values, expected):
     decoded = decode(encode(values, "TIFF"))
     assert decoded.pixels.ravel().tolist() == expected
     assert decoded.facts.is_scaled
+
+
+@pytest.mark.parametrize("high", [1.06, 1.5, 1.99])
+def test_a_float_tiff_between_fractions_and_levels_is_refused(high):
+    with pytest.raises(PictureError, match=rf"to {high}, too much for fractions.*too little for levels"):
+        decode(encode(np.array([[0.0, high / 2, high]], np.float32), "TIFF"))
 
 
 def test_large_unsigned_integers_keep_their_order():

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from whyconv.errors import DataError, MissingExtraError, UsageError
+from whyconv.images.array_levels import to_levels
+from whyconv.images.decode import decode_array
 from whyconv.images.sources import PART_NAMES, pictures_from_arrays, read_pictures
 from whyconv.results import Note
 
@@ -122,6 +124,38 @@ def test_pixel_values_are_understood_by_the_range_of_the_whole_array(x, values, 
     assert (
         pixels.dtype == {"array_fractions": x.dtype, "array_eight_bit": np.uint8, "array_sixteen_bit": np.uint16}[key]
     )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"),
+    [(np.float32, 0, np.nextafter(np.float32(1), np.float32(2))), (np.float64, -1e-9, 1), (np.float16, 0, 1.02),
+     (np.float32, -0.04, 1.05)],
+)  # fmt: skip
+def test_fractions_that_overshoot_by_a_hair_are_clipped(dtype, low, high):
+    """As rounding and resizing leave them; levels up to 255 with nothing above this would be black."""
+    x = RNG.uniform(0, 1, (3, 8, 8)).astype(dtype)
+    x[0, 0, 0], x[0, 0, 1], x[1] = low, high, x[1] / 10
+    x[1, 0, 0] = low
+    pictures = pictures_from_arrays(x, np.arange(3))
+    assert keys(pictures) == ["array_clipped"]
+    assert pictures.contents.white == 1
+    for row in range(3):
+        expected = np.rint(np.clip(x[row].astype(np.float64), 0, 1) * 255)
+        assert np.array_equal(decode_array(pictures.read(row)).pixels[:, :, 0], expected)
+        assert np.array_equal(to_levels(x[row], 1), expected)
+
+
+def test_the_note_tells_the_greatest_value_from_1():
+    x = np.array([[[0, np.nextafter(np.float32(1), np.float32(2))]]], np.float32)
+    assert pictures_from_arrays(x, np.array([0])).notes[0].values["high"] == "1.0000001"
+
+
+@pytest.mark.parametrize("high", [1.06, 1.3, 1.999])
+def test_values_between_fractions_and_levels_are_refused(high):
+    x = RNG.uniform(0, 1, (3, 8, 8)) * high
+    x[0, 0, 0] = high
+    with pytest.raises(DataError, match=rf"to {high}, too much for fractions.*too little for levels.*divide by"):
+        pictures_from_arrays(x, np.arange(3))
 
 
 def test_a_dark_picture_among_bright_ones_stays_dark():

@@ -166,13 +166,15 @@ def test_an_archive_under_the_name_of_another_is_another(tmp_path):
     assert (opened(tmp_path, read_pictures(tmp_path / "one.zip")).pixels == 200).all()
 
 
-def test_a_store_of_a_time_before_marks_is_made_anew_once(tmp_path):
+@pytest.mark.parametrize("older", [{}, {"marks": None}, {"pixel_rules": np.array(1)}])
+def test_a_store_that_was_made_by_older_rules_is_made_anew_once(tmp_path, older):
     pictures = eight(tmp_path)
     first = opened(tmp_path, pictures)
     index = read_arrays(first.path / "index.npz")
-    write_arrays(first.path / "index.npz", {name: values for name, values in index.items() if name != "marks"})
+    kept = {name: values for name, values in (index | older).items() if values is not None}
+    write_arrays(first.path / "index.npz", kept)
     again = [opened(tmp_path, pictures) for _ in range(2)]
-    assert [found.num_decoded for found in again] == [8, 0]
+    assert [found.num_decoded for found in again] == [8 * bool(older), 0]
     assert np.array_equal(again[1].pixels, expected(pictures))
 
 

@@ -13,7 +13,6 @@ from drawn_pictures import encode, exif_block
 from scenes import jpeg, pictures_of, png, resized, scene
 from whyconv.errors import PictureError
 from whyconv.images import decode as decoding
-from whyconv.images import survey as surveying
 from whyconv.images.cache import read_arrays, write_arrays
 from whyconv.images.isolation import decode_apart
 from whyconv.images.sources import read_pictures
@@ -147,13 +146,13 @@ def test_what_was_renamed_into_each_other_is_looked_at_again(tmp_path, names):
     assert survey(pictures, store=tmp_path / "cache").num_read == 0
 
 
-def test_a_survey_of_a_time_before_marks_holds_where_the_content_does(tmp_path, monkeypatch):
+@pytest.mark.parametrize("older", [{}, {"marks": None}, {"pixel_rules": np.array(1)}])
+def test_a_survey_that_was_made_by_older_rules_is_made_anew_once(tmp_path, older):
     first, _ = of(tmp_path, {"a.png": png(scene(1)), "b.png": png(scene(2))})
     kept = read_arrays(first.path)
-    write_arrays(first.path, {name: values for name, values in kept.items() if name != "marks"})
-    monkeypatch.setattr(surveying, "_decode", lambda _: pytest.fail("a picture was decoded"))
+    write_arrays(first.path, {name: values for name, values in (kept | older).items() if values is not None})
     again = [survey(read_pictures(tmp_path / "data"), store=tmp_path / "cache") for _ in range(2)]
-    assert [found.num_read for found in again] == [2, 0]
+    assert [found.num_read for found in again] == [2 * bool(older), 0]
     assert np.array_equal(again[1].rows, first.rows)
 
 

@@ -10,12 +10,33 @@ from whyconv.errors import PictureError
 
 White = Literal[1, 255, 65535]
 
+# Fractions reach a ten-millionth beyond 0 and 1 by rounding, and some hundredths where a picture was resized by a
+# filter that rings at edges (bicubic, Lanczos). Pictures of levels up to 255 with nothing above this would be black.
+OVERSHOOT = 0.05
+# From here on the brightest value is taken for a level out of 255, however dark.
+_LEAST_LEVEL = 2
+
+UNCLEAR = (
+    "too much for fractions, whose white is 1, and too little for levels, whose white is 255: divide by the value of "
+    "white, or clip to 0-1 if white is 1"
+)
+
+
+def are_fractions(low: float, high: float) -> bool:
+    """Whether floats from ``low`` to ``high`` are fractions of 1, which may overshoot by a hair at both ends."""
+    return bool(high <= 1 + OVERSHOOT and low >= -OVERSHOOT * high)
+
+
+def are_unclear(low: float, high: float) -> bool:
+    """Whether floats from ``low`` to ``high`` can be neither fractions nor levels up to 255."""
+    return bool(1 + OVERSHOOT < high < _LEAST_LEVEL and low >= -OVERSHOOT * high)
+
 
 def white_of(dtype: np.dtype[np.generic], low: float, high: float) -> White | None:
     """Decides which value stands for white, by type and range of a whole array and not picture by picture.
 
-    bool: 1. uint8: 255. Fractions up to 1: 1. Whole numbers or fractions up to 255: 255. Whole numbers up to
-    65535: 65535.
+    bool: 1. uint8: 255. Fractions up to 1, or a hair beyond: 1. Whole numbers or fractions up to 255: 255. Whole
+    numbers up to 65535: 65535.
 
     Args:
         dtype: Of the array.
@@ -23,15 +44,15 @@ def white_of(dtype: np.dtype[np.generic], low: float, high: float) -> White | No
         high: Its greatest value.
 
     Returns:
-        1, 255 or 65535; None where these are no pixel values.
+        1, 255 or 65535; None where these are no pixel values, or it cannot be told which.
     """
     if dtype in (np.dtype(np.bool_), np.dtype(np.uint8)):
         return 1 if dtype == np.bool_ else 255
-    if dtype.kind not in "iuf" or not low >= 0:
-        return None
     is_fraction = dtype.kind == "f"
-    if is_fraction and high <= 1:
+    if is_fraction and are_fractions(low, high):
         return 1
+    if dtype.kind not in "iuf" or not low >= 0 or (is_fraction and are_unclear(low, high)):
+        return None
     if high <= 255:
         return 255
     return 65535 if high <= 65535 and not is_fraction else None
@@ -40,7 +61,8 @@ def white_of(dtype: np.dtype[np.generic], low: float, high: float) -> White | No
 def to_levels(values: np.ndarray, white: int) -> np.ndarray:
     """Turns numbers from 0 (black) to ``white`` into uint8 of the same shape, 0-255, rounded to nearest.
 
-    uint8 and bool say by themselves what they are, whatever ``white`` is.
+    uint8 and bool say by themselves what they are, whatever ``white`` is. Fractions that overshoot by a hair are
+    clipped.
 
     Raises:
         PictureError: Values are out of range or no numbers.
@@ -51,12 +73,13 @@ def to_levels(values: np.ndarray, white: int) -> np.ndarray:
         return values.astype(np.uint8) * np.uint8(255)
     if values.dtype.kind not in "iuf":
         raise PictureError(f"an array of {values.dtype}; expected integers, fractions or bool")
-    if values.size and not (values.min() >= 0 and values.max() <= white):
+    beyond = OVERSHOOT if white == 1 and values.dtype.kind == "f" else 0
+    if values.size and not (values.min() >= -beyond and values.max() <= white + beyond):
         raise PictureError(
             f"an array with values from {values.min()} to {values.max()}; expected 0 to {white}, as in the training "
             "pictures"
         )
     levels = np.empty(values.shape, np.uint8)
     for row, part in enumerate(values):
-        levels[row] = np.rint(part * (255 / white))
+        levels[row] = np.rint(np.clip(part, 0, white).astype(np.float64) * (255 / white))
     return levels

@@ -7,6 +7,7 @@ import importlib.util
 import numpy as np
 
 from whyconv.errors import PictureError
+from whyconv.images.array_levels import are_fractions
 from whyconv.images.facts import Decoded, PictureFacts, is_gray
 from whyconv.images.formats import Header, sniff
 from whyconv.images.isolation import DECODE_SECONDS, decode_apart, read_header_apart
@@ -100,7 +101,8 @@ def decode_array(array: np.ndarray, *, alpha_background: Background = WHITE) -> 
     """Reads an array as a picture.
 
     bool becomes 0 and 255; uint8 stays; uint16 is divided by 257; other integers are taken as 8 bits if all
-    lie in 0-255, else as 16 bits; fractions as 0-1 if none is above 1, else as 0-255. Nothing is clipped.
+    lie in 0-255, else as 16 bits; fractions as 0-1 if none is above 1 by more than a hair, which is clipped, else as
+    0-255.
 
     Args:
         array: (h, w), (h, w, 1) gray, (h, w, 3) RGB or (h, w, 4) RGBA.
@@ -190,7 +192,7 @@ def _as_uint8(values: np.ndarray) -> np.ndarray:
         raise PictureError(f"an array of {values.dtype}; expected integers, fractions or bool")
     low, high = values.min(), values.max()
     limit = 255 if kind == "f" else 65535
-    if not (low >= 0 and high <= limit):
+    if not (low >= 0 and high <= limit) and not (kind == "f" and are_fractions(low, high)):
         raise PictureError(
             f"an array with values from {low} to {high}; expected 0 to 1, 0 to 255, or 0 to 65535 as integers. "
             "Scale it to one of these first"

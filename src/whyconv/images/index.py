@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from whyconv.images.cache import INDEX_NAME, pack, read_arrays, unpack, write_arrays
-from whyconv.images.content import DIGEST_BYTES, Stats
+from whyconv.images.content import DIGEST_BYTES, PIXEL_RULES, Stats
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,16 +58,19 @@ def write_index(folder: Path, where: str, index: Index) -> None:
         "failed": np.array(failed, np.int64),
         "reasons": pack(index.reasons[row] for row in failed),
         "pixels": np.array(index.file),
+        "pixel_rules": np.array(PIXEL_RULES),
     }
     write_arrays(folder / INDEX_NAME, arrays)
 
 
 def read_index(folder: Path) -> Index | None:
-    """Reads the index in ``folder``; None where there is none, it is damaged, or of a time before marks."""
+    """Reads the index in ``folder``; None where there is none, it is damaged, or was made by older rules."""
     arrays = read_arrays(folder / INDEX_NAME)
     if arrays is None:
         return None
     try:
+        if arrays["pixel_rules"] != PIXEL_RULES:
+            return None
         stats = Stats(arrays["sizes"], arrays["times"], arrays["marks"])
         names = unpack(arrays["names"], len(stats.sizes))
         failed = arrays["failed"].tolist()

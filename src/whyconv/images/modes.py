@@ -1,11 +1,12 @@
-"""From every pixel type to uint8 gray or RGB: scaled, never clipped; transparency over a background.
+"""From every pixel type to uint8 gray or RGB: scaled, not clipped; transparency over a background.
 
 | stored as | rule |
 |---|---|
 | 1 bit | 0 and 255 |
 | unsigned integers of a known number of bits | v * 255 / (2^bits - 1), rounded: v / 257 for 16 bits |
 | 32-bit integers | as they are if all lie in 0-255; v / 257 if all lie in 0-65535; else least..greatest to 0..255 |
-| fractions (float) | v * 255 if all lie in 0-1; as they are if in 0-255; else least..greatest to 0..255; NaN refused |
+| fractions (float) | v * 255 if in 0-1 or a hair beyond (clipped); as they are if in 0-255; else least..greatest |
+| the same | refused where there is NaN, or the greatest lies between 1.05 and 2 |
 | 16-bit color | the high byte, as Pillow reads it (within 1 of v / 257) |
 | CMYK | (255 - ink) * (255 - black) / 255 |
 | CIELAB | D50, to sRGB |
@@ -23,6 +24,7 @@ import numpy as np
 from PIL import Image
 
 from whyconv.errors import PictureError
+from whyconv.images.array_levels import UNCLEAR, are_fractions, are_unclear
 
 Background = tuple[int, int, int]
 
@@ -88,15 +90,18 @@ def scale_floats(values: np.ndarray) -> np.ndarray:
     """Scales fractions, (h, w) or (h, w, c), to uint8, by the table above.
 
     Raises:
-        PictureError: Some value is NaN or infinite.
+        PictureError: Some value is NaN or infinite, or it cannot be told what is white.
     """
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise PictureError("holds values that are no numbers (NaN or infinite)")
+    if are_unclear(low, high):
+        raise PictureError(f"holds values from {values.min()!s} to {values.max()!s}, {UNCLEAR}")
+    if are_fractions(low, high):
+        return _in_blocks(values, lambda block: np.rint(block.astype(np.float64).clip(0, 1) * 255))
     if low < 0 or high > 255:
         return _stretch(values, low, high)
-    white = 1 if high <= 1 else 255
-    return _in_blocks(values, lambda block: np.rint(block.astype(np.float64) * (255 / white)))
+    return _in_blocks(values, lambda block: np.rint(block.astype(np.float64)))
 
 
 def lab_to_srgb(lab: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from whyconv.errors import DecodeTimeoutError, PictureError
 from whyconv.images.cache import SURVEYS, entry_path, pack, read_arrays, unpack, write_arrays
-from whyconv.images.content import Stats, content_digest, decoder_versions, stat_all, unchanged
+from whyconv.images.content import PIXEL_RULES, Stats, content_digest, decoder_versions, stat_all, unchanged
 from whyconv.images.decode import decode, decode_array
 from whyconv.images.facts import Decoded
 from whyconv.images.hashing import THUMBNAIL_SIDE
@@ -225,17 +225,17 @@ def _recall(path: Path, names: list[str], stats: Stats) -> tuple[np.ndarray, dic
     kept = read_arrays(path)
     if kept is None or kept.get("rows", np.zeros(0)).dtype != _ROW or not len(kept["rows"]):
         return fresh
+    if kept.get("pixel_rules", 1) != PIXEL_RULES:
+        return fresh
     old_rows = kept["rows"]
     try:
         place_of = {name: place for place, name in enumerate(unpack(kept["names"], len(old_rows)))}
+        old_stats = Stats(old_rows["size"], old_rows["time"], kept["marks"])
         old_reasons = dict(zip(kept["failed"].tolist(), unpack(kept["reasons"], len(kept["failed"])), strict=True))
     except (KeyError, ValueError):
         return fresh
-    # One of a time before marks: the digests decide once.
-    marks = kept.get("marks", np.zeros(len(old_rows), np.int64))
     places = np.array([place_of.get(name, -1) for name in names], np.int64)
     rows = fresh[0]
-    old_stats = Stats(old_rows["size"], old_rows["time"], marks)
     rows[places >= 0] = old_rows[places[places >= 0]]
     known = unchanged(stats, old_stats, places) & rows["was_read"]
     reasons = {index: old_reasons[place] for index, place in enumerate(places.tolist()) if place in old_reasons}
@@ -249,6 +249,7 @@ def _keep(path: Path, where: str, names: list[str], found: Survey, marks: np.nda
         "names": pack(names),
         "rows": found.rows,
         "marks": marks,
+        "pixel_rules": np.array(PIXEL_RULES),
         "failed": np.array(sorted(found.reasons), np.int64),
         "reasons": pack(found.reasons[index] for index in sorted(found.reasons)),
     }

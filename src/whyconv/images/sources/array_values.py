@@ -1,4 +1,4 @@
-"""What the numbers in arrays mean: pixel ranges, labels as numbers, texts or one-hot rows, class names."""
+"""What stands beside the pictures in arrays: labels as numbers, texts or one-hot rows, class names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import numpy as np
 
 from whyconv.images.sources.array_files import Rows
 from whyconv.results import Note
-
-_ROWS_AT_ONCE_BYTES = 1 << 24
 
 
 @dataclass
@@ -27,40 +25,6 @@ class Texts(NamedTuple):
 
     labels: list[str | None]
     order: list[str]
-
-
-def pixel_rule(rows: Rows, key: str, findings: Findings) -> np.dtype[np.generic] | None:
-    """Decides what pixel values mean, by the range of the whole array and not picture by picture.
-
-    One dark picture must not be read by another rule than its neighbors. uint8 and bool are taken as
-    they are. Other numbers are scanned once: whole numbers or floats up to 255 become uint8, whole
-    numbers up to 65535 become uint16, floats in [0, 1] stay fractions. Anything else is a problem.
-
-    Returns:
-        The type that values are rounded to; None where they are read as they are.
-    """
-    dtype = rows.dtype
-    if dtype in (np.uint8, np.bool_):
-        return None
-    if dtype.kind not in "iuf":
-        findings.problems.append(f"{key} holds {dtype}, expected numbers")
-        return None
-    low, high = _range(rows)
-    values = {"array": key, "type": str(dtype), "low": f"{low:g}", "high": f"{high:g}"}
-    if dtype.kind == "f" and low >= 0 and high <= 1:
-        findings.notes.append(Note(key="array_fractions", values=values))
-        return None
-    if low >= 0 and high <= 255:
-        findings.notes.append(Note(key="array_eight_bit", values=values))
-        return np.dtype(np.uint8)
-    if dtype.kind in "iu" and low >= 0 and high <= 65535:
-        findings.notes.append(Note(key="array_sixteen_bit", values=values))
-        return np.dtype(np.uint16)
-    findings.problems.append(
-        f"{key} ({dtype}) holds values from {low:g} to {high:g}, expected 0 to 255, whole numbers 0 to 65535, "
-        "or fractions 0 to 1 (pictures before any normalization)"
-    )
-    return None
 
 
 def all_values(rows: Rows, key: str, expected: str, findings: Findings) -> np.ndarray | None:
@@ -124,19 +88,6 @@ def _numbered(values: np.ndarray, key: str, names: Sequence[str], findings: Find
     for row, number in zip(np.flatnonzero(has_label).tolist(), whole.tolist(), strict=True):
         result[row] = spelled[number]
     return Texts(result, list(spelled.values()))
-
-
-def _range(rows: Rows) -> tuple[float, float]:
-    n = rows.shape[0]
-    row_bytes = max(1, int(np.prod(rows.shape[1:], dtype=np.int64)) * rows.dtype.itemsize)
-    step = max(1, _ROWS_AT_ONCE_BYTES // row_bytes)
-    low, high = np.inf, -np.inf
-    for start in range(0, n, step):
-        block = np.asarray(rows[start : start + step])
-        block = block[np.isfinite(block)] if block.dtype.kind == "f" else block
-        if block.size:
-            low, high = min(low, float(block.min())), max(high, float(block.max()))
-    return (low, high) if low <= high else (0.0, 0.0)
 
 
 def _text(value: object) -> str:

@@ -13,7 +13,8 @@ from whyconv.errors import DataError, PictureError, UsageError, nearest
 from whyconv.images.array_levels import White
 from whyconv.images.sources.array_files import Member, Rows, members_of, stacked
 from whyconv.images.sources.array_names import PartArrays, listed, sort_members
-from whyconv.images.sources.array_values import Findings, Texts, all_values, class_texts, label_texts, pixel_rule
+from whyconv.images.sources.array_rules import rule_of
+from whyconv.images.sources.array_values import Findings, Texts, all_values, class_texts, label_texts
 from whyconv.images.sources.containers import ContainedPictures
 from whyconv.images.sources.labels import group_numbers, number_classes
 from whyconv.images.sources.listing import PART_NAMES, Names, Pictures, Stat, few, printable, stat_file
@@ -28,7 +29,7 @@ class Block:
         rows: (n, h, w) or (n, h, w, channels), or channels first.
         key: Name of the array.
         is_channels_first: Whether the axes are (n, channels, h, w).
-        dtype: What the values are turned into, without changing them; None for as they are.
+        dtype: What the values are rounded to; None for as they are, fractions clipped to 0-1.
         file_stat: Of the file; None for arrays in memory.
     """
 
@@ -54,7 +55,8 @@ class Block:
             raise PictureError(f"the array cannot be read: {error}") from None
         pixels = np.moveaxis(pixels, 0, -1) if self.is_channels_first else pixels
         if self.dtype is None:
-            return np.ascontiguousarray(pixels)
+            # Here and not picture by picture: a dark one may lie below 0 by more than its own range would explain.
+            return np.ascontiguousarray(np.clip(pixels, 0, 1) if pixels.dtype.kind == "f" else pixels)
         if not np.isfinite(pixels).all():
             raise PictureError("it holds values that are not finite")
         return np.asarray(np.rint(pixels), self.dtype)
@@ -217,7 +219,9 @@ def _block(images: Member, findings: Findings) -> Block:
         return Block(images.rows, images.key)
     if is_channels_first:
         findings.notes.append(Note(key="array_channels_first", values={"array": images.key, "shape": str(shape)}))
-    dtype = pixel_rule(images.rows, images.key, findings)
+    rule = rule_of(images.rows, images.key, findings)
+    dtype = rule.rounded_to if rule else None
+    findings.notes.extend(rule.notes() if rule else ())
     file_stat = stat_file(images.file) if images.file.is_file() else None
     return Block(images.rows, images.key, is_channels_first, dtype, file_stat)
 
