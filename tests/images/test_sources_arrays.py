@@ -343,3 +343,38 @@ def test_arrays_of_one_type_are_read_by_one_rule(tmp_path) -> None:
     pictures = read_pictures(tmp_path / "p.npz")
     assert {pictures.read(row).dtype for row in range(4)} == {np.dtype(np.uint16)}
     assert pictures.contents.white == 65535
+    assert [key for key in keys(pictures) if key.startswith("array_")] == ["array_sixteen_bit"] * 2
+
+
+@pytest.mark.parametrize(("train", "test"), [(1, 255), (255, 1), (1.02, 3)])
+def test_fractions_beside_levels_of_one_type_are_refused(tmp_path, train, test) -> None:
+    x = {
+        f"x_{part}": (shots(3) / np.float32(255) * np.float32(high))
+        for part, high in (("train", train), ("test", test))
+    }
+    for part, high in (("train", train), ("test", test)):
+        x[f"x_{part}"][0, 0, 0] = high, 0, 0
+    np.savez(tmp_path / "p.npz", **x, y_train=np.arange(3), y_test=np.arange(3))
+    least, most = ("train", "test") if train < test else ("test", "train")
+    said = (
+        rf"x_{least} \(float32\) holds values from 0 to {min(train, test)} and x_{most} from 0 to {max(train, test)}: "
+    )
+    with pytest.raises(DataError, match=said + "one is on another scale") as told:
+        read_pictures(tmp_path / "p.npz")
+    assert str(told.value).count("another scale") == 1
+
+
+def test_a_black_part_is_on_every_scale(tmp_path) -> None:
+    bright = shots(2).astype(np.float32)
+    bright[0, 0, 0] = 255
+    np.savez(tmp_path / "p.npz", x_train=bright, y_train=[0, 1], x_test=bright * 0, y_test=[0, 1])
+    pictures = read_pictures(tmp_path / "p.npz")
+    assert pictures.contents.white == 255
+    assert {pictures.read(row).dtype for row in range(4)} == {np.dtype(np.uint8)}
+
+
+def test_arrays_of_several_types_are_read_each_by_its_own(tmp_path) -> None:
+    x = shots(2)
+    np.savez(tmp_path / "p.npz", x_train=x, y_train=[0, 1], x_test=x / 255, y_test=[0, 1])
+    pictures = read_pictures(tmp_path / "p.npz")
+    assert all(np.array_equal(decode_array(pictures.read(row)).pixels, x[row % 2]) for row in range(4))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -86,6 +87,32 @@ def rule_of(rows: Rows, key: str, findings: Findings) -> PixelRule | None:
             "normalization)"
         )
     return None
+
+
+def read_alike(rules: Sequence[PixelRule], findings: Findings) -> list[PixelRule]:
+    """Reads arrays of one type by the rule of the widest range: a dark test part is dark, not on another scale.
+
+    Whole numbers up to 255 beside such up to 65535 are dark. Nothing but 1 beside 255 is no dark part but another
+    scale, and a problem: on either rule the pictures of one of them would be black or white.
+
+    Args:
+        rules: Of the arrays that belong together.
+        findings: Problems, and the notes on how each is read, are added here.
+    """
+    alike = []
+    for rule in rules:
+        # An array of zeros is black on every scale.
+        others = [other for other in rules if other.dtype == rule.dtype and other.high > 0] or [rule]
+        least, most = (choose(others, key=lambda other: other.white) for choose in (min, max))
+        if least.white == 1 < most.white and rule is most:
+            findings.problems.append(
+                f"{least.key} ({least.dtype}) holds values from {least.spelled(least.low)} to "
+                f"{least.spelled(least.high)} and {most.key} from {most.spelled(most.low)} to "
+                f"{most.spelled(most.high)}: one is on another scale. Bring both to the same, 0 to 1 or 0 to 255"
+            )
+        alike.append(replace(rule, white=most.white))
+    findings.notes.extend(note for rule in alike for note in rule.notes())
+    return alike
 
 
 def _spelled(value: float, dtype: np.dtype[np.generic]) -> str:

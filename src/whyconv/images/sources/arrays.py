@@ -13,7 +13,7 @@ from whyconv.errors import DataError, PictureError, UsageError, nearest
 from whyconv.images.array_levels import White
 from whyconv.images.sources.array_files import Member, Rows, members_of, stacked
 from whyconv.images.sources.array_names import PartArrays, listed, sort_members
-from whyconv.images.sources.array_rules import rule_of
+from whyconv.images.sources.array_rules import PixelRule, read_alike, rule_of
 from whyconv.images.sources.array_values import Findings, Texts, all_values, class_texts, label_texts
 from whyconv.images.sources.containers import ContainedPictures
 from whyconv.images.sources.labels import group_numbers, number_classes
@@ -29,23 +29,20 @@ class Block:
         rows: (n, h, w) or (n, h, w, channels), or channels first.
         key: Name of the array.
         is_channels_first: Whether the axes are (n, channels, h, w).
-        dtype: What the values are rounded to; None for as they are, fractions clipped to 0-1.
+        rule: How its values are read; None where they are no pixels.
         file_stat: Of the file; None for arrays in memory.
     """
 
     rows: Rows
     key: str
     is_channels_first: bool = False
-    dtype: np.dtype[np.generic] | None = None
+    rule: PixelRule | None = None
     file_stat: Stat | None = None
 
     @property
     def white(self) -> White:
         """The value that stands for white."""
-        dtype = self.dtype or self.rows.dtype
-        if dtype == np.uint16:
-            return 65535
-        return 255 if dtype == np.uint8 else 1
+        return self.rule.white if self.rule else 255
 
     def read(self, row: int) -> np.ndarray:
         """Returns the pixels of one picture, (h, w) or (h, w, channels)."""
@@ -54,12 +51,13 @@ class Block:
         except OSError as error:
             raise PictureError(f"the array cannot be read: {error}") from None
         pixels = np.moveaxis(pixels, 0, -1) if self.is_channels_first else pixels
-        if self.dtype is None:
+        rounded_to = self.rule and self.rule.rounded_to
+        if rounded_to is None:
             # Here and not picture by picture: a dark one may lie below 0 by more than its own range would explain.
             return np.ascontiguousarray(np.clip(pixels, 0, 1) if pixels.dtype.kind == "f" else pixels)
         if not np.isfinite(pixels).all():
             raise PictureError("it holds values that are not finite")
-        return np.asarray(np.rint(pixels), self.dtype)
+        return np.asarray(np.rint(pixels), rounded_to)
 
     def stat(self, row: int) -> Stat:
         """Returns the bytes of one picture's values, and time and mark of the file."""
@@ -132,7 +130,7 @@ def read_arrays(
         findings.notes.append(Note(key="arrays_ignored", values={"arrays": few(unused)}))
     shared = next((part.classes for part in arrays.values() if part.classes), None)
     found = [(number, part) for number, part in sorted(arrays.items()) if part.images]
-    parts = [_read_part(number, part, shared, require_labels, findings) for number, part in found]
+    parts = _alike([_read_part(number, part, shared, require_labels, findings) for number, part in found], findings)
     if findings.problems:
         raise DataError(f"{printable(where)} cannot be used: {'; '.join(findings.problems)}.")
     keys = [key for part in parts for key in part.keys]
@@ -168,10 +166,10 @@ def pictures_from_arrays(
         arrays.labels = Member(Path(), "y", np.asarray(labels))
     if classes:
         arrays.classes = Member(Path(), "classes", np.array(classes, dtype=np.str_))
-    part = _read_part(0, arrays, None, labels is not None, findings)
+    found = _alike([_read_part(0, arrays, None, labels is not None, findings)], findings)
     if findings.problems:
         raise DataError(f"The arrays cannot be used: {'; '.join(findings.problems)}.")
-    return _pictures([part], findings, parts)
+    return _pictures(found, findings, parts)
 
 
 def _read_part(
@@ -220,23 +218,15 @@ def _block(images: Member, findings: Findings) -> Block:
     if is_channels_first:
         findings.notes.append(Note(key="array_channels_first", values={"array": images.key, "shape": str(shape)}))
     rule = rule_of(images.rows, images.key, findings)
-    dtype = rule.rounded_to if rule else None
-    findings.notes.extend(rule.notes() if rule else ())
     file_stat = stat_file(images.file) if images.file.is_file() else None
-    return Block(images.rows, images.key, is_channels_first, dtype, file_stat)
+    return Block(images.rows, images.key, is_channels_first, rule, file_stat)
 
 
-def _read_alike(blocks: Sequence[Block]) -> tuple[Block, ...]:
-    """Reads arrays of one type by the rule of the widest range: a dark test part is dark, not another scale."""
-    widest = {
-        block.rows.dtype: max((other for other in blocks if other.rows.dtype == block.rows.dtype), key=_white)
-        for block in blocks
-    }
-    return tuple(replace(block, dtype=widest[block.rows.dtype].dtype) for block in blocks)
-
-
-def _white(block: Block) -> int:
-    return block.white
+def _alike(parts: Sequence[_Part], findings: Findings) -> list[_Part]:
+    """The parts with one rule for the arrays of one type."""
+    rules = iter(read_alike([part.block.rule for part in parts if part.block.rule], findings))
+    blocks = [replace(part.block, rule=next(rules) if part.block.rule else None) for part in parts]
+    return [replace(part, block=block) for part, block in zip(parts, blocks, strict=True)]
 
 
 def _square_hint(shape: tuple[int, ...]) -> str:
@@ -249,7 +239,7 @@ def _square_hint(shape: tuple[int, ...]) -> str:
 def _pictures(
     found: Sequence[_Part], findings: Findings, parts: np.ndarray | None = None, *, keep_all_classes: bool = False
 ) -> Pictures:
-    blocks = _read_alike([part.block for part in found])
+    blocks = [part.block for part in found]
     sizes = [block.rows.shape[0] for block in blocks]
     if parts is None:
         parts = np.repeat(np.array([part.number for part in found], np.int8), sizes)
