@@ -8,6 +8,7 @@ import pytest
 from whyconv.errors import DataError, MissingExtraError, UsageError
 from whyconv.images.array_levels import to_levels
 from whyconv.images.decode import decode_array
+from whyconv.images.prepare import PicturePolicy, prepare
 from whyconv.images.sources import PART_NAMES, pictures_from_arrays, read_pictures
 from whyconv.results import Note
 
@@ -156,6 +157,29 @@ def test_values_between_fractions_and_levels_are_refused(high):
     x[0, 0, 0] = high
     with pytest.raises(DataError, match=rf"to {high}, too much for fractions.*too little for levels.*divide by"):
         pictures_from_arrays(x, np.arange(3))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.uint16])
+def test_zeros_and_ones_alone_are_read_as_bool(dtype):
+    mask = RNG.random((3, 64, 64)) > 0.5
+    pictures = pictures_from_arrays(mask.astype(dtype), np.arange(3))
+    assert keys(pictures) == ["array_binary"]
+    assert pictures.contents.white == 1
+    policy = PicturePolicy(side=24, channels=1)
+    expected = prepare(mask[1].astype(np.uint8) * 255, policy)
+    assert len(np.unique(expected)) > 50
+    assert np.array_equal(prepare(pictures.read(1), policy), expected)
+    # As a network that was trained on them is asked.
+    assert np.array_equal(prepare(mask[1].astype(dtype), policy, white=1), expected)
+
+
+def test_one_value_above_1_is_enough_for_levels():
+    x = np.ones((3, 4, 4), np.uint8)
+    x[2, 3, 3] = 2
+    pictures = pictures_from_arrays(x, np.arange(3))
+    assert (keys(pictures), pictures.contents.white) == ([], 255)
+    assert np.array_equal(pictures.read(2), x[2])
+    assert pictures_from_arrays(x * 0, np.arange(3)).contents.white == 255
 
 
 def test_a_dark_picture_among_bright_ones_stays_dark():

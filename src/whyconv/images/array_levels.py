@@ -35,8 +35,8 @@ def are_unclear(low: float, high: float) -> bool:
 def white_of(dtype: np.dtype[np.generic], low: float, high: float) -> White | None:
     """Decides which value stands for white, by type and range of a whole array and not picture by picture.
 
-    bool: 1. uint8: 255. Fractions up to 1, or a hair beyond: 1. Whole numbers or fractions up to 255: 255. Whole
-    numbers up to 65535: 65535.
+    bool, and whole numbers that are 0 and 1 and nothing else: 1. Fractions up to 1, or a hair beyond: 1. Whole numbers
+    or fractions up to 255: 255. Whole numbers up to 65535: 65535.
 
     Args:
         dtype: Of the array.
@@ -46,10 +46,12 @@ def white_of(dtype: np.dtype[np.generic], low: float, high: float) -> White | No
     Returns:
         1, 255 or 65535; None where these are no pixel values, or it cannot be told which.
     """
-    if dtype in (np.dtype(np.bool_), np.dtype(np.uint8)):
-        return 1 if dtype == np.bool_ else 255
+    if dtype == np.bool_:
+        return 1
     is_fraction = dtype.kind == "f"
     if is_fraction and are_fractions(low, high):
+        return 1
+    if dtype.kind in "iu" and low >= 0 and high == 1:
         return 1
     if dtype.kind not in "iuf" or not low >= 0 or (is_fraction and are_unclear(low, high)):
         return None
@@ -61,13 +63,13 @@ def white_of(dtype: np.dtype[np.generic], low: float, high: float) -> White | No
 def to_levels(values: np.ndarray, white: int) -> np.ndarray:
     """Turns numbers from 0 (black) to ``white`` into uint8 of the same shape, 0-255, rounded to nearest.
 
-    uint8 and bool say by themselves what they are, whatever ``white`` is. Fractions that overshoot by a hair are
-    clipped.
+    bool says by itself what it is, whatever ``white`` is, and so does uint8 that goes beyond 1. Fractions that
+    overshoot by a hair are clipped.
 
     Raises:
         PictureError: Values are out of range or no numbers.
     """
-    if values.dtype == np.uint8:
+    if values.dtype == np.uint8 and not (white == 1 and values.size and values.max() == 1):
         return values
     if values.dtype == np.bool_:
         return values.astype(np.uint8) * np.uint8(255)

@@ -37,9 +37,9 @@ class PixelRule:
     @property
     def rounded_to(self) -> np.dtype[np.generic] | None:
         """The type that values are rounded to; None where they are read as they are."""
-        if self.dtype in (np.uint8, np.bool_) or self.white == 1:
-            return None
-        return np.dtype(np.uint8 if self.white == 255 else np.uint16)
+        if self.white == 1:
+            return np.dtype(np.bool_) if self.dtype.kind in "iu" else None
+        return None if self.dtype == np.uint8 else np.dtype(np.uint8 if self.white == 255 else np.uint16)
 
     @property
     def is_clipped(self) -> bool:
@@ -48,10 +48,11 @@ class PixelRule:
 
     def notes(self) -> list[Note]:
         """Says how the array is read, where its type does not say it."""
-        if self.dtype in (np.uint8, np.bool_):
+        if self.dtype == np.bool_ or (self.dtype == np.uint8 and self.white == 255):
             return []
         values = {"array": self.key, "type": str(self.dtype), "low": self.spelled(self.low)}
         key = "array_clipped" if self.is_clipped else _NOTES[self.white]
+        key = "array_binary" if self.rounded_to == np.bool_ else key
         return [Note(key=key, values={**values, "high": self.spelled(self.high)})]
 
     def spelled(self, value: float) -> str:
@@ -62,19 +63,19 @@ class PixelRule:
 def rule_of(rows: Rows, key: str, findings: Findings) -> PixelRule | None:
     """Decides what pixel values mean, by the range of the whole array and not picture by picture.
 
-    One dark picture must not be read by another rule than its neighbors. uint8 and bool are taken as they are. Other
-    numbers are scanned once, and ``white_of`` decides.
+    One dark picture must not be read by another rule than its neighbors. Numbers are scanned once, uint8 until one is
+    above 1, and ``white_of`` decides.
 
     Returns:
         The rule; None, and a problem, where there is none.
     """
     dtype = rows.dtype
-    if dtype in (np.uint8, np.bool_):
-        return PixelRule(key, dtype, 0, 1 if dtype == np.bool_ else 255, 1 if dtype == np.bool_ else 255)
+    if dtype == np.bool_:
+        return PixelRule(key, dtype, 0, 1, 1)
     if dtype.kind not in "iuf":
         findings.problems.append(f"{key} holds {dtype}, expected numbers")
         return None
-    low, high = _range(rows)
+    low, high = _range(rows, enough=1 if dtype == np.uint8 else np.inf)
     white = white_of(dtype, low, high)
     if white is not None:
         return PixelRule(key, dtype, low, high, white)
@@ -119,7 +120,8 @@ def _spelled(value: float, dtype: np.dtype[np.generic]) -> str:
     return str(dtype.type(value)).removesuffix(".0")
 
 
-def _range(rows: Rows) -> tuple[float, float]:
+def _range(rows: Rows, enough: float) -> tuple[float, float]:
+    """Returns the least and the greatest value that is finite; reads no further where one is above ``enough``."""
     n = rows.shape[0]
     row_bytes = max(1, int(np.prod(rows.shape[1:], dtype=np.int64)) * rows.dtype.itemsize)
     step = max(1, _ROWS_AT_ONCE_BYTES // row_bytes)
@@ -129,4 +131,6 @@ def _range(rows: Rows) -> tuple[float, float]:
         block = block[np.isfinite(block)] if block.dtype.kind == "f" else block
         if block.size:
             low, high = min(low, float(block.min())), max(high, float(block.max()))
+        if high > enough:
+            break
     return (low, high) if low <= high else (0.0, 0.0)
