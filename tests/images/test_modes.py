@@ -85,6 +85,47 @@ def test_a_float_tiff_between_fractions_and_levels_is_refused(high):
         decode(encode(np.array([[0.0, high / 2, high]], np.float32), "TIFF"))
 
 
+def _tiff_of(values: np.ndarray, photometric: int, order: str, rows_in_strip: int) -> bytes:
+    """An uncompressed gray TIFF of several strips, written by hand after TIFF 6.0, section 2."""
+    kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    height, width = values.shape
+    strips = [values[top : top + rows_in_strip].astype(values.dtype.newbyteorder(order)).tobytes()
+              for top in range(0, height, rows_in_strip)]  # fmt: skip
+    num, data = len(strips), b"".join(strips)
+    tables = 8 + len(data)
+    starts = 8 + np.cumsum([0, *map(len, strips[:-1])])
+    entries = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8 * values.itemsize), (259, 3, 1, 1),
+               (262, 3, 1, photometric), (273, 4, num, tables), (277, 3, 1, 1), (278, 4, 1, rows_in_strip),
+               (279, 4, num, tables + 4 * num), (339, 3, 1, kind)]  # fmt: skip
+    body = struct.pack(f"{order}{2 * num}I", *starts, *map(len, strips))
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", tables + len(body))
+    fields = b"".join(
+        struct.pack(f"{order}HHI", tag, form, count)
+        + (struct.pack(f"{order}HH", value, 0) if form == 3 else struct.pack(f"{order}I", value))
+        for tag, form, count, value in entries
+    )
+    return head + data + body + struct.pack(f"{order}H", len(entries)) + fields + bytes(4)
+
+
+@pytest.mark.parametrize(("dtype", "order", "white"), [("u1", "<", 255), ("u1", ">", 255), ("u2", "<", 65535),
+                                                      ("f4", "<", 1), ("f4", ">", 1), ("f4", "<", 255)])  # fmt: skip
+@pytest.mark.parametrize("rows_in_strip", [8, 5])
+def test_a_tiff_whose_zero_is_white_is_no_negative(dtype, order, white, rows_in_strip):
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    values = (levels * (white / 255)).astype(dtype)
+    black, negative = (decode(_tiff_of(values, photometric, order, rows_in_strip)) for photometric in (1, 0))
+    assert np.array_equal(black.pixels[:, :, 0], levels)
+    assert np.array_equal(negative.pixels[:, :, 0], 255 - levels)
+
+
+def test_a_compressed_tiff_whose_zero_is_white_is_no_negative():
+    content = encode(_ALL_16, "TIFF", compression="tiff_lzw")
+    entry = struct.pack("<HHIHH", 262, 3, 1, 1, 0)
+    assert content.count(entry) == 1
+    negative = content.replace(entry, struct.pack("<HHIHH", 262, 3, 1, 0, 0))
+    assert np.array_equal(decode(negative).pixels[:, :, 0], np.rint((65535.0 - _ALL_16) / 257))
+
+
 def test_large_unsigned_integers_keep_their_order():
     image = Image.fromarray(np.array([[0, 1 << 31, (1 << 32) - 1]], np.uint32).view(np.int32))
     content = encode(image, "TIFF")

@@ -8,6 +8,7 @@
 | fractions (float) | v * 255 if in 0-1 or a hair beyond (clipped); as they are if in 0-255; else least..greatest |
 | the same | refused where there is NaN, or the greatest lies between 1.05 and 2 |
 | 16-bit color | the high byte, as Pillow reads it (within 1 of v / 257) |
+| TIFF whose 0 is white | as above, then 255 - v |
 | CMYK | (255 - ink) * (255 - black) / 255 |
 | CIELAB | D50, to sRGB |
 | palette | its colors |

@@ -52,6 +52,7 @@ _IMAGE_WIDTH, _IMAGE_LENGTH = 256, 257
 _BITS_PER_SAMPLE = 258
 _ORIENTATION = 274
 _SAMPLE_FORMAT = 339
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _RAW_EXIF = "Raw profile type exif"
 
 
@@ -87,6 +88,8 @@ def read_raster(content: bytes, format_name: str, background: Background, expect
         if format_name == "png":
             check_rows_are_there(content, image)
         pixels, has_alpha = to_uint8(image, background, bits=header.bits, is_unsigned=_is_unsigned(image))
+        if _is_negative(image):
+            pixels = 255 - pixels
         orientation = _orientation(image, format_name)
     except PictureError:
         raise
@@ -186,6 +189,12 @@ def _num_bits(image: ImageFile.ImageFile, content: bytes, format_name: str) -> i
 def _is_unsigned(image: ImageFile.ImageFile) -> bool:
     formats = getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, (1,))
     return hasattr(image, "tag_v2") and formats == (1,)
+
+
+def _is_negative(image: ImageFile.ImageFile) -> bool:
+    """Whether 0 is white in a TIFF and Pillow did not turn it: that it does in up to 8 bits only."""
+    is_deep = image.mode.startswith("I;16") or image.mode in ("I", "F")
+    return is_deep and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
 
 
 def _num_frames(image: ImageFile.ImageFile, content: bytes, format_name: str) -> int:
