@@ -25,7 +25,7 @@ from whyconv.anatomy import inspect_network
 from whyconv.evidence.nearest import read_examples
 from whyconv.exporting import export_run, open_torch
 from whyconv.finishing import read_summary
-from whyconv.images.sources.array_files import members_of
+from whyconv.images.sources.arrays import read_arrays
 from whyconv.pretrained.foreign import find_foreign, foreign_backbone
 from whyconv.recognizer import open_recognizer
 from whyconv.results import ignore
@@ -47,7 +47,7 @@ def _recognize(path: Path) -> None:
 
 
 OPENERS: dict[str, Callable[[Path], Any]] = {
-    "arrays": members_of,
+    "arrays": lambda path: read_arrays(str(path), [path]),
     "backbone": lambda path: foreign_backbone(find_foreign(path), 1),
     "config": workflow.train_from_file,
     "examples": read_examples,

@@ -1,11 +1,13 @@
 """Arrays: .npz, .npy, HDF5 pairs, arrays in memory."""
 
+import io
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
 
-from whyconv.errors import DataError, MissingExtraError, UsageError
+from whyconv.errors import DataError, MissingExtraError, UsageError, WhyconvError
 from whyconv.images.array_levels import to_levels
 from whyconv.images.decode import decode_array
 from whyconv.images.prepare import PicturePolicy, prepare
@@ -208,12 +210,53 @@ def test_channels_first_are_moved():
      ({"x": shots(2), "y": [[0, 2], [1, 1]]}, "is not one-hot"),
      ({"x": shots(2), "y": [0, 1], "classes": ["a", "a"]}, "names a class twice"),
      ({"arr_0": shots(2), "arr_1": [0, 1]}, r"no pictures under a known name. Found the arrays: arr_0 \(2, 6, 5, 3\)"),
-     ({"x": np.array([{}, 1], object), "y": [0, 1]}, "(Object arrays|holds Python objects)")],
+     ({"x": np.array([{}, 1], object), "y": [0, 1]}, r"x holds Python objects.*: save .* x = np.stack\(x\)\.$"),
+     ({"x": shots(2), "y": np.array(["a", "b"], object)}, r"y holds Python objects.*, y = y.astype\(str\)\.$"),
+     ({"x": shots(2), "y": [0, 1], "classes": np.array(["a", "b"], object)}, r"classes = classes.astype\(str\)\.$")],
 )  # fmt: skip
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_mistakes_are_named(tmp_path, arrays, text, save):
     save(tmp_path / "set.npz", **arrays)
     with pytest.raises(DataError, match=text):
+        read_pictures(tmp_path / "set.npz")
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_objects_that_nobody_needs_are_passed_over(tmp_path, save):
+    x = shots(2)
+    save(tmp_path / "set.npz", x=x, y=[0, 1], meta=np.array({"a": 1}, object), notes=np.array(["a", None], object))
+    pictures = read_pictures(tmp_path / "set.npz")
+    assert np.array_equal(pictures.read(1), x[1])
+    ignored = next(note for note in pictures.notes if note.key == "arrays_ignored")
+    assert ignored.values["arrays"] == "meta, notes"
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_no_damage_gets_past_the_errors_of_whyconv(tmp_path, save):
+    path = tmp_path / "set.npz"
+    save(path, x=shots(20) // 8, y=np.arange(20))
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            pictures = read_pictures(path)
+        except WhyconvError:
+            refused += 1
+        else:
+            assert len(pictures) == 20
+    assert refused > 50
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("shape", [(10**6, 1000, 1000), (3, 20, 20), (-1, 20, 20)])
+def test_an_array_that_claims_more_than_is_there_is_refused_unread(tmp_path, packing, shape):
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(tmp_path / "set.npz", "w", packing) as archive:
+        archive.writestr("x.npy", head.getvalue() + bytes(1199))
+        archive.writestr("y.npy", bytes(10_000))
+    with pytest.raises(DataError, match=r"set.npz cannot be read as .npz: array 'x' is said to have shape .*1,199 are"):
         read_pictures(tmp_path / "set.npz")
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import lzma
+import math
 import threading
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any, Protocol
+from typing import IO, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,6 +26,12 @@ NPZ_ENDINGS = (".npz",)
 NPY_ENDINGS = (".npy",)
 HDF5_ENDINGS = (".h5", ".hdf5", ".hdf", ".he5")
 ARRAY_ENDINGS = (*NPZ_ENDINGS, *NPY_ENDINGS, *HDF5_ENDINGS)
+
+# What numpy, zipfile and h5py raise on files that are damaged or lie.
+_DAMAGE = (
+    *(OSError, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError, MemoryError, OverflowError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
+)
 
 
 class Rows(Protocol):
@@ -75,6 +85,25 @@ class StackedRows:
         return stacked[0] if isinstance(rows, int) else stacked
 
 
+@dataclass(frozen=True)
+class ObjectRows:
+    """An array of Python objects, of which the size is known and that is never loaded: they could run code."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(object))
+
+    def __getitem__(self, rows: int | slice, /) -> np.ndarray:
+        raise ValueError("Python objects are never loaded")
+
+
+class _Header(NamedTuple):
+    """What stands at the head of a .npy file."""
+
+    shape: tuple[int, ...]
+    is_fortran: bool
+    dtype: np.dtype[Any]
+
+
 def is_array_file(name: str) -> bool:
     """Whether a file holds arrays, by its name."""
     return name.lower().endswith(ARRAY_ENDINGS) or is_binary(name)
@@ -87,14 +116,15 @@ def members_of(path: Path) -> list[Member]:
     row by row; only arrays of a compressed .npz are held in memory as a whole.
 
     Raises:
-        DataError: The file is damaged, or an array holds Python objects.
+        DataError: The file is damaged.
         MissingExtraError: HDF5 without h5py.
     """
     kind, opener = _opener(path)
     try:
         return list(opener(path))
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{printable(path.name)} cannot be read as {kind}: {error}. Is the file complete?") from None
+    except _DAMAGE as error:
+        said = str(error) or "it asks for more memory than there is"
+        raise DataError(f"{printable(path.name)} cannot be read as {kind}: {said}. Is the file complete?") from None
 
 
 def _opener(path: Path) -> tuple[str, Callable[[Path], Iterator[Member]]]:
@@ -109,7 +139,7 @@ def _opener(path: Path) -> tuple[str, Callable[[Path], Iterator[Member]]]:
 
 def _npy(path: Path) -> Iterator[Member]:
     with path.open("rb") as file:
-        yield Member(path, path.stem, _mapped(file, 0, path, path.stem))
+        yield Member(path, path.stem, _array(file, 0, path.stat().st_size, path, path.stem))
 
 
 def _npz(path: Path) -> Iterator[Member]:
@@ -123,10 +153,10 @@ def _npz(path: Path) -> Iterator[Member]:
                 # bytes, then a name and an extra field whose lengths stand at 26 and 28 (APPNOTE 4.3.7).
                 file.seek(info.header_offset + 26)
                 lengths = np.frombuffer(file.read(4), "<u2")
-                yield Member(path, key, _mapped(file, info.header_offset + 30 + int(lengths.sum()), path, key))
+                start = info.header_offset + 30 + int(lengths.sum())
+                yield Member(path, key, _array(file, start, info.file_size, path, key))
             else:
-                with archive.open(info) as packed:
-                    yield Member(path, key, np.lib.format.read_array(packed, allow_pickle=False))
+                yield Member(path, key, _packed_array(archive, info, key))
 
 
 def _binary(path: Path) -> Iterator[Member]:
@@ -148,19 +178,44 @@ def _as_one(members: Sequence[Member]) -> Member:
     return Member(members[0].file, members[0].key, StackedRows(tuple(member.rows for member in members)))
 
 
-def _mapped(file: IO[bytes], start: int, path: Path, key: str) -> np.ndarray:
+def _array(file: IO[bytes], start: int, num_bytes: int, path: Path, key: str) -> Rows:
+    """Maps the array of a .npy file that takes ``num_bytes`` from ``start`` on."""
     file.seek(start)
+    header = _header(file, key, num_bytes)
+    if header.dtype.hasobject:
+        return ObjectRows(header.shape)
+    if 0 in header.shape or not header.shape:
+        file.seek(start)
+        return np.lib.format.read_array(file, allow_pickle=False)
+    order: Literal["F", "C"] = "F" if header.is_fortran else "C"
+    return np.memmap(path, header.dtype, "r", file.tell(), header.shape, order)
+
+
+def _packed_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, key: str) -> Rows:
+    """Reads a compressed .npy file as a whole, once its header agrees with its size."""
+    with archive.open(info) as packed:
+        header = _header(packed, key, info.file_size)
+    if header.dtype.hasobject:
+        return ObjectRows(header.shape)
+    with archive.open(info) as packed:
+        return np.lib.format.read_array(packed, allow_pickle=False)
+
+
+def _header(file: IO[bytes], key: str, num_bytes: int) -> _Header:
+    """Reads the head of a .npy file of ``num_bytes``; raises ValueError where the array would be larger."""
+    start = file.tell()
     version = np.lib.format.read_magic(file)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:
         raise ValueError(f"array '{key}' has format version {version}, which is not supported")
-    shape, is_fortran, dtype = readers[version](file)
-    if dtype.hasobject:
-        raise ValueError(f"array '{key}' holds Python objects, which are never loaded; save it as numbers or text")
-    if 0 in shape or not shape:
-        file.seek(start)
-        return np.lib.format.read_array(file, allow_pickle=False)
-    return np.memmap(path, dtype, "r", file.tell(), shape, "F" if is_fortran else "C")
+    header = _Header(*readers[version](file))
+    needed = math.prod(header.shape) * header.dtype.itemsize
+    there = num_bytes - (file.tell() - start)
+    if not header.dtype.hasobject and (needed > there or min(header.shape, default=0) < 0):
+        raise ValueError(
+            f"array '{key}' is said to have shape {header.shape}, {needed:,} bytes, and {there:,} are there"
+        )
+    return header
 
 
 def _hdf5(path: Path) -> Iterator[Member]:

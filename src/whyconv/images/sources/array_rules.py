@@ -75,7 +75,11 @@ def rule_of(rows: Rows, key: str, findings: Findings) -> PixelRule | None:
     if dtype.kind not in "iuf":
         findings.problems.append(f"{key} holds {dtype}, expected numbers")
         return None
-    low, high = _range(rows, enough=1 if dtype == np.uint8 else np.inf)
+    try:
+        low, high = _range(rows, enough=1 if dtype == np.uint8 else np.inf)
+    except OSError as error:
+        findings.problems.append(f"{key} cannot be read: {error}")
+        return None
     white = white_of(dtype, low, high)
     if white is not None:
         return PixelRule(key, dtype, low, high, white)

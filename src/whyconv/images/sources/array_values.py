@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from whyconv.images.sources.array_files import Rows
+from whyconv.images.sources.array_files import ObjectRows, Rows
 from whyconv.results import Note
 
 
@@ -28,11 +28,21 @@ class Texts(NamedTuple):
 
 
 def all_values(rows: Rows, key: str, expected: str, findings: Findings) -> np.ndarray | None:
-    """Returns the values of an array; None, and a problem that says what was expected, where it is a single one."""
+    """Returns the values of an array; None, and a problem that says what was expected, where they cannot be had."""
+    if isinstance(rows, ObjectRows):
+        findings.problems.append(
+            f"{key} holds Python objects, which are never loaded, expected {expected}: save it as texts or numbers, "
+            f"{key} = {key}.astype(str)"
+        )
+        return None
     if not rows.shape:
         findings.problems.append(f"{key} is a single value, expected {expected}")
         return None
-    return np.asarray(rows[:])
+    try:
+        return np.asarray(rows[:])
+    except OSError as error:
+        findings.problems.append(f"{key} cannot be read: {error}")
+        return None
 
 
 def class_texts(rows: Rows, key: str, findings: Findings) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from whyconv.errors import DataError, PictureError, UsageError, nearest
 from whyconv.images.array_levels import White
-from whyconv.images.sources.array_files import Member, Rows, members_of, stacked
+from whyconv.images.sources.array_files import Member, ObjectRows, Rows, members_of, stacked
 from whyconv.images.sources.array_names import PartArrays, listed, sort_members
 from whyconv.images.sources.array_rules import PixelRule, read_alike, rule_of
 from whyconv.images.sources.array_values import Findings, Texts, all_values, class_texts, label_texts
@@ -209,6 +209,12 @@ def _keys(groups: Member, images: str, n: int, findings: Findings) -> list[str |
 
 def _block(images: Member, findings: Findings) -> Block:
     shape = tuple(images.rows.shape)
+    if isinstance(images.rows, ObjectRows):
+        findings.problems.append(
+            f"{images.key} holds Python objects, which are never loaded: save pictures of one size as numbers, "
+            f"{images.key} = np.stack({images.key})"
+        )
+        return Block(images.rows, images.key)
     is_channels_first = len(shape) == 4 and shape[1] in (1, 3, 4) and shape[3] not in (1, 3, 4)
     if len(shape) not in (3, 4) or (len(shape) == 4 and not is_channels_first and shape[3] not in (1, 3, 4)):
         findings.problems.append(
