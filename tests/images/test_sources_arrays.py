@@ -107,6 +107,40 @@ def test_labels_as_people_write_them(y, expected):
     assert spoken(pictures_from_arrays(shots(3), y)) == expected
 
 
+@pytest.mark.parametrize(
+    ("y", "classes", "expected"),
+    [([-1, 0, 1], (), [None, "0", "1"]), ([-1.0, 0.0, np.nan], (), [None, "0", None]),
+     ([-1, 1, 1], (), ["-1", "1", "1"]),
+     ([-2, -1, 0], (), ["-2", "-1", "0"]), ([-1, 1, 2], ("a", "b", "c"), [None, "b", "c"]),
+     (["-1", "0", "1"], (), ["-1", "0", "1"])],
+)  # fmt: skip
+def test_minus_one_beside_classes_from_0_up_is_no_label(y, classes, expected):
+    pictures = pictures_from_arrays(shots(3), np.array(y), classes=classes)
+    assert spoken(pictures) == expected
+    told = [note.values["num"] for note in pictures.notes if note.key == "labels_minus_one"]
+    assert told == ["1"] * (expected[0] is None)
+    assert "-1" in pictures.classes or expected[0] is None
+
+
+def test_minus_one_means_the_same_in_every_part(tmp_path):
+    np.savez(tmp_path / "set.npz", x_train=shots(3), y_train=[0, 1, 2], x_test=shots(3), y_test=[-1, 1, 2])
+    assert spoken(read_pictures(tmp_path / "set.npz")) == ["0", "1", "2", None, "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("person", "groups", "alone"),
+    [([np.nan, 1, np.nan, 1], [0, 1, 2, 1], 2), (["", "a", " ", "a"], [0, 1, 2, 1], 2),
+     ([3, 3, -1, -1], [0, 0, 1, 1], 0)],
+)  # fmt: skip
+def test_a_picture_without_a_group_is_one_of_its_own(tmp_path, person, groups, alone):
+    np.savez(tmp_path / "set.npz", x=shots(4), y=[0, 1, 1, 0], person=person)
+    pictures = read_pictures(tmp_path / "set.npz", group_by="person")
+    assert pictures.groups.tolist() == groups
+    note = next(note for note in pictures.notes if note.key == "grouped")
+    assert (note.values["num_alone"], note.level) == (str(alone), "warning" if alone else "info")
+    assert note.values["num_groups"] == str(len(set(groups)) - alone)
+
+
 def test_order_of_numbered_classes():
     assert pictures_from_arrays(shots(3), np.array([-1, 10, 2])).classes == ("-1", "2", "10")
 

@@ -11,6 +11,8 @@ import numpy as np
 from whyconv.images.sources.array_files import ObjectRows, Rows
 from whyconv.results import Note
 
+_MINUS_ONE = "-1"
+
 
 @dataclass
 class Findings:
@@ -21,10 +23,17 @@ class Findings:
 
 
 class Texts(NamedTuple):
-    """Labels as class names, None for none, and the source's own order of the classes."""
+    """Labels as class names.
+
+    Attributes:
+        labels: None for none.
+        order: The source's own order of the classes.
+        numbered_in: Name of the array where the classes are its numbers; "" where they have names.
+    """
 
     labels: list[str | None]
     order: list[str]
+    numbered_in: str = ""
 
 
 def all_values(rows: Rows, key: str, expected: str, findings: Findings) -> np.ndarray | None:
@@ -43,6 +52,14 @@ def all_values(rows: Rows, key: str, expected: str, findings: Findings) -> np.nd
     except OSError as error:
         findings.problems.append(f"{key} cannot be read: {error}")
         return None
+
+
+def key_texts(values: np.ndarray) -> list[str | None]:
+    """Returns what stays together as texts, (n,); None for NaN and empty texts, which are with no other."""
+    values = values.ravel()
+    if values.dtype.kind == "f":
+        return [None if np.isnan(value) else str(value) for value in values.tolist()]
+    return [_text(value) or None for value in values.tolist()]
 
 
 def class_texts(rows: Rows, key: str, findings: Findings) -> list[str]:
@@ -81,6 +98,9 @@ def label_texts(values: np.ndarray, key: str, names: Sequence[str], findings: Fi
 
 def _numbered(values: np.ndarray, key: str, names: Sequence[str], findings: Findings) -> Texts:
     has_label = np.isfinite(values) if values.dtype.kind == "f" else np.ones(len(values), bool)
+    if names and (values == -1).any():
+        has_label &= values != -1
+        findings.notes.append(_of_minus_one(key, int((values == -1).sum())))
     known = values[has_label]
     whole = np.rint(known).astype(np.int64)
     if (whole != known).any():
@@ -97,7 +117,35 @@ def _numbered(values: np.ndarray, key: str, names: Sequence[str], findings: Find
     result: list[str | None] = [None] * len(values)
     for row, number in zip(np.flatnonzero(has_label).tolist(), whole.tolist(), strict=True):
         result[row] = spelled[number]
-    return Texts(result, list(spelled.values()))
+    return Texts(result, list(spelled.values()), "" if names else key)
+
+
+def without_minus_one(found: Sequence[Texts], findings: Findings) -> list[Texts]:
+    """Takes -1 for no label where it stands beside classes from 0 up, as scikit-learn and torch write it.
+
+    Beside 1 alone it is the other class of two, beside other negative numbers one of them.
+
+    Args:
+        found: The labels of all parts: one rule for all.
+        findings: Notes are added here.
+    """
+    numbers = {name for texts in found if texts.numbered_in for name in texts.order}
+    if not {_MINUS_ONE, "0"} <= numbers or any(name.startswith("-") for name in numbers - {_MINUS_ONE}):
+        return list(found)
+    result = []
+    for texts in found:
+        num = texts.labels.count(_MINUS_ONE) if texts.numbered_in else 0
+        if num:
+            findings.notes.append(_of_minus_one(texts.numbered_in, num))
+            labels = [None if label == _MINUS_ONE else label for label in texts.labels]
+            result.append(Texts(labels, [name for name in texts.order if name != _MINUS_ONE], texts.numbered_in))
+        else:
+            result.append(texts)
+    return result
+
+
+def _of_minus_one(key: str, num: int) -> Note:
+    return Note(key="labels_minus_one", values={"array": key, "num": f"{num:,}"}, level="warning")
 
 
 def _text(value: object) -> str:

@@ -14,7 +14,15 @@ from whyconv.images.array_levels import White
 from whyconv.images.sources.array_files import Member, ObjectRows, Rows, members_of, stacked
 from whyconv.images.sources.array_names import PartArrays, listed, sort_members
 from whyconv.images.sources.array_rules import PixelRule, read_alike, rule_of
-from whyconv.images.sources.array_values import Findings, Texts, all_values, class_texts, label_texts
+from whyconv.images.sources.array_values import (
+    Findings,
+    Texts,
+    all_values,
+    class_texts,
+    key_texts,
+    label_texts,
+    without_minus_one,
+)
 from whyconv.images.sources.containers import ContainedPictures
 from whyconv.images.sources.labels import group_numbers, number_classes
 from whyconv.images.sources.listing import PART_NAMES, Names, Pictures, Stat, few, printable, stat_file
@@ -133,12 +141,12 @@ def read_arrays(
     parts = _alike([_read_part(number, part, shared, require_labels, findings) for number, part in found], findings)
     if findings.problems:
         raise DataError(f"{printable(where)} cannot be used: {'; '.join(findings.problems)}.")
-    keys = [key for part in parts for key in part.keys]
+    groups = None if group_by is None else _groups(parts, findings)
     return replace(
         _pictures(parts, findings, keep_all_classes=keep_all_classes),
         where=where,
         layout=Note(key="layout_arrays", values={"files": few(dict.fromkeys(file.name for file in files))}),
-        groups=None if group_by is None else group_numbers(keys),
+        groups=groups,
     )
 
 
@@ -197,6 +205,15 @@ def _read_part(
     return _Part(number, block, texts, keys)
 
 
+def _groups(parts: Sequence[_Part], findings: Findings) -> np.ndarray:
+    """Numbers of what stays together, int64 (n,); a note says how many groups there are."""
+    keys = [key for part in parts for key in part.keys]
+    num_alone = keys.count(None)
+    values = {"num_groups": f"{len({*keys} - {None}):,}", "num_alone": f"{num_alone:,}"}
+    findings.notes.append(Note(key="grouped", values=values, level="warning" if num_alone else "info"))
+    return group_numbers(keys)
+
+
 def _keys(groups: Member, images: str, n: int, findings: Findings) -> list[str | None]:
     """What stays together, for each of ``n`` pictures in the array called ``images``."""
     values = all_values(groups.rows, groups.key, "one value a picture", findings)
@@ -204,7 +221,7 @@ def _keys(groups: Member, images: str, n: int, findings: Findings) -> list[str |
         return [None] * n
     if values.size != n:
         findings.problems.append(f"{images} has {n:,} pictures but {groups.key} has {values.size:,} values")
-    return [str(value) for value in values.ravel().tolist()]
+    return key_texts(values)
 
 
 def _block(images: Member, findings: Findings) -> Block:
@@ -229,10 +246,11 @@ def _block(images: Member, findings: Findings) -> Block:
 
 
 def _alike(parts: Sequence[_Part], findings: Findings) -> list[_Part]:
-    """The parts with one rule for the arrays of one type."""
+    """The parts with one rule for the arrays of one type, and one for labels of -1."""
     rules = iter(read_alike([part.block.rule for part in parts if part.block.rule], findings))
     blocks = [replace(part.block, rule=next(rules) if part.block.rule else None) for part in parts]
-    return [replace(part, block=block) for part, block in zip(parts, blocks, strict=True)]
+    labels = without_minus_one([part.texts for part in parts], findings)
+    return [replace(part, block=block, texts=texts) for part, block, texts in zip(parts, blocks, labels, strict=True)]
 
 
 def _square_hint(shape: tuple[int, ...]) -> str:
