@@ -71,6 +71,31 @@ def test_what_a_first_decoding_left_that_was_killed_is_listed_and_removed(tmp_pa
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("name", ["{whole}", ".{whole}.ab12_cd9.part"])
+@pytest.mark.parametrize("kind", ["", ".copies"])
+def test_a_survey_that_is_damaged_or_was_not_finished_is_listed_and_removed(tmp_path, name, kind):
+    surveys = filled(tmp_path, "data") / "surveys"
+    whole = entry_path(None, "surveys", str(tmp_path / "a.b")).name + f"{kind}.npz"
+    foreign = [surveys / ".letter.npz", surveys / "letter.npz.part", surveys / f".{whole}.swp", surveys / "a.txt"]
+    for path in foreign:
+        path.write_text("precious")
+    left = surveys / name.format(whole=whole)
+    left.write_bytes(b"PK")
+    entry = next(entry for entry in list_stores(tmp_path / "cache") if entry.path == left)
+    assert (entry.kind, entry.where, entry.num_bytes) == ("survey", "", 2)
+    assert len(remove_stores(tmp_path / "cache", where=tmp_path / "data")) == 3
+    assert left.exists()
+    assert [entry.path for entry in remove_stores(tmp_path / "cache")] == [left]
+    assert not left.exists()
+    assert all(path.read_text() == "precious" for path in foreign)
+
+
+def test_surveys_of_sources_with_a_dot_in_their_names_are_kept_apart(tmp_path):
+    for end in ("v1", "v2"):
+        filled(tmp_path, f"data.{end}")
+    assert len(list_stores(tmp_path / "cache")) == 6
+
+
 def test_the_command_that_empties_a_cache_names_it():
     assert clear_command(None) == clear_command(default_folder()) == "whyconv cache --clear"
     assert clear_command(Path("my cache")) == "whyconv cache --clear --store 'my cache'"

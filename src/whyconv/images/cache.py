@@ -26,6 +26,8 @@ RESERVE_BYTES = 200_000_000
 
 # As ``entry_path`` names them.
 _OWN_NAME = re.compile(r".+-[0-9a-f]{16}")
+# The same as a whole file, or as ``files.writing`` names one until it is whole.
+_OWN_SURVEY = re.compile(r".+-[0-9a-f]{16}(\.copies)?\.npz|\..+-[0-9a-f]{16}(\.copies)?\.npz\..+\.part")
 _NETWORK_FILES = (".onnx", ".safetensors")
 _READ_ERRORS = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
 
@@ -108,7 +110,7 @@ def list_stores(folder: Path | None = None) -> list[CacheEntry]:
     root = folder or default_folder()
     found = [_pixels(path) for path in sorted((root / PIXELS).glob("*")) if path.is_dir()]
     found += [_entry(index.parent, index, "archive") for index in sorted((root / ARCHIVES).glob(f"*/{INDEX_NAME}"))]
-    found += [_entry(path, path, "survey") for path in sorted((root / SURVEYS).glob("*.npz"))]
+    found += [_survey(path) for path in sorted((root / SURVEYS).glob("*"))]
     networks = sorted(path for path in (root / NETWORKS).glob("[!.]*") if path.suffix in _NETWORK_FILES)
     found += [_network(path) for path in networks]
     found += [_listing(path) for path in sorted((root / SHARDS).glob("[!.]*.entries"))]
@@ -160,6 +162,15 @@ def _pixels(folder: Path) -> CacheEntry | None:
         return found
     # Its first decoding has not ended, or its index is damaged: nobody knows of what it is, but it can be removed.
     return CacheEntry(folder, "pixels", "", _num_bytes(folder), folder.stat().st_mtime)
+
+
+def _survey(path: Path) -> CacheEntry | None:
+    found = _entry(path, path, "survey") if path.suffix == ".npz" and not path.name.startswith(".") else None
+    if found is not None or not path.is_file() or not _OWN_SURVEY.fullmatch(path.name):
+        return found
+    # Damaged, or what a process that was stopped has begun: nobody knows of what it is, but it can be removed.
+    stat = path.stat()
+    return CacheEntry(path, "survey", "", stat.st_size, stat.st_mtime)
 
 
 def _num_bytes(path: Path) -> int:

@@ -144,7 +144,8 @@ def survey(
         notify: Told of progress, stage "check".
         num_threads: Number of threads; None means one for each core. For small pictures one is enough.
     """
-    path = entry_path(store, SURVEYS, pictures.where, _VERSION, decoder_versions()).with_suffix(".npz")
+    path = entry_path(store, SURVEYS, pictures.where, _VERSION, decoder_versions())
+    path = path.with_name(f"{path.name}.npz")
     names = list(pictures.names)
     stats = stat_all(pictures)
     rows, reasons, known = _recall(path, names, stats)
