@@ -3,6 +3,7 @@
 import io
 import os
 import tracemalloc
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,7 +16,7 @@ from whyconv.errors import PictureError
 from whyconv.images import decode as decoding
 from whyconv.images.cache import read_arrays, write_arrays
 from whyconv.images.isolation import decode_apart
-from whyconv.images.sources import read_pictures
+from whyconv.images.sources import pictures_from_arrays, read_pictures
 from whyconv.images.survey import survey
 
 
@@ -269,6 +270,23 @@ def test_no_pixels_are_kept(tmp_path):
         tracemalloc.stop()
     # One decoded picture is 1.4 MB: two at work and some waiting, but never all forty.
     assert peak < 15e6
+
+
+def test_memory_is_that_of_the_rows(tmp_path):
+    """Once, and 16 MB for what is on its way to disk; twice where names have moved."""
+    num = 20_000
+    pictures = pictures_from_arrays(np.arange(num * 4).reshape(num, 2, 2) % 251, np.arange(num) % 2)
+    pictures = replace(pictures, where=str(tmp_path / "data"))
+    survey(pictures.select(np.arange(8)), store=tmp_path / "warm", num_threads=1)
+    turned = pictures.select(np.arange(num)[::-1])
+    for given, times in ((pictures, 1), (pictures, 1), (turned, 2)):
+        tracemalloc.start()
+        try:
+            survey(given, store=tmp_path / "cache", num_threads=1)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < num * (1150 * times + 300) + 18e6
 
 
 def test_arrays_are_pictures_too(tmp_path):

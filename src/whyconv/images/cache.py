@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
 import shlex
@@ -76,10 +75,9 @@ def clear_command(folder: Path | None) -> str:
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes named arrays into one file, whole or not at all."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # its stub takes no dictionary of arrays
-    files.write_bytes(path, buffer.getvalue())
+    """Writes named arrays into one file, whole or not at all; makes no copy of them."""
+    with files.writing(path, sum(array.nbytes for array in arrays.values())) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub takes no dictionary of arrays
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray] | None:

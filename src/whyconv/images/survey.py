@@ -136,7 +136,8 @@ def survey(
     """Decodes every picture once; those that have not changed since the last survey are not read again.
 
     A picture that cannot be read is no error: it is marked and its reason kept. Memory does not grow with
-    the size of the pictures, only about 1.2 kB for each.
+    the size of the pictures, only by about 1.3 kB for each (and 17 MB on the way to disk), and by as much again while
+    the rows of an earlier survey are taken over that knew other names.
 
     Args:
         pictures: What to look at.
@@ -222,25 +223,37 @@ def _recall(path: Path, names: list[str], stats: Stats) -> tuple[np.ndarray, dic
 
     A picture whose size, time or file is another gets its old row too: if its bytes are the same, that still holds.
     """
-    fresh = np.zeros(len(names), _ROW), dict[int, str](), np.zeros(len(names), bool)
     kept = read_arrays(path)
     if kept is None or kept.get("rows", np.zeros(0)).dtype != _ROW or not len(kept["rows"]):
-        return fresh
+        return _fresh(len(names))
     if kept.get("pixel_rules", 1) != PIXEL_RULES:
-        return fresh
+        return _fresh(len(names))
     old_rows = kept["rows"]
     try:
         place_of = {name: place for place, name in enumerate(unpack(kept["names"], len(old_rows)))}
         old_stats = Stats(old_rows["size"], old_rows["time"], kept["marks"])
         old_reasons = dict(zip(kept["failed"].tolist(), unpack(kept["reasons"], len(kept["failed"])), strict=True))
     except (KeyError, ValueError):
-        return fresh
+        return _fresh(len(names))
     places = np.array([place_of.get(name, -1) for name in names], np.int64)
-    rows = fresh[0]
-    rows[places >= 0] = old_rows[places[places >= 0]]
+    rows = _rows_at(old_rows, places)
     known = unchanged(stats, old_stats, places) & rows["was_read"]
     reasons = {index: old_reasons[place] for index, place in enumerate(places.tolist()) if place in old_reasons}
     return rows, reasons, known
+
+
+def _fresh(num: int) -> tuple[np.ndarray, dict[int, str], np.ndarray]:
+    return np.zeros(num, _ROW), {}, np.zeros(num, bool)
+
+
+def _rows_at(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Returns the rows at ``places``, zeros for -1: the same array where nothing moved, else filled without a copy."""
+    if np.array_equal(places, np.arange(len(rows))):
+        return rows
+    found = np.zeros(len(places), _ROW)
+    for index in np.flatnonzero(places >= 0).tolist():
+        found[index] = rows[places[index]]
+    return found
 
 
 def _keep(path: Path, where: str, names: list[str], found: Survey, marks: np.ndarray, notify: Notify) -> None:
