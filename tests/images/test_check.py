@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import ImageOps
 
+from drawn_pictures import encode
 from scenes import jpeg, png, scene, write
 from whyconv.errors import DataError
 from whyconv.images.check import check, require_trainable
@@ -141,6 +142,16 @@ def test_a_class_of_copies_is_said(tmp_path):
 def test_tiny_pictures_are_said_to_be_compared_exactly_only(tmp_path):
     files = {f"{c}/{i}.png": png(scene(i + 50 * (c == "b"), 20, 20)) for c in "ab" for i in range(12)}
     assert notes(report_on(tmp_path, files))["pictures_tiny"].values == {"num": 24, "side": 32}
+
+
+@pytest.mark.parametrize(("tops", "told"), [((1.0, 1.02), None), ((1.0, 200.0), "0-1: 4, 0-255: 4")])
+def test_float_pictures_that_were_read_by_several_rules_are_told(tmp_path, tops, told):
+    files = {}
+    for seed in range(8):
+        gray = np.asarray(scene(seed, 40, 40).convert("L"), np.float32)
+        files[f"{'ab'[seed // 4]}/{seed}.tif"] = encode(gray / gray.max() * np.float32(tops[seed % 2]), "TIFF")
+    note = notes(report_on(tmp_path, files)).get("whites_differ")
+    assert (note and (note.level, note.values)) == (told and ("warning", {"num": 8, "ranges": told}))
 
 
 def test_a_class_lost_from_one_part_is_said(tmp_path):

@@ -272,6 +272,17 @@ def test_no_pixels_are_kept(tmp_path):
     assert peak < 15e6
 
 
+def test_what_was_taken_for_white_is_kept_where_files_do_not_say(tmp_path):
+    """Against the range of the values."""
+    tops = {"a": np.float32(1.02), "b": np.float32(200), "c": np.int32(250), "d": np.int32(260), "e": np.float32(300),
+            "f": np.uint16(9), "g": np.int32(70000), "h": np.uint8(3)}  # fmt: skip
+    ramp = np.linspace(0, 1, 64).reshape(8, 8)
+    files = {f"{name}.tif": encode((ramp * top).astype(top.dtype), "TIFF") for name, top in tops.items()}
+    found, _ = of(tmp_path, files)
+    assert found.readable.all()
+    assert found.whites.tolist() == [1, 255, 255, 65535, -1, 0, -1, 0]
+
+
 def test_memory_is_that_of_the_rows(tmp_path):
     """Once, and 16 MB for what is on its way to disk; twice where names have moved."""
     num = 20_000

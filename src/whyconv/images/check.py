@@ -214,6 +214,7 @@ def _range(sides: np.ndarray) -> SizeRange | None:
 def _notes(pictures: Pictures, survey: Survey, classes: list[ClassCount], counted: np.ndarray) -> Iterator[Note]:
     """Yields what the numbers of the report do not say by themselves."""
     yield from _size_notes(survey, counted)
+    yield from _white_notes(survey, counted)
     yield from _class_notes(classes)
     yield from _broken_notes(pictures, survey, classes)
 
@@ -236,6 +237,16 @@ def _size_notes(survey: Survey, counted: np.ndarray) -> Iterator[Note]:
     tiny = counted & (np.minimum(survey.widths, survey.heights) < MIN_NEAR_SIDE)
     if tiny.any():
         yield Note(key="pictures_tiny", values={"num": int(tiny.sum()), "side": MIN_NEAR_SIDE})
+
+
+def _white_notes(survey: Survey, counted: np.ndarray) -> Iterator[Note]:
+    """Yields whether pictures that do not say what is white were read by several rules, each by its own values."""
+    ranges = {1: "0-1", 255: "0-255", 65535: "0-65535", -1: "min-max"}
+    whites, counts = np.unique(survey.whites[counted & (survey.whites != 0)], return_counts=True)
+    if len(whites) > 1:
+        pairs = zip(whites.tolist(), counts.tolist(), strict=True)
+        told = ", ".join(f"{ranges[white]}: {count:,}" for white, count in pairs)
+        yield Note(key="whites_differ", values={"num": int(counts.sum()), "ranges": told}, level="warning")
 
 
 def _class_notes(classes: list[ClassCount]) -> Iterator[Note]:

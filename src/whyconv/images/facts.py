@@ -22,6 +22,8 @@ class PictureFacts:
         is_gray: One channel, or red, green and blue equal in every decoded pixel.
         is_turned: EXIF orientation turned or mirrored it. (The decoder of HEIC does so itself, untold.)
         is_scaled: Its values had more than 8 bits, or were fractions, and were scaled to 0-255.
+        white: What was taken for white where the file does not say: 1, 255 or 65535, or -1 for its greatest value; 0
+            where it says.
         has_alpha: Some pixel is transparent and shows the background.
         num_frames: Frames of an animation or pages of a document, of which the first is taken.
     """
@@ -34,6 +36,7 @@ class PictureFacts:
     is_gray: bool
     is_turned: bool = False
     is_scaled: bool = False
+    white: int = 0
     has_alpha: bool = False
     num_frames: int = 1
 

@@ -105,6 +105,24 @@ def scale_floats(values: np.ndarray) -> np.ndarray:
     return _in_blocks(values, lambda block: np.rint(block.astype(np.float64)))
 
 
+def guessed_white(image: Image.Image, bits: int, *, is_unsigned: bool = False) -> int:
+    """Returns what ``to_uint8`` takes for white by the values alone, of floats and of integers of more than 16 bits.
+
+    Returns:
+        1, 255 or 65535; -1 where least..greatest is spread out; 0 where the file says what is white.
+    """
+    if image.mode not in ("I", "F") or (image.mode == "I" and bits <= 16):
+        return 0
+    values = np.asarray(image)
+    values = values.view(np.uint32) if is_unsigned and image.mode == "I" else values
+    low, high = values.min(), values.max()
+    if image.mode == "F" and are_fractions(low, high):
+        return 1
+    if low < 0 or high > (255 if image.mode == "F" else 0xFFFF):
+        return -1
+    return 255 if high <= 255 else 65535
+
+
 def lab_to_srgb(lab: np.ndarray) -> np.ndarray:
     """Converts CIELAB to sRGB.
 

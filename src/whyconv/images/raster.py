@@ -13,7 +13,7 @@ from whyconv.errors import PictureError
 from whyconv.images.facts import Decoded, PictureFacts, is_gray
 from whyconv.images.formats import Header
 from whyconv.images.frames import count_gif_frames, count_tiff_pages
-from whyconv.images.modes import Background, to_uint8
+from whyconv.images.modes import Background, guessed_white, to_uint8
 from whyconv.images.orientation import read_orientation, turn
 from whyconv.images.png_rows import check_rows_are_there, check_rows_fit
 from whyconv.images.reasons import explain, say_format
@@ -88,6 +88,7 @@ def read_raster(content: bytes, format_name: str, background: Background, expect
         if format_name == "png":
             check_rows_are_there(content, image)
         pixels, has_alpha = to_uint8(image, background, bits=header.bits, is_unsigned=_is_unsigned(image))
+        white = guessed_white(image, header.bits, is_unsigned=_is_unsigned(image))
         if _is_negative(image):
             pixels = 255 - pixels
         orientation = _orientation(image, format_name)
@@ -108,6 +109,7 @@ def read_raster(content: bytes, format_name: str, background: Background, expect
             is_gray=is_gray(pixels),
             is_turned=max(orientation, header.orientation) > 1,
             is_scaled=header.bits > 8,
+            white=white,
             has_alpha=has_alpha,
             num_frames=header.num_frames,
         ),

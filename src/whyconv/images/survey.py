@@ -42,6 +42,7 @@ _ROW = np.dtype(
         ("is_gray", "?"),
         ("is_turned", "?"),
         ("is_scaled", "?"),
+        ("white", "i4"),
         ("has_alpha", "?"),
         ("is_animated", "?"),
         ("format", "U12"),
@@ -108,6 +109,11 @@ class Survey:
     def is_scaled(self) -> np.ndarray:
         """Whether 16-bit or fractional values were scaled to 0-255, bool (n,)."""
         return self.rows["is_scaled"]
+
+    @property
+    def whites(self) -> np.ndarray:
+        """What was taken for white where files do not say, as in ``PictureFacts``; int32 (n,), 0 where they say."""
+        return self.rows["white"]
 
     @property
     def has_alpha(self) -> np.ndarray:
@@ -197,6 +203,7 @@ def _describe(decoded: Decoded, row: np.ndarray) -> None:
     row["readable"] = True
     row["width"], row["height"], row["format"] = facts.width, facts.height, facts.format
     row["is_gray"], row["is_turned"], row["is_scaled"] = facts.is_gray, facts.is_turned, facts.is_scaled
+    row["white"] = facts.white
     row["has_alpha"], row["is_animated"] = facts.has_alpha, facts.num_frames > 1
     # A gray picture is the same picture in one channel or in three equal ones.
     pixels = decoded.pixels[:, :, :1] if facts.is_gray else decoded.pixels
