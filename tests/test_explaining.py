@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -205,6 +206,18 @@ def test_a_stopped_question_says_how_the_same_is_asked_again(
     with pytest.raises(StoppedError) as stop:
         workflow.why(bars_run, **asked)
     assert str(stop.value).endswith(f"Go on with:  whyconv why {bars_run}{words}")
+
+
+def test_a_second_ctrl_c_says_so_too(bars_run: Path, least: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(explaining, "measure_square", interrupted)
+    with pytest.raises(StoppedError) as stop:
+        workflow.why(bars_run, quick=True, seed=8)
+    assert str(stop.value) == f"Stopped by Ctrl-C. Go on with:  whyconv why {bars_run} --quick --seed 8"
+    assert stop.value.exit_code == 130
 
 
 def test_the_report_is_filled_in_its_own_language_once_and_left_alone_without_a_place(

@@ -69,7 +69,7 @@ def carry_out(  # noqa: PLR0913
             gather(group, plan, reads_file=reads_file)
             network = start_network(plan, notify, pixels=pixels, reads_file=reads_file, group=group)
         tell_plan(plan, notify)
-        with stops_say_how_to_go_on(folder):
+        with stops_say_how_to_go_on(f"whyconv train --resume {folder}"):
             if is_new:
                 _write_beginning(folder, plan, material)
             with stop_requests() as stop_requested:

@@ -42,7 +42,7 @@ from whyconv.study import (
 from whyconv.training.pictures import Division, channel_statistics, parts_of
 from whyconv.training.pixel_rows import some
 from whyconv.training.realistic import through_middle
-from whyconv.training.stopping import stop_requests
+from whyconv.training.stopping import stop_requests, stops_say_how_to_go_on
 from whyconv.untrusted import mistakes_in, sound_json_in
 
 TRIALS, CERTIFICATE = "why-trials.jsonl", "certificate.json"
@@ -115,12 +115,12 @@ def measure_why(run: Path, plan: Plan, division: Division, question: Question, n
     if question.side != plan.network.side:
         notify(Note(key="square_side", values={"found": plan.network.side, "side": question.side}))
     pictures = _pictures_at(plan, division, question.side, notify)
-    with stop_requests() as stop_requested:
+    again = _asking(run, question, plan.network.side)
+    with stops_say_how_to_go_on(again), stop_requests() as stop_requested:
 
         def check_stop() -> None:
             if code := stop_requested():
-                again = _asking(run, question, plan.network.side)
-                raise StoppedError("Stopped; trainings that had ended are kept. Go on with:  " + again, code)
+                raise StoppedError("Stopped; trainings that had ended are kept.", code)
 
         kept = KeptTrials(run / TRIALS, f"{division.digest} {__version__}")
         protocol, left_out = _decide(plan, pictures, question, kept, began, notify)

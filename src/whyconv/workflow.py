@@ -209,7 +209,7 @@ def resume(run: Path, notify: Notify = ignore, *, threads: int | None = None) ->
 def _resume(run: Path, notify: Notify, group: Group, *, threads: int | None = None) -> RunSummary:
     began, plan = time.perf_counter(), read_plan(run)
     notify(Note(key="run_writes_to", values={"run": str(run)}))
-    with sole_trainer(run), stops_say_how_to_go_on(run):
+    with sole_trainer(run), stops_say_how_to_go_on(f"whyconv train --resume {run}"):
         if (run / SUMMARY).exists():
             notify(Note(key="run_already_done", values={"run": str(run)}))
         else:

@@ -50,7 +50,8 @@ def test_an_error_that_others_made_of_ctrl_c_says_how_to_go_on(
     run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def stopped(*_: object) -> None:
-        with stops_say_how_to_go_on(tmp_path), stops_say_how_to_go_on(tmp_path):
+        again = f"whyconv train --resume {tmp_path}"
+        with stops_say_how_to_go_on(again), stops_say_how_to_go_on(again):
             try:
                 os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(5)

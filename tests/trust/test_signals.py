@@ -164,7 +164,7 @@ def test_a_second_ctrl_c_interrupts_at_once_and_a_signal_of_before_is_kept() -> 
         signal.raise_signal(signal.SIGINT)
     with (
         pytest.raises(StoppedError, match=r"Stopped by SIGHUP\. Go on with:  whyconv train --resume pets-1") as stopped,
-        stops_say_how_to_go_on(Path("pets-1")),
+        stops_say_how_to_go_on("whyconv train --resume pets-1"),
     ):
         raise SignalInterrupt(signal.SIGHUP)
     assert stopped.value.exit_code == 129

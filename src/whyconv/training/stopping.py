@@ -6,13 +6,13 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 
 from whyconv.errors import StoppedError, stopped_by
 
 # Of a terminal that is closed, or a connection that is cut; not on every system.
 _HANGUP = getattr(signal, "SIGHUP", None)
+_GO_ON = "Go on with:"
 
 
 def signals_to_end() -> list[int]:
@@ -80,23 +80,26 @@ def uninterrupted() -> Iterator[None]:
 
 
 @contextmanager
-def stops_say_how_to_go_on(folder: Path) -> Iterator[None]:
-    """Gives every stop inside the block the sentence that the training's own stop has already.
+def stops_say_how_to_go_on(command: str) -> Iterator[None]:
+    """Gives every stop inside the block the sentence that its own stop may have already.
 
     Any other error gets it as a note: code of others makes errors of its own out of an interrupt, and who knows that
     there was one can then say how to go on.
 
+    Args:
+        command: That goes on.
+
     Raises:
         StoppedError: Of the block, or for its Ctrl-C or other signal.
     """
-    going_on = f"Go on with:  whyconv train --resume {folder}"
+    going_on = f"{_GO_ON}  {command}"
     try:
         yield
     except KeyboardInterrupt as stop:
         error = stopped_by(stop)
         raise StoppedError(f"{error} {going_on}", exit_code=error.exit_code) from stop
     except StoppedError as stop:
-        if "--resume" in str(stop):
+        if _GO_ON in str(stop):
             raise
         raise StoppedError(f"{stop} {going_on}", exit_code=stop.exit_code) from stop
     except Exception as error:
