@@ -53,15 +53,23 @@ def test_a_structure_helps_where_neither_order_speaks_against_it(
         assert shown == {first.value, second.value}
 
 
-def test_where_one_kind_of_pictures_contradicts_itself_that_is_the_word() -> None:
-    splits = [
-        split.model_copy(
-            update={"locality_first": gain(1), "locality_second": gain(-1 if split.place == "moved" else 1)}
-        )
-        for split in SQUARE.splits
-    ]
+@pytest.mark.parametrize(
+    ("contradicted", "other", "word"),
+    [
+        ("moved", 1, "still_moved_by_order"),
+        ("still", 1, "moved_still_by_order"),
+        ("still", 0, "by_order"),
+        ("moved", -1, "by_order"),
+    ],
+)
+def test_pictures_where_the_orders_contradict_leave_the_others_their_word(
+    contradicted: str, other: int, word: Holds
+) -> None:
+    both = {"locality_first": gain(1), "locality_second": gain(-1)}
+    alike = dict.fromkeys(both, gain(other))
+    splits = [one.model_copy(update=both if one.place == contradicted else alike) for one in SQUARE.splits]
     found = {one.name: one.holds for one in claims(SQUARE.model_copy(update={"splits": splits}))}
-    assert found["locality"] == "by_order"
+    assert found["locality"] == word
 
 
 @pytest.mark.parametrize(("side", "kernel", "maps"), [(8, 3, 16), (16, 5, 8)])

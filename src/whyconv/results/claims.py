@@ -22,6 +22,8 @@ Holds = Literal[
     "still_not_moved",
     "fails_one",
     "by_order",
+    "moved_still_by_order",
+    "still_moved_by_order",
     "unknown",
 ]
 # Signs in both orders that contradict each other.
@@ -36,7 +38,8 @@ class Claim(Record):
         holds: "exact": counted; "holds" or "fails" with pictures as they are and with moved ones; "moved_only",
             "still_only": there, and the other cannot be told; "moved_not_still", "still_not_moved": there, and in the
             other the opposite was found; "fails_one": the opposite in one, and the other cannot be told; "by_order":
-            it gains where it is added first and costs where it is added second, or the other way round; "unknown":
+            it gains where it is added first and costs where it is added second, or the other way round;
+            "moved_still_by_order", "still_moved_by_order": it holds there, and in the other by order; "unknown":
             neither can be told.
         values: What it rests on, by the names of the fields of its sentence.
     """
@@ -137,7 +140,7 @@ def _in_both_orders(name: Literal["locality", "sharing"], gains: dict[Place, tup
     for place, (told, other) in gains.items():
         values |= {place: told, f"{place}_other": other}
     signs = [_sign_of_both(*gains[place]) for place in PLACES]
-    return Claim(name=name, holds="by_order" if _BY_ORDER in signs else _verdict(signs), values=values)
+    return Claim(name=name, holds=_verdict(signs), values=values)
 
 
 def _sign_of_both(one: Estimate, other: Estimate) -> int:
@@ -192,5 +195,7 @@ def _verdict(signs: list[int]) -> Holds:
         (0, 1): "moved_only",
         (1, -1): "still_not_moved",
         (-1, 1): "moved_not_still",
+        (_BY_ORDER, 1): "moved_still_by_order",
+        (1, _BY_ORDER): "still_moved_by_order",
     }
-    return words.get((signs[0], signs[1]), "fails_one")
+    return words.get((signs[0], signs[1]), "by_order" if _BY_ORDER in signs else "fails_one")
