@@ -16,7 +16,7 @@ from whyconv.report.page import speaker
 from whyconv.reporting import plan_reasons, plan_rows
 from whyconv.settings import Plan, TrainSettings
 from whyconv.texts import say
-from whyconv.training.recipe import MOST_EPOCHS, Facts, batch_for, training_plan
+from whyconv.training.recipe import MOST_EPOCHS, Facts, augment_plan, batch_for, training_plan
 
 
 def material(counts: tuple[int, int] = (40, 40), side: int = 8) -> Any:
@@ -78,6 +78,57 @@ def test_the_numbers_in_the_sentences_are_those_of_the_rules(language: str) -> N
     many = batch_for(10_001), batch_for(10_001, is_on_card=True)
     assert sorted(numbers) == sorted([1000, 10_000, batch_for(1000), batch_for(10_000), *many])
     assert batch_for(1001) == batch_for(10_000)
+
+
+def clauses_with_numbers(rule: str) -> list[str]:
+    """The parts of a rule that give a number; commas inside numbers part nothing."""
+    return [part for part in re.split(r"[;,.](?!\d)", rule) if re.search(r"\d", part)]
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_the_rule_of_label_smoothing_is_that_of_the_recipe(language: str) -> None:
+    clauses = clauses_with_numbers(say("plan_rule_label_smoothing", language))
+    said = [next((name for name in ("lesson", "muon") if name in part), "else") for part in clauses]
+    assert said == ["lesson", "muon", "else"]  # the first that holds
+    smoothings = dict(zip(said, (float(re.findall(r"[\d.]+", part)[0]) for part in clauses), strict=True))
+    for network in ("lesson", "swift", "plain", "resnet18"):
+        for optimizer in ("gd", "adam", "adamw", "muon"):
+            settings = TrainSettings(pictures="x", network=network, optimizer=optimizer)
+            which = next((one for one in ("lesson", "muon") if one in (network, optimizer)), "else")
+            assert training_plan(settings, Facts((40, 40), 8, 1)).label_smoothing == smoothings[which]
+
+
+@pytest.mark.parametrize(("language", "all_of_them", "a_third"), [("en", "all", "a third"), ("ko", "모든", "3분의 1")])
+def test_the_rule_of_patience_is_that_of_the_recipe(language: str, all_of_them: str, a_third: str) -> None:
+    of_muon, others = re.split(r"[;,] ", say("plan_rule_patience", language), maxsplit=1)
+    assert "muon" in of_muon
+    assert all_of_them in of_muon
+    assert a_third in others
+    least = int(re.findall(r"\d+", others)[-1])
+    for optimizer in ("gd", "adam", "adamw", "muon"):
+        for epochs in (1, 12, 3 * least, 100):
+            settings = TrainSettings(pictures="x", optimizer=optimizer, epochs=epochs)
+            wanted = epochs if optimizer == "muon" else max(epochs // 3, least)
+            assert training_plan(settings, Facts((40, 40), 8, 1)).patience == wanted
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_the_rule_of_augmentation_names_what_the_recipe_looks_at(language: str) -> None:
+    rule = say("plan_rule_augmentation", language)
+    assert [word for word in ("lesson", "swift", "realistic") if word not in rule] == []
+    (part,) = [part for part in clauses_with_numbers(rule) if "swift" in part]
+    many = int(re.findall(r"[\d,]*\d", part)[0].replace(",", ""))
+
+    def cropped(network: str, n: int, side: int = 32) -> bool:
+        facts = Facts((n // 2, n - n // 2), side, 3)
+        return augment_plan(TrainSettings(pictures="x", network=network), facts, flip=False).min_area < 1
+
+    assert [cropped("swift", n) for n in (many - 1, many)] == [True, False]
+    assert cropped("plain", many)
+    assert not cropped("swift", many, side=16)
+    assert "16" in rule
+    colors = [augment_plan(TrainSettings(pictures="x"), Facts((9, 9), side, 3), flip=False).color for side in (16, 17)]
+    assert [color == 0 for color in colors] == [True, False]
 
 
 def test_pictures_that_are_not_varied_are_said_not_to_be() -> None:
