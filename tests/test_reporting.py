@@ -139,6 +139,15 @@ def test_pictures_that_are_not_varied_are_said_not_to_be() -> None:
     assert plan_rows(plan, material())["augmentation"].key == "plan_augmentation_none"
 
 
+@pytest.mark.parametrize("key", ["plan_augmentation", "plan_augmentation_cutout"])
+def test_of_a_cropped_picture_the_smallest_part_is_said_to_stay(key: str) -> None:
+    values = ruled().augment.model_dump() | {"min_area": 0.6}
+    (english,) = re.findall(r"[^,]*60\.0 %[^,]*", say(key, "en", **values))
+    (korean,) = re.findall(r"[^,]*60\.0 %[^,]*", say(key, "ko", **values))
+    assert "no less than 60.0 %" in english
+    assert re.search("60\\.0 % 이상을 남", korean)  # kept, not taken away
+
+
 @pytest.mark.parametrize("language", ["en", "ko"])
 @pytest.mark.parametrize("network", ["plain", "lesson", "my.own:network"])
 def test_every_entry_has_a_name_and_words_in_the_language_spoken(network: str, language: str) -> None:
