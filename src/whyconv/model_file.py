@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from whyconv.errors import ModelFileError, require_known_version
+from whyconv.errors import ModelFileError, UsageError, require_known_version
 from whyconv.files import digest_bytes
 from whyconv.images.array_levels import White
 from whyconv.images.prepare import POLICY_VERSION, PicturePolicy
@@ -140,6 +140,22 @@ def find_model(path: str | Path) -> Path:
     if not path.exists():
         raise ModelFileError(f"There is no {path}. Expected a run folder such as runs/<name>/, or an ONNX file.")
     return path
+
+
+def require_not_own(path: Path, model: Path, option: str) -> None:
+    """Refuses to write over what lies in a run folder: in that of ``model``, or in any other.
+
+    Args:
+        path: Where something is to be written.
+        model: A run folder, or a file.
+        option: That names another place, for the message.
+
+    Raises:
+        UsageError: Such a file is there.
+    """
+    folder = path.resolve().parent
+    if path.exists() and (folder == model.resolve() or (folder / "run.toml").is_file()):
+        raise UsageError(f"{path} is the run's own. Name another place with {option}.")
 
 
 def read_model(path: Path) -> tuple[bytes, Metadata]:

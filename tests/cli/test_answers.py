@@ -96,6 +96,34 @@ def test_a_path_that_is_not_there_is_named(run: Callable[..., Outcome], model: P
     assert "Did you mean 'inbox'?" in outcome.text
 
 
+def test_a_table_takes_the_place_of_no_picture_and_of_no_file_of_a_run(
+    run: Callable[..., Outcome], model: Path, inbox: Path, tmp_path: Path
+) -> None:
+    picture, linked = inbox / "red.csv", tmp_path / "linked.csv"
+    (inbox / "red.png").rename(picture)
+    linked.symlink_to(picture)
+    mine = model / "predictions.csv"
+    other = tmp_path / "runs" / "other-1" / "suspects.csv"
+    other.parent.mkdir()
+    for path in (mine, mine.with_name("run.toml"), other, other.with_name("run.toml")):
+        path.write_text("made by a training")
+    before = picture.read_bytes()
+    for words in ((model, picture, "--to", picture), (model, picture, "--to", linked)):
+        outcome = run("predict", *words)
+        assert (outcome.code, "is one of the pictures" in outcome.text) == (2, True)
+    for words in (
+        (model, inbox, "--to", mine),
+        (model / "model.onnx", inbox, "--to", mine),
+        (model, inbox, "--to", other),
+    ):
+        outcome = run("predict", *words)
+        assert (outcome.code, "is the run's own" in outcome.text) == (2, True)
+    assert (picture.read_bytes(), mine.read_text(), other.read_text()) == (before, *["made by a training"] * 2)
+    assert run("predict", model, inbox, "--to", model / "new.csv").code == 0
+    table = tmp_path / "answers.csv"
+    assert [run("predict", model, inbox, "--to", table).code for _ in range(2)] == [0, 0]
+
+
 def test_no_pictures_at_all_is_said(run: Callable[..., Outcome], model: Path, tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     assert run("predict", model, tmp_path / "nothing").text.startswith("no pictures found in ")

@@ -67,6 +67,34 @@ def test_explain_writes_a_page_and_a_picture(
     assert (outcome.code, "why.pdf" in outcome.text) == (2, True)
 
 
+@pytest.mark.parametrize("ending", ["png", "html"])
+def test_evidence_takes_the_place_of_evidence_only(
+    ending: str, run: Callable[..., Outcome], model: Path, inbox: Path, tmp_path: Path
+) -> None:
+    asked = ("explain", model, inbox / "red.png", "--near", 0, "--out")
+    out = tmp_path / f"why.{ending}"
+    assert [run(*asked, out).code for _ in range(2)] == [0, 0]
+    assert run("explain", model / "model.onnx", inbox / "red.png", "--out", out).code == 0
+    report = tmp_path / f"report.{ending}"
+    report.write_text('<html><meta name="generator" content="whyconv"></html>')
+    linked = tmp_path / f"linked.{ending}"
+    linked.symlink_to(inbox / "red.png")
+    taken = {
+        report: "is no page or drawing",
+        linked: "is the picture",
+        inbox / "green.png": "is no page or drawing",
+        inbox / "red.png": "is the picture",
+        model / f"report.{ending}": "is the run's own",
+    }
+    (model / f"report.{ending}").write_text("of a training")
+    before = {path: path.read_bytes() for path in taken}
+    for path, reason in taken.items():
+        outcome = run(*asked, path)
+        assert (outcome.code, reason in " ".join(outcome.text.split())) == (2, True), outcome.text
+        assert "activation map" not in outcome.text  # refused before anything is computed
+    assert {path: path.read_bytes() for path in taken} == before
+
+
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_the_page_takes_names_from_outside_as_text(model: Path, language: str) -> None:
     evil = "<script>alert(1)</script>\u202e"

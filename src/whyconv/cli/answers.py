@@ -60,6 +60,8 @@ def predict(  # noqa: PLR0913, PLR0917
     language = texts.language(lang)
     recognizer = open_recognizer(model)
     top = min(top, len(recognizer.classes))
+    if to is not None and cluster is None:
+        _require_free(to, model, paths)
     if cluster is not None:
         _predict_on_cluster(recognizer, paths, to, cluster, top, sets, batch, as_json, language)
         return
@@ -73,6 +75,15 @@ def predict(  # noqa: PLR0913, PLR0917
     if to is not None and as_json:
         print_json(json.dumps({"to": str(to), "num_pictures": total, "num_unread": unread}))
     _tell(recognizer, paths, to, total, unread, language)
+
+
+def _require_free(to: Path, model: Path, paths: list[Path]) -> None:
+    """Refuses a table in the place of a picture that is asked about, or of a file of a run."""
+    from whyconv.model_file import require_not_own
+
+    if any(path.exists() and to.exists() and to.samefile(path) for path in paths):
+        raise UsageError(f"{to} is one of the pictures that are asked about. Name another file with --to.")
+    require_not_own(to, model, "--to")
 
 
 def _predict_on_cluster(  # noqa: PLR0913, PLR0917

@@ -45,8 +45,8 @@ def explain(  # noqa: PLR0913, PLR0917
     from whyconv.show.text import printable
 
     language = texts.language(lang)
-    if out is not None and out.suffix.lower() not in _ENDINGS:
-        raise UsageError(f"Evidence cannot be written to {out.name}. Expected a name ending in .html or .png.")
+    if out is not None:
+        _require_free(out, model, picture)
     kind: MapKind | None = "occlusion" if occlusion else None
     evidence = find_evidence(model, picture, label=label, kind=kind, num_nearest=near)
     if as_json:
@@ -55,6 +55,22 @@ def explain(  # noqa: PLR0913, PLR0917
     if out is not None:
         _write(out, evidence, language)
         print_text([texts.say("evidence_written", language, path=printable(str(out)))])
+
+
+def _require_free(out: Path, model: Path, picture: Path) -> None:
+    """Refuses what evidence cannot be written to; of what is already there, only evidence is replaced."""
+    if out.suffix.lower() not in _ENDINGS:
+        raise UsageError(f"Evidence cannot be written to {out.name}. Expected a name ending in .html or .png.")
+    if not out.exists():
+        return
+    with needing_extra("Writing evidence to a file (--out)", "train"):
+        from whyconv.model_file import require_not_own
+        from whyconv.report.evidence import is_evidence
+    if picture.exists() and out.samefile(picture):
+        raise UsageError(f"{out} is the picture that is asked about. Name another file with --out.")
+    if out.is_file() and not is_evidence(out):
+        require_not_own(out, model, "--out")
+        raise UsageError(f"{out} is there and is no page or drawing of evidence. Name another file with --out.")
 
 
 def _write(out: Path, evidence: Evidence, language: str) -> None:

@@ -19,7 +19,7 @@ from whyconv.exporting.proof import BATCHES, Ask, prove, require_equal, require_
 from whyconv.exporting.source import Source, ask_file, ask_module, open_source, said_in, trained_network
 from whyconv.exporting.torch_folder import open_torch
 from whyconv.machine import num_cores
-from whyconv.model_file import METADATA_KEY, read_description, read_model, with_digest
+from whyconv.model_file import METADATA_KEY, read_description, read_model, require_not_own, with_digest
 from whyconv.onnx_file.seal import sealed, without_seal
 from whyconv.pretrained.foreign import operator_set
 from whyconv.results import Notify, Parity, ignore
@@ -80,8 +80,7 @@ def _target(run: Path, kind: Kind, out: str | Path | None) -> Path:
     """Where to write; of what is already there, only a recognizer is replaced."""
     name = run.resolve().name
     path = Path(out) if out is not None else Path(f"{name}.onnx" if kind == "onnx" else f"{name}-torch")
-    if path.exists() and path.resolve().parent == run.resolve():
-        raise UsageError(f"{path} is the run's own. Name another place with --out.")
+    require_not_own(path, run, "--out")
     if kind == "onnx" and path.is_dir():
         raise UsageError(f"{path} is a folder. Expected --out FILE.onnx.")
     if kind == "onnx" and path.exists() and not _is_recognizer(path):

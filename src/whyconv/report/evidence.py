@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from whyconv.files import write_bytes, write_text
 from whyconv.report.heat import colors, scale
@@ -23,13 +23,17 @@ _SIDE = 320
 _SCALE_SPACE = 90
 # Of the picture under the map, so that colors stand out.
 _FADED = 0.45
+# In every page, as the template has it, and in every drawing: so that nothing else is written over.
+_MAKER = "whyconv explain"
+_MARKS = (f'name="generator" content="{_MAKER}"'.encode(), f"tEXtSoftware\0{_MAKER}".encode())
+_MARK_BYTES = 2000
 
 
 def write_evidence_page(path: Path, evidence: Evidence, language: str = "en") -> None:
     """Writes the page, whole or not at all.
 
     Args:
-        path: Where to; an older file there is replaced.
+        path: Where to; an older file there is replaced: ask ``is_evidence`` before.
         evidence: What to say.
         language: "en" or "ko".
     """
@@ -39,6 +43,13 @@ def write_evidence_page(path: Path, evidence: Evidence, language: str = "en") ->
 def write_evidence_drawing(path: Path, evidence: Evidence) -> None:
     """Writes a PNG file without words, whole or not at all."""
     write_bytes(path, draw_evidence(evidence))
+
+
+def is_evidence(path: Path) -> bool:
+    """Whether a file is a page or a drawing of evidence, as these functions write them."""
+    with path.open("rb") as file:
+        begin = file.read(_MARK_BYTES)
+    return any(mark in begin for mark in _MARKS)
 
 
 def render_evidence(evidence: Evidence, language: str = "en") -> str:
@@ -79,8 +90,9 @@ def draw_evidence(evidence: Evidence) -> bytes:
     both = Image.new("RGB", (2 * side + factor, side), "white")
     both.paste(large, (0, 0))
     both.paste(over, (side + factor, 0))
-    content = io.BytesIO()
-    both.save(content, "PNG", optimize=True)
+    content, made_by = io.BytesIO(), PngImagePlugin.PngInfo()
+    made_by.add_text("Software", _MAKER)
+    both.save(content, "PNG", optimize=True, pnginfo=made_by)
     return content.getvalue()
 
 
