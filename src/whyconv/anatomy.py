@@ -128,9 +128,7 @@ def _build_for_real(name: str, input_shape: Sequence[int] | None) -> tuple[nn.Mo
 
         network = build_stored(_planned(path, plan), path / "model.safetensors")
         return without_windows(network), _shape(plan)
-    if input_shape is None:
-        raise UsageError(f"{name} takes pictures of which size? Say it with --input, such as --input 3x224x224.")
-    _require_shape(input_shape)
+    input_shape = _shape_for(name, input_shape)
     sizes = {"in_channels": input_shape[0], "side": input_shape[-1], "num_classes": _CLASSES}
     return build_default(name, **sizes), input_shape
 
@@ -144,13 +142,32 @@ def read_network(name: str | Path | nn.Module, input_shape: Sequence[int] | None
         return _read_run(path, input_shape)
     if path.suffix.lower() == ".onnx" or path.is_file():
         return read_onnx(path, input_shape), name
-    if input_shape is None:
-        raise UsageError(f"{name} takes pictures of which size? Say it with --input, such as --input 3x224x224.")
-    with needing_extra("Inspecting a torch network", "train"):
-        from whyconv.nets.catalogue import build_default
-    _require_shape(input_shape)
+    input_shape = _shape_for(name, input_shape)
+    from whyconv.nets.catalogue import build_default
+
     sizes = {"in_channels": input_shape[0], "side": input_shape[-1], "num_classes": _CLASSES}
     return _read_torch(partial(build_default, name, **sizes), input_shape), name
+
+
+def _shape_for(name: str, input_shape: Sequence[int] | None) -> Sequence[int]:
+    """The shape of a picture for a network that does not know it; first of all there has to be such a network."""
+    if re.search(r"[/\\]|\.onnx$", name, re.IGNORECASE):
+        raise UsageError(
+            f"There is no {name}. Expected a run folder such as runs/<name>/, an ONNX file, the name of a network, or "
+            "package.module:callable."
+        )
+    with needing_extra("Inspecting a torch network", "train"):
+        from whyconv.nets.catalogue import require_network
+    try:
+        require_network(name)
+    except UsageError as error:
+        if ":" in name:
+            raise
+        raise UsageError(f"{error} Nor is there a run folder or a file of that name.") from None
+    if input_shape is None:
+        raise UsageError(f"{name} takes pictures of which size? Say it with --input, such as --input 3x224x224.")
+    _require_shape(input_shape)
+    return input_shape
 
 
 def _read_module(network: nn.Module, input_shape: Sequence[int] | None) -> Graph:

@@ -51,6 +51,37 @@ def test_code_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         inspect_network("its_own_network:build")
 
 
+@pytest.mark.parametrize("more", [(), ("--verify",)])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("resnt18", "There is no network called 'resnt18'. Did you mean 'resnet18'?"),
+        ("pets-1", "There is no network called 'pets-1'."),
+        ("pets-1", "Nor is there a run folder or a file of that name"),
+        ("runs/pets-1", "There is no runs/pets-1. Expected a run folder"),
+        ("pets-1/", "There is no pets-1/. Expected a run folder"),
+        ("no_such_package:build", "cannot import 'no_such_package'"),
+    ],
+)
+def test_a_name_that_nothing_goes_by_is_said_before_a_size_is_asked_for(
+    run: Callable[..., Outcome], name: str, said: str, more: tuple[str, ...]
+) -> None:
+    done = run("inspect", name, *more)
+    assert (done.code, done.data) == (2, "")
+    assert said in done.text
+    assert "which size" not in done.text
+    assert run("inspect", name, "--input", "3x32x32", *more).text == done.text
+
+
+@pytest.mark.parametrize("more", [(), ("--verify",)])
+def test_a_file_that_is_not_there_is_said_to_be_none(run: Callable[..., Outcome], more: tuple[str, ...]) -> None:
+    assert "pets.onnx cannot be read: No such file" in run("inspect", "pets.onnx", *more).text
+
+
+def test_a_network_that_is_there_is_asked_for_its_size(run: Callable[..., Outcome]) -> None:
+    assert "resnet18 takes pictures of which size?" in run("inspect", "resnet18").text
+
+
 def test_an_onnx_file_needs_no_torch(tmp_path: Path) -> None:
     graph = helper.make_graph(
         [helper.make_node("Conv", ["x", "w"], ["y"])],
