@@ -142,6 +142,21 @@ def test_tables_fit_80_columns(language: str) -> None:
     assert [line for line in lines if cell_len(line) > 80] == []
 
 
+@pytest.mark.parametrize(
+    ("language", "whole", "short"),
+    [
+        ("en", "calibration error less chance", "the same less chance"),
+        ("ko", "우연을 뺀 보정 오차", "우연을 뺀 오차"),
+    ],
+)
+def test_what_is_less_chance_is_named_where_no_row_before_names_it(language: str, whole: str, short: str) -> None:
+    fitted = evaluation()
+    assert any(short in line for line in evaluation_lines(fitted, language))
+    of_others = evaluation_lines(fitted.model_copy(update={"calibration": None}), language)
+    assert any(line.strip().startswith(f"{whole}  ") for line in of_others)
+    assert not [line for line in of_others if short in line]
+
+
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_columns_are_aligned_on_the_screen(language: str) -> None:
     rows = [line for line in check_lines(REPORT, language) if " %" in line]

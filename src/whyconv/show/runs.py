@@ -182,7 +182,9 @@ def _mistake_rows(evaluation: Evaluation, language: str) -> Iterable[tuple[str, 
 def _promise_rows(evaluation: Evaluation, language: str) -> Iterable[tuple[str, str]]:
     """Yields what became of promises: probabilities that hold, sets that hold the truth, pictures called unsure."""
     if evaluation.debiased is not None:
-        yield say("debiased", language), say("debiased_value", language, **evaluation.debiased.model_dump())
+        # "the same" is the row before, where there is one.
+        name = "debiased" if evaluation.calibration is not None else "debiased_alone"
+        yield say(name, language), say("debiased_value", language, **evaluation.debiased.model_dump())
     sets, acceptance = evaluation.sets, evaluation.acceptance
     if sets is not None:
         told = say("set_coverage_value", language, coverage=interval(sets.coverage), size=sets.mean_size)
