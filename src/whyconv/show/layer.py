@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.cells import cell_len
 
 from whyconv.results.layer import CORNERS, Corner, LayerReport, StepReport, StepTime
-from whyconv.show.text import WIDTH, note_lines, sentence, table, wrap
+from whyconv.show.text import WIDTH, facts, note_lines, sentence, table, wrap
 from whyconv.show.verify import verification_lines
 from whyconv.show.worked import worked_lines
 from whyconv.texts import say, size
@@ -20,7 +20,7 @@ _COLUMNS = ("weights", "biases", "parameters", "bytes", "adam")
 def layer_lines(report: LayerReport, language: str) -> list[str]:
     """Returns the square, the table, the counts, the notes, and what else was asked for."""
     lines = [*wrap(_head(report, language), ""), "", *_square(report, language), "", *_identity(report, language), ""]
-    lines += [*_corner_table(report, language), "", *_row_lines(report, language)]
+    lines += [*_corner_table(report, language), "", *facts(_rows(report, language))]
     lines += [*_tap_lines(report, language), *wrap(say("layer_exact", language), "  ")]
     for note in report.notes:
         lines += ["", *note_lines(note, language)]
@@ -130,18 +130,6 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
             for row in rows
         ]
     )
-
-
-def _row_lines(report: LayerReport, language: str) -> list[str]:
-    """Returns a name and a value a line; a long value goes on below itself."""
-    rows = list(_rows(report, language))
-    names = table([(name, "") for name, _ in rows])
-    width = max(map(cell_len, names)) + 2
-    lines = []
-    for name, (_, value) in zip(names, rows, strict=True):
-        first, *more = wrap(value, " " * width)
-        lines += [name + first[cell_len(name) :], *more]
-    return lines
 
 
 def _rows(report: LayerReport, language: str) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from whyconv.results import SURE, ClassScore, EpochRecord, Evaluation, Prediction, RunSummary, Suspects, Unreadable
 from whyconv.show.certificate import certificate_lines
-from whyconv.show.text import clock, interval, printable, sentence, table, wrap
+from whyconv.show.text import clock, facts, interval, printable, sentence, table, wrap
 from whyconv.texts import say
 
 _MANY_CLASSES = 16
@@ -33,7 +33,7 @@ def evaluation_lines(evaluation: Evaluation, language: str) -> list[str]:
         ),
         *_mistake_rows(evaluation, language),
     ]
-    lines = [head, *table(rows), *_score_lines(evaluation.classes, language)]
+    lines = [head, *facts(rows), *_score_lines(evaluation.classes, language)]
     lines.append(f"  {say('interval_note', language)}")
     if evaluation.has_copies:
         lines += wrap(say("interval_groups", language, n=evaluation.n, groups=evaluation.num_groups), "  ")

@@ -71,6 +71,30 @@ def table(rows: Iterable[Sequence[str]]) -> list[str]:
     ]
 
 
+def facts(rows: Iterable[tuple[str, str]]) -> list[str]:
+    """Returns a name and a value a line, the values in one column; a long value goes on below itself."""
+    rows = list(rows)
+    names = table([(name, "") for name, _ in rows])
+    width = max(map(cell_len, names), default=0) + 2
+    lines = []
+    for name, (_, value) in zip(names, rows, strict=True):
+        first, *more = wrap(value, " " * width) or [""]
+        lines += [(name + first[cell_len(name) :]).rstrip(), *more]
+    return lines
+
+
+def listed(head: str, names: Sequence[str]) -> list[str]:
+    """Returns names behind a head with commas between, in lines of at most 80 columns; none is cut at its blanks."""
+    lines = [f"  {head}".rstrip()]
+    for name in [*(f"{each}," for each in names[:-1]), *names[-1:]]:
+        gap = " " * (2 if not lines[-1] else 1)
+        if cell_len(lines[-1] + gap + name) > WIDTH:
+            lines.append("   ")
+            gap = " "
+        lines[-1] += gap + name
+    return lines
+
+
 def wrap(text: str, indent: str) -> list[str]:
     """Returns ``text`` in lines of at most 80 columns; long names and commands are never cut."""
     lines, line = [], ""
