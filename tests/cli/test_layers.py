@@ -129,6 +129,35 @@ def test_wrong_words_are_wrong_use_and_all_named(run: Callable[..., Outcome]) ->
     assert "too much to be read" in run("layer", "32x32x3", "--show", "0,0").text
 
 
+@pytest.mark.parametrize(("language", "begins"), [("en", "next:"), ("ko", "다음:")])
+@pytest.mark.parametrize(
+    ("words", "own"),
+    [
+        (["6x6"], True),
+        (["12x12x3", "--filters", "4"], True),
+        (["32x24"], True),
+        (["32x25"], False),
+        (["32x32x3", "--filters", "10", "--kernel", "5"], False),
+        (["20x20x30"], False),  # 12,000 inputs
+        (["24x24", "--kernel", "8"], False),
+        (["32x3", "--axes", "1"], False),
+        (["4x4x4", "--axes", "3"], False),
+    ],
+)
+def test_what_is_offered_next_can_be_done(
+    words: list[str], own: bool, language: str, begins: str, run: Callable[..., Outcome]
+) -> None:
+    last = run("layer", *words, "--lang", language).text.splitlines()[-1]
+    assert last.startswith(begins)
+    assert cell_len(last) <= 80
+    assert "--try" in last
+    assert run("layer", *words, "--show", "0,0").code == (0 if own else 2)
+    offered = re.search(r"(?:whyconv layer (\w+) )?--show 0,0", last)
+    assert offered is not None
+    assert (offered[1] is None) == own
+    assert run("layer", *(words if own else [offered[1]]), "--show", "0,0").code == 0
+
+
 def test_a_step_is_timed(run: Callable[..., Outcome]) -> None:
     outcome = run("layer", "6x6", "--try", "--json")
     assert "one training step on 8 pictures" in outcome.text

@@ -47,6 +47,7 @@ def layer(  # noqa: PLR0913, PLR0917
     """
     from whyconv.counting.layer import count_layer
     from whyconv.counting.words import LayerWords
+    from whyconv.counting.worked import can_be_worked_out, work_out
     from whyconv.show.layer import layer_lines
 
     language = texts.language(lang)
@@ -56,8 +57,6 @@ def layer(  # noqa: PLR0913, PLR0917
     asked = words.convolution()
     report = count_layer(asked)
     if show is not None:
-        from whyconv.counting.worked import work_out
-
         report = report.model_copy(update={"shown": work_out(asked, *_place(show))})
     if tried:
         report = report.model_copy(update={"steps": _try(asked, language)})
@@ -65,7 +64,7 @@ def layer(  # noqa: PLR0913, PLR0917
         report = report.model_copy(update={"verification": _verify(asked)})
     if as_json:
         print_json(report.model_dump_json())
-    print_text(layer_lines(report, language))
+    print_text(layer_lines(report, language, can_be_shown=can_be_worked_out(asked)))
     if report.verification is not None:
         from whyconv.measures.verify import require_proved
 

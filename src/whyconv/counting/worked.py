@@ -70,6 +70,11 @@ def work_out(layer: Convolution, row: int, column: int) -> WorkedOutput:
     )
 
 
+def can_be_worked_out(layer: Convolution) -> bool:
+    """Whether ``work_out`` takes a layer."""
+    return len(layer.axes) == 2 and not _too_much(layer)
+
+
 def _require_readable(layer: Convolution, row: int, column: int) -> None:
     if len(layer.axes) != 2:
         raise UsageError(f"--show writes out layers of two axes; this one has {len(layer.axes)}.")
@@ -79,6 +84,15 @@ def _require_readable(layer: Convolution, row: int, column: int) -> None:
             f"--show {row},{column}: there is no such output. Expected a row from 0 to {height - 1} and a column from "
             f"0 to {width - 1}."
         )
+    if wrong := _too_much(layer):
+        raise UsageError(
+            f"--show writes out every number, and this is too much to be read: {'; '.join(wrong)}. The arithmetic is "
+            "the same on a small picture: try 6x6 or 12x12x3."
+        )
+
+
+def _too_much(layer: Convolution) -> list[str]:
+    """What of a layer of two axes is too much to be read or tried; empty where nothing is."""
     most = {"rows": MOST_ROWS, "columns": MOST_COLUMNS}
     found = {name: max(axis.length, axis.output_length) for name, axis in zip(most, layer.axes, strict=True)}
     wrong = [f"{found[name]:,} {name} (at most {most[name]})" for name in most if found[name] > most[name]]
@@ -86,11 +100,7 @@ def _require_readable(layer: Convolution, row: int, column: int) -> None:
         wrong.append(f"{taps:,} products (at most {MOST_TAPS})")
     if layer.num_inputs > _MOST_INPUTS:
         wrong.append(f"{layer.num_inputs:,} inputs to be changed one by one (at most {_MOST_INPUTS:,})")
-    if wrong:
-        raise UsageError(
-            f"--show writes out every number, and this is too much to be read: {'; '.join(wrong)}. The arithmetic is "
-            "the same on a small picture: try 6x6 or 12x12x3."
-        )
+    return wrong
 
 
 def _half_bright(layer: Convolution) -> NDArray[np.int64]:

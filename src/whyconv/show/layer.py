@@ -17,8 +17,14 @@ _MOST_TAPS_SHOWN = 9
 _COLUMNS = ("weights", "biases", "parameters", "bytes", "adam")
 
 
-def layer_lines(report: LayerReport, language: str) -> list[str]:
-    """Returns the square, the table, the counts, the notes, and what else was asked for."""
+def layer_lines(report: LayerReport, language: str, *, can_be_shown: bool = True) -> list[str]:
+    """Returns the square, the table, the counts, the notes, and what else was asked for.
+
+    Args:
+        report: What was counted.
+        language: Of the sentences.
+        can_be_shown: Whether one output of this layer can be written out; else that of a small one is offered.
+    """
     lines = [*wrap(_head(report, language), ""), "", *_square(report, language), "", *_identity(report, language), ""]
     lines += [*_corner_table(report, language), "", *facts(_rows(report, language))]
     lines += [*_tap_lines(report, language), *wrap(say("layer_exact", language), "  ")]
@@ -31,7 +37,7 @@ def layer_lines(report: LayerReport, language: str) -> list[str]:
     if report.verification is not None:
         lines += ["", *verification_lines([report.verification], language)]
     if report.steps is None and report.shown is None and report.verification is None:
-        lines += ["", say("layer_shown_next", language)]
+        lines += ["", say("layer_shown_next" if can_be_shown else "layer_small_shown_next", language)]
     return lines
 
 
