@@ -40,6 +40,10 @@ def ruled(counts: tuple[int, int] = (40, 40), **asked: Any) -> Plan:
 DECIDED = {"network", "side", "batch", "epochs", "optimizer", "learning_rate", "balance", "threads"}
 
 
+def say_it(value: Any, language: str) -> str:
+    return value if isinstance(value, str) else say(value.key, language, **value.values)
+
+
 def asked_for(plan: Plan, **changes: Any) -> dict[str, object]:
     reasons = plan_reasons(plan, material(**changes))
     assert reasons.keys() >= {*DECIDED, "flips"}
@@ -137,6 +141,20 @@ def test_pictures_that_are_not_varied_are_said_not_to_be() -> None:
     assert plan_rows(plan, material())["augmentation"].key == "plan_augmentation"
     plan = plan.model_copy(update={"augment": plan.augment.model_copy(update=still)})
     assert plan_rows(plan, material())["augmentation"].key == "plan_augmentation_none"
+
+
+@pytest.mark.parametrize("fit", ["letterbox", "stretch"])
+@pytest.mark.parametrize("optimizer", ["gd", "momentum", "rmsprop", "adam", "adamw", "muon"])
+def test_of_values_in_words_none_is_english_in_korean(optimizer: str, fit: str) -> None:
+    found = material()
+    found.policy.fit = fit
+    rows = plan_rows(ruled(optimizer=optimizer), found)
+    told = {language: [say_it(rows[name], language) for name in ("fit", "formula")] for language in ("en", "ko")}
+    assert re.search(r"[가-힣]", told["ko"][0])
+    # Of a formula, names of functions and of the optimizer stay.
+    for text in told["ko"]:
+        assert set(re.findall(r"[A-Za-z]{3,}", text)) <= {"sqrt", "orthogonal", "adam", "letterbox", "stretch"}
+    assert ("kernel" in told["en"][1]) == ("커널" in told["ko"][1]) == (optimizer == "muon")
 
 
 @pytest.mark.parametrize("key", ["plan_augmentation", "plan_augmentation_cutout"])

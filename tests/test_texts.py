@@ -46,6 +46,7 @@ MADE = {
         ),
     ),
     "plan_schedule_": ("cosine", "constant", "linear"),
+    "plan_fit_": ("letterbox", "stretch"),
     "plan_initial_": ("swift", "plain", "lesson"),
     "run_": ("bfloat16", "float32"),
     "run_step_skipped_": ("cost", "gradient"),
@@ -184,6 +185,35 @@ def test_no_value_is_followed_by_a_particle_that_depends_on_it() -> None:
     assert _PARTICLE.search("온도 {temperature:.2f}로는")
     assert not _PARTICLE.search("{name}은(는) {n:,}개를 “{label}”(으)로, {share:percent}를 {num_bytes:size}와")
     found = {key: match[0] for key, one in sentences().items() if (match := _PARTICLE.search(one["ko"]))}
+    assert found == {}
+
+
+# Korean word -> other words for the same thing that are in use elsewhere. Where English says photo, so may Korean.
+_NAMES = {
+    "합성곱": ("컨볼루션",),
+    "라벨": ("레이블",),
+    "이미지": ("사진",),
+    "패딩": ("채움",),
+    "스트라이드": ("보폭",),
+    "신경망": ("네트워크", "신경 회로망"),
+    "픽셀": ("화소",),
+    "희소 연결": ("지역성",),
+    "이동 불변성": ("평행이동 불변", "이동불변"),
+    "변수 공유": ("파라미터 공유", "매개변수 공유", "가중치 공유"),
+}
+
+
+def test_each_thing_has_one_name_in_korean() -> None:
+    korean = {key: one["ko"] for key, one in sentences().items()}
+    everything = "\n".join(korean.values())
+    assert [name for name in _NAMES if name not in everything] == []
+    banned = {other: name for name, others in _NAMES.items() for other in others}
+    found = {
+        (key, other): f"{banned[other]}?"
+        for key, text in korean.items()
+        for other in banned
+        if other in text and not (other == "사진" and "photo" in sentences()[key]["en"].lower())
+    }
     assert found == {}
 
 

@@ -28,7 +28,7 @@ from whyconv.report import (
 )
 from whyconv.results import Note, RunSummary, Search
 from whyconv.results.network import NetworkReport
-from whyconv.settings import AugmentPlan, FrozenPlan, NetworkPlan, Plan, TrainSettings
+from whyconv.settings import AugmentPlan, FrozenPlan, NetworkPlan, OptimizerName, Plan, TrainSettings
 from whyconv.training.history import read_history
 from whyconv.training.optimizers import FORMULAS
 from whyconv.training.pictures import Part, side_for
@@ -166,12 +166,12 @@ def plan_rows(plan: Plan, material: Material) -> dict[str, Any]:
         **({"windows": _windows(network)} if network.window else {}),
         **({"sides": ", ".join(map(str, recipe.sides))} if recipe.sides else {}),
         "channels": network.in_channels,
-        "fit": material.policy.fit,
+        "fit": Note(key=f"plan_fit_{material.policy.fit}"),
         "batch": recipe.batch,
         "epochs": recipe.epochs,
         **({"steps": steps} if steps else {}),
         "optimizer": recipe.optimizer,
-        "formula": FORMULAS[recipe.optimizer],
+        "formula": _formula(recipe.optimizer),
         "learning_rate": recipe.learning_rate,
         **({"other_learning_rate": recipe.other_learning_rate} if recipe.other_learning_rate else {}),
         "precision": recipe.precision,
@@ -203,7 +203,7 @@ def frozen_rows(plan: Plan, frozen: FrozenPlan, material: Material) -> dict[str,
         **({"steps": recipe.steps} if recipe.steps else {}),
         "batch": recipe.batch,
         "optimizer": recipe.optimizer,
-        "formula": FORMULAS[recipe.optimizer],
+        "formula": _formula(recipe.optimizer),
         "learning_rate": recipe.learning_rate,
         "schedule": Note(key=f"plan_schedule_{recipe.schedule}"),
         "weight_decay": recipe.weight_decay,
@@ -215,7 +215,7 @@ def frozen_rows(plan: Plan, frozen: FrozenPlan, material: Material) -> dict[str,
         "start_digest": network.start_digest,
         "side": network.side,
         "channels": network.in_channels,
-        "fit": material.policy.fit,
+        "fit": Note(key=f"plan_fit_{material.policy.fit}"),
         "views": ", ".join(network.views),
         "head": Note(key="plan_head", values={"penalties": ", ".join(f"{each:g}" for each in frozen.penalties)}),
         **({"looked_at": frozen.looked_at} if frozen.looked_at else {}),
@@ -228,6 +228,12 @@ def frozen_rows(plan: Plan, frozen: FrozenPlan, material: Material) -> dict[str,
         "num_validation": pictures.num_validation,
         "num_test": pictures.num_test,
     }
+
+
+def _formula(optimizer: OptimizerName) -> str | Note:
+    """A step in symbols; of muon, what it leaves to another in words."""
+    formula = FORMULAS[optimizer]
+    return Note(key="plan_formula_muon", values={"formula": formula}) if optimizer == "muon" else formula
 
 
 def _windows(network: NetworkPlan) -> Note:

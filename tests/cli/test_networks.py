@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -147,5 +148,8 @@ def test_the_table_fits_80_columns(name: str, shape: tuple[int, ...], language: 
     for layers in ("some", "weighted"):
         lines = network_lines(report, language, layers)  # type: ignore[arg-type]
         assert all(cell_len(line) <= 80 for line in lines), max(lines, key=cell_len)
+    sums = lines[lines.index("") + 1 : lines.index("", lines.index("") + 1)]
+    (columns,) = {cell_len(line[: re.match(r"  .+?  +(?=\S)|  +", line).end()]) for line in sums}  # type: ignore[union-attr]
+    assert columns > 20
     assert len(network_lines(report, language)) < 60
     assert len(network_lines(report, language, "all")) > len(report.layers)

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from whyconv.errors import UsageError, nearest
 from whyconv.results.network import LayerCount, NetworkReport
-from whyconv.show.text import WIDTH, note_lines, printable, table, wrap
+from whyconv.show.text import WIDTH, facts, note_lines, printable, table, wrap
 from whyconv.texts import say
 
 Layers = Literal["some", "weighted", "all"]
@@ -43,9 +43,12 @@ def network_lines(report: NetworkReport, language: str, layers: Layers = "some")
     picture = "x".join(map(str, report.input))
     head = say("network_head", language, source=printable(report.source), input=picture, n=len(report.layers))
     lines = [*wrap(head, ""), *_layer_lines(report, language, layers), ""]
-    for label, value in _total_rows(report, language):
-        lines += _labelled(label, value)
-    lines += ["", *_meaning_lines(report, language), *wrap(say("network_exact", language), "  ")]
+    lines += [
+        *facts(_total_rows(report, language)),
+        "",
+        *_meaning_lines(report, language),
+        *wrap(say("network_exact", language), "  "),
+    ]
     lines += _unknown_lines(report, language)
     for note in report.notes:
         lines += note_lines(note, language)
@@ -145,13 +148,6 @@ def _factors(report: NetworkReport) -> dict[str, str]:
 def _percent(fraction: float) -> str:
     """Returns a share with at least two digits that are not 0."""
     return f"{100 * fraction:.1f} %" if fraction >= 0.1 else f"{100 * fraction:.2g} %"
-
-
-def _labelled(label: str, value: str) -> list[str]:
-    room = " " * (20 - cell_len(label))
-    first = f"  {label}{room}"
-    lines = wrap(value, " " * cell_len(first))
-    return [first + lines[0].lstrip(), *lines[1:]]
 
 
 def _meaning_lines(report: NetworkReport, language: str) -> list[str]:

@@ -38,20 +38,18 @@ def translation_lines(found: Sequence[Translation], language: str, *, has_room: 
     for one in sorted(found, key=lambda each: _ORDER.index(each.protocol.kind)):
         kind = say(f"translation_kind_{one.protocol.kind}", language)
         lines += ["", *wrap(say("translation_lead", language, rate=interval(one.consistency), kind=kind), "  ")]
-        lines += table([(say(f"translation_row_{name}", language), _rate(one, name)) for name in _RATES])
+        lines += table([(say(f"translation_row_{name}", language), _rate(one, name, language)) for name in _RATES])
         if one.kappa.low <= 0 <= one.kappa.high:
             lines += wrap(say("translation_constant", language), "  ") if not one.kappa.value else []
         lines += wrap(_card(one, language), "  ")
     return lines
 
 
-def _rate(found: Translation, name: str) -> str:
+def _rate(found: Translation, name: str, language: str) -> str:
     estimate: Estimate = getattr(found, name)
-    return _number(estimate) if name == "kappa" else interval(estimate)
-
-
-def _number(estimate: Estimate) -> str:
-    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
+    if name != "kappa":
+        return interval(estimate)
+    return say("translation_number", language, value=estimate.value, low=estimate.low, high=estimate.high)
 
 
 def _card(found: Translation, language: str) -> str:

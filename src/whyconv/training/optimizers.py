@@ -32,13 +32,15 @@ from whyconv.settings import OptimizerName, Schedule
 from whyconv.training.distributed import ALONE, Group
 from whyconv.training.muon import Muon
 
+_ADAM = "v <- b v + (1 - b) g;  s <- r s + (1 - r) g^2;  w <- w - a v^ / (sqrt(s^) + e)"
+# That of muon is of kernels; what is none is changed as by adam.
 FORMULAS: dict[str, str] = {
     "gd": "w <- w - a g",
     "momentum": "v <- b v + g;  w <- w - a v",
     "rmsprop": "s <- r s + (1 - r) g^2;  w <- w - a g / (sqrt(s) + e)",
-    "adam": "v <- b v + (1 - b) g;  s <- r s + (1 - r) g^2;  w <- w - a v^ / (sqrt(s^) + e)",
-    "adamw": "w <- (1 - a d) w;  then as adam",
-    "muon": "m <- b m + g;  w <- w - a orthogonal(g + b m);  what is no kernel as adam",
+    "adam": _ADAM,
+    "adamw": f"w <- (1 - a d) w;  {_ADAM}",
+    "muon": "m <- b m + g;  w <- w - a orthogonal(g + b m)",
 }
 
 
