@@ -84,9 +84,7 @@ def _train(
     began = time.perf_counter()
     if (run := run_of_this_launch(settings.out)) is not None:
         return _resume(run, notify, group)
-    # Before the pictures are read, which may take long.
-    require_network(settings.network)
-    check_start(settings)
+    _require_possible(settings)
     settings = _with_device(settings, group, notify)
     threads = settings.threads or num_cores()
     store = Path(settings.store) if settings.store else None
@@ -121,6 +119,30 @@ def _train(
                 only_model=only_model,
                 group=group,
             )
+
+
+def _require_possible(settings: TrainSettings) -> None:
+    """Refuses what can be refused before the pictures are read, which may take long."""
+    _require_cores(settings.threads)
+    require_network(settings.network)
+    check_start(settings)
+
+
+def _require_cores(threads: int | None) -> None:
+    """Refuses more threads than there are cores, which only wait for each other, where they are asked for."""
+    cores = num_cores()
+    if threads is not None and threads > cores:
+        raise UsageError(
+            f"--threads {threads}: this process may use {cores} core{'' if cores == 1 else 's'}, and more threads wait "
+            f"for each other. Expected 1 to {cores}, or none for what suits the pictures."
+        )
+
+
+def _tell_cores(plan: Plan, notify: Notify) -> None:
+    """Says that a plan asks for more threads than there are cores: it is carried out as it is, for the same bits."""
+    if plan.threads > (cores := num_cores()):
+        values = {"threads": plan.threads, "cores": cores}
+        notify(Note(key="run_more_threads_than_cores", values=values, level="warning"))
 
 
 def _with_device(settings: TrainSettings, group: Group, notify: Notify) -> TrainSettings:
@@ -183,6 +205,7 @@ def _train_from_file(path: Path, notify: Notify, group: Group, *, out: str, acce
             plan = _with_the_end_of_its_run(given, path, notify) if plan is given else plan
         else:
             material = material_of(plan, notify, path.parent)
+        _tell_cores(plan, notify)
         return carry_out(plan, material, folder, began=began, notify=notify, group=group)
 
 
@@ -208,12 +231,16 @@ def resume(run: Path, notify: Notify = ignore, *, threads: int | None = None) ->
 
 def _resume(run: Path, notify: Notify, group: Group, *, threads: int | None = None) -> RunSummary:
     began, plan = time.perf_counter(), read_plan(run)
+    if threads != plan.threads:
+        _require_cores(threads)
     notify(Note(key="run_writes_to", values={"run": str(run)}))
     with sole_trainer(run), stops_say_how_to_go_on(f"whyconv train --resume {run}"):
         if (run / SUMMARY).exists():
             notify(Note(key="run_already_done", values={"run": str(run)}))
         else:
             tell_other_machine(run, threads or plan.threads, plan.device, notify)
+            if threads in (None, plan.threads):
+                _tell_cores(plan, notify)
         material = material_of(plan, notify, run)
         return carry_out(plan, material, run, began=began, notify=notify, is_new=False, threads=threads, group=group)
 

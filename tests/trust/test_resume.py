@@ -17,6 +17,7 @@ from whyconv.cli import runs
 from whyconv.errors import ArrayError, SettingsError, UsageError
 from whyconv.estimator import PictureClassifier
 from whyconv.inspection import check
+from whyconv.machine import num_cores
 from whyconv.results import Event, Note
 from whyconv.show.runs import run_lines
 from whyconv.training import loop, step
@@ -59,6 +60,42 @@ def test_with_another_number_of_threads_it_goes_on_and_says_that_bits_differ(
     assert "went_on_with" not in json.loads((run / "environment.json").read_text())
 
 
+def test_a_plan_of_a_larger_machine_is_carried_out_here_and_told_to_take_long(
+    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workflow, "num_cores", lambda: 2)
+    run = begin(begun.parents[1] / "bars", tmp_path, threads=2)
+    monkeypatch.setattr(workflow, "num_cores", lambda: 1)
+    told = []
+    for carry_out in (
+        lambda notify: workflow.resume(run, notify),
+        lambda notify: workflow.train_from_file(run / "run.toml", notify, out=str(tmp_path / "anew")),
+    ):
+        events = list[Event]()
+        assert carry_out(events.append).num_epochs == SMALL["epochs"]
+        notes = [event for event in events if isinstance(event, Note) and event.key == "run_more_threads_than_cores"]
+        told += [(note.values, note.level) for note in notes]
+    assert told == 2 * [({"threads": 2, "cores": 1}, "warning")]
+    events = list[Event]()
+    workflow.resume(run, events.append)  # which has ended: nothing takes long
+    assert "run_more_threads_than_cores" not in [event.key for event in events if isinstance(event, Note)]
+
+
+def test_more_threads_than_cores_are_refused_where_they_are_asked_for(
+    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = {"out": str(tmp_path), "store": str(begun.parents[1] / "store")}
+    pictures = str(begun.parents[1] / "bars")
+    with pytest.raises(UsageError, match=rf"threads 999.*may use {num_cores()} core"):
+        workflow.train(pictures, **words, threads=999)
+    with pytest.raises(UsageError, match="threads 999"):
+        workflow.resume(begun, threads=999)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(workflow, "num_cores", lambda: 4)
+    with pytest.raises(UsageError, match=r"threads 5.*4 cores"):
+        workflow.train(pictures, **words, threads=5)
+
+
 @pytest.mark.parametrize("name", ["torch", "instructions"])
 def test_on_another_machine_or_torch_it_says_so_too(
     begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -77,6 +114,10 @@ def test_the_verb_passes_the_number_of_threads_on_and_refuses_all_else(
     monkeypatch.setattr(runs, "_resume", lambda *given: asked.append(given))
     runs.train(resume=begun, threads=2)
     assert asked[0][3] == 2
+    for words in ({"resume": begun}, {"config": begun / "run.toml"}):
+        with pytest.raises(UsageError, match=r"--profile.* whyconv train PICTURES --profile") as error:
+            runs.train(**words, profile=True)
+        assert "edit" not in str(error.value)
     with pytest.raises(UsageError, match="--epochs cannot be changed with --resume"):
         runs.train(resume=begun, epochs=2)
     with pytest.raises(UsageError, match="--accept-changed-data goes with --config"):

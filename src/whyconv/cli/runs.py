@@ -282,6 +282,11 @@ def _workflow() -> ModuleType:
 
 
 def _refuse(given: dict[str, Any], source: str) -> None:
+    if "profile" in given:
+        raise UsageError(
+            f"--profile times a training that begins with its pictures, and goes with no {source}. Expected  whyconv "
+            "train PICTURES --profile."
+        )
     if given:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(given))
         raise UsageError(
