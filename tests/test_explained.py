@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from whyconv.explained import RECORD, REPORT, Pixels, answered, record_path, wri
 from whyconv.report.page import WHY_BEGINS, WHY_ENDS
 from whyconv.results import Note, ignore
 from whyconv.results.why import Question, Why
+from whyconv.show.square import square_lines
+from whyconv.show.why import why_lines
 
 QUICK, TEN = Question(side=32, minutes=None, seed=0), Question(side=32, minutes=10.0, seed=0)
 EMPTY = f'<html lang="en">{WHY_BEGINS}<p class="unmeasured">-</p>{WHY_ENDS}</html>'
@@ -39,6 +42,16 @@ def test_the_longer_answer_is_shown_in_place_of_a_shorter_one(folder: Path, minu
     assert found is not None
     assert found.question == TEN
     assert keys == ["why_saved_longer"]
+
+
+def test_a_copied_or_renamed_run_is_headed_by_the_name_it_has_now(folder: Path, tmp_path_factory) -> None:
+    renamed = tmp_path_factory.mktemp("renamed") / "its-new-name"
+    shutil.copytree(folder, renamed)
+    found, _ = asked_of(renamed, TEN)
+    assert found is not None
+    heads = [" ".join(lines) for lines in (square_lines(found.square, "en")[:2], why_lines(found, "en")[:2])]
+    assert ["its-new-name" in head for head in heads] == [True, True]
+    assert made_up_why().square.run not in "".join(heads)
 
 
 @pytest.mark.parametrize("changes", [{"minutes": 10.5}, {"seed": 1}, {"side": 16}, {"seed": 1, "minutes": None}])

@@ -34,7 +34,8 @@ from whyconv.results import (
 )
 from whyconv.show.data import check_lines
 from whyconv.show.runs import epoch_line, evaluation_lines, prediction_line, run_lines, run_values, scored_lines
-from whyconv.show.text import clock, note_lines, printable
+from whyconv.show.text import note_lines, printable
+from whyconv.texts import clock
 
 COPIES = DuplicateGroup(names=["cat/1.jpg", "dog/2.jpg"], kind="exact", labels=["cat", "dog"], parts=["train", "test"])
 REPORT = CheckReport(

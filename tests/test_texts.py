@@ -17,6 +17,7 @@ from whyconv.doctor import EXTRAS
 from whyconv.errors import UsageError
 from whyconv.results.claims import Holds
 from whyconv.results.evidence import Pooling
+from whyconv.results.evidence_notes import SMALL
 from whyconv.study.protocol import ADDITIONS
 from whyconv.texts import fields, language, say, sentences, size
 
@@ -282,6 +283,12 @@ def test_sizes(num_bytes: int, text: str) -> None:
 @pytest.mark.parametrize(("seconds", "shown"), [(0.1234, "0.12"), (9.87, "9.9"), (99.6, "100"), (1234.5, "1,234")])
 def test_short_numbers(seconds: float, shown: str) -> None:
     assert f"takes {shown} s here" in say("run_budget", "en", minutes=1, seconds=seconds, epochs=2.5)
+
+
+def test_of_one_thing_there_are_not_several() -> None:
+    assert "less than 1 point." in say("evidence_occlusion_small", "en", most=100 * SMALL)
+    # As the notes of sources give it: a text.
+    assert "1 groups" not in say("grouped", "en", num_groups="1", num_alone="0")
 
 
 def test_braces_in_a_value_stay_as_they_are() -> None:

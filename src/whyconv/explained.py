@@ -35,7 +35,9 @@ def answered(run: Path, question: Question, digest: str, notify: Notify) -> Why 
             continue
         if saved.question != question and not _has_more(saved.question, question):
             continue
-        saved = saved.model_copy(update={"run": str(run)})
+        # Both parts are headed by the run, which may have been copied or renamed.
+        square = saved.square.model_copy(update={"run": str(run)})
+        saved = saved.model_copy(update={"run": str(run), "square": square})
         if saved.question == question:
             notify(Note(key="square_saved", values={"path": str(path)}))
         else:

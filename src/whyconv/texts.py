@@ -51,6 +51,13 @@ def size(num_bytes: int) -> str:
     return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
 
 
+def clock(seconds: float) -> str:
+    """Returns ``2:31``, or ``1:02:31`` from an hour on."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def language(option: str | None, environment: Mapping[str, str] | None = None) -> Language:
     """Returns the language to speak: what was asked for, else that of the locale, else English.
 

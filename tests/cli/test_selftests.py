@@ -44,6 +44,10 @@ def test_a_broken_promise_has_an_exit_code(
 def test_wrong_use_is_told(run: Callable[..., Outcome]) -> None:
     both = run("selftest", "--minutes", 1, "--seconds", 60)
     assert (both.code, run("selftest", "practice").code, run("selftest", "--minutes", -1).code) == (2, 2, 2)
+    for seconds in (0, -30):
+        outcome = run("selftest", "--seconds", seconds)
+        assert (outcome.code, f"--seconds {seconds}: expected more than 0" in outcome.text) == (2, True)
+        assert "minutes" not in outcome.text
     assert "expected one of them" in both.text
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from whyconv.report import ReportContent, write_report
 from whyconv.report.card import card
 from whyconv.report.page import MOST_ROWS, render
 from whyconv.results import Estimate, Note, RunSummary, Suspects, Unreadable
+from whyconv.texts import clock
 
 
 def without_scores(**changes: object) -> RunSummary:
@@ -72,6 +75,18 @@ def test_the_page_nests_and_holds_no_script_and_no_address(names: tuple[str, ...
     assert "http://" not in html
     assert "https://" not in html
     assert f'<html lang="{language}">' in html
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(9.6, "0:10"), (59.4, "0:59"), (59.6, "1:00"), (3751.0, "1:02:31")])
+def test_a_time_is_rounded_in_one_way_and_named_for_what_it_covers(seconds: float, shown: str) -> None:
+    found = content()
+    found = replace(found, summary=found.summary.model_copy(update={"seconds": seconds}))
+    (tile,) = re.findall(r"<b>([\d:]+)</b><span>([^<]*measured once[^<]*)</span>", render(found))
+    assert tile[0] == shown == clock(seconds)
+    assert "training time" not in tile[1]  # reading and scoring are in it
+    assert "from the command's start to its scores" in unescape(tile[1])
+    assert f"{round(seconds):,} s from the command's start to its scores" in card(found, "en")
+    assert f"{round(seconds):,}초" in card(found, "ko")
 
 
 def test_every_section_is_there_and_the_contents_lead_to_each() -> None:

@@ -37,6 +37,8 @@ def selftest(
     del what
     if minutes is not None and seconds is not None:
         raise UsageError(f"--minutes {minutes:g} and --seconds {seconds:g}: expected one of them.")
+    if seconds is not None and not seconds > 0:
+        raise UsageError(f"--seconds {seconds:g}: expected more than 0, such as --seconds 180.")
     asked = minutes if seconds is None else seconds / 60
     language = texts.language(lang)
     with needing_extra("The self-test", "train"):

@@ -55,6 +55,7 @@ def render(content: ReportContent, language: str = "en") -> str:
         check=content.check,
         language=language,
         headline=headline(content, say),
+        time=texts.clock(summary.seconds),
         figures=curves(content.epochs, content.losses, summary.best_epoch, say),
         wrong_pictures=content.most_confused,
         detectors=_detectors(content),

@@ -67,7 +67,7 @@ def _which(views: Sequence[str]) -> str:
 def _occlusion_limits(found: EvidenceMap) -> list[Note]:
     notes = [Note(key=f"evidence_why_{found.why_occlusion}")] if found.why_occlusion else []
     if max(found.high, -found.low) < SMALL:
-        notes.append(Note(key="evidence_occlusion_small", values={"most": f"{100 * SMALL:g}"}))
+        notes.append(Note(key="evidence_occlusion_small", values={"most": 100 * SMALL}))
     return [*notes, Note(key="evidence_occlusion_limits")]
 
 

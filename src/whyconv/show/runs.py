@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from whyconv.results import SURE, ClassScore, EpochRecord, Evaluation, Prediction, RunSummary, Suspects, Unreadable
 from whyconv.show.certificate import certificate_lines
-from whyconv.show.text import clock, facts, interval, printable, sentence, table, wrap
-from whyconv.texts import say
+from whyconv.show.text import facts, interval, printable, sentence, table, wrap
+from whyconv.texts import clock, say
 
 _MANY_CLASSES = 16
 _FEW = 5

@@ -53,13 +53,6 @@ def interval(estimate: Estimate) -> str:
     return f"{100 * estimate.value:.1f} % ({100 * estimate.low:.1f}-{100 * estimate.high:.1f})"
 
 
-def clock(seconds: float) -> str:
-    """Returns ``2:31``, or ``1:02:31`` from an hour on."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def table(rows: Iterable[Sequence[str]]) -> list[str]:
     """Returns rows with their columns aligned by width on the screen, where Hangul counts double."""
     rows = list(rows)
