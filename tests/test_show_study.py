@@ -152,4 +152,4 @@ def test_rates_beyond_the_ends_are_told_where_a_corner_takes_them() -> None:
     square = whole_why().square
     first, *others = square.scores
     square = square.model_copy(update={"scores": [first.model_copy(update={"learning_rate": 7.5}), *others]})
-    assert "Learning rates of 0.02, 0.1, 0.5, 7.5 and" in said(square_lines(square, "en"))
+    assert "Rates of 0.02, 0.1, 0.5, 7.5 and" in said(square_lines(square, "en"))

@@ -42,7 +42,7 @@ def test_class_folders(lay):
     assert pictures.groups is None
     assert (pictures.labels.dtype, pictures.parts.dtype) == (np.int32, np.int8)
     assert pictures.read(2) == b"dog/1.jpg"
-    assert pictures.stat(2) == (9, (Path(pictures.where) / "dog/1.jpg").stat().st_mtime_ns)
+    assert pictures.stat(2)[:2] == (9, (Path(pictures.where) / "dog/1.jpg").stat().st_mtime_ns)
 
 
 @pytest.mark.parametrize(

@@ -59,12 +59,12 @@ class Block:
         except OSError as error:
             raise PictureError(f"the array cannot be read: {error}") from None
         pixels = np.moveaxis(pixels, 0, -1) if self.is_channels_first else pixels
+        if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+            raise PictureError("it holds values that are no numbers (NaN or infinite)")
         rounded_to = self.rule and self.rule.rounded_to
         if rounded_to is None:
             # Here and not picture by picture: a dark one may lie below 0 by more than its own range would explain.
             return np.ascontiguousarray(np.clip(pixels, 0, 1) if pixels.dtype.kind == "f" else pixels)
-        if not np.isfinite(pixels).all():
-            raise PictureError("it holds values that are not finite")
         return np.asarray(np.rint(pixels), rounded_to)
 
     def stat(self, row: int) -> Stat:
