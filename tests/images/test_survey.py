@@ -283,6 +283,7 @@ def test_what_was_taken_for_white_is_kept_where_files_do_not_say(tmp_path):
     assert found.whites.tolist() == [1, 255, 255, 65535, -1, 0, -1, 0]
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_the_rows(tmp_path):
     """Once, and 16 MB for what is on its way to disk; twice where names have moved."""
     num = 20_000
