@@ -12,6 +12,7 @@ import pytest
 
 from command_line import Outcome
 from whyconv.errors import StoppedError
+from whyconv.training import stopping
 from whyconv.training.stopping import stops_say_how_to_go_on
 
 
@@ -44,6 +45,36 @@ def test_a_second_ctrl_c_on_the_way_out_does_not_swallow_how_to_go_on(
     outcome = run("doctor")
     assert outcome.code == 143
     assert outcome.text == "Error: Stopped by SIGTERM. Go on with:  whyconv train --resume runs/a-1\n"
+
+
+def test_a_second_ctrl_c_before_the_first_is_told_does_not_swallow_how_to_go_on(
+    run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: KeyboardInterrupt) -> StoppedError:
+        raise KeyboardInterrupt
+
+    def stopped(*_: object) -> None:
+        monkeypatch.setattr(stopping, "stopped_by", interrupted)
+        with stops_say_how_to_go_on("whyconv train --resume runs/a-1"):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+
+    monkeypatch.setattr("whyconv.doctor.diagnose", stopped)
+    assert run("doctor") == (130, "", "Error: Stopped by Ctrl-C. Go on with:  whyconv train --resume runs/a-1\n")
+    monkeypatch.setattr("whyconv.doctor.diagnose", lambda _: signal.raise_signal(signal.SIGINT))
+    assert run("doctor") == (130, "", "Error: Stopped by Ctrl-C.\n")  # another command
+
+
+def test_an_interrupt_after_a_block_that_ended_well_has_nothing_to_go_on_with(
+    run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        with stops_say_how_to_go_on("whyconv train --resume runs/a-1"):
+            pass
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("whyconv.doctor.diagnose", stopped)
+    assert run("doctor") == (130, "", "Error: Stopped by Ctrl-C.\n")
 
 
 def test_an_error_that_others_made_of_ctrl_c_says_how_to_go_on(

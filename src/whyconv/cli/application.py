@@ -30,7 +30,7 @@ from whyconv.cli.selftests import selftest
 from whyconv.cli.serving import serve
 from whyconv.cli.terminal import print_data, print_error
 from whyconv.errors import SignalInterrupt, StoppedError, WhyconvError, stopped_by
-from whyconv.training.stopping import signals_to_end
+from whyconv.training.stopping import forget_how_to_go_on, how_to_go_on, signals_to_end
 
 P = ParamSpec("P")
 
@@ -146,6 +146,7 @@ def _take_traceback(words: list[str]) -> tuple[list[str], bool]:
 
 def _hear_signals() -> None:
     _heard.clear()
+    forget_how_to_go_on()
     for number in signals_to_end():
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
@@ -172,7 +173,8 @@ def _error_for_people(error: Exception | KeyboardInterrupt) -> Exception:
     if isinstance(error, StoppedError) or not _heard:
         return error
     stop = stopped_by(SignalInterrupt(_heard[0]))
-    return StoppedError(" ".join([str(stop), *getattr(error, "__notes__", [])]), exit_code=stop.exit_code)
+    notes = getattr(error, "__notes__", None) or list(filter(None, [how_to_go_on()]))
+    return StoppedError(" ".join([str(stop), *notes]), exit_code=stop.exit_code)
 
 
 def _stop_told(interrupt: KeyboardInterrupt) -> StoppedError:
@@ -182,7 +184,8 @@ def _stop_told(interrupt: KeyboardInterrupt) -> StoppedError:
         if isinstance(error, StoppedError):
             return error
         error = error.__context__
-    return stopped_by(interrupt)
+    stop = stopped_by(interrupt)
+    return StoppedError(f"{stop} {how_to_go_on()}".rstrip(), exit_code=stop.exit_code)
 
 
 def _let_signals_end_it() -> None:

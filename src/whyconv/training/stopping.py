@@ -13,6 +13,8 @@ from whyconv.errors import StoppedError, stopped_by
 # Of a terminal that is closed, or a connection that is cut; not on every system.
 _HANGUP = getattr(signal, "SIGHUP", None)
 _GO_ON = "Go on with:"
+# Of the blocks that this process is in, or was thrown out of: a second Ctrl-C may come before an error has it.
+_to_go_on: list[str] = []
 
 
 def signals_to_end() -> list[int]:
@@ -84,7 +86,7 @@ def stops_say_how_to_go_on(command: str) -> Iterator[None]:
     """Gives every stop inside the block the sentence that its own stop may have already.
 
     Any other error gets it as a note: code of others makes errors of its own out of an interrupt, and who knows that
-    there was one can then say how to go on.
+    there was one can then say how to go on. ``how_to_go_on`` has it where no error got so far.
 
     Args:
         command: That goes on.
@@ -93,6 +95,7 @@ def stops_say_how_to_go_on(command: str) -> Iterator[None]:
         StoppedError: Of the block, or for its Ctrl-C or other signal.
     """
     going_on = f"{_GO_ON}  {command}"
+    _to_go_on.append(going_on)
     try:
         yield
     except KeyboardInterrupt as stop:
@@ -106,3 +109,15 @@ def stops_say_how_to_go_on(command: str) -> Iterator[None]:
         if going_on not in getattr(error, "__notes__", []):  # a run that goes on has a block in a block
             error.add_note(going_on)
         raise
+    else:
+        _to_go_on.pop()
+
+
+def how_to_go_on() -> str:
+    """The sentence of the innermost block that has not ended well; "" where there is none."""
+    return _to_go_on[-1] if _to_go_on else ""
+
+
+def forget_how_to_go_on() -> None:
+    """For a new command, which has nothing to do with the blocks before."""
+    _to_go_on.clear()
