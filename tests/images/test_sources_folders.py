@@ -9,20 +9,6 @@ from whyconv.errors import DataError, UsageError
 from whyconv.images.sources import PART_NAMES, read_pictures
 
 
-@pytest.fixture
-def lay(tmp_path):
-    """Returns a function that makes empty files by their paths below a folder, and gives the folder."""
-
-    def make(*paths):
-        for path in paths:
-            file = tmp_path / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(path.encode("utf-8", "surrogateescape"))
-        return tmp_path
-
-    return make
-
-
 def described(pictures):
     """Returns {name: (class or None, part)}."""
     return {

@@ -9,20 +9,6 @@ from whyconv.errors import DataError
 from whyconv.images.sources import read_pictures
 
 
-@pytest.fixture
-def lay(tmp_path):
-    """Returns a function that makes small files by their paths, and gives the folder."""
-
-    def make(*paths):
-        for path in paths:
-            file = tmp_path / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(path.encode())
-        return tmp_path
-
-    return make
-
-
 def write(root, names, name="labels.csv"):
     rows = "".join(f"{each},{('cat', 'dog')[number % 2]}\n" for number, each in enumerate(names))
     (root / name).write_text(f"file_name,label\n{rows}")

@@ -8,20 +8,6 @@ from whyconv.errors import DataError
 from whyconv.images.sources import PART_NAMES, read_pictures
 
 
-@pytest.fixture
-def lay(tmp_path):
-    """Returns a function that makes small files by their paths, and gives the folder."""
-
-    def make(*paths):
-        for path in paths:
-            file = tmp_path / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(path.encode())
-        return tmp_path
-
-    return make
-
-
 def below(*folders, classes=("cats", "dogs")):
     return [f"{folder}/{name}/{number}.jpg" for folder in folders for name in classes for number in range(2)]
 

@@ -11,20 +11,6 @@ from whyconv.images.sources import PART_NAMES, read_pictures
 from whyconv.results import Note
 
 
-@pytest.fixture
-def lay(tmp_path):
-    """Returns a function that makes small files by their paths, and gives the folder."""
-
-    def make(*paths):
-        for path in paths:
-            file = tmp_path / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(path.encode())
-        return tmp_path
-
-    return make
-
-
 def write(root, text, name="labels.csv", encoding="utf-8"):
     (root / name).write_bytes(text.encode(encoding))
     return root / name

@@ -28,6 +28,8 @@ from whyconv.errors import PictureError
 from whyconv.images.array_levels import UNCLEAR, are_fractions, are_unclear
 
 Background = tuple[int, int, int]
+# In place of a value for white: least..greatest becomes 0..255.
+_SPREAD_OUT = -1
 
 _ROWS_AT_ONCE = 64
 _GRAY_MODES = ("1", "L", "LA", "La")
@@ -79,11 +81,9 @@ def scale_integers(values: np.ndarray, *, bits: int = 32) -> np.ndarray:
         bits: As stored. Up to 16: white is 2^bits - 1. More: white is told from the values, see the table.
     """
     low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 0xFFFF:
+    white = _white_of_integers(low, high, bits)
+    if white == _SPREAD_OUT:
         return _stretch(values, low, high)
-    if bits > 16:
-        bits = 8 if high <= 0xFF else 16
-    white = (1 << bits) - 1
     return _in_blocks(values, lambda block: (block.astype(np.uint32) * 255 + white // 2) // white)
 
 
@@ -98,11 +98,10 @@ def scale_floats(values: np.ndarray) -> np.ndarray:
         raise PictureError("holds values that are no numbers (NaN or infinite)")
     if are_unclear(low, high):
         raise PictureError(f"holds values from {values.min()!s} to {values.max()!s}, {UNCLEAR}")
-    if are_fractions(low, high):
-        return _in_blocks(values, lambda block: np.rint(block.astype(np.float64).clip(0, 1) * 255))
-    if low < 0 or high > 255:
+    white = _white_of_floats(low, high)
+    if white == _SPREAD_OUT:
         return _stretch(values, low, high)
-    return _in_blocks(values, lambda block: np.rint(block.astype(np.float64)))
+    return _in_blocks(values, lambda block: np.rint(block.astype(np.float64).clip(0, white) * (255 / white)))
 
 
 def guessed_white(image: Image.Image, bits: int, *, is_unsigned: bool = False) -> int:
@@ -114,13 +113,24 @@ def guessed_white(image: Image.Image, bits: int, *, is_unsigned: bool = False) -
     if image.mode not in ("I", "F") or (image.mode == "I" and bits <= 16):
         return 0
     values = np.asarray(image)
-    values = values.view(np.uint32) if is_unsigned and image.mode == "I" else values
-    low, high = values.min(), values.max()
-    if image.mode == "F" and are_fractions(low, high):
+    if image.mode == "F":
+        return _white_of_floats(float(values.min()), float(values.max()))
+    values = values.view(np.uint32) if is_unsigned else values
+    return _white_of_integers(int(values.min()), int(values.max()), bits)
+
+
+def _white_of_floats(low: float, high: float) -> int:
+    if are_fractions(low, high):
         return 1
-    if low < 0 or high > (255 if image.mode == "F" else 0xFFFF):
-        return -1
-    return 255 if high <= 255 else 65535
+    return _SPREAD_OUT if low < 0 or high > 255 else 255
+
+
+def _white_of_integers(low: int, high: int, bits: int) -> int:
+    if low < 0 or high > 0xFFFF:
+        return _SPREAD_OUT
+    if bits > 16:
+        bits = 8 if high <= 0xFF else 16
+    return (1 << bits) - 1
 
 
 def lab_to_srgb(lab: np.ndarray) -> np.ndarray:

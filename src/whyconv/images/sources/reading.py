@@ -160,14 +160,9 @@ class _Request:
             taken, pictures, notes = self.layout, readings[self.layout].read(), list[Note]()
         else:
             taken, pictures, notes = _safest(readings, self.where)
-        if (
-            self.layout == "auto"
-            and self.label_from is None
-            and taken in ("folders", "splits")
-            and "table" not in readings
-        ):
-            unread = unread_note(tree, shape.base, is_any=len(pictures.classes) == 1)
-            notes += [unread] if unread else []
+            if self.label_from is None and taken in ("folders", "splits") and "table" not in readings:
+                unread = unread_note(tree, shape.base, is_any=len(pictures.classes) == 1)
+                notes += [unread] if unread else []
         pictures = replace(pictures, notes=(*notes, *pictures.notes))
         return taken, _complete(pictures, tree, readings[taken].files, Path(self.where))
 

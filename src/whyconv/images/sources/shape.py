@@ -47,7 +47,6 @@ class Shape:
     base: str
     num_loose: int
     tops: dict[str, TopFolder]
-    _parts: dict[str, int] = field(default_factory=dict, repr=False)
 
     @cached_property
     def parts(self) -> dict[str, int]:
