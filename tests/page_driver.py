@@ -32,7 +32,7 @@ _CELLS = """(canvas, [rows, columns]) => {
 
 # A picture is there: until then it has no name.
 _NAMED = "() => !document.querySelector('figure.seen figcaption').textContent.startsWith(':')"
-_PATIENCE = 20.0  # seconds, for what comes at once on a machine that has nothing else to do
+PATIENCE = 20.0  # seconds, for what comes at once on a machine that has nothing else to do
 
 Open = Callable[..., Any]
 
@@ -44,7 +44,7 @@ def browsing(*switches: str) -> Iterator[Any]:
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("chromium is not on this machine: apt-get install chromium")
-    sync_api.expect.set_options(timeout=1000 * _PATIENCE)
+    sync_api.expect.set_options(timeout=1000 * PATIENCE)
     with sync_api.sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *_CAMERA, *switches])
         yield found
@@ -83,7 +83,7 @@ def quiet_pages(browser: Any, address: str, allowed: Mapping[str, int]) -> Itera
         context = browser.new_context(viewport=viewport, permissions=["camera"], **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(1000 * _PATIENCE)
+        page.set_default_timeout(1000 * PATIENCE)
         page.add_init_script(_WATCH)
         page.on("console", lambda one: noise.append(f"console: {one.text}") if one.type == "error" else None)
         page.on("pageerror", lambda error: noise.append(f"error: {error}"))
@@ -140,7 +140,7 @@ class Held:
 
     def wait(self) -> None:
         """Waits until one is held."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while not self._routes and time.monotonic() < deadline:
             self._page.wait_for_timeout(10)
         assert self._routes, f"no request {self._pattern}"
@@ -158,7 +158,7 @@ class Held:
 
 def comes(read: Callable[[], object], expected: object) -> None:
     """Waits until what is read is what is expected; fails with both where it does not come."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while read() != expected and time.monotonic() < deadline:
         time.sleep(0.02)
     assert read() == expected

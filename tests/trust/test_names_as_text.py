@@ -10,6 +10,7 @@ import pty
 import re
 import subprocess
 import sys
+import time
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ from hostile_names import PAYLOADS, as_file_name
 from hostile_run import SIDE, gray_of, write_hostile_run
 from http_server import serving
 from made_up_run import content
-from page_driver import browsing, comes
+from page_driver import PATIENCE, browsing, comes
 from whyconv.predictions import as_json, writing_predictions
 from whyconv.report import MistakenPicture, ReportContent, SeenPicture, write_card, write_report
 from whyconv.results import Prediction, RankedLabel, Unreadable
@@ -88,9 +89,38 @@ def files_named(names: tuple[str, ...]) -> list[dict[str, object]]:
     ]
 
 
+def requests_of(page: Any) -> set[Any]:
+    """The requests that the page waits for, from now on."""
+    asking: set[Any] = set()
+
+    def begins(one: Any) -> None:
+        asking.add(one)
+
+    def ends(one: Any) -> None:
+        asking.discard(one)
+
+    page.on("request", begins)
+    page.on("requestfinished", ends)
+    page.on("requestfailed", ends)
+    return asking
+
+
+def settled(page: Any, asking: set[Any]) -> list[str]:
+    """The page's outline once it asks for nothing and changes no more, however slow the machine is."""
+    looks: list[list[str]] = []
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        page.wait_for_timeout(60)
+        looks = [] if asking else [*looks, page.evaluate(OUTLINE)][-5:]
+        if len(looks) == 5 and all(look == looks[0] for look in looks):
+            return looks[0]
+    raise AssertionError(f"the page was not ready after {PATIENCE} s")
+
+
 def shown_page(page: Any, folder: Path, names: tuple[str, ...], layer: str) -> list[str]:
     """Brings a picture of every name to the page of a run of these names, goes through its tabs, and looks at it."""
     run = write_hostile_run(folder / "runs" / (as_file_name(names[0]) or "x"), names, layer)
+    asking = requests_of(page)
     with serving(run) as server:
         page.goto(f"{server.ready['url']}?lang=en#recognize")
         page.wait_for_selector("html[data-ready]")
@@ -101,12 +131,11 @@ def shown_page(page: Any, folder: Path, names: tuple[str, ...], layer: str) -> l
         texts = rows.evaluate_all("all => all.map(e => e.textContent)")
         rows.last.click()
         comes(lambda: page.locator("p.first bdi").evaluate("e => e.textContent"), names[-1])
-        outline = page.evaluate(OUTLINE)
+        outline = settled(page, asking)
         tabs = page.locator("[role=tab]")
         for number in range(tabs.count()):
             tabs.nth(number).click()
-            page.wait_for_timeout(100)
-            outline += page.evaluate(OUTLINE)
+            outline += settled(page, asking)
             assert page.evaluate(ACTIVE) == []
         assert page.locator("#trouble").inner_text() == ""
     for name, text in zip(names, texts, strict=True):
