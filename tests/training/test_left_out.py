@@ -1,5 +1,7 @@
 """Scores of pictures left out: by the formula as by leaving each out and fitting anew."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -43,6 +45,42 @@ def test_copies_are_left_out_together():
     assert found == pytest.approx(fitted_anew(features, labels, 3, 0.01, copies), abs=1e-5)
     # It matters: alone, each would be told by its copies.
     assert np.abs(found - Regression(features, labels, 3).left_out(0.01))[[3, 5]].max() > 0.01
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("deviation", [0, 1])
+def test_more_copies_than_features_are_left_out_together(penalty, deviation):
+    features, labels = made()
+    copies = np.arange(len(labels))
+    copies[:25], copies[30:38], copies[40:49] = 0, 30, 40
+    for number in (0, 30, 40):
+        own = copies == number
+        features[own] = deviation * features[own] + (1 - deviation) * features[number]
+    found = Regression(features, labels, 3).left_out(penalty, copies)
+    assert found == pytest.approx(fitted_anew(features, labels, 3, penalty, copies), abs=1e-5)
+
+
+@pytest.mark.parametrize("n", [5, 40])
+def test_where_all_are_copies_no_picture_tells_anything(n):
+    features, labels = made(n)
+    alike = np.repeat(features[:1], n, axis=0)
+    for each in (features, alike):
+        for penalty in PENALTIES:
+            found = Regression(each, labels, 3).left_out(penalty, np.zeros(n, np.int64))
+            assert found == pytest.approx(np.zeros((n, 3)), abs=1e-6)
+
+
+def test_memory_does_not_grow_with_the_square_of_the_copies():
+    num_copies = 3_000
+    features, labels = made(num_copies + 50, 4)
+    regression = Regression(features, labels, 3)
+    tracemalloc.start()
+    try:
+        regression.left_out(0.01, np.maximum(np.arange(len(labels)) - num_copies, 0))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < num_copies**2
 
 
 def test_a_label_never_speaks_for_itself():

@@ -86,12 +86,18 @@ class Regression:
             penalty: On the squared weights, a multiple of n.
             copies: Pictures with the same number are left out together (n,).
         """
-        weights = 1 / (np.maximum(self._lengths, 0) + penalty * len(self._rows))
+        held = np.maximum(self._lengths, 0) + penalty * len(self._rows)
+        weights = 1 / held
         fitted = self._rows @ (weights[:, None] * self._sums)
         own = np.einsum("nd,nd,d->n", self._rows, self._rows, weights)[:, None]
         scores: NDArray[np.float64] = (fitted - own * self.targets) / np.maximum(1 - own, _LEAST_LEFT)
         for together in _groups(copies):
             rows, targets = self._rows[together], self.targets[together]
+            if len(rows) > len(held):
+                # What the others add up to: never singular, for the penalty is far above its rounding.
+                others = np.diag(held) - rows.T @ rows
+                scores[together] = rows @ np.linalg.solve(others, self._sums - rows.T @ targets)
+                continue
             left = np.eye(len(rows)) - rows @ (weights[:, None] * rows.T)
             scores[together] = targets + np.linalg.lstsq(left, fitted[together] - targets, rcond=None)[0]
         return scores
