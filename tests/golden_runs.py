@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from whyconv import workflow
+from whyconv import carrying_out, workflow
 from whyconv.demo import load_digits
 from whyconv.errors import StoppedError
 from whyconv.model_file import FORMAT_VERSION
@@ -79,17 +79,17 @@ def keep(run: Path, place: Path) -> None:
 def stopped_after(steps: int) -> Iterator[None]:
     """Trainings in the block are told to stop after so many steps."""
     asked = iter(range(steps - 1))
-    before = workflow.stop_requests
+    before = carrying_out.stop_requests
 
     @contextmanager
     def requests() -> Iterator[Callable[[], int]]:
         yield lambda: 143 if next(asked, None) is None else 0
 
-    workflow.stop_requests = requests
+    carrying_out.stop_requests = requests
     try:
         yield
     finally:
-        workflow.stop_requests = before
+        carrying_out.stop_requests = before
 
 
 def main() -> None:

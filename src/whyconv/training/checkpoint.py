@@ -23,7 +23,7 @@ from whyconv.untrusted import json_values
 
 _OPTIMIZER = "optimizer."
 _DIGESTS, _PROGRESS = "digests", "progress"
-_VERSION, STATE_VERSION = "version", 1
+_VERSION, STATE_VERSION = "version", 2
 _MOST_LETTERS = 2000  # of what torch says of names that do not fit
 
 
@@ -81,7 +81,7 @@ def save_state(
         path: Of the checkpoint; written whole or not at all.
         tensors: State dicts by a name of one word, such as "network".
         optimizer: Its state tensors are written too; its settings come from the plan.
-        progress: Plain JSON values.
+        progress: Plain JSON values, whose number does not grow with that of steps: what is read of them is bounded.
     """
     flat = {f"{name}.{key}": value for name, states in tensors.items() for key, value in states.items()}
     for index, state in optimizer.state_dict()["state"].items():

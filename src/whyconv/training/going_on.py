@@ -18,6 +18,8 @@ from whyconv.training.distributed import Group
 from whyconv.training.rotation import load_newest, states
 from whyconv.training.run_folder import CHECKPOINTS
 
+# Under these names a state has J of every step of the epoch that it was saved in.
+EPOCH, LOSSES = "epoch", "losses"
 _KINDS = {
     "plan": str,
     "is_out_of_time": bool,
@@ -25,7 +27,7 @@ _KINDS = {
     "step": int,
     "best_epoch": int,
     "seconds": float,
-    "losses": list,
+    LOSSES: list,
     "num_right": int,
 }
 
@@ -85,6 +87,10 @@ def _newest(run: Path, plan: Plan, optimizer: torch.optim.Optimizer, notify: Not
 def _read(optimizer: torch.optim.Optimizer, path: Path) -> State:
     """Reads a state and makes sure that all is there."""
     tensors, progress = load_state(path, optimizer)
+    # The first format has them in its progress, as a list.
+    losses = tensors.get(EPOCH, {}).get(LOSSES)
+    if losses is not None and LOSSES not in progress:
+        progress[LOSSES] = losses.tolist()
     is_whole = all(isinstance(progress.get(key), kind) for key, kind in _KINDS.items())
     if not is_whole or not tensors.keys() >= {"network", "averaged", "best"}:
         raise ModelFileError(f"{path} is no checkpoint of this training: something is missing.")

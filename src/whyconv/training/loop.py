@@ -26,7 +26,7 @@ from whyconv.training.cost import costs
 from whyconv.training.device import CPU, lying_on, place_of
 from whyconv.training.distributed import ALONE, Group
 from whyconv.training.divergence import Divergence
-from whyconv.training.going_on import State, state_to_go_on_from
+from whyconv.training.going_on import EPOCH, LOSSES, State, state_to_go_on_from
 from whyconv.training.history import History, cut_history
 from whyconv.training.keeping import is_as_good
 from whyconv.training.logits import logits_of
@@ -326,7 +326,6 @@ class _Session:
             "step": self.step,
             "best_epoch": self.best_epoch,
             "seconds": self.seconds,
-            "losses": self.losses,
             "num_right": self.num_right,
             "divergence": self.divergence.state(),
         }
@@ -334,6 +333,7 @@ class _Session:
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
             "best": self.best_weights,
+            EPOCH: {LOSSES: torch.tensor(self.losses, dtype=torch.float64)},
             "least": {} if self.least is None else {"losses": self.least},
         }
         save_state(state_path(self.folder / CHECKPOINTS, self.step), tensors, self.optimizer, progress)
