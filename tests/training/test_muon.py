@@ -138,3 +138,31 @@ def test_kernels_are_those_of_convolutions_that_learn() -> None:
     kernels, others = Muon(network, 0.3, other_learning_rate=0.01).param_groups
     assert (kernels["lr"], others["lr"]) == (0.3, 0.01)
     assert len(others["params"]) == 6
+
+
+class _Tied(nn.Module):
+    """One kernel, applied twice: under two names, or under one."""
+
+    def __init__(self, num_names: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.ModuleList(nn.Conv2d(4, 4, 3, padding=1, bias=False) for _ in range(num_names))
+        self.normalized = nn.BatchNorm2d(4)
+        for layer in self.layers:
+            layer.weight = self.layers[0].weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.normalized(self.layers[-1](self.layers[0](x)))
+        return found
+
+
+def test_a_kernel_of_two_layers_is_moved_once_in_each_step() -> None:
+    one, two = _Tied(1), _Tied(2)
+    for network in (one, two):
+        optimizer = Muon(network, 0.02)
+        for seed in range(3):
+            torch.manual_seed(seed)
+            optimizer.zero_grad()
+            network(torch.randn(2, 4, 6, 6)).pow(3).sum().backward()
+            optimizer.step()
+    assert torch.equal(one.layers[0].weight, two.layers[0].weight)

@@ -192,6 +192,6 @@ def _owners(shapes: Sequence[torch.Size], size: int) -> list[int]:
 
 
 def kernels_of(network: nn.Module) -> list[Tensor]:
-    """The weights of the convolutions that learn."""
-    convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-    return [each.weight for each in network.modules() if isinstance(each, convolutions) and each.weight.requires_grad]
+    """The weights of the convolutions that learn: each once."""
+    weights = [each.weight for each in network.modules() if isinstance(each, nn.Conv1d | nn.Conv2d | nn.Conv3d)]
+    return list(dict.fromkeys(each for each in weights if each.requires_grad))
