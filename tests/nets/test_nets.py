@@ -94,6 +94,8 @@ def transposed(): return Own(lambda x: x.T)
 def too_few(): return Own(lambda x: x[:, :3])
 def a_pair(): return Own(lambda x: (x, x))
 def failing(): return Own(lambda x: x.view(7, 7))
+def frozen(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 4)).requires_grad_(False)
+def bare(): return nn.Sequential(nn.Flatten(), nn.AdaptiveAvgPool1d(4))
 def late():
     import own_neighbor_for_test
     return good()
@@ -115,6 +117,11 @@ def own(tmp_path, monkeypatch) -> str:
         ("transposed", r"maps pictures of shape \(2, 1, 8, 8\) to \(4, 2\); expected logits of shape \(2, 4\)"),
         ("too_few", r"to \(2, 3\); expected logits of shape \(2, 4\)"),
         ("a_pair", r"to tuple; expected"),
+        (
+            "frozen",
+            r"has no number that learns: none of its 2 parameters has requires_grad\. .*by requires_grad_\(True\)",
+        ),
+        ("bare", r"has no number that learns: it has no parameters"),
         ("failing", r"fails on pictures of shape \(2, 1, 8, 8\): RuntimeError: .* Expected logits of shape \(2, 4\)"),
     ],
 )

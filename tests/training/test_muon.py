@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations, weight_norm
 
 from whyconv.training.checkpoint import load_state, require_fitting, save_state
 from whyconv.training.muon import Muon, _owners, kernels_of, orthogonal
@@ -166,3 +168,24 @@ def test_a_kernel_of_two_layers_is_moved_once_in_each_step() -> None:
             network(torch.randn(2, 4, 6, 6)).pow(3).sum().backward()
             optimizer.step()
     assert torch.equal(one.layers[0].weight, two.layers[0].weight)
+
+
+@pytest.mark.parametrize("parametrized", [parametrizations.weight_norm, parametrizations.spectral_norm, weight_norm])
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*deprecated:FutureWarning")
+def test_what_a_computed_kernel_is_computed_from_moves_as_torchs_adam_has_it(
+    parametrized: Callable[[nn.Module], nn.Module],
+) -> None:
+    networks = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        networks.append(nn.Sequential(parametrized(nn.Conv2d(2, 3, 3)), nn.BatchNorm2d(3)).double())
+    ours, theirs = networks
+    steps = (Muon(ours, 0.5, other_learning_rate=0.1), torch.optim.Adam(theirs.parameters(), 0.1, betas=(0.9, 0.95)))
+    for seed in range(3):
+        for network, optimizer in zip((ours, theirs), steps, strict=True):
+            torch.manual_seed(seed)
+            optimizer.zero_grad()
+            (network(torch.randn(2, 2, 5, 5).double()) - 1).pow(3).mean().backward()
+            optimizer.step()
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-8)

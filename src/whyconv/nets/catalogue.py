@@ -218,6 +218,7 @@ def _build_own(name: str, sizes: dict[str, Any]) -> nn.Module:
         if not isinstance(network, nn.Module):
             raise UsageError(f"{name} returned {type(network).__name__}; expected a torch.nn.Module.")
         _require_logits(name, network, sizes)
+        _require_learning(name, network)
     return network
 
 
@@ -242,6 +243,19 @@ def _require_logits(name: str, network: nn.Module, sizes: dict[str, int]) -> Non
             f"{name} maps pictures of shape {tuple(pictures.shape)} to {found}; expected logits of shape {expected}: "
             "one row for each picture, one number for each class."
         )
+
+
+def _require_learning(name: str, network: nn.Module) -> None:
+    parameters = list(network.parameters())
+    if any(each.requires_grad for each in parameters):
+        return
+    reason = (
+        f"none of its {len(parameters):,} parameters has requires_grad. Switch it on for those that are to be trained, "
+        "by requires_grad_(True)."
+        if parameters
+        else "it has no parameters. Give it layers that have some, such as torch.nn.Linear."
+    )
+    raise UsageError(f"{name} has no number that learns: {reason}")
 
 
 def _find(name: str) -> Callable[..., nn.Module]:

@@ -12,7 +12,8 @@ brings all singular values near to 1, so that rare directions of the gradient mo
 
 Several processes at one training divide the kernels among themselves: each finds the orthogonal matrices of its own.
 
-What is no kernel (biases, normalization, fully connected layers) is moved by Adam, with a learning rate of its own.
+What is no kernel (biases, normalization, fully connected layers, and that from which a kernel is computed, as by weight
+normalization) is moved by Adam, with a learning rate of its own.
 
 References:
     Jordan and others, *Muon: an optimizer for hidden layers in neural networks* (2024),
@@ -192,6 +193,7 @@ def _owners(shapes: Sequence[torch.Size], size: int) -> list[int]:
 
 
 def kernels_of(network: nn.Module) -> list[Tensor]:
-    """The weights of the convolutions that learn: each once."""
-    weights = [each.weight for each in network.modules() if isinstance(each, nn.Conv1d | nn.Conv2d | nn.Conv3d)]
-    return list(dict.fromkeys(each for each in weights if each.requires_grad))
+    """The weights of the convolutions that learn: each once, and only what is a parameter, not computed from others."""
+    convolutions = [each for each in network.modules() if isinstance(each, nn.Conv1d | nn.Conv2d | nn.Conv3d)]
+    weights = [dict(each.named_parameters(recurse=False)).get("weight") for each in convolutions]
+    return list(dict.fromkeys(each for each in weights if each is not None and each.requires_grad))
