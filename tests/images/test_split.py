@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import load_digits
 
 from whyconv.errors import DataError, SettingsError
 from whyconv.images.split import Material, assign_parts, components
@@ -186,6 +187,64 @@ def test_a_large_person_does_not_fill_a_small_part():
     parts = split(np.arange(360) % 2, groups=[persons])
     assert set(parts[:300]) == {TRAIN}
     assert set(parts[300:]) == {VALIDATION, TEST}
+
+
+@pytest.mark.parametrize("num_copies", [200, 1_200, 30_000])
+@pytest.mark.parametrize("own_test", [False, True])
+def test_copies_that_are_most_of_a_class_do_not_take_its_other_pictures_out_of_training(num_copies, own_test):
+    """Class 0: 120 pictures and copies of one more; class 1 has as many pictures without copies."""
+    labels = np.concatenate([np.zeros(120 + num_copies, int), np.ones(120, int)])
+    groups = np.arange(len(labels))
+    groups[120 : 120 + num_copies] = 120
+    parts, notes = assign_parts(
+        material(labels, groups=[groups]), validation_fraction=0.15, test_fraction=0 if own_test else 0.15
+    )
+    held_out = [0, 18] if own_test else [0, 18, 18]
+    expected = [0, 120 - sum(held_out), *held_out[1:]]
+    for rows in (slice(0, 120), slice(120 + num_copies, None)):
+        assert np.bincount(parts[rows]).tolist() == expected
+    assert set(parts[120 : 120 + num_copies]) == {TRAIN}
+    assert keys(notes) == ["split_made"]
+
+
+def test_a_group_that_is_most_of_a_class_is_held_out_where_so_much_is_wanted():
+    parts, _ = assign_parts(
+        material([0] * 100, groups=[np.maximum(np.arange(100) - 59, 0)]), validation_fraction=0.7, test_fraction=0
+    )
+    assert abs((parts == VALIDATION).sum() - 70) <= 60
+
+
+def quotas_of_all(labels, groups, seed=0):
+    """The rule for groups of one class as it always was, written anew: quotas are fractions of all pictures."""
+    digests = digests_of(len(labels))
+    salt = seed.to_bytes(8, "little")
+    drawn = [hashlib.blake2b(salt + each.tobytes(), digest_size=8).digest()[::-1] for each in digests]
+    parts = np.full(len(labels), TRAIN)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        left = dict.fromkeys((TEST, VALIDATION), max(1, int(0.15 * len(rows) + 0.5)))
+        members = [np.flatnonzero(groups == number) for number in np.unique(groups[rows])]
+        for own in sorted(members, key=lambda own: min(drawn[row] for row in own)):
+            fits = [part for part in (TEST, VALIDATION) if len(own) <= left[part]]
+            if fits:
+                parts[own] = fits[0]
+                left[fits[0]] -= len(own)
+    return parts
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("copies", ["none", "pairs", "a few", "almost half"])
+def test_splits_of_ordinary_folders_are_what_they_always_were(copies, seed):
+    """The labels of the digits; copies are pairs, groups of up to 9, or a group that is almost half of its class."""
+    labels = load_digits().target
+    groups = np.arange(len(labels))
+    for label in range(10):
+        rows = np.flatnonzero(labels == label)
+        sizes = {"none": [], "pairs": [2] * 6, "a few": [3, 9, 5], "almost half": [len(rows) // 2]}[copies]
+        for size in sizes:
+            groups[rows[:size]], rows = rows[0], rows[size:]
+    found = split(labels, groups=[groups], seed=seed)
+    assert np.array_equal(found, quotas_of_all(labels, groups, seed))
 
 
 def test_a_class_is_not_taken_out_of_training_to_fill_another_part():

@@ -76,7 +76,9 @@ def assign_parts(
     as long as no group holds pictures of both.
 
     Within a class, groups are drawn in the order of BLAKE2b(seed, digest); a group goes to the first of
-    test, validation, training whose quota (fraction x pictures, rounded, at least 1) still holds it.
+    test, validation, training whose quota (fraction x pictures, rounded, at least 1) still holds it. A group that is
+    more than half of a class, and more than any quota, is not counted: of the other pictures, too few to make up for
+    it, most would be taken out of training.
     Groups that span classes are placed before, the largest first, where most is missing. A class with
     at least three groups of its own is in all three parts; with two it is in training and test, with one
     in training. Copies that lie across the user's own parts are not moved.
@@ -185,12 +187,17 @@ def _draw(groups: list[_Group], fractions: dict[int, float]) -> None:
 
 def _targets(label: int, groups: list[_Group], fractions: dict[int, float]) -> dict[int, float]:
     """Pictures of a class wanted in each part."""
-    total = sum(group.counts[label] for group in groups)
-    wanted = _wanted(groups, fractions)
-    targets: dict[int, float] = {
-        part: max(1, math.floor(fraction * total + 0.5)) for part, fraction in fractions.items() if part in wanted
-    }
+    sizes = [group.counts[label] for group in groups]
+    total, largest = sum(sizes), max(sizes)
+    carved = {part: fraction for part, fraction in fractions.items() if part in _wanted(groups, fractions)}
+    targets = _quotas(total, carved)
+    if 2 * largest > total and all(largest > quota for quota in targets.values()):
+        targets = _quotas(total - largest, carved)
     return targets | {TRAIN: total - sum(targets.values())}
+
+
+def _quotas(num: int, fractions: dict[int, float]) -> dict[int, float]:
+    return {part: max(1, math.floor(fraction * num + 0.5)) for part, fraction in fractions.items()}
 
 
 def _wanted(groups: list[_Group], fractions: dict[int, float]) -> list[int]:
