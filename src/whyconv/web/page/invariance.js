@@ -16,7 +16,7 @@ const TOP = 3;
  * @typedef {object} Told
  * @property {import("./api.js").Prediction} own
  * @property {import("./api.js").Prediction | null} dense
- * @property {number[]} map
+ * @property {number[]} map Empty where there is none.
  */
 
 /**
@@ -26,10 +26,9 @@ const TOP = 3;
 export function invariance(context) {
   const { texts, picture, choice, trouble } = context;
   const { say } = texts;
-  const found = chooser(context, { accepts: ({ rows }) => rows > 1, withPlace: false, onchange: () => again() });
+  const maps = movedMaps(context, () => again());
   const board = cells({ rows: picture.side, columns: picture.side, label: say("page_drag_keys"), size: 240 });
   const answers = element("div", { class: "side-by-side" });
-  const [still, moved] = [element("div"), element("div")];
   const where = element("output", {});
   const verdict = element("div", { "aria-live": "polite", class: "verdict" });
   let [down, right] = [0, 0];
@@ -42,7 +41,7 @@ export function invariance(context) {
       const pixels = shift(picture.pixels, picture, down, right, border);
       board.paint(colorsOfPixels(pixels, picture.channels));
       where.textContent = say("page_moved_by", { down, right });
-      const layer = found.layer();
+      const layer = maps?.layer() ?? null;
       const [first, now] = await Promise.all([whatStands(layer), askAll(context, pixels, layer)]);
       const own = [first.own, now.own];
       const dense = first.dense && now.dense ? [first.dense, now.dense] : null;
@@ -51,9 +50,7 @@ export function invariance(context) {
         dense ? column(texts, say("page_dense_twin"), dense) : element("p", { class: "about" }, say("page_no_twin")),
       );
       verdict.replaceChildren(...[own, ...(dense ? [dense] : [])].map((pair, at) => changeOf(texts, pair, at === 1)));
-      const reach = Math.max(reachOf(first.map), reachOf(now.map));
-      still.replaceChildren(mapCanvas(layer, say("page_map_still"), first.map, reach));
-      moved.replaceChildren(mapCanvas(layer, say("page_map_moved"), now.map, reach));
+      if (layer) maps?.draw(layer, first.map, now.map);
     },
     trouble,
   );
@@ -61,8 +58,8 @@ export function invariance(context) {
   /** @type {{key: string, pixels: Uint8Array, told: Told} | null} */
   let stands = null;
   /** The picture as it is, asked about once. */
-  async function whatStands(/** @type {import("./choice.js").Layer} */ layer) {
-    const [key, pixels] = [`${layer.name} ${choice.filter}`, picture.pixels];
+  async function whatStands(/** @type {import("./choice.js").Layer | null} */ layer) {
+    const [key, pixels] = [`${layer?.name} ${choice.filter}`, picture.pixels];
     if (stands?.key !== key || stands.pixels !== pixels) {
       stands = { key, pixels, told: await askAll(context, pixels, layer) };
     }
@@ -76,7 +73,7 @@ export function invariance(context) {
   dragging(board, { now: () => [down, right], ondrag: move });
 
   function again() {
-    found.refresh();
+    maps?.refresh();
     look();
   }
   return {
@@ -110,6 +107,34 @@ export function invariance(context) {
       ),
       verdict,
       element("h3", {}, say("page_maps_move")),
+      maps?.element ?? element("p", {}, say("page_no_moved_maps")),
+    ),
+    refresh: again,
+  };
+}
+
+/**
+ * The maps of one detector for the picture as it is and as it was moved; null where no layer's maps have rows.
+ * @param {import("./main.js").Context} context
+ * @param {() => void} onchange After another detector was chosen.
+ */
+function movedMaps(context, onchange) {
+  const { say } = context.texts;
+  const accepts = (/** @type {import("./choice.js").Layer} */ { rows }) => rows > 1;
+  if (!context.recognizer.has.maps || !context.layers.some(accepts)) return null;
+  const found = chooser(context, { accepts, withPlace: false, onchange });
+  const [still, moved] = [element("div"), element("div")];
+  return {
+    layer: found.layer,
+    refresh: found.refresh,
+    draw(/** @type {import("./choice.js").Layer} */ layer, /** @type {number[]} */ first, /** @type {number[]} */ now) {
+      const reach = Math.max(reachOf(first), reachOf(now));
+      still.replaceChildren(mapCanvas(layer, say("page_map_still"), first, reach));
+      moved.replaceChildren(mapCanvas(layer, say("page_map_moved"), now, reach));
+    },
+    element: element(
+      "div",
+      {},
       found.element,
       element(
         "div",
@@ -119,7 +144,6 @@ export function invariance(context) {
       ),
       element("p", { class: "about" }, say("page_maps_move_means")),
     ),
-    refresh: again,
   };
 }
 
@@ -138,14 +162,14 @@ function mapCanvas({ rows, columns }, label, values, reach) {
 /**
  * @param {import("./main.js").Context} context
  * @param {Uint8Array} pixels
- * @param {import("./choice.js").Layer} layer
+ * @param {import("./choice.js").Layer | null} layer
  * @returns {Promise<Told>}
  */
 async function askAll({ recognizer, choice }, pixels, layer) {
   const [own, dense, [map]] = await Promise.all([
     api.predict(pixels, TOP),
     recognizer.has.dense_twin ? api.twin(pixels, TOP) : null,
-    askMaps(pixels, layer.name, [choice.filter]),
+    layer ? askMaps(pixels, layer.name, [choice.filter]) : [[]],
   ]);
   return { own, dense, map };
 }

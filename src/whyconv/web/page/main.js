@@ -55,7 +55,7 @@ function views(context) {
     ["recognize", recognize, true],
     ["sharing", sharing, hasConvolution],
     ["sparsity", sparsity, hasMaps],
-    ["invariance", invariance, hasMaps],
+    ["invariance", invariance, true],
     ["steps", steps, hasConvolution],
     ["table", layerTable, true],
     ["square", square, true],
@@ -105,7 +105,7 @@ function show(context) {
     channels: texts.say(channels === 1 ? "page_gray" : "page_color"),
   });
   byId("source").replaceChildren(sources(context, listening.signal));
-  const found = tabs(texts.say("page_views"), views(context));
+  const found = tabs(texts.say("page_views"), views(context), trouble);
   byId("views").replaceChildren(found.element);
   picture.onchange(() => found.refresh());
   return listening;

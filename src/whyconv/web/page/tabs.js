@@ -13,9 +13,10 @@ import { element } from "./elements.js";
 /**
  * @param {string} label
  * @param {Tab[]} wanted
+ * @param {(error: unknown) => void} trouble Hears what went wrong in a view; the others go on.
  * @returns {{element: DocumentFragment, refresh: () => void}} Views are made when first shown.
  */
-export function tabs(label, wanted) {
+export function tabs(label, wanted, trouble) {
   /** @type {Map<string, View>} */
   const made = new Map();
   const list = element("div", { role: "tablist", "aria-label": label });
@@ -39,17 +40,25 @@ export function tabs(label, wanted) {
       head.tabIndex = other === at ? 0 : -1;
       panels[other].hidden = other !== at;
     });
-    const { key, make } = wanted[at];
-    if (!made.has(key)) {
-      const view = make();
-      made.set(key, view);
-      panels[at].append(view.element);
-    }
+    const { key } = wanted[at];
     if (location.hash !== `#${key}`) history.replaceState(null, "", `#${key}`);
     refresh();
   }
 
-  const refresh = () => made.get(wanted[seen].key)?.refresh();
+  /** The view that is seen is made where it is not there, and brought up to date. */
+  function refresh() {
+    const { key, make } = wanted[seen];
+    try {
+      if (!made.has(key)) {
+        const view = make();
+        made.set(key, view);
+        panels[seen].append(view.element);
+      }
+      made.get(key)?.refresh();
+    } catch (error) {
+      trouble(error);
+    }
+  }
 
   list.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
     const last = heads.length - 1;
