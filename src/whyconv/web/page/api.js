@@ -23,14 +23,16 @@ const PIXELS = "application/x-whyconv-pixels";
 /** What the server says when it cannot answer. */
 export class ApiError extends Error {
   /**
-   * @param {number} status
+   * @param {number} status 0 where no answer came.
    * @param {string} kind
    * @param {string} message
+   * @param {number | null} retryAfter Seconds after which to come again, where the server has too much to do.
    */
-  constructor(status, kind, message) {
+  constructor(status, kind, message, retryAfter = null) {
     super(message);
     this.status = status;
     this.kind = kind;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -130,8 +132,12 @@ async function json(path, request) {
  * @param {RequestInit} [request]
  */
 async function answered(path, request) {
-  const answer = await fetch(path, request);
+  const answer = await fetch(path, request).catch((error) => {
+    throw new ApiError(0, "", error.message);
+  });
   if (answer.ok) return answer;
   const told = await answer.json().catch(() => ({}));
-  throw new ApiError(answer.status, told.error?.kind ?? "", told.error?.message ?? answer.statusText);
+  const wait = answer.headers.get("Retry-After") ?? "";
+  const retryAfter = /^\d+$/.test(wait) ? Number(wait) : null;
+  throw new ApiError(answer.status, told.error?.kind ?? "", told.error?.message ?? answer.statusText, retryAfter);
 }

@@ -6,6 +6,7 @@ import { cells, colorsOfPixels, silent } from "./canvas.js";
 import { drawing } from "./drawing.js";
 import { button, element } from "./elements.js";
 import { note } from "./pace.js";
+import { patiently } from "./patience.js";
 import { decode, fromBase64 } from "./pixels.js";
 
 const EXAMPLES = 12;
@@ -101,7 +102,7 @@ function listen(take, signal) {
 }
 
 /**
- * Shows the first of the files; several are answered together, and each can be shown.
+ * Shows the first of the files; several are answered together, and each that can be read can be shown.
  * @param {import("./main.js").Context} context
  * @param {File[]} files
  * @param {HTMLElement} box Of the list of answers, the newest alone.
@@ -112,16 +113,32 @@ async function bring(context, files, box, isNewest) {
   const list = element("ul", { class: "files" });
   box.replaceChildren(list);
   if (files.length > 1) {
-    /** @type {import("./api.js").Prediction[]} */
-    const found = [];
-    for (const group of groups(files, context.recognizer.limits)) found.push(...(await api.predictFiles(group, TOP)));
-    list.replaceChildren(...found.map((answer, at) => fileRow(context, files[at], answer)));
-    const good = found.findIndex(({ error }) => !error);
-    if (good >= 0) await show(context, files[good], isNewest);
+    /** @type {File | undefined} */
+    let good;
+    for (const group of groups(files, context.recognizer.limits)) {
+      const found = await answersTo(group);
+      list.append(...found.map((answer, at) => fileRow(context, group[at], answer)));
+      good ??= group.find((_, at) => !found[at].error);
+    }
+    if (good) await show(context, good, isNewest);
   } else {
     await show(context, files[0], isNewest);
   }
   note("bring", start);
+}
+
+/**
+ * The answers to a group of files; where it is refused, each file has the reason.
+ * @param {File[]} group
+ * @returns {Promise<import("./api.js").Prediction[]>}
+ */
+async function answersTo(group) {
+  try {
+    return await patiently(() => api.predictFiles(group, TOP));
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    return group.map(({ name }) => ({ name, labels: [], error: error.message }));
+  }
 }
 
 /**
@@ -130,7 +147,7 @@ async function bring(context, files, box, isNewest) {
  * @param {() => boolean} isNewest
  */
 async function show({ texts, picture }, file, isNewest) {
-  const pixels = await decode(await api.prepared(file), picture.channels);
+  const pixels = await decode(await patiently(() => api.prepared(file), isNewest), picture.channels);
   if (isNewest()) picture.set(pixels, file.name || texts.say("page_pasted"));
 }
 

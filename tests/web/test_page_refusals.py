@@ -1,0 +1,86 @@
+"""The served page where the server refuses something: what was answered stays, what was not is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from page_checks import first_label, sees, write_png
+from page_driver import Open
+from tiny_training import bars
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+REFUSED = "the server responded with a status of"
+FULL = {"error": {"message": "The server is full."}}
+SEVERAL = "**/v1/predict?top=1"
+
+
+def refuse(route: Any, status: int = 429) -> None:
+    route.fulfill(status=status, json=FULL, headers={"Retry-After": "0"})
+
+
+def refusing(is_answered: Callable[[int], bool]) -> Callable[[Any], None]:
+    """Refuses the requests, counted from 0, that are not answered."""
+    asked: list[Any] = []
+
+    def hear(route: Any) -> None:
+        asked.append(route)
+        if is_answered(len(asked) - 1):
+            route.continue_()
+        else:
+            refuse(route)
+
+    return hear
+
+
+@pytest.mark.parametrize("size", [10_000_001, 30_000_000])
+def test_a_picture_that_is_too_large_is_named_and_the_others_are_answered(
+    open_page: Open, page_run: Path, allowed: dict[str, int], tmp_path: Path, expect: Any, size: int
+) -> None:
+    allowed[f"{REFUSED} 413"] = 1
+    page, pictures = open_page(), bars(2, seed=9).pixels
+    small = [write_png(tmp_path, f"small-{at}.png", pixels) for at, pixels in enumerate(pictures)]
+    (tmp_path / "big.png").write_bytes(bytes(size))
+    page.set_input_files("input[type=file]", [small[0], tmp_path / "big.png", small[1]])
+    rows = page.locator(".files li")
+    expect(rows).to_have_count(3)
+    expect(rows.nth(0)).to_contain_text(f"small-0.png: {first_label(page_run, pictures[0])} (")
+    expect(rows.nth(1)).to_contain_text("big.png: The body is longer than 10,000,000 bytes")
+    expect(rows.nth(2)).to_contain_text(f"small-1.png: {first_label(page_run, pictures[1])} (")
+    expect(page.get_by_role("alert")).to_be_empty()
+    sees(page, pictures[0])
+
+
+def test_pictures_that_find_no_room_are_asked_about_again(
+    open_page: Open, page_run: Path, allowed: dict[str, int], tmp_path: Path, expect: Any
+) -> None:
+    allowed[f"{REFUSED} 429"] = 2
+    page, pictures = open_page(), bars(3, seed=9).pixels
+    page.route(SEVERAL, refusing(lambda number: number >= 2))
+    paths = [write_png(tmp_path, f"{at}.png", pixels) for at, pixels in enumerate(pictures)]
+    page.set_input_files("input[type=file]", paths)
+    rows = page.locator(".files li")
+    expect(rows).to_have_count(3)
+    for at, pixels in enumerate(pictures):
+        expect(rows.nth(at)).to_contain_text(f"{at}.png: {first_label(page_run, pixels)} (")
+    expect(page.get_by_role("alert")).to_be_empty()
+
+
+def test_pictures_that_find_no_room_for_long_are_named_beside_those_answered(
+    open_page: Open, page_run: Path, allowed: dict[str, int], tmp_path: Path, expect: Any
+) -> None:
+    allowed[f"{REFUSED} 429"] = 20
+    page, pictures = open_page(), bars(34, seed=9).pixels
+    page.route(SEVERAL, refusing(lambda number: number == 0))
+    paths = [write_png(tmp_path, f"{at:02}.png", pixels) for at, pixels in enumerate(pictures)]
+    page.set_input_files("input[type=file]", paths)
+    rows = page.locator(".files li")
+    expect(rows).to_have_count(34)
+    expect(rows.nth(31)).to_contain_text(f"31.png: {first_label(page_run, pictures[31])} (")
+    for at in (32, 33):
+        expect(rows.nth(at)).to_have_text(f"{at}.png: The server is full.")
+    sees(page, pictures[0])
