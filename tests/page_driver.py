@@ -67,7 +67,8 @@ def quiet_pages(browser: Any, address: str, allowed: Mapping[str, int]) -> Itera
         address: Of the server.
         allowed: Part of a message -> how often it may come: for what a test provokes.
 
-    The function's ``routes`` are answers given in place of the server's, ``has`` what it is said to have beside.
+    The function's ``routes`` are answers given in place of the server's, or what hears Playwright's route; ``has`` is
+    what the server is said to have beside.
     """
     noise: list[str] = []
     contexts = []
@@ -76,7 +77,7 @@ def quiet_pages(browser: Any, address: str, allowed: Mapping[str, int]) -> Itera
         tab: str = "recognize",
         language: str = "en",
         viewport: Mapping[str, int] = DESK,
-        routes: Mapping[str, str] | None = None,
+        routes: Mapping[str, str | Callable[[Any], None]] | None = None,
         has: Mapping[str, bool] | None = None,
         **options: Any,
     ) -> Any:
@@ -89,7 +90,7 @@ def quiet_pages(browser: Any, address: str, allowed: Mapping[str, int]) -> Itera
         page.on("pageerror", lambda error: noise.append(f"error: {error}"))
         page.on("request", lambda one: None if one.url.startswith(f"{address}/") else noise.append(one.url))
         for pattern, answer in (routes or {}).items():
-            page.route(pattern, partial(_answer, answer))
+            page.route(pattern, partial(_answer, answer) if isinstance(answer, str) else answer)
         if has:
             page.route("**/v1/recognizer", partial(_with_more, has))
         page.goto(f"{address}/?lang={language}#{tab}")

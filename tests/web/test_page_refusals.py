@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from page_checks import first_label, sees, write_png
+from page_checks import example, first_label, sees, write_png
 from page_driver import Open
 from tiny_training import bars
 
@@ -17,6 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 REFUSED = "the server responded with a status of"
 FULL = {"error": {"message": "The server is full."}}
 SEVERAL = "**/v1/predict?top=1"
+PREPARED = "**/v1/prepared"
 
 
 def refuse(route: Any, status: int = 429) -> None:
@@ -84,3 +85,24 @@ def test_pictures_that_find_no_room_for_long_are_named_beside_those_answered(
     for at in (32, 33):
         expect(rows.nth(at)).to_have_text(f"{at}.png: The server is full.")
     sees(page, pictures[0])
+
+
+def test_examples_that_find_no_room_are_asked_for_again(open_page: Open, allowed: dict[str, int], expect: Any) -> None:
+    allowed[f"{REFUSED} 429"] = 12
+    page = open_page(routes={PREPARED: refusing(lambda number: number % 2 == 1)})
+    expect(page.locator(".examples button")).to_have_count(12)
+    expect(page.get_by_role("alert")).to_be_empty()
+    sees(page, example(1))
+    for number in (12, 5):
+        page.get_by_role("button", name=f"training picture {number}", exact=True).click()
+        sees(page, example(number))
+
+
+def test_examples_that_came_stay_where_the_others_find_no_room(
+    open_page: Open, allowed: dict[str, int], expect: Any
+) -> None:
+    allowed[f"{REFUSED} 429"] = 20
+    page = open_page(routes={PREPARED: refusing(lambda number: number < 3)})
+    expect(page.get_by_role("alert")).to_have_text("The server is full.")
+    expect(page.locator(".examples button")).to_have_count(3)
+    sees(page, example(1))

@@ -53,7 +53,7 @@ export function sources(context, signal) {
     element("p", { class: "about" }, say("page_drop")),
     answers,
     drawing(context),
-    examples(context),
+    examples(context, signal),
   );
   listen(take, signal);
   return fragment;
@@ -187,8 +187,12 @@ function fileRow(context, file, answer) {
   return element("li", {}, button(text, use, { class: "link" }));
 }
 
-/** @param {import("./main.js").Context} context */
-function examples(context) {
+/**
+ * Pictures that training saw, one after the other: together they are more than a server may have room for.
+ * @param {import("./main.js").Context} context
+ * @param {AbortSignal} signal Ends it.
+ */
+function examples(context, signal) {
   const { texts, picture, recognizer, trouble } = context;
   const list = element("ul", { class: "examples" });
   const isWide = matchMedia("(min-width: 821px)").matches;
@@ -199,13 +203,15 @@ function examples(context) {
     .then(async ({ side, pngs }) => {
       const small = side < picture.side ? texts.say("page_examples_small", { side }) : "";
       if (small) made.append(element("p", { class: "about" }, small));
-      const pictures = await Promise.all(pngs.map((/** @type {string} */ png) => fromPng(png, picture)));
-      const use = (/** @type {number} */ at) =>
-        picture.set(pictures[at], texts.say("page_example", { number: at + 1 }));
-      list.append(...pictures.map((pixels, at) => exampleRow(context, pixels, at, () => use(at))));
-      if (picture.name === "" && pictures.length) use(0);
+      for (const [at, png] of pngs.entries()) {
+        const pixels = await patiently(() => fromPng(png, picture), () => !signal.aborted);
+        if (signal.aborted) return;
+        const use = () => picture.set(pixels, texts.say("page_example", { number: at + 1 }));
+        list.append(exampleRow(context, pixels, at, use));
+        if (picture.name === "") use();
+      }
     })
-    .catch(trouble);
+    .catch((error) => signal.aborted || trouble(error));
   return made;
 }
 
