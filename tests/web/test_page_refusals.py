@@ -106,3 +106,14 @@ def test_examples_that_came_stay_where_the_others_find_no_room(
     expect(page.get_by_role("alert")).to_have_text("The server is full.")
     expect(page.locator(".examples button")).to_have_count(3)
     sees(page, example(1))
+
+
+@pytest.mark.parametrize("name", ["cat.txt", "cat.svg", "cat"])
+def test_a_picture_is_known_by_its_content_whatever_its_name(
+    open_page: Open, tmp_path: Path, expect: Any, name: str
+) -> None:
+    page, pixels = open_page(), bars(3, seed=9).pixels[2]
+    write_png(tmp_path, "cat.png", pixels).rename(tmp_path / name)
+    page.set_input_files("input[type=file]", tmp_path / name)
+    sees(page, pixels)
+    expect(page.locator("figure.seen figcaption")).to_contain_text(name)

@@ -69,7 +69,8 @@ export const predictFiles = async (/** @type {File[]} */ files, /** @type {numbe
 
 /** @returns {Promise<Blob>} PNG: the picture as the network sees it. */
 export const prepared = async (/** @type {Blob} */ picture) => {
-  const headers = { "Content-Type": picture.type || "application/octet-stream" };
+  // What the browser calls it follows from its name alone; the server looks at what is in it.
+  const headers = { "Content-Type": "application/octet-stream" };
   return (await answered("/v1/prepared", { method: "POST", body: picture, headers })).blob();
 };
 
