@@ -13,12 +13,13 @@ from made_up_why import made_up_why
 from tiny_training import bars, tiny_plan
 from whyconv.export import describe_layers, export, export_maps, metadata_for
 from whyconv.images.prepare import PicturePolicy
-from whyconv.model_file import Metadata
+from whyconv.model_file import Metadata, with_digest
 from whyconv.settings import NetworkPlan
 from whyconv.training.start import start_network
 
 SIDE = 8
 CLASSES = ("lies", "stands")
+WINDOW = 6
 
 
 def write_served_run(folder: Path) -> Path:
@@ -33,6 +34,16 @@ def write_served_run(folder: Path) -> Path:
 def write_flat_run(folder: Path) -> Path:
     """Writes a run of dense layers alone: no map has rows."""
     return _write_run(folder, _dense(), tiny_plan(SIDE).network)
+
+
+def write_windowed_run(folder: Path) -> Path:
+    """Writes a run whose answers are the mean over windows of 6 x 6 pixels."""
+    plan = tiny_plan(SIDE, network="lesson")
+    sizes = plan.network.model_copy(update={"invariant": "realistic", "window": WINDOW})
+    _write_run(folder, start_network(plan.model_copy(update={"network": sizes})), sizes)
+    told = _metadata(sizes).model_dump(mode="json") | sizes.model_dump(exclude={"name"})
+    (folder / "network.json").write_text(json.dumps(with_digest(told)), encoding="utf-8")
+    return folder
 
 
 def _write_run(folder: Path, network: nn.Module, sizes: NetworkPlan) -> Path:

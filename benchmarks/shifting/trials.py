@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shifting.networks import SEEN, SwiftLike
-from whyconv.nets.windowed import Windowed, window_places
+from whyconv.nets.windowed import Windowed
+from whyconv.results.windows import window_places
 from whyconv.training.augment import epoch_batches, epoch_draws, epoch_order
 from whyconv.training.cost import cost
 from whyconv.training.muon import Muon

@@ -9,7 +9,8 @@ from torch import nn
 
 from whyconv.errors import UsageError
 from whyconv.nets import BlurPool2d, Committee, MaxBlurPool2d, Windowed, build_network
-from whyconv.nets.windowed import drawn_windows, window_for, window_places, without_windows
+from whyconv.nets.windowed import drawn_windows, window_for, without_windows
+from whyconv.results.windows import window_places
 
 
 class Sum(nn.Module):

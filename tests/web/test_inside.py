@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from http_server import Server, serving
 from mirrored_model import CONSTANTS, SIDE
 from whyconv.counting.layer import count_layer
 from whyconv.counting.words import LayerWords
-from whyconv.model_file import read_model
-from whyconv.web.inside import Inside
+from whyconv.model_file import read_model, with_digest
+from whyconv.web.inside import Inside, Windows, read_windows
 
 PIXELS = np.random.default_rng(5).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
 TYPE = "application/x-whyconv-pixels"
@@ -29,8 +30,6 @@ def ask(server: Server, path: str) -> Any:
 
 @pytest.fixture(scope="module")
 def inside(run: Path) -> Inside:
-    import json
-
     metadata = read_model(run / "why.onnx")[1]
     return Inside(run / "why.onnx", metadata, json.loads((run / "layers.json").read_text()))
 
@@ -48,7 +47,26 @@ def test_the_recognizer_says_what_it_has(run_server: Server) -> None:
         **{"dense_twin": False, "nearest": False, "unsure": False, "thumbnails": False},
     }
     assert found["limits"]["max_body"] == 10_000_000
+    assert found["window"] is None
     assert run_server.ask("/v1/why").json == {"run": "two", "digest": "0"}
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"window": 6}, Windows(6, 9)),  # of 8 pixels: from 0, 1 and 2 on
+        ({"window": 7}, Windows(7, 4)),  # from 0 and 1 on
+        *(({"window": window}, None) for window in (8, 9, 0, -6, None, "6", 6.0, True)),
+        ({}, None),
+    ],
+)
+def test_windows_are_those_of_network_json(tmp_path: Path, told: dict[str, Any], expected: Windows | None) -> None:
+    path = tmp_path / "network.json"
+    assert read_windows(path, 8) is None
+    path.write_text(json.dumps(with_digest({"format_version": 1, "policy": {"version": 1}} | told)))
+    assert read_windows(path, 8) == expected
+    path.write_text(path.read_text()[:-9])
+    assert read_windows(path, 8) is None
 
 
 def test_layers_say_what_they_see(run_server: Server) -> None:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from whyconv.errors import UsageError
+from whyconv.results.windows import window_places
 
-_PER_AXIS = 3
 # Of the side: what a window leaves out along each axis.
 _LEFT_OUT = 1 / 8
 _LEAST_SIDE = 6
@@ -27,12 +27,6 @@ def window_for(side: int) -> int:
             f"{_LEAST_SIDE + 2} pixels a side: --size."
         )
     return window
-
-
-def window_places(side: int, window: int) -> list[int]:
-    """Where windows begin along one axis, in pixels: at the border, in the middle, and so as to end at the other."""
-    left = side - window
-    return sorted({left * step // (_PER_AXIS - 1) for step in range(_PER_AXIS)})
 
 
 class Windowed(nn.Module):

@@ -1,8 +1,16 @@
-"""What answers through windows of a picture are worth, and what they cost."""
+"""Answers through windows of a picture: where these lie, what they are worth, and what they cost."""
 
 from __future__ import annotations
 
 from whyconv.results.record import Estimate, Note, Record
+
+_PER_AXIS = 3
+
+
+def window_places(side: int, window: int) -> list[int]:
+    """Where windows begin along one axis, in pixels: at the border, in the middle, and so as to end at the other."""
+    left = side - window
+    return sorted({left * step // (_PER_AXIS - 1) for step in range(_PER_AXIS)})
 
 
 class ThroughWindows(Record):

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from whyconv.nets.windowed import Windowed, window_for, window_places
-from whyconv.results.windows import ThroughWindows
+from whyconv.nets.windowed import Windowed, window_for
+from whyconv.results.windows import ThroughWindows, window_places
 from whyconv.settings import SCRATCH, NetworkPlan, TrainSettings
 from whyconv.training.intervals import fraction, paired
 from whyconv.training.pixel_rows import LabelledPixels, PixelRows

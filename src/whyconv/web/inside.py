@@ -1,7 +1,8 @@
 """The inside of a network: the maps of its layers for a picture, weights, and what each unit depends on.
 
 Everything is computed from ``why.onnx``. Where the answer averages several views of a picture, the inside is that of
-the first view, the upright one: its pixels are those of the prepared picture.
+the first view, the upright one: its pixels are those of the prepared picture. Where it averages windows, it is that of
+the first, at the top left: its pixels are the first of these rows and columns.
 """
 
 from __future__ import annotations
@@ -21,14 +22,44 @@ from whyconv.counting.graph import Graph
 from whyconv.counting.onnx_graph import read_graph
 from whyconv.counting.receptive_field import receptive_fields
 from whyconv.errors import ModelFileError, UsageError, nearest
-from whyconv.model_file import Metadata, read_model
+from whyconv.model_file import Metadata, read_description, read_model
 from whyconv.onnx_file.graph import FileGraph
 from whyconv.onnx_file.reading import read_file_graph, with_outputs
 from whyconv.onnx_file.running import Session, open_session, run_session
 from whyconv.results.fields import ReceptiveField
+from whyconv.results.windows import window_places
 
 _STARTS = frozenset({"Conv", "MaxPool", "AveragePool", "Flatten", "Reshape", "Gemm", "MatMul", "Pad"})
 _WITH_WEIGHTS = frozenset({"Conv", "Gemm", "MatMul", "BatchNormalization", "ConvTranspose"})
+
+
+@dataclass(frozen=True)
+class Windows:
+    """What a network looks at a picture through.
+
+    Attributes:
+        side: Of each window in pixels.
+        number: Of them, over which answers are averaged.
+    """
+
+    side: int
+    number: int
+
+
+def read_windows(description: Path, side: int) -> Windows | None:
+    """Reads from ``network.json`` through which windows a network looks; None where it looks at the whole picture.
+
+    Args:
+        description: The file. No answer rests on it: one that is missing or damaged says nothing here.
+        side: Of the picture in pixels.
+    """
+    try:
+        window = read_description(description).get("window")
+    except ModelFileError:
+        return None
+    if type(window) is not int or not 0 < window < side:
+        return None
+    return Windows(window, len(window_places(side, window)) ** 2)
 
 
 @dataclass(frozen=True)
@@ -110,7 +141,7 @@ class Inside:
         return {node.label: field for node, field in found if node.label}
 
     def maps(self, pixels: NDArray[np.uint8], names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """The values of layers for a prepared picture, of its first view: (c, h, w), or (d,) of a dense layer."""
+        """The values of layers for a prepared picture, of its first view or window: (c, h, w), or (d,) where dense."""
         with self._lock:
             found = run_session(self._session, list(names), {"pixels": pixels[None]}, self._path.name)
         return {name: np.asarray(values[0], np.float32) for name, values in zip(names, found, strict=True)}

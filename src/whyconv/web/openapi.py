@@ -190,6 +190,7 @@ def _recognizer() -> Schema:
         channels={"enum": [1, 3]},
         network=_TEXT,
         views=_list(_TEXT),
+        window=_or_null(_object(side=_WHOLE, number=_WHOLE)),
         temperature=_NUMBER,
         version=_TEXT,
         parts={"type": "object"},

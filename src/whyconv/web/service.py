@@ -18,7 +18,7 @@ from whyconv.evidence import Explainer, open_explainer
 from whyconv.recognizer import Content, Recognizer
 from whyconv.untrusted import json_in
 from whyconv.web.batching import Answered, Batcher, read_picture
-from whyconv.web.inside import Inside
+from whyconv.web.inside import Inside, Windows, read_windows
 from whyconv.web.limits import Limits
 from whyconv.web.metrics import Metrics
 from whyconv.web.refusals import busy, missing, refused, unreadable
@@ -55,6 +55,12 @@ class Service:
         """The network with every layer's map; None where there is no ``why.onnx``."""
         path = self.file("why.onnx")
         return None if path is None else Inside(path, self.recognizer.metadata, self.layers)
+
+    @cached_property
+    def windows(self) -> Windows | None:
+        """What the network looks at a picture through; None where it looks at the whole of it."""
+        side = self.recognizer.metadata.policy.side
+        return None if self.run is None else read_windows(self.run / "network.json", side)
 
     @cached_property
     def layers(self) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import asdict
 from typing import Any
 
 from starlette.requests import Request
@@ -48,6 +49,7 @@ async def recognizer(request: Request, service: Service) -> Response:
             "channels": metadata.policy.channels,
             "network": metadata.network,
             "views": metadata.views,
+            "window": None if service.windows is None else asdict(service.windows),
             "temperature": metadata.temperature,
             "version": metadata.version,
             "parts": metadata.parts,

@@ -7,6 +7,7 @@
  * @property {number} side Pixels of the square picture that the network takes.
  * @property {number} channels 1 gray, 3 color.
  * @property {string} network
+ * @property {{side: number, number: number} | null} window Of those averaged; maps are of the first.
  * @property {number} temperature
  * @property {string} version
  * @property {Record<string, number>} parts

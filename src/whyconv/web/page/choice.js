@@ -65,7 +65,7 @@ export function readLayers(rows, texts) {
 }
 
 /**
- * Fields for layer, detector and, where wished, place.
+ * Fields for layer, detector and, where wished, place; below them what of the picture the layer is for.
  * @param {import("./main.js").Context} context
  * @param {object} wanted
  * @param {(layer: Layer) => boolean} wanted.accepts Which layers can be chosen.
@@ -73,7 +73,7 @@ export function readLayers(rows, texts) {
  * @param {(isLayerNew: boolean) => void} wanted.onchange After `context.choice` was changed here.
  * @returns {{element: HTMLElement, layer: () => Layer, refresh: () => void}}
  */
-export function chooser({ texts, layers, choice }, { accepts, withPlace, onchange }) {
+export function chooser({ texts, recognizer, layers, choice }, { accepts, withPlace, onchange }) {
   const { say } = texts;
   const offered = layers.filter(accepts);
   const select = element("select", {}, ...offered.map(({ name, title }) => element("option", { value: name }, title)));
@@ -124,7 +124,9 @@ export function chooser({ texts, layers, choice }, { accepts, withPlace, onchang
     withPlace ? row.element : null,
     withPlace ? column.element : null,
   );
-  return { element: made, layer, refresh };
+  const { window } = recognizer;
+  const part = window ? element("p", { class: "about" }, say("page_first_window", window)) : null;
+  return { element: element("div", {}, made, part), layer, refresh };
 }
 
 /**

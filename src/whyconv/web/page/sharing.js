@@ -1,4 +1,4 @@
-/** Parameter sharing: one detector, its weights, its map over the whole picture, the same weights at every place. */
+/** Parameter sharing: one detector, its weights, its map over the picture, the same weights at every place. */
 
 import * as api from "./api.js";
 import { cells, colorsOfPixels, colorsOfValues, reachOf, silent } from "./canvas.js";
@@ -17,7 +17,7 @@ const MOST_CHANNELS = 12;
  * @returns {import("./tabs.js").View}
  */
 export function sharing(context) {
-  const { texts, picture, choice, trouble } = context;
+  const { texts, picture, recognizer, choice, trouble } = context;
   const { say } = texts;
   const found = chooser(context, {
     accepts: ({ isConvolution }) => isConvolution,
@@ -28,6 +28,7 @@ export function sharing(context) {
   const place = placeMap(context, found, 220, () => point(picture.pixels));
   const [weights, sum] = [element("div", { class: "weights" }), element("p")];
   const at = element("p", { "aria-live": "polite" });
+  const caption = recognizer.window ? say("page_map_of_window", recognizer.window) : say("page_map");
   const detectors = element("div", { class: "detectors" });
 
   const point = paced(
@@ -80,7 +81,7 @@ export function sharing(context) {
         { class: "side-by-side" },
         element("figure", {}, weights, element("figcaption", {}, say("page_weights"))),
         element("figure", {}, input.canvas, element("figcaption", {}, say("page_window"))),
-        element("figure", {}, place.element, element("figcaption", {}, say("page_map"))),
+        element("figure", {}, place.element, element("figcaption", {}, caption)),
       ),
       at,
       sum,
