@@ -49,6 +49,10 @@ def test_every_count_is_that_of_sliding_by_hand(axis: Axis) -> None:
     assert axis.num_connections == sum(inputs)
     assert axis.inputs_per_output == (min(inputs), max(inputs))
     assert axis.num_outputs_on_data == sum(max(row) >= 0 for row in rows)
+    assert axis.num_inputs_met == len({place for row in rows for place in row} - {-1})
+    starts = [output * axis.stride for output in range(len(rows))]
+    reached = {start + tap * axis.dilation for start in starts for tap in range(axis.kernel)}
+    assert axis.num_places_reached == (len(reached) if axis.mode == "zeros" else axis.num_inputs_met)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +62,12 @@ def test_a_long_axis_is_counted_at_once(mode: PaddingMode, merged: int) -> None:
     axis = Axis(10**15, 10**3, padding=(7, 7), mode=mode)
     assert axis.num_connections == 10**3 * axis.output_length - merged
     assert axis.inputs_per_output == (10**3 - (7 if merged else 0), 10**3)
+
+
+def test_places_of_a_long_axis_that_nothing_reaches_are_left_out_at_once() -> None:
+    axis = Axis(10**15, 10**3, stride=10**4, padding=(7, 7))
+    assert axis.num_inputs_met == 10**14 - 7
+    assert axis.num_places_reached == 10**14
 
 
 @pytest.mark.parametrize(

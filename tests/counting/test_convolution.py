@@ -126,6 +126,61 @@ def test_a_planted_mistake_is_found(layer: Convolution, wrong: list[str]) -> Non
     assert list(mismatches(layer)) == wrong
 
 
+TRANSPOSE = {1: functional.conv_transpose1d, 2: functional.conv_transpose2d, 3: functional.conv_transpose3d}
+
+
+def products(layer: Convolution, output_padding: list[int], *, has_padding: bool) -> Tensor:
+    """How many products each output of a transposed layer sums up: what it makes of ones with weights of ones.
+
+    Without its padding it keeps every output that a tap reaches, also those that padding takes away.
+    """
+    shape = (layer.in_channels, layer.out_channels // layer.groups, *(axis.kernel for axis in layer.axes))
+    made = TRANSPOSE[len(layer.axes)](
+        torch.ones(1, *layer.input_shape, dtype=torch.float64),
+        torch.ones(shape, dtype=torch.float64),
+        None,
+        [axis.stride for axis in layer.axes],
+        [axis.padding[0] if has_padding else 0 for axis in layer.axes],
+        output_padding,
+        layer.groups,
+        [axis.dilation for axis in layer.axes],
+    )
+    return made.round().long()[0]
+
+
+@st.composite
+def transposed_layers(draw: st.DrawFn) -> tuple[Convolution, list[int]]:
+    """A transposed layer, and how many outputs it adds at the end of each axis."""
+    found, added = [], []
+    for _ in range(draw(st.sampled_from([1, 2, 2, 3]))):
+        places, kernel = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+        stride, dilation, padding = draw(st.integers(1, 5)), draw(st.integers(1, 3)), draw(st.integers(0, 3))
+        more = draw(st.integers(0, max(stride, dilation) - 1))
+        full = (places - 1) * stride + dilation * (kernel - 1) + 1 + more
+        padding = padding if full > 2 * padding else 0
+        around = (padding, padding)
+        found.append(Axis(full - 2 * padding, kernel, stride, around, dilation, num_outputs=places))
+        added.append(more)
+    groups = draw(st.integers(1, 3))
+    channels = [groups * draw(st.integers(1, 2)) for _ in range(2)]
+    has_bias = draw(st.booleans())
+    return Convolution(tuple(found), *channels, groups=groups, has_bias=has_bias, is_transposed=True), added
+
+
+@settings(max_examples=500, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(transposed_layers())
+def test_work_of_a_transposed_layer_is_that_of_each_output(drawn: tuple[Convolution, list[int]]) -> None:
+    layer, added = drawn
+    here, everywhere = (products(layer, added, has_padding=has_padding) for has_padding in (True, False))
+    assert tuple(here.shape) == layer.output_shape
+    first = 0 if layer.has_bias else 1
+    assert layer.multiply_adds == int(here.sum())
+    assert layer.nominal_multiply_adds == int(everywhere.sum())
+    assert layer.flops == int((2 * here - first)[here > 0].sum())
+    assert layer.nominal_flops == int((2 * everywhere - first)[everywhere > 0].sum())
+    assert layer.flops <= layer.nominal_flops
+
+
 def test_density_splits_into_space_and_channels() -> None:
     depthwise = Convolution((Axis(56, 3, padding=(1, 1)),) * 2, 64, 64, groups=64)
     assert depthwise.density == pytest.approx(depthwise.spatial_density * depthwise.channel_density, rel=1e-12)

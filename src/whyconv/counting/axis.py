@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -105,12 +107,31 @@ class Axis:
         """Outputs of which at least one tap meets data: all but those that lie in zero padding with every tap."""
         if self.mode != "zeros":
             return self.output_length
-        total, counted_up_to = 0, -1
-        for first, last in sorted(map(self._outputs_on_data, range(self.kernel))):
-            if last >= first:
-                total += max(0, last - max(first - 1, counted_up_to))
-                counted_up_to = max(counted_up_to, last)
-        return total
+        return _num_covered(map(self._outputs_on_data, range(self.kernel)))
+
+    @cached_property
+    def num_inputs_met(self) -> int:
+        """Inputs that at least one tap of one output meets: strides can jump over some."""
+        if self.mode != "zeros":
+            import numpy as np
+
+            return len(np.unique(self.sources()))
+        return self._num_places(map(self._outputs_on_data, range(self.kernel)))
+
+    @cached_property
+    def num_places_reached(self) -> int:
+        """The same with the places in zero padding, which are no inputs."""
+        if self.mode != "zeros":
+            return self.num_inputs_met
+        return self._num_places([(0, self.output_length - 1)] * self.kernel)
+
+    def _num_places(self, outputs: Iterable[tuple[int, int]]) -> int:
+        """Different places of taps, each at the outputs from a first to a last one: rows whose step is the stride."""
+        rows: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for tap, (first, last) in enumerate(outputs):
+            turn, rest = divmod(tap * self.dilation, self.stride)
+            rows[rest].append((first + turn, last + turn))
+        return sum(map(_num_covered, rows.values()))
 
     @cached_property
     def num_connections(self) -> int:
@@ -185,6 +206,16 @@ class Axis:
                 return _reflect(places, n)
             case "zeros":
                 return np.where((places >= 0) & (places < n), places, -1)
+
+
+def _num_covered(intervals: Iterable[tuple[int, int]]) -> int:
+    """How many whole numbers lie in at least one of the intervals, both ends included; empty where they cross."""
+    total, counted_up_to = 0, -1
+    for first, last in sorted(intervals):
+        if last >= first:
+            total += max(0, last - max(first - 1, counted_up_to))
+            counted_up_to = max(counted_up_to, last)
+    return total
 
 
 def _marks(start: int, end: int, step: int, low: int, high: int) -> int:

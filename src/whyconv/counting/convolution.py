@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -102,13 +103,20 @@ class Convolution:
     @property
     def nominal_flops(self) -> int:
         """Two for each nominal multiply-add, less the first addition of each output, plus its bias."""
-        return 2 * self.nominal_multiply_adds - self.num_outputs * (0 if self.has_bias else 1)
+        return 2 * self.nominal_multiply_adds - self._first_additions(
+            axis.num_places_reached if self.is_transposed else axis.output_length for axis in self.axes
+        )
 
     @property
     def flops(self) -> int:
-        """The same with real data only; an output that lies in the padding with every tap costs nothing."""
-        places = math.prod(axis.num_outputs_on_data for axis in self.axes)
-        return 2 * self.multiply_adds - self.out_channels * places * (0 if self.has_bias else 1)
+        """The same with real data only; an output that no tap brings data to costs nothing."""
+        return 2 * self.multiply_adds - self._first_additions(
+            axis.num_inputs_met if self.is_transposed else axis.num_outputs_on_data for axis in self.axes
+        )
+
+    def _first_additions(self, places: Iterable[int]) -> int:
+        """Of outputs at so many places along each axis, those that need no addition: to nothing, without a bias."""
+        return 0 if self.has_bias else self.out_channels * math.prod(places)
 
     @property
     def inputs_per_output(self) -> tuple[int, int]:
