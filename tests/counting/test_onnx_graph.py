@@ -101,6 +101,29 @@ def test_a_mixed_network_counts_the_same_both_ways(tmp_path: Path) -> None:
     assert sum(layer.multiply_adds for layer in file.layers if layer.kind == "attention") == 2 * 100 * 100 * 4
 
 
+class Mixing(nn.Module):
+    """A layer across the places of each channel."""
+
+    def __init__(self, has_bias: bool) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 1)
+        self.mixing = nn.Linear(16, 7, bias=has_bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mixing(self.first(x).flatten(2)).relu()
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_the_bias_of_a_layer_across_places_is_found_in_a_file(has_bias: bool, tmp_path: Path) -> None:
+    network = drawn(Mixing(has_bias))
+    layer = read_onnx(export(network, torch.zeros(2, 3, 4, 4), tmp_path / "m.onnx"))
+    mixing = count_network(layer, "onnx").weighted[1]
+    assert mixing.num_parameters == 16 * 7 + 7 * has_bias
+    assert mixing.flops == 4 * 7 * (2 * 16 - 1 + has_bias)
+    assert mixing.local is not None
+    assert mixing.local.biases == 4 * 7 * has_bias
+
+
 @pytest.mark.parametrize(
     "views", [["upright"], ["upright", "mirrored"], ["upright", "closer", "mirrored", "closer_mirrored"]]
 )

@@ -102,6 +102,41 @@ def test_a_picture_in_pieces_is_counted_piece_by_piece(name):
     assert math.isclose(found.locality_factor * found.sharing_factor, found.dense.weights / found.weights)
 
 
+ACROSS_PLACES: dict[str, tuple[Forward, tuple[int, int]]] = {
+    "tokens": (lambda net, x: net.a(x.flatten(2)), (16, 7)),
+    "tokens, turned back": (lambda net, x: net.a(x.flatten(2).transpose(1, 2).transpose(1, 2)), (16, 7)),
+    "rows": (lambda net, x: net.a(x), (4, 5)),
+    "columns": (lambda net, x: net.a(x.transpose(2, 3)), (4, 5)),
+    "added apart": (
+        lambda net, x: functional.linear(x, net.a.weight) + (0 if net.a.bias is None else net.a.bias),
+        (4, 5),
+    ),
+    "tokens of each channel": (
+        lambda net, x: (
+            torch.baddbmm(net.c, x.flatten(2).transpose(0, 1), net.b)
+            if net.a.bias is not None
+            else torch.bmm(x.flatten(2).transpose(0, 1), net.b)
+        ),
+        (1, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+@pytest.mark.parametrize("name", ACROSS_PLACES)
+def test_linear_layers_across_places_have_their_bias(name, has_bias):
+    forward, sizes = ACROSS_PLACES[name]
+    stack = {"b": nn.Parameter(torch.ones(3, 16, 5)), "c": nn.Parameter(torch.ones(5))} if "each" in name else {}
+    network, shape = Made(forward, a=nn.Linear(*sizes, bias=has_bias), **stack), (3, 4, 4)
+    found = inspect_network(network, shape)
+    (layer,) = found.weighted
+    outputs = math.prod(layer.output)
+    pairs = outputs * (16 if "tokens" in name else 4)
+    assert layer.flops == layer.nominal_flops == 2 * pairs - (0 if has_bias else outputs)
+    assert layer.dense.biases == layer.local.biases == (outputs if has_bias else 0)
+    assert layer.multiply_adds == layer.connections == pairs == moved_pairs(network, shape)
+
+
 def test_branches_side_by_side_are_all_counted():
     branches = {name: nn.Conv2d(1 + (name == "c"), 2, 3) for name in "abc"}
     network = Made(lambda net, x: net.c(torch.cat([net.a(x), net.b(x)], 0)), **branches)

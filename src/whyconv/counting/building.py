@@ -125,6 +125,7 @@ class More(TypedDict, total=False):
     is_transposed: bool
     convolution: Convolution | None
     reason: str
+    has_bias: bool
     weights: int | None
     connections: int | None
     multiply_adds: int | None

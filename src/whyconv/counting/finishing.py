@@ -129,36 +129,57 @@ def _fold_biases(nodes: list[Node], graph: Graph) -> list[Node]:
     """An addition of one parameter to each channel, right after a layer without bias, is the layer's bias."""
     users = _users(nodes)
     maker = {name: node for node in nodes for name in node.outputs}
-    renamed: dict[str, str] = {}
     changed: dict[str, Node] = {}
     gone: set[str] = set()
     for node in nodes:
-        layer = maker.get(node.inputs[0]) if len(node.inputs) == 1 else None
-        if layer is None or not _is_bias(node, layer, graph) or len(users[node.inputs[0]]) > 1:
+        before = _views_and_layer(node, maker)
+        layer = before[-1] if before else None
+        if layer is None or layer.outputs[0] in changed or not _is_bias(node, layer, graph):
             continue
-        if node.inputs[0] in graph.outputs or layer.outputs[0] in changed:
+        if any(len(users[each.outputs[0]]) > 1 or each.outputs[0] in graph.outputs for each in before):
             continue
-        assert layer.convolution is not None
         changed[layer.outputs[0]] = replace(
             layer,
-            convolution=replace(layer.convolution, has_bias=True),
+            convolution=layer.convolution and replace(layer.convolution, has_bias=True),
+            has_bias=layer.convolution is None,
             parameters=(*layer.parameters, *node.parameters),
             used=(*layer.used, *node.used),
-            outputs=node.outputs,
         )
+        last = before[0].outputs[0]
+        changed[last] = replace(changed.get(last, before[0]), outputs=node.outputs)
         gone.add(node.outputs[0])
-        renamed[layer.outputs[0]] = node.outputs[0]
     return [changed.get(node.outputs[0], node) for node in nodes if node.outputs[0] not in gone]
 
 
+def _views_and_layer(node: Node, maker: Mapping[str, Node]) -> list[Node]:
+    """What ``node`` reads, back to the first that is no other view of the same numbers in the same module."""
+    found: list[Node] = []
+    while len(node.inputs) == 1 and node.inputs[0] in maker:
+        module, node = node.module, maker[node.inputs[0]]
+        found.append(node)
+        if node.kind != "reshape" or not node.operation.endswith("view") or node.module != module:
+            break
+    return found
+
+
 def _is_bias(node: Node, layer: Node, graph: Graph) -> bool:
+    if node.kind != "pointwise" or not node.operation.lower().rstrip("_").endswith("add"):
+        return False
+    if len(node.parameters) != 1 or layer.module != node.module:
+        return False
+    return math.prod(graph.parameters[node.parameters[0]].shape) == _num_biases(layer, graph)
+
+
+def _num_biases(layer: Node, graph: Graph) -> int:
+    """How many numbers the bias holds that a layer would have; 0 where it has one or is no layer with weights."""
     convolution = layer.convolution
-    if convolution is None or convolution.has_bias or not node.operation.lower().endswith("add"):
-        return False
-    if node.kind != "pointwise" or len(node.parameters) != 1 or layer.module != node.module:
-        return False
-    size = math.prod(graph.parameters[node.parameters[0]].shape)
-    return size == (convolution.num_outputs if layer.kind == "locally_connected" else convolution.out_channels)
+    if convolution is not None:
+        if convolution.has_bias:
+            return 0
+        return convolution.num_outputs if layer.kind == "locally_connected" else convolution.out_channels
+    if layer.kind != "linear" or layer.has_bias or not layer.weights or not layer.connections:
+        return 0
+    return layer.weights * math.prod(graph.shapes[layer.outputs[0]]) // layer.connections
 
 
 def _without_idle(nodes: Sequence[Node], outputs: tuple[str, ...]) -> list[Node]:

@@ -62,6 +62,7 @@ class Node:
         call: Which call of the same module this is, from 1.
         reason: Why it was not analyzed, or why ``reach`` is unknown.
         module: The module that called it, "" for the network itself.
+        has_bias: Whether something is added to each output, where ``convolution`` does not say.
         weights: Free weights, where ``convolution`` does not say; biases not among them.
         connections: Where neither ``convolution`` nor ``axes`` say.
         multiply_adds: Where ``convolution`` does not say.
@@ -82,6 +83,7 @@ class Node:
     call: int = 1
     reason: str = ""
     module: str = ""
+    has_bias: bool = False
     weights: int | None = None
     connections: int | None = None
     multiply_adds: int | None = None

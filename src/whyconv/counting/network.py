@@ -114,19 +114,20 @@ def _weighted(node: Node, num_inputs: int, num_outputs: int) -> dict[str, object
 def _product(node: Node, num_inputs: int, num_outputs: int) -> dict[str, object]:
     """A product with weights that is neither on all numbers nor at places of a map."""
     connections, weights, work = node.connections or 0, node.weights or 0, node.multiply_adds or 0
-    dense = num_inputs * num_outputs
+    dense, biases = num_inputs * num_outputs, num_outputs if node.has_bias else 0
+    flops = 2 * work - (num_outputs - biases)
     return {
         "weights": weights,
         "connections": connections,
         "density": connections / dense,
         "locality_factor": dense / connections,
         "sharing_factor": connections / weights if weights else None,
-        "local": corner(connections, 0, connections, work),
-        "dense": corner(dense, 0, dense, dense),
+        "local": corner(connections, biases, connections, work),
+        "dense": corner(dense, biases, dense, dense),
         "multiply_adds": work,
         "nominal_multiply_adds": work,
-        "flops": 2 * work - num_outputs,
-        "nominal_flops": 2 * work - num_outputs,
+        "flops": flops,
+        "nominal_flops": flops,
     }
 
 

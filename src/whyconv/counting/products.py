@@ -149,9 +149,9 @@ def _at_places(builder: Builder, call: Call, x: Value, product: Product, parts: 
         return builder.add(call, "convolution", "window", [x], [layout], axes=axes, convolution=convolution)
     num_outputs = math.prod(call.shape) // num_pictures(layout)
     weights = math.prod(factor.size for dim in batched for factor in dim) * width * product.size
-    counts: More = {"weights": weights, "connections": num_outputs * width, "multiply_adds": num_outputs * width}
-    reach = "same" if not inner else "all"
-    return builder.add(call, "linear", reach, [x], [layout], **counts)
+    work = num_outputs * width
+    more: More = {"weights": weights, "connections": work, "multiply_adds": work, "has_bias": product.has_bias}
+    return builder.add(call, "linear", "all" if inner else "same", [x], [layout], **more)
 
 
 def _patches(inner: Sequence[Factor], outer: Mapping[str, int]) -> tuple[Axis, ...]:
