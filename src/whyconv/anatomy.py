@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -108,9 +109,7 @@ def _policy(plan: dict[str, Any] | None, shape: Sequence[int]) -> PicturePolicy:
     if plan is not None and "policy" in plan:
         return PicturePolicy.model_validate(plan["policy"])
     if len(shape) != 3 or shape[1] != shape[2] or shape[0] not in (1, 3):
-        raise UsageError(
-            f"--input {'x'.join(map(str, shape))}: pictures become squares of 1 or 3 channels, such as 3x64x64."
-        )
+        raise UsageError(f"--input {_crossed(shape)}: pictures become squares of 1 or 3 channels, such as 3x64x64.")
     return PicturePolicy(side=shape[1], channels=1 if shape[0] == 1 else 3)
 
 
@@ -146,7 +145,8 @@ def read_network(name: str | Path | nn.Module, input_shape: Sequence[int] | None
     from whyconv.nets.catalogue import build_default
 
     sizes = {"in_channels": input_shape[0], "side": input_shape[-1], "num_classes": _CLASSES}
-    return _read_torch(partial(build_default, name, **sizes), input_shape), name
+    with _channels_first(input_shape, is_named=True):
+        return _read_torch(partial(build_default, name, **sizes), input_shape), name
 
 
 def _shape_for(name: str, input_shape: Sequence[int] | None) -> Sequence[int]:
@@ -157,7 +157,7 @@ def _shape_for(name: str, input_shape: Sequence[int] | None) -> Sequence[int]:
             "package.module:callable."
         )
     with needing_extra("Inspecting a torch network", "train"):
-        from whyconv.nets.catalogue import require_network
+        from whyconv.nets.catalogue import NETWORKS, require_network
     try:
         require_network(name)
     except UsageError as error:
@@ -166,7 +166,12 @@ def _shape_for(name: str, input_shape: Sequence[int] | None) -> Sequence[int]:
         raise UsageError(f"{error} Nor is there a run folder or a file of that name.") from None
     if input_shape is None:
         raise UsageError(f"{name} takes pictures of which size? Say it with --input, such as --input 3x224x224.")
-    _require_shape(input_shape)
+    asked = f"--input {_crossed(input_shape)}"
+    _require_numbers(input_shape, asked)
+    is_square = len(set(input_shape[1:])) == 1
+    if name in NETWORKS and not is_square and (swapped := _with_channels_first(input_shape)):
+        # It would be built for so many channels, so nothing would fail.
+        raise UsageError(f"{asked}: channels come first. Did you mean --input {_crossed(swapped)}?")
     return input_shape
 
 
@@ -175,8 +180,9 @@ def _read_module(network: nn.Module, input_shape: Sequence[int] | None) -> Graph
         raise UsageError("This network takes pictures of which size? Say it: inspect(network, (3, 224, 224)).")
     with needing_extra("Inspecting a torch network", "train"):
         from whyconv.measures import trace
-    _require_shape(input_shape)
-    return trace(network, input_shape)
+    _require_numbers(input_shape, str(tuple(input_shape)))
+    with _channels_first(input_shape, is_named=False):
+        return trace(network, input_shape)
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
@@ -188,22 +194,40 @@ def parse_shape(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"\d+([x,*]\d+){0,4}", text.strip().lower()):
         raise UsageError(f"--input {text}: expected channels, height and width, such as 3x224x224.")
     shape = tuple(int(number) for number in re.split(r"[x,*]", text.strip().lower()))
-    _require_numbers(shape)
+    _require_numbers(shape, f"--input {text}")
     return shape
 
 
-def _require_numbers(shape: Sequence[int]) -> None:
-    text = "x".join(map(str, shape))
-    if min(shape) < 1 or math.prod(shape) > _MOST_INPUT_NUMBERS:
-        raise UsageError(f"--input {text}: expected numbers from 1 on, and at most ten thousand million in all.")
+def _require_numbers(shape: Sequence[int], asked: str) -> None:
+    if min(shape, default=1) < 1 or math.prod(shape) > _MOST_INPUT_NUMBERS:
+        raise UsageError(f"{asked}: expected numbers from 1 on, and at most ten thousand million in all.")
 
 
-def _require_shape(shape: Sequence[int]) -> None:
-    """Refuses what is no picture for torch; an ONNX file says itself where its channels are."""
-    _require_numbers(shape)
-    if len(shape) == 3 and shape[2] in (1, 3) and shape[0] > 4:
-        swapped = "x".join(map(str, (shape[2], *shape[:2])))
-        raise UsageError(f"--input {'x'.join(map(str, shape))}: channels come first. Did you mean --input {swapped}?")
+def _crossed(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _with_channels_first(shape: Sequence[int]) -> tuple[int, ...] | None:
+    """The shape of a picture that may have been given with its channels last, turned; None for any other."""
+    return (shape[2], *shape[:2]) if len(shape) == 3 and shape[2] in (1, 3) and shape[0] > 4 else None
+
+
+@contextmanager
+def _channels_first(shape: Sequence[int], *, is_named: bool) -> Iterator[None]:
+    """Where a network fails on a picture whose channels may stand last, its error asks about that.
+
+    Args:
+        shape: As it was given.
+        is_named: Whether the network was given by a name, as on the command line.
+    """
+    try:
+        yield
+    except UsageError as error:
+        swapped = _with_channels_first(shape)
+        if swapped is None:
+            raise
+        meant = f"--input {_crossed(swapped)}" if is_named else str(swapped)
+        raise UsageError(f"{error} Channels come first: did you mean {meant}?") from error
 
 
 def _read_run(path: Path, input_shape: Sequence[int] | None) -> tuple[Graph, str]:

@@ -12,6 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from rich.cells import cell_len
+from torch import nn
 
 from command_line import Outcome, run_whyconv
 from whyconv.anatomy import inspect_network, parse_shape
@@ -134,6 +135,56 @@ def test_what_cannot_be_done_is_told(words: tuple[str, ...], said: str, run: Cal
     done = run("inspect", *words)
     assert done.code in (1, 2)
     assert said in done.text
+
+
+@pytest.mark.parametrize("shape", [(512, 1, 1), (8, 3, 3), (6, 20, 1), (64, 64, 3)])
+def test_maps_of_many_channels_may_be_narrow(
+    shape: tuple[int, int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = 2 * shape[1] * shape[2]
+    assert inspect_network(nn.Conv2d(shape[0], 2, 1), shape).totals.connections == shape[0] * outputs
+    name = f"narrow_{shape[0]}"
+    (tmp_path / f"{name}.py").write_text(f"from torch import nn\n\nnetwork = nn.Conv2d({shape[0]}, 2, 1)\n")
+    monkeypatch.chdir(tmp_path)
+    assert inspect_network(f"{name}:network", shape).totals.connections == shape[0] * outputs
+
+
+def test_small_square_maps_may_be_put_into_a_network_of_the_catalogue() -> None:
+    assert inspect_network("resnet18", (8, 3, 3)).input == [8, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((32, 30, 3), "did you mean (3, 32, 30)?"),
+        ((5, 28, 1), "did you mean (1, 5, 28)?"),
+        ((4, 3, 3), ""),
+        ((8, 9, 2), ""),
+    ],
+)
+def test_what_may_have_its_channels_last_is_said_where_a_network_fails_on_it(
+    shape: tuple[int, int, int], said: str
+) -> None:
+    with pytest.raises(UsageError, match=f"Conv2d fails on a picture of shape \\(1, {shape[0]}, ") as caught:
+        inspect_network(nn.Conv2d(3, 2, 1), shape)
+    assert ("did you mean" in str(caught.value)) == bool(said)
+    assert said in str(caught.value)
+    assert "--input" not in str(caught.value)
+
+
+def test_code_of_ones_own_that_fails_is_asked_about_channels_too(
+    run: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "its_own_three.py").write_text("from torch import nn\n\nnetwork = nn.Conv2d(3, 2, 1)\n")
+    monkeypatch.chdir(tmp_path)
+    done = run("inspect", "its_own_three:network", "--input", "32x30x3")
+    assert done.code == 2
+    assert "did you mean --input 3x32x30?" in done.text
+
+
+def test_numbers_of_a_picture_are_told_as_they_were_given() -> None:
+    with pytest.raises(UsageError, match=r"^\(3, 0, 5\): expected numbers from 1 on"):
+        inspect_network(nn.Conv2d(3, 2, 1), (3, 0, 5))
 
 
 def test_shapes() -> None:

@@ -95,7 +95,7 @@ def _made_up(shape: tuple[int, ...], kind: torch.dtype) -> Tensor:
 def _failed(network: nn.Module, shape: tuple[int, ...], error: Exception) -> UsageError:
     return UsageError(
         f"{type(network).__name__} fails on a picture of shape {shape}: {_first_line(error)}. "
-        "Expected a network that takes one array (n, c, h, w); was the right --input given?"
+        "Expected a network that takes one array (n, c, h, w); was the right shape given?"
     )
 
 
