@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
@@ -151,7 +153,9 @@ def test_normalization_folded_by_the_exporter_changes_parameters_only(tmp_path: 
     assert [note.key for note in file.notes] == ["network_read_from_onnx"]
 
 
-def write(path: Path, nodes: list[onnx.NodeProto], arrays: dict[str, np.ndarray], shape: list[Any]) -> Path:
+def write(
+    path: Path, nodes: list[onnx.NodeProto], arrays: dict[str, np.ndarray], shape: list[Any], opset: int = 20
+) -> Path:
     graph = helper.make_graph(
         nodes,
         "by hand",
@@ -159,11 +163,47 @@ def write(path: Path, nodes: list[onnx.NodeProto], arrays: dict[str, np.ndarray]
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(array, name) for name, array in arrays.items()],
     )
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20), helper.make_opsetid("example.org", 1)]),
-        path,
-    )
+    versions = [helper.make_opsetid("", opset), helper.make_opsetid("example.org", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=versions, ir_version=8), path)
     return path
+
+
+def moved(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Which outputs each input of one picture alone moves (inputs, outputs), when onnxruntime computes them."""
+    session = onnxruntime.InferenceSession(path)
+    still = np.random.default_rng(0).uniform(0.5, 1, (1, *shape)).astype(np.float32)
+    pictures = [(still + one.reshape(still.shape)).astype(np.float32) for one in np.eye(still.size)]
+    answers = [session.run(None, {"x": picture})[0].ravel() for picture in (still, *pictures)]
+    return np.stack([abs(answer - answers[0]) > 1e-5 for answer in answers[1:]])
+
+
+@pytest.mark.parametrize(
+    ("name", "opset", "attributes"),
+    [
+        *(("Softmax", opset, {}) for opset in (9, 11, 12, 13, 20)),
+        *(("LogSoftmax", opset, {}) for opset in (11, 13)),
+        *(("Softmax", opset, {"axis": axis}) for opset in (11, 13) for axis in (1, 2, -1, -2)),
+        *(("LRN", 13, {"size": size, "alpha": 1.0}) for size in (1, 3, 5, 9)),
+    ],
+)
+def test_what_normalizes_connects_what_the_runtime_does(
+    name: str, opset: int, attributes: dict[str, Any], tmp_path: Path
+) -> None:
+    node = helper.make_node(name, ["x"], ["y"], **attributes)
+    path = write(tmp_path / "m.onnx", [node], {}, [1, 4, 3, 2], opset)
+    graph = read_onnx(path)
+    truth = moved(path, (4, 3, 2))
+    assert count_network(graph, name).layers[0].connections == truth.sum()
+    at_other_places = truth.reshape(4, 6, 4, 6).any((0, 2)) & ~np.eye(6, dtype=bool)
+    assert (graph.nodes[0].reach != "same") == at_other_places.any()
+
+
+@pytest.mark.parametrize("size", [2, 4, 8])
+def test_of_an_even_number_of_channels_one_more_comes_after(size: int, tmp_path: Path) -> None:
+    """By ONNX's formula, from floor((size - 1) / 2) before to ceil((size - 1) / 2) after: onnxruntime refuses these."""
+    path = write(tmp_path / "m.onnx", [helper.make_node("LRN", ["x"], ["y"], size=size)], {}, [1, 4, 3, 2])
+    met = [other for each in range(4) for other in range(4) if each - (size - 1) // 2 <= other <= each + size // 2]
+    assert count_network(read_onnx(path), "even").layers[0].connections == 6 * len(met)
 
 
 KERNEL = np.ones((2, 1, 3, 3), np.float32)

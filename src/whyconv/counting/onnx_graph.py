@@ -17,7 +17,7 @@ from whyconv.counting.finishing import finished
 from whyconv.counting.graph import Graph
 from whyconv.counting.layout import Factor, Layout, picture_layout
 from whyconv.counting.onnx_arrays import FixedArrays
-from whyconv.counting.onnx_readers import SAME_NUMBERS, SHAPE_ONLY, Array, Operation, read
+from whyconv.counting.onnx_readers import NEWEST, SAME_NUMBERS, SHAPE_ONLY, Array, Operation, read
 from whyconv.errors import ModelFileError, needing_extra
 from whyconv.onnx_file.admission import admit, read_onnx_content
 from whyconv.results import Note
@@ -56,10 +56,18 @@ def read_onnx(path: Path, input_shape: Sequence[int] | None = None) -> Graph:
     shape = _picture_shape(path, pictures[0], input_shape)
     said = _said_shapes(model, pictures[0], shape)
     inferred = _infer(model, pictures[0].name, shape)
-    return read_graph(inferred.graph, pictures[0].name, shape, said | _inferred_shapes(inferred))
+    shapes = said | _inferred_shapes(inferred)
+    return read_graph(inferred.graph, pictures[0].name, shape, shapes, opset=_opset(model))
 
 
-def read_graph(graph: onnx.GraphProto, picture: str, shape: Sequence[int], shapes: dict[str, tuple[int, ...]]) -> Graph:
+def read_graph(
+    graph: onnx.GraphProto,
+    picture: str,
+    shape: Sequence[int],
+    shapes: dict[str, tuple[int, ...]],
+    *,
+    opset: int = NEWEST,
+) -> Graph:
     """Enters the nodes of an ONNX graph, from one of its values on.
 
     Args:
@@ -67,8 +75,9 @@ def read_graph(graph: onnx.GraphProto, picture: str, shape: Sequence[int], shape
         picture: Name of the value that counts as the picture: the graph's input, or a later one.
         shape: Of that value, with one picture.
         shapes: Of the other values; what is missing is listed as not analyzed.
+        opset: The version of the operators that the file is written in.
     """
-    return _Reading(graph, shapes).graph(picture, tuple(shape))
+    return _Reading(graph, shapes, opset).graph(picture, tuple(shape))
 
 
 def _load(path: Path) -> onnx.ModelProto:
@@ -87,6 +96,10 @@ def _load(path: Path) -> onnx.ModelProto:
     _leave_out(model, _BESIDE_THE_NETWORK)
     _leave_resize_out(model)
     return model
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    return next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), NEWEST)
 
 
 def _leave_resize_out(model: onnx.ModelProto) -> None:
@@ -191,14 +204,16 @@ class _Reading:
     Args:
         graph: Of the file.
         shapes: Of its values, where they are known.
+        opset: The version of its operators.
     """
 
-    def __init__(self, graph: onnx.GraphProto, shapes: dict[str, tuple[int, ...]]) -> None:
+    def __init__(self, graph: onnx.GraphProto, shapes: dict[str, tuple[int, ...]], opset: int) -> None:
         self.file = graph
         self.builder = Builder()
         self.values: dict[str, Value] = {}
         self.fixed = FixedArrays(graph)
         self.shapes = shapes
+        self.opset = opset
         self.uses: Counter[str] = Counter()
 
     def graph(self, picture: str, shape: tuple[int, ...]) -> Graph:
@@ -246,7 +261,7 @@ class _Reading:
         self.uses.update(name for weight in weights for name in weight.names)
         call = Call(f"onnx.{node.op_type}", shapes, "", number, weights, next(filter(None, node.output), ""))
         numbers = [self.fixed.numbers.get(name) for name in node.input]
-        return Operation(self.builder, call, tuple(inputs), _attributes(node), numbers)
+        return Operation(self.builder, call, tuple(inputs), _attributes(node), numbers, self.opset)
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:

@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from whyconv.counting import products, rearranging, windows
+from whyconv.counting.axis import Axis
 from whyconv.counting.building import Builder, Call, Constant, Value, Weight
 from whyconv.counting.windows import Window
 
+# Newer than any that is out: what is true from some version on is true of it.
+NEWEST = 1 << 30
+_SOFTMAX_OF_ONE_AXIS = 13  # before, all axes from one on were taken together
 Array = Value | Weight | Constant | None
 
 
@@ -27,6 +31,7 @@ class Operation:
         inputs: What is known of each input; None where it is left out.
         attributes: By name.
         numbers: Of each input that is a short constant, its numbers.
+        opset: The version of the operators that the file is written in.
     """
 
     builder: Builder
@@ -34,6 +39,7 @@ class Operation:
     inputs: tuple[Array, ...]
     attributes: Mapping[str, Any]
     numbers: Sequence[list[Any] | None]
+    opset: int = NEWEST
 
     @property
     def values(self) -> list[Value]:
@@ -225,12 +231,18 @@ def _layer_norm(op: Operation) -> list[Value]:
 
 
 def _local_response(op: Operation) -> list[Value]:
-    return op.builder.add(
-        op.call, "normalization", "same", [op.x], [op.x.layout], connections=op.x.size * op.get("size")
-    )
+    """Each channel by itself and its neighbors; of an even number of them one more comes after it."""
+    channels, size = op.x.shape[1], op.get("size")
+    window = Axis(channels, size, 1, ((size - 1) // 2, size // 2))
+    met = op.x.size // channels * window.num_connections
+    return op.builder.add(op.call, "normalization", "same", [op.x], [op.x.layout], connections=met)
 
 
 def _softmax(op: Operation) -> list[Value]:
+    depth = len(op.x.shape)
+    if op.opset < _SOFTMAX_OF_ONE_AXIS:
+        axes = range(op.get("axis", 1) % depth, depth)
+        return rearranging.normalize(op.builder, op.call, op.x, axes, reads_statistics=True)
     return rearranging.normalize(op.builder, op.call, op.x, [op.get("axis", -1)], reads_statistics=True)
 
 
