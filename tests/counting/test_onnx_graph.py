@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from whyconv.counting.dependency import dependency_set
 from whyconv.counting.network import count_network
 from whyconv.counting.onnx_graph import read_onnx
 from whyconv.counting.receptive_field import receptive_fields
@@ -204,6 +205,82 @@ def test_of_an_even_number_of_channels_one_more_comes_after(size: int, tmp_path:
     path = write(tmp_path / "m.onnx", [helper.make_node("LRN", ["x"], ["y"], size=size)], {}, [1, 4, 3, 2])
     met = [other for each in range(4) for other in range(4) if each - (size - 1) // 2 <= other <= each + size // 2]
     assert count_network(read_onnx(path), "even").layers[0].connections == 6 * len(met)
+
+
+def resized(path: Path, scales: list[float], opset: int, **attributes: Any) -> Path:
+    """A file that enlarges a map of 3 x 3: by scales, or to twice and three times its sides where there are none."""
+    arrays = {"scales": np.array([1, 1, *scales], np.float32), "sizes": np.array([1, 1, 6, 9])}
+    arrays |= {"none": np.zeros(0, np.float32)}  # what operator set 11 does not let out
+    name = "Upsample" if opset < 10 else "Resize"
+    empty = "none" if opset < 13 else ""
+    how = ["scales"] if opset < 11 else [empty, "scales"] if scales else [empty, empty, "sizes"]
+    used = {each: arrays[each] for each in how if each}
+    return write(path, [helper.make_node(name, ["x", *how], ["y"], **attributes)], used, [1, 1, 3, 3], opset)
+
+
+def is_known(path: Path) -> bool:
+    """Holds what each place of an enlarged map sees against the runtime; returns whether it is said."""
+    graph = read_onnx(path)
+    if graph.nodes[0].reason == "not by whole factors":
+        return False
+    truth = moved(path, (1, 3, 3))
+    height, width = graph.shapes[graph.outputs[0]][2:]
+    for place in np.ndindex(height, width):
+        expected = truth[:, np.ravel_multi_index(place, (height, width))].reshape(3, 3)
+        found = dependency_set(graph, graph.outputs[0], [place])
+        assert (found.mask == expected).all(), place
+        assert not found.is_bound
+    return True
+
+
+SCALES = [[2.0, 2.0], [3.0, 2.0], [2.3, 2.3], [2.0, 2.3], [1.2, 1.0], [4.0, 4.0], [5.0, 3.0]]
+HALVES = ("half_pixel", "pytorch_half_pixel")
+PLACINGS = (*HALVES, "asymmetric", "align_corners")
+
+
+@pytest.mark.parametrize("opset", [11, 13, 19])
+@pytest.mark.parametrize("placing", PLACINGS)
+@pytest.mark.parametrize("rounding", ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"])
+def test_places_behind_the_nearest_of_a_file(rounding: str, placing: str, opset: int, tmp_path: Path) -> None:
+    more = {"coordinate_transformation_mode": placing, "nearest_mode": rounding}
+    is_usual = (placing in HALVES and "round" in rounding) or (placing == "asymmetric" and rounding == "floor")
+    for scales in (*SCALES, []):
+        known = is_known(resized(tmp_path / "m.onnx", scales, opset, **more))
+        is_double = (placing, rounding, scales) == ("asymmetric", "round_prefer_floor", [2.0, 2.0])
+        assert known or not (is_usual or is_double) or any(scale != int(scale) for scale in scales), scales
+
+
+@pytest.mark.parametrize("opset", [11, 13, 19])
+@pytest.mark.parametrize("placing", PLACINGS)
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+def test_places_behind_a_resize_of_a_file(mode: str, placing: str, opset: int, tmp_path: Path) -> None:
+    more = {"coordinate_transformation_mode": placing, "mode": mode}
+    for scales in (*SCALES, []):
+        known = is_known(resized(tmp_path / "m.onnx", scales, opset, **more))
+        is_usual = mode == "linear" and placing in HALVES and all(scale == int(scale) for scale in scales)
+        assert known or not is_usual, scales
+
+
+@pytest.mark.parametrize("opset", [9, 10])
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_places_behind_a_resize_of_an_old_file(mode: str, opset: int, tmp_path: Path) -> None:
+    for scales in SCALES:
+        known = is_known(resized(tmp_path / "m.onnx", scales, opset, mode=mode))
+        assert known == (mode == "nearest" and all(scale == int(scale) for scale in scales)), scales
+
+
+def test_a_resize_of_some_axes_by_scales_that_are_computed_is_not_known(tmp_path: Path) -> None:
+    arrays = {"scales": np.array([2.0], np.float32), "one": np.ones(1, np.float32)}
+    for name, is_exact in (("scales", True), ("computed", False)):
+        nodes = [
+            helper.make_node("Mul", ["scales", "one"], ["computed"]),
+            helper.make_node("Resize", ["x", "", name], ["y"], mode="linear", axes=[3]),
+        ]
+        path = write(tmp_path / "m.onnx", nodes, arrays, [1, 1, 3, 3])
+        said = onnx.load(path)
+        said.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 3, 6]))
+        onnx.save(said, path)
+        assert is_known(path) == is_exact
 
 
 KERNEL = np.ones((2, 1, 3, 3), np.float32)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 import torch
@@ -158,6 +160,68 @@ def test_places_are_followed_exactly(name: str) -> None:
         (gradient,) = torch.autograd.grad(answer[0, :, place[0], place[1]].sum(), x, retain_graph=True)
         expected = (gradient[0] != 0).any(0).numpy()
         assert (dependency_set(graph, graph.outputs[0], [place]).mask == expected).all(), place
+
+
+ENLARGED = [
+    *({"scale_factor": scale} for scale in (1.2, 2, 2.3, 3.0, 4, 2.5, (2, 3), (2.0, 2.3), (1, 3))),
+    *({"size": size} for size in ((6, 6), (6, 9), (7, 6), (3, 12))),
+    {"scale_factor": 2.3, "recompute_scale_factor": True},
+]
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "bilinear", "bicubic"])
+@pytest.mark.parametrize("given", ENLARGED, ids=str)
+def test_places_behind_upsampling_are_those_of_gradients(given: dict[str, Any], mode: str, align_corners: bool) -> None:
+    if align_corners and mode.startswith("nearest"):
+        return
+    more = {"align_corners": True} if align_corners else {}
+    network = Enlarged({**given, "mode": mode, **more})
+    for shape in ((1, 3, 3), (1, 1, 3)):
+        if "size" in given and shape[1] == 1:
+            continue
+        is_known(network, shape)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (1, 3, 2, 3)])
+@pytest.mark.parametrize("scale", [2, 2.3, 3, 4.1])
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "linear"])
+def test_upsampling_along_one_and_three_axes(mode: str, scale: float, shape: tuple[int, ...]) -> None:
+    if mode == "linear" and len(shape) == 4:
+        mode = "trilinear"
+    assert is_known(Enlarged({"scale_factor": scale, "mode": mode}), shape) == (scale == int(scale))
+
+
+class Enlarged(nn.Module):
+    """Upsampling as torch's functional call has it."""
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        super().__init__()
+        self.given = given
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, **self.given)
+
+
+def is_known(network: nn.Module, shape: tuple[int, ...]) -> bool:
+    """Holds the set of each place against its gradient; returns whether there are such sets."""
+    graph = trace(network, shape)
+    if graph.nodes[0].reason == "not by whole factors":
+        return False
+    x = torch.rand(1, *shape, dtype=torch.float64)
+    answer, jacobian = network(x), torch.autograd.functional.jacobian(network, x)
+    for place in itertools.product(*map(range, answer.shape[2:])):
+        expected = (jacobian[(0, 0, *place)][0, 0] != 0).numpy()
+        found = dependency_set(graph, graph.outputs[0], [place])
+        assert (found.mask == expected).all(), place
+        assert not found.is_bound
+    return True
+
+
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "bilinear"])
+@pytest.mark.parametrize("given", [{"scale_factor": 3}, {"scale_factor": (2.0, 4.0)}, {"size": (9, 6)}], ids=str)
+def test_upsampling_by_whole_factors_is_known_exactly(given: dict[str, Any], mode: str) -> None:
+    assert is_known(Enlarged({**given, "mode": mode}), (1, 3, 3))
 
 
 def nodes(network: nn.Module, shape: tuple[int, ...]) -> list[Node]:

@@ -17,6 +17,7 @@ from whyconv.counting.windows import Window
 
 # Newer than any that is out: what is true from some version on is true of it.
 NEWEST = 1 << 30
+_RESIZE_WITH_CHOICES = 11
 _SOFTMAX_OF_ONE_AXIS = 13  # before, all axes from one on were taken together
 Array = Value | Weight | Constant | None
 
@@ -165,14 +166,30 @@ def _pad(op: Operation) -> list[Value]:
 
 
 def _resize(op: Operation) -> list[Value]:
-    mode = op.get("mode", "nearest")
-    place = op.get("coordinate_transformation_mode", "half_pixel")
-    usual = {
-        "nearest": ("asymmetric", "half_pixel", "pytorch_half_pixel"),
-        "linear": ("half_pixel", "pytorch_half_pixel"),
-    }
-    is_aligned = place not in usual.get(mode, ())
-    return windows.upsample(op.builder, op.call, op.x, mode, align_corners=is_aligned)
+    """Resizing; what places it takes its numbers from was a choice from operator set 11 on."""
+    mode, is_old = op.get("mode", "nearest"), op.opset < _RESIZE_WITH_CHOICES
+    place = "asymmetric" if is_old else op.get("coordinate_transformation_mode", "half_pixel")
+    rounding = "floor" if is_old else op.get("nearest_mode", "round_prefer_floor")
+    is_half = place in ("half_pixel", "pytorch_half_pixel")
+    is_twice_at_most = all(new <= 2 * old for new, old in zip(op.call.shape, op.x.shape, strict=True))
+    if is_half:
+        is_usual = mode == "linear" or "round" in rounding
+    else:
+        exact = ("floor", "round_prefer_floor") if is_twice_at_most else ("floor",)
+        is_usual = mode == "nearest" and place == "asymmetric" and rounding in exact
+    scales = _scales(op, 1 if is_old else 2)
+    is_usual = is_usual and scales is not None
+    return windows.upsample(op.builder, op.call, op.x, mode, scales or (), align_corners=not is_usual)
+
+
+def _scales(op: Operation, place: int) -> list[float] | None:
+    """What each spatial axis is resized by; empty where sizes are given in its place, None where nobody knows."""
+    found = op.listed("scales", place)
+    if not found:
+        return [] if found is not None or op.input(place) is None else None
+    depth = len(op.x.shape)
+    by_axis = dict(zip((axis % depth for axis in op.get("axes") or range(depth)), found, strict=True))
+    return [by_axis.get(axis, 1.0) for axis in range(2, depth)]
 
 
 def _depth_to_space(op: Operation) -> list[Value]:

@@ -160,7 +160,15 @@ def pad(builder: Builder, call: Call, x: Value, padding: Sequence[tuple[int, int
     return builder.add(call, "pad", "window", [x], [layout], axes=axes)
 
 
-def upsample(builder: Builder, call: Call, x: Value, taps: str, *, align_corners: bool = False) -> list[Value]:
+def upsample(
+    builder: Builder,
+    call: Call,
+    x: Value,
+    taps: str,
+    scales: Sequence[float | None] = (),
+    *,
+    align_corners: bool = False,
+) -> list[Value]:
     """Enters upsampling by whole factors as the adjoint of a sliding window; by others its reach is unknown.
 
     Args:
@@ -168,13 +176,20 @@ def upsample(builder: Builder, call: Call, x: Value, taps: str, *, align_corners
         call: The operation.
         x: A map.
         taps: "nearest" or "linear".
+        scales: By what places are computed along each spatial axis; none where that follows from the lengths. Others
+            than whole ones can make whole multiples too: of 3 places 2.3 makes 6, which lie elsewhere.
         align_corners: Whether the outermost places coincide.
     """
     x = builder.as_map(x)
     layouts = [_like(x, shape) for shape in call.shapes]
     lengths, results = x.shape[2:], call.shape[2:]
     factors = [result // length for length, result in zip(lengths, results, strict=True)]
-    is_whole = all(result == length * factor for length, result, factor in zip(lengths, results, factors, strict=True))
+    is_whole = all(
+        result == length * factor and (scale in (None, factor) or length == 1)
+        for length, result, factor, scale in zip(
+            lengths, results, factors, scales or [None] * len(factors), strict=True
+        )
+    )
     if not is_whole or align_corners or taps not in ("nearest", "linear"):
         return builder.add(call, "upsample", "unknown", [x], layouts, reason="not by whole factors")
     axes = tuple(_upsampled(result, factor, taps) for result, factor in zip(results, factors, strict=True))

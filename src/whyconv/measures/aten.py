@@ -77,6 +77,7 @@ TABLE: dict[str, Reader] = {
     "upsample_nearest3d": readers.read_upsample("nearest"),
     "_upsample_nearest_exact1d": readers.read_upsample("nearest"),
     "_upsample_nearest_exact2d": readers.read_upsample("nearest"),
+    "_upsample_nearest_exact3d": readers.read_upsample("nearest"),
     "upsample_linear1d": readers.read_upsample("linear"),
     "upsample_bilinear2d": readers.read_upsample("linear"),
     "upsample_trilinear3d": readers.read_upsample("linear"),

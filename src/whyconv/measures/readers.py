@@ -122,7 +122,11 @@ def read_upsample(taps: str) -> Reader:
 
     def read(op: Operation) -> list[Value]:
         is_aligned = bool(op.get("align_corners", False))
-        return windows.upsample(op.builder, op.call, op.x, taps, align_corners=is_aligned)
+        depth = len(op.call.shape) - 2
+        names = ("scales",) if depth == 1 else ("scales_d", "scales_h", "scales_w")[-depth:]
+        scales = op.get("scale_factors") or [op.get(name) for name in names]
+        given = scales if any(scales) else ()
+        return windows.upsample(op.builder, op.call, op.x, taps, given, align_corners=is_aligned)
 
     return read
 
