@@ -13,7 +13,6 @@ from whyconv.results.record import Record
 from whyconv.untrusted import mistakes_in, sound_json_in
 
 # Readers of a folder of Parquet files pass over names that begin so.
-# What reads a folder of Parquet files passes over names that begin so.
 PLAN, RECOGNIZER, LOCK = "_predictions.json", "_recognizer.onnx", "_lock"
 FORMAT = 1
 MOST_IN_PIECE = 1024
