@@ -82,7 +82,12 @@ def write_parquet(path: Path, numbers: Sequence[int], *, num_classes: int = 3, g
 
 
 class _WithRanges(SimpleHTTPRequestHandler):
-    """Hands out parts of files, as servers of large files do; the standard one gives only whole ones."""
+    """Hands out parts of files, as servers of large files do; the standard one gives only whole ones.
+
+    Of ``tags`` it says what tells one content from another: "ETag", "Last-Modified" or nothing.
+    """
+
+    tags: tuple[str, ...] = ()
 
     def log_message(self, *words: Any) -> None: ...
 
@@ -105,7 +110,12 @@ class _WithRanges(SimpleHTTPRequestHandler):
             first, last = int(start), min(last, int(end or last))
         self.send_response(206 if asked else 200)
         self.send_header("Accept-Ranges", "bytes")
-        self.send_header("ETag", f'"{len(content)}-{path.stat().st_mtime_ns}"')
+        known = {
+            "ETag": f'"{len(content)}-{path.stat().st_mtime_ns}"',
+            "Last-Modified": self.date_time_string(path.stat().st_mtime),
+        }
+        for tag in self.tags:
+            self.send_header(tag, known[tag])
         self.send_header("Content-Length", str(last - first + 1))
         if asked:
             self.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
@@ -115,13 +125,15 @@ class _WithRanges(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
+def served(folder: Path, tags: tuple[str, ...] = ("ETag",)) -> Iterator[str]:
     """A real server of the files of a folder on this machine; gives its address."""
 
-    def handler(*words: Any) -> _WithRanges:
-        return _WithRanges(*words, directory=str(folder))
+    class Handler(_WithRanges):
+        def __init__(self, *words: Any) -> None:
+            super().__init__(*words, directory=str(folder))
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    Handler.tags = tags
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()

@@ -318,6 +318,7 @@ class StreamPlan(Settings):
     Attributes:
         shards: The words that name them.
         digest: Over their names, sizes and versions.
+        listed: Over where pictures lie in them, and the labels; "" in older plans.
         epoch_pictures: After which validation is asked.
         block: Neighboring pictures of a tar file that are read together.
         window: Pictures among which they are shuffled.
@@ -327,6 +328,7 @@ class StreamPlan(Settings):
 
     shards: str
     digest: str
+    listed: str = ""
     epoch_pictures: int = Field(ge=1)
     block: int = Field(ge=1)
     window: int = Field(ge=1)

@@ -73,6 +73,7 @@ class Drawn:
         plan = asked or StreamPlan(
             shards=self.shards.asked,
             digest=self.shards.digest,
+            listed=self.shards.listed,
             epoch_pictures=min(count, MOST_OF_AN_EPOCH),
             block=self.block,
             window=window_for(policy),
@@ -130,7 +131,7 @@ def stream_again(plan: Plan, division: Division, policy: PicturePolicy, notify: 
     if asked is None:
         return None
     shards = open_shards(asked.shards, folder=Path(plan.pictures.store) if plan.pictures.store else None, notify=notify)
-    if shards.digest != asked.digest:
+    if shards.digest != asked.digest or asked.listed not in ("", shards.listed):
         raise DataError(
             f"{printable(asked.shards)} are not the shards of the plan: some were added, removed or changed. Put them "
             f"back, or train anew on what is there now:  whyconv train '{printable(asked.shards)}'"

@@ -32,7 +32,7 @@ from whyconv.untrusted import json_in
 ENTRY = np.dtype([("start", "<i8"), ("size", "<i8"), ("label", "<i4")])
 
 # Raised whenever a listing is laid out or labels are read in another way: older ones are then made anew.
-_VERSION = 2
+_VERSION = 3
 _MOST_PROBLEMS = 10
 _DAMAGE = (tarfile.TarError, EOFError, ValueError, OverflowError)
 
@@ -49,6 +49,7 @@ class Listing:
         num_bytes: Of the whole shard.
         version: Changes with its content.
         column: That holds the pictures, of a Parquet file; else "".
+        digest: 16 hex characters over entries and labels.
     """
 
     place: str
@@ -58,6 +59,7 @@ class Listing:
     num_bytes: int
     version: str
     column: str
+    digest: str = ""
 
     @property
     def part(self) -> int:
@@ -82,15 +84,15 @@ def listing_of(place: str, folder: Path | None) -> Listing:
         DataError: The shard is damaged, holds no pictures or labels that cannot be understood.
         MissingExtraError: What reads it is not installed.
     """
-    num_bytes, version = version_of(place)
-    key = hashlib.blake2b(
-        f"{_VERSION}\0{place}\0{num_bytes}\0{version}".encode("utf-8", "surrogateescape"), digest_size=8
-    )
+    version = version_of(place)
+    words = f"{_VERSION}\0{place}\0{version.num_bytes}\0{version.mark}"
+    key = hashlib.blake2b(words.encode("utf-8", "surrogateescape"), digest_size=8)
     path = (folder or default_folder()) / SHARDS / f"{key.hexdigest()}.entries"
-    about = _recall(path)
+    about = _recall(path) if version.mark else None
     if about is None:
         about = _write(place, path)
-    return Listing(place, path, about["count"], tuple(about["texts"]), num_bytes, version, about["column"])
+    size, texts = version.num_bytes, tuple(about["texts"])
+    return Listing(place, path, about["count"], texts, size, version.text, about["column"], about["digest"])
 
 
 def _recall(path: Path) -> dict[str, Any] | None:
@@ -98,7 +100,7 @@ def _recall(path: Path) -> dict[str, Any] | None:
     try:
         about = json_in(path.with_suffix(".json"))
         is_whole = path.stat().st_size == about["count"] * ENTRY.itemsize
-        return about if is_whole and {"texts", "column"} <= about.keys() else None
+        return about if is_whole and {"texts", "column", "digest"} <= about.keys() else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
@@ -107,17 +109,20 @@ def _write(place: str, path: Path) -> dict[str, Any]:
     """Writes the entries as they are met, so that memory does not grow with the shard."""
     texts: dict[str, int] = {}
     problems: list[str] = []
-    count, column = 0, ""
+    count, column, digest = 0, "", hashlib.blake2b(digest_size=8)
     with opened(place) as shard, files.writing(path) as file:
         is_tar = is_tar_file(place)
         if not is_tar:
             column, rows = _parquet_rows(place, shard, problems)
         for start, size, label in _tar_rows(place, shard, problems) if is_tar else rows:
             number = -1 if label is None else texts.setdefault(label, len(texts))
-            file.write(np.array([(start, size, number)], ENTRY).tobytes())
+            entry = np.array([(start, size, number)], ENTRY).tobytes()
+            file.write(entry)
+            digest.update(entry)
             count += 1
         _require_sound(place, count, problems)
-    about = {"place": place, "count": count, "texts": list(texts), "column": column}
+    digest.update("\0".join(texts).encode("utf-8", "surrogateescape"))
+    about = {"place": place, "count": count, "texts": list(texts), "column": column, "digest": digest.hexdigest()}
     files.write_text(path.with_suffix(".json"), json.dumps(about) + "\n")
     return about
 

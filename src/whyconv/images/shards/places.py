@@ -13,13 +13,14 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 from whyconv.errors import DataError, MissingExtraError, UsageError, WhyconvError, nearest
-from whyconv.images.sources.listing import printable
+from whyconv.images.sources.listing import mark_of, printable
 
 SHARD_ENDINGS = (".tar", ".parquet", ".pq")
 PROTOCOLS = ("file", "http", "https", "s3", "gs", "gcs", "hf", "az", "abfs")
@@ -30,6 +31,26 @@ _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _SEPARATOR = "::"
 _READ_AHEAD_BYTES = 1 << 22
+# The second are asked where the first say nothing: with both, plans of before would no longer know their shards.
+_TAGS = (
+    ("ETag", "etag", "md5Hash", "blob_id", "LastModified", "mtime"),
+    ("Last-Modified", "last_modified", "Content-MD5", "Digest"),
+)
+
+
+@dataclass(frozen=True)
+class Version:
+    """What tells one content of a shard from another.
+
+    Attributes:
+        num_bytes: Of all of it.
+        text: A time, or the server's own tag; the same for a copy that has its time. "" where a server says nothing.
+        mark: Tells files of one size and time apart too; "" where nothing says that the content is the same.
+    """
+
+    num_bytes: int
+    text: str
+    mark: str
 
 
 def are_shards(text: str) -> bool:
@@ -184,23 +205,22 @@ def _reason(error: Exception) -> str:
     return printable((getattr(error, "strerror", None) or text or type(error).__name__).rstrip("."))
 
 
-def version_of(place: str) -> tuple[int, str]:
-    """Size in bytes, and what changes with the content: a time, or the server's own tag.
+def version_of(place: str) -> Version:
+    """Size of a shard, and what changes with its content.
 
     Raises:
         DataError: The shard cannot be read.
     """
     if not _protocol(place):
         facts = _saying_why(place, Path(_local(place)).stat)
-        return facts.st_size, str(facts.st_mtime_ns)
+        return Version(facts.st_size, str(facts.st_mtime_ns), f"{facts.st_mtime_ns} {mark_of(facts)}")
     system, path = _system(place)
     about = _saying_why(place, lambda: system.info(path))
-    tags = [
-        str(about[key]) for key in ("ETag", "etag", "md5Hash", "blob_id", "LastModified", "mtime") if about.get(key)
-    ]
+    texts = [" ".join(str(about[key]) for key in keys if about.get(key)) for keys in _TAGS]
+    text = next(filter(None, texts), "")
     if not isinstance(about.get("size"), int):
         raise DataError(f"{printable(place)}: the server does not say how large it is, so no part of it can be read.")
-    return about["size"], " ".join(tags)
+    return Version(about["size"], text, text)
 
 
 @contextmanager

@@ -54,6 +54,11 @@ class Shards:
         return hashlib.blake2b("\n".join(lines).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
     @property
+    def listed(self) -> str:
+        """32 hex characters over what the shards were found to hold: it changes where size and version do not."""
+        return hashlib.blake2b("".join(each.digest for each in self.listings).encode(), digest_size=16).hexdigest()
+
+    @property
     def parts(self) -> list[int]:
         """Of each shard, as its name says; 0 for all where none of them would be trained on."""
         named = [each.part for each in self.listings]
