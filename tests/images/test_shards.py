@@ -115,6 +115,30 @@ def test_other_members_no_labels_and_json_are_told_apart(tmp_path):
     assert shards.counts.tolist() == [[1, 1]]
 
 
+@pytest.mark.parametrize(
+    ("members", "label"),
+    [
+        ({"json": b'{"label": 3}', "png": None, "cls": b"cat"}, "cat"),
+        ({"cls": b"cat", "json": b'{"label": 3}', "png": None}, "cat"),
+        ({"json": b"[1, 2]", "png": None, "cls": b"cat"}, "cat"),
+        ({"json": b'{"label": "dog"}', "cls": b" ", "png": None}, "dog"),
+        ({"png": None, "json": b'{"w": 3}', "cls": b""}, None),
+    ],
+)
+def test_labels_of_a_sample_are_judged_as_in_a_folder_in_whichever_order_they_lie(tmp_path, members, label):
+    path = write_tar(tmp_path / "s" / "x-0.tar", [("a", picture(1), "owl")])
+    with tarfile.open(path, "a") as archive:
+        for ending, content in members.items():
+            info = tarfile.TarInfo(f"b.{ending}")
+            data = picture(2) if content is None else content
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    shards = open_shards(f"{tmp_path}/s/x-*.tar", folder=tmp_path / "cache")
+    read = read_pictures(tmp_path / "s")
+    assert [shards.classes[each] if each >= 0 else None for each in shards.labels(0)] == ["owl", label]
+    assert shards.labels(0).tolist() == read.labels.tolist()
+
+
 def test_parquet_shards_are_read_by_row_groups(tmp_path):
     write_parquet(tmp_path / "p-0.parquet", range(35))
     write_parquet(tmp_path / "p-1.parquet", range(35, 41), group=100)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from whyconv.images.shards.places import is_tar_file, opened, version_of
 from whyconv.images.sources.columns import choose_columns, class_text
 from whyconv.images.sources.file_parts import part_of_place
 from whyconv.images.sources.listing import printable
-from whyconv.images.sources.samples import LABEL_ENDINGS, PICTURE_ENDINGS, SAMPLE_NAME, label_in
+from whyconv.images.sources.samples import LABEL_ENDINGS, LONGEST_LABEL, PICTURE_ENDINGS, SAMPLE_NAME, label_in
 from whyconv.images.sources.table_files import import_parquet, table_of
 from whyconv.images.sources.tar_members import regular_members
 from whyconv.untrusted import json_in
@@ -35,6 +35,12 @@ ENTRY = np.dtype([("start", "<i8"), ("size", "<i8"), ("label", "<i4")])
 _VERSION = 3
 _MOST_PROBLEMS = 10
 _DAMAGE = (tarfile.TarError, EOFError, ValueError, OverflowError)
+
+
+class _LabelMember(NamedTuple):
+    name: str
+    size: int
+    content: bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,23 +147,21 @@ def _require_sound(place: str, count: int, problems: list[str]) -> None:
 def _tar_rows(place: str, file: IO[bytes], problems: list[str]) -> Iterator[tuple[int, int, str | None]]:
     """Start, size and label of each picture; members of a sample follow each other."""
     try:
-        key, sample = "", dict[str, tuple[int, int]]()
-        label: str | None = None
+        key, sample, labels = "", dict[str, tuple[int, int]](), dict[str, _LabelMember]()
         for name, member in regular_members(Path(PurePosixPath(place).name), file):
             match = SAMPLE_NAME.fullmatch(name)
             if match is None:
                 continue
             if match[1] != key:
-                yield from _picture(sample, label)
-                key, sample, label = match[1], {}, None
+                yield from _picture(sample, _label(labels, problems))
+                key, sample, labels = match[1], {}, {}
             ending = match[2].lower()
             sample.setdefault(ending, (member.offset_data, member.size))
-            if ending in LABEL_ENDINGS and label is None and len(problems) <= _MOST_PROBLEMS:
-                try:
-                    label = label_in(ending, member.size, partial(_content, file, member))
-                except ValueError as error:
-                    problems.append(f"{printable(name)} is no label: {printable(str(error))}")
-        yield from _picture(sample, label)
+            if ending in LABEL_ENDINGS and ending not in labels:
+                # Read while the file is there: at the sample's end, what lies elsewhere would be asked for once more.
+                content = _content(file, member) if member.size <= LONGEST_LABEL else b""
+                labels[ending] = _LabelMember(name, member.size, content)
+        yield from _picture(sample, _label(labels, problems))
     except _DAMAGE as error:
         raise DataError(f"{printable(place)} cannot be read as tar: {error}. Is the file complete?") from None
     except OSError as error:
@@ -168,6 +172,22 @@ def _content(file: IO[bytes], member: tarfile.TarInfo) -> bytes:
     # tarfile itself goes to where the next head begins.
     file.seek(member.offset_data)
     return file.read(member.size)
+
+
+def _label(labels: dict[str, _LabelMember], problems: list[str]) -> str | None:
+    """Of a sample; which of its members says it does not depend on how they follow each other."""
+    for ending in LABEL_ENDINGS:
+        if ending not in labels or len(problems) > _MOST_PROBLEMS:
+            continue
+        member = labels[ending]
+        try:
+            label = label_in(ending, member.size, partial(bytes, member.content))
+        except ValueError as error:
+            problems.append(f"{printable(member.name)} is no label: {printable(str(error))}")
+            return None
+        if label is not None:
+            return label
+    return None
 
 
 def _picture(sample: dict[str, tuple[int, int]], label: str | None) -> Iterator[tuple[int, int, str | None]]:

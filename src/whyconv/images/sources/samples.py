@@ -29,7 +29,7 @@ from whyconv.untrusted import json_values
 SAMPLE_NAME = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)")
 PICTURE_ENDINGS = ("jpg", "jpeg", "png", "webp", "ppm", "pgm", "bmp", "gif", "tif", "tiff", "img", "image")
 LABEL_ENDINGS = ("cls", "json")
-_LONGEST_LABEL = 1_000_000
+LONGEST_LABEL = 1_000_000
 _MOST_PROBLEMS = 10
 
 
@@ -140,7 +140,7 @@ def label_in(ending: str, size: int, content: Callable[[], bytes]) -> str | None
     Raises:
         ValueError: It is none.
     """
-    if size > _LONGEST_LABEL:
+    if size > LONGEST_LABEL:
         raise ValueError(f"it has {size:,} bytes")
     try:
         text = content().decode("utf-8")
