@@ -1,5 +1,6 @@
 """The sample of many shards: every picture in it once."""
 
+import numpy as np
 import pytest
 
 from shard_files import picture, write_tar
@@ -30,3 +31,30 @@ def test_a_shard_that_is_named_twice_is_drawn_from_as_one(tmp_path):
     left_out = [own.tolist() for own in sample.left_out(shards)]
     assert left_out[0] == left_out[2]
     assert len(left_out[0]) + len(left_out[1]) == 24
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_fractions_are_of_the_pictures_with_a_label(tmp_path, seed):
+    labels = [None if number % 2 else "ab"[number // 2 % 2] for number in range(400)]
+    path = write_tar(tmp_path / "s-0.tar", [(f"{n:03d}", picture(n), label) for n, label in enumerate(labels)])
+    other = write_tar(tmp_path / "s-1.tar", [(f"{n:03d}", picture(n), "ab"[n % 2]) for n in range(400, 500)])
+    shards = open_shards(f"{path}::{other}", folder=tmp_path / "cache")
+    sample = draw_sample(shards, seed=seed, validation_fraction=0.15, test_fraction=0.2)
+    assert {part: len(rows) for part, rows in sample.rows.items()} == {1: 300 - 45 - 60, 2: 45, 3: 60}
+    rows = [tuple(row) for own in sample.rows.values() for row in own.tolist()]
+    assert sorted(rows) == [*((0, n) for n in range(0, 400, 2)), *((1, n) for n in range(100))]
+
+
+def test_every_picture_with_a_label_is_as_likely_to_be_drawn(tmp_path):
+    labels = [None if number % 3 else "x" for number in range(90)]
+    path = write_tar(tmp_path / "s-0.tar", [(f"{n:03d}", picture(n), label) for n, label in enumerate(labels)])
+    other = write_tar(tmp_path / "s-1.tar", [(f"{n:03d}", picture(n), "x") for n in range(10)])
+    shards = open_shards(f"{path}::{other}", folder=tmp_path / "cache")
+    drawn = np.zeros(100)
+    for seed in range(400):
+        rows = draw_sample(shards, seed=seed, validation_fraction=0.0, test_fraction=0.25).rows[3]
+        drawn[rows[:, 1] + 90 * rows[:, 0]] += 1
+    assert drawn.sum() == 400 * 10
+    assert not drawn[:90].reshape(30, 3)[:, 1:].any()
+    # Binomial(400, 1/4): deviation 8.7; of 40 the farthest lies within 4 of them but for 1 in 390 tries.
+    assert abs(drawn[[*range(0, 90, 3), *range(90, 100)]] - 100).max() < 4 * 8.7

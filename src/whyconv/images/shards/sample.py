@@ -53,7 +53,7 @@ def draw_sample(shards: Shards, *, seed: int, validation_fraction: float, test_f
     Args:
         shards: What is drawn from.
         seed: Of the draw.
-        validation_fraction: Of the pictures, at most ``MOST_VALIDATION``.
+        validation_fraction: Of the pictures with a class, at most ``MOST_VALIDATION``.
         test_fraction: The same, at most ``MOST_TEST``.
 
     Raises:
@@ -62,7 +62,7 @@ def draw_sample(shards: Shards, *, seed: int, validation_fraction: float, test_f
     generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, _DRAWN])))
     unlike = set(shards.first_named())
     learned = [number for number in shards.learned_shards() if number in unlike]
-    pool = sum(shards.listings[number].count for number in learned)
+    pool = int(shards.counts[learned].sum())
     fraction, most = {TEST: test_fraction, VALIDATION: validation_fraction}, _most_of_parts(shards)
     rows, taken = dict[int, NDArray[np.int64]](), np.zeros((0, 2), np.int64)
     for part in (TEST, VALIDATION):
@@ -91,16 +91,19 @@ def _drawn(
     shards: Shards, numbers: Sequence[int], count: int, generator: np.random.Generator, taken: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Up to ``count`` entries with a class that are not ``taken``, each as likely as any other."""
-    ends = np.cumsum([shards.listings[number].count for number in numbers])
-    total = int(ends[-1])
-    # More than wanted, for those that were taken or have no class.
+    counts = shards.counts[numbers].sum(axis=1)
+    ends, total = np.cumsum(counts), int(counts.sum())
+    if not total:
+        return taken[:0]
+    # More than wanted, for those that were taken; how many decides what is drawn, so it is as it was in older plans.
     places = generator.choice(total, min(total, 2 * count + len(taken)), replace=False)
     at = np.searchsorted(ends, places, side="right")
-    shard = np.array(numbers, np.int64)[at]
-    rows = np.stack([shard, places - np.concatenate([[0], ends[:-1]])[at]], axis=1)
+    rows = np.stack([np.array(numbers, np.int64)[at], places - (ends - counts)[at]], axis=1)
+    for number in np.unique(rows[:, 0]).tolist():
+        own = rows[:, 0] == number
+        rows[own, 1] = np.flatnonzero(shards.labels(number) >= 0)[rows[own, 1]]
     known = {tuple(row) for row in taken.tolist()}
-    labels = _labels(shards, rows)
-    is_free = [label >= 0 and tuple(row) not in known for label, row in zip(labels, rows.tolist(), strict=True)]
+    is_free = [tuple(row) not in known for row in rows.tolist()]
     return _sorted(rows[np.array(is_free, bool)][:count])
 
 
