@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shard_files import picture, write_tar
+from shard_files import picture, write_numbered, write_tar
 from whyconv.images.shards import draw_sample, open_shards
 from whyconv.images.shards.sample import write_sample
 from whyconv.images.sources import read_pictures
@@ -58,3 +58,27 @@ def test_every_picture_with_a_label_is_as_likely_to_be_drawn(tmp_path):
     assert not drawn[:90].reshape(30, 3)[:, 1:].any()
     # Binomial(400, 1/4): deviation 8.7; of 40 the farthest lies within 4 of them but for 1 in 390 tries.
     assert abs(drawn[[*range(0, 90, 3), *range(90, 100)]] - 100).max() < 4 * 8.7
+
+
+@pytest.mark.parametrize("rare", [1, 2, 3])
+def test_two_pictures_of_every_class_are_left_to_learn_from(tmp_path, rare):
+    """In some of 40 draws all pictures of the rare class would be drawn for validation and test."""
+    labels = ["owl" if number in range(7, 7 + rare) else "ab"[number % 2] for number in range(30)]
+    path = write_tar(tmp_path / "s-0.tar", [(f"{n:02d}", picture(n), label) for n, label in enumerate(labels)])
+    shards = open_shards(f"{path}::", folder=tmp_path / "cache")
+    owl = shards.classes.index("owl")
+    for seed in range(40):
+        rows = draw_sample(shards, seed=seed, validation_fraction=0.3, test_fraction=0.3).rows
+        held = [owl in shards.labels(0)[rows[part][:, 1]] for part in (2, 3)]
+        assert (shards.labels(0)[rows[1][:, 1]] == owl).sum() >= min(2, rare)
+        assert rare > 2 or not any(held)
+        assert sorted(entry for own in rows.values() for entry in own[:, 1].tolist()) == list(range(30))
+        # Only what is needed comes back: the others are drawn as they would be.
+        assert 18 - rare <= len(rows[2]) + len(rows[3]) <= 18
+
+
+def test_nothing_comes_back_where_enough_is_left(tmp_path):
+    shards = open_shards(write_numbered(tmp_path, (40, 20)), folder=tmp_path / "cache")
+    for seed in range(20):
+        rows = draw_sample(shards, seed=seed, validation_fraction=0.1, test_fraction=0.2).rows
+        assert [len(rows[part]) for part in (1, 2, 3)] == [42, 6, 12]

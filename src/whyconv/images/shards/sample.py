@@ -47,8 +47,9 @@ def draw_sample(shards: Shards, *, seed: int, validation_fraction: float, test_f
     """Draws pictures for validation and test, and some of those that are trained on.
 
     Each part is drawn uniformly from the shards of that part, where there are such, else from those that are trained
-    on, without those drawn before. A shard that is named several times is drawn from as one. Of classes that are met
-    fewer than twice then, the first pictures are added to the training ones, so that all classes are among them.
+    on, without those drawn before. A shard that is named several times is drawn from as one. Of every class two are
+    left to be trained on, where it has as many: the first that were drawn for validation and test are given back.
+    Of classes that are met fewer than twice among the training ones then, the first pictures are added to these.
 
     Args:
         shards: What is drawn from.
@@ -72,6 +73,9 @@ def draw_sample(shards: Shards, *, seed: int, validation_fraction: float, test_f
         else:
             rows[part] = _drawn(shards, learned, min(round(fraction[part] * pool), most[part]), generator, taken)
             taken = np.concatenate([taken, rows[part]])
+    back = _given_back(shards, learned, taken)
+    rows = {part: _without(own, back) for part, own in rows.items()}
+    taken = _without(taken, back)
     shown = _drawn(shards, learned, most[TRAIN], generator, taken)
     rows[TRAIN] = _with_rare_classes(shards, learned, shown, taken)
     if len(rows[TRAIN]) < 2:
@@ -102,9 +106,7 @@ def _drawn(
     for number in np.unique(rows[:, 0]).tolist():
         own = rows[:, 0] == number
         rows[own, 1] = np.flatnonzero(shards.labels(number) >= 0)[rows[own, 1]]
-    known = {tuple(row) for row in taken.tolist()}
-    is_free = [tuple(row) not in known for row in rows.tolist()]
-    return _sorted(rows[np.array(is_free, bool)][:count])
+    return _sorted(_without(rows, taken)[:count])
 
 
 def _labels(shards: Shards, rows: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -113,6 +115,24 @@ def _labels(shards: Shards, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         own = rows[:, 0] == number
         found[own] = shards.labels(int(number))[rows[own, 1]]
     return found
+
+
+def _given_back(shards: Shards, learned: Sequence[int], taken: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of the entries that were ``taken``, the first of each class of which too few are left to be learned from.
+
+    Not set aside before the draw: it is then the same as ever where enough is left, also in older plans.
+    """
+    labels, counts = _labels(shards, taken), shards.counts[learned].sum(axis=0)
+    missing = np.minimum(_LEAST_OF_A_CLASS, counts) - (counts - np.bincount(labels, minlength=len(counts)))
+    taken = taken[np.lexsort((taken[:, 1], taken[:, 0], labels))]
+    labels = np.sort(labels)
+    among_class = np.arange(len(labels)) - np.searchsorted(labels, labels)
+    return taken[among_class < missing[labels]]
+
+
+def _without(rows: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
+    known = {tuple(row) for row in others.tolist()}
+    return rows[np.array([tuple(row) not in known for row in rows.tolist()], bool)]
 
 
 def _with_rare_classes(
