@@ -12,9 +12,10 @@ import pytest
 from shard_files import picture, write_tar
 from whyconv.errors import DataError
 from whyconv.images.shards import open_shards
-from whyconv.planning.streaming import stream_again
-from whyconv.results import ignore
-from whyconv.settings import StreamPlan
+from whyconv.images.sources import read_pictures
+from whyconv.planning.streaming import begin_stream, stream_again
+from whyconv.results import Note, ignore
+from whyconv.settings import StreamPlan, TrainSettings
 
 
 def write(path: Path, labels: str, first: int = 0) -> Path:
@@ -44,3 +45,31 @@ def test_shards_that_changed_places_are_not_those_of_the_plan(tmp_path: Path, li
     said = "the sample has 0 of 4" if listed else "are not the shards of the plan"
     with pytest.raises(DataError, match=said):
         stream_again(whole, division, None, ignore)  # type: ignore[arg-type]
+
+
+def told_of(text: str, folder: Path, seed: int = 0) -> list[Note]:
+    notes = list[Note]()
+    settings = TrainSettings(pictures=text, store=str(folder / "cache"), seed=seed)
+    begin_stream(settings, folder / "run", lambda event: notes.append(event) if isinstance(event, Note) else None)
+    return notes
+
+
+def test_test_pictures_of_classes_that_training_lacks_are_told_and_counted(tmp_path: Path) -> None:
+    write(tmp_path / "train-0.tar", "ab" * 15)
+    write(tmp_path / "test-0.tar", "aboaboo", 30)
+    write(tmp_path / "test-1.tar", "o" * 5 + "q", 40)
+    foreign = [note for note in told_of(f"{tmp_path}/t*.tar", tmp_path) if note.key == "classes_foreign_in_part"]
+    assert [note.level for note in foreign] == ["warning"]
+    values = {"part": "test", "classes": "o, q", "num_pictures": "9"}
+    assert {key: foreign[0].values[key] for key in values} == values
+    assert not [each for each in told_of(f"{tmp_path}/train*.tar", tmp_path) if each.key == "classes_foreign_in_part"]
+
+
+def test_what_the_sample_says_itself_is_not_told_twice(tmp_path: Path) -> None:
+    """Its classes are those of the shards, but for spellings that were joined."""
+    labels = ["Cat", "cat", "e\u0301", "\u00e9"] * 10
+    write_tar(tmp_path / "t-0.tar", [(f"{n:02d}", picture(n), label) for n, label in enumerate(labels)])
+    told = [note.key for note in told_of(f"{tmp_path}/t-*.tar", tmp_path)]
+    sample = [note.key for note in read_pictures(tmp_path / "run" / "sample").notes]
+    keys = ["classes_differ_by_case", "classes_normalized"]
+    assert [(told + sample).count(key) for key in keys] == [1, 1]

@@ -109,8 +109,9 @@ def begin_stream(settings: TrainSettings, folder: Path, notify: Notify) -> tuple
     }
     notify(Note(key="stream_listed", values=values))
     names = [printable(PurePosixPath(each.place).name) for each in shards.listings]
-    for note in file_part_notes(names, shards.parts):
-        notify(note)
+    for note in (*file_part_notes(names, shards.parts), *shards.notes):
+        if note.key not in _SAID_OF_SAMPLE:
+            notify(note)
     sizes = {name: len(drawn.sample.rows[part]) for name, part in _NAMED.items()}
     write_sample(shards, drawn.sample, folder / SAMPLE, notify)
     notify(Note(key="stream_sample", values={**sizes, "where": str(folder / SAMPLE)}))
@@ -118,6 +119,8 @@ def begin_stream(settings: TrainSettings, folder: Path, notify: Notify) -> tuple
     return settings.model_copy(update=update), drawn
 
 
+# What the sample, which has the same classes, says of itself as soon as it is looked at.
+_SAID_OF_SAMPLE = ("classes_differ_by_case", "classes_one_number", "classes_missing_in_part")
 _NAMED = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 
 

@@ -19,7 +19,7 @@ from whyconv.images.sources.labels import TRAIN, number_classes
 from whyconv.images.sources.listing import MAX_FILE_BYTES, printable
 from whyconv.images.sources.table_files import import_parquet
 from whyconv.images.threads import SMALL_BYTES, map_in_order
-from whyconv.results import Notify, Progress, ignore
+from whyconv.results import Note, Notify, Progress, ignore
 
 # However many pictures there are, so many blocks at most: the list of blocks stays small.
 _MOST_BLOCKS = 1 << 16
@@ -39,6 +39,7 @@ class Shards:
         classes: As ``read_pictures`` would number them.
         numbers: For each shard, int32 (its labels + 1,): the class of each label, -1 for none; the last is that of -1.
         counts: int64 (shards, classes), pictures with that label.
+        notes: On the names of classes.
     """
 
     asked: str
@@ -46,6 +47,7 @@ class Shards:
     classes: tuple[str, ...]
     numbers: Sequence[NDArray[np.int32]]
     counts: NDArray[np.int64] = field(repr=False)
+    notes: tuple[Note, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -177,23 +179,23 @@ def open_shards(asked: str, *, folder: Path | None = None, notify: Notify = igno
         found[listing.place] = listing
         notify(Progress(stage="shards", done=len(found), total=len(unlike)))
     listings = [found[place] for place in places]
-    texts = dict.fromkeys((text, each.part) for each in listings for text in each.texts)
+    counts = {place: np.bincount(each.entries()["label"] + 1)[1:] for place, each in found.items()}
+    texts: dict[tuple[str, int], int] = {}
+    for place, each in found.items():
+        for text, count in zip(each.texts, counts[place].tolist(), strict=True):
+            texts[text, each.part] = texts.get((text, each.part), 0) + count
     parts = np.array([part for _, part in texts], np.int8)
-    labels, classes, _ = number_classes([text for text, _ in texts], parts)
+    times = np.array(list(texts.values()), np.int64)
+    labels, classes, notes = number_classes([text for text, _ in texts], parts, times=times)
     if not len(classes):
         raise DataError(f"{printable(asked)}: no picture has a label.")
     number = dict(zip(texts, labels.tolist(), strict=True))
     numbers = [np.array([*(number[text, each.part] for text in each.texts), -1], np.int32) for each in listings]
-    return Shards(asked, listings, classes, numbers, _counts(listings, numbers, len(classes)))
-
-
-def _counts(listings: Sequence[Listing], numbers: Sequence[NDArray[np.int32]], num_classes: int) -> NDArray[np.int64]:
-    counted: dict[Path, NDArray[np.int64]] = {}
-    for listing, own in zip(listings, numbers, strict=True):
-        if listing.path not in counted:
-            classes = own[np.asarray(listing.entries()["label"])]
-            counted[listing.path] = np.bincount(classes[classes >= 0], minlength=num_classes)
-    return np.stack([counted[listing.path] for listing in listings])
+    by_class = np.zeros((len(places), len(classes) + 1), np.int64)
+    for row, own, place in zip(by_class, numbers, places, strict=True):
+        # Those of no class come last, as -1 says.
+        np.add.at(row, own[:-1], counts[place])
+    return Shards(asked, listings, classes, numbers, by_class[:, :-1], tuple(notes))
 
 
 def _cut(listing: Listing, size: int) -> Iterator[tuple[int, int]]:

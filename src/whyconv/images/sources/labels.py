@@ -74,7 +74,12 @@ def _piece_key(piece: str) -> tuple[int, int, str]:
 
 
 def number_classes(
-    texts: Sequence[str | None], parts: np.ndarray, order: Sequence[str] = (), *, keep_all_classes: bool = False
+    texts: Sequence[str | None],
+    parts: np.ndarray,
+    order: Sequence[str] = (),
+    *,
+    keep_all_classes: bool = False,
+    times: np.ndarray | None = None,
 ) -> tuple[np.ndarray, tuple[str, ...], list[Note]]:
     """Numbers the classes by name, so that one name has one number in every part.
 
@@ -86,6 +91,7 @@ def number_classes(
         parts: int8 (n,), index into PART_NAMES.
         order: The source's own order of the classes; natural order where empty.
         keep_all_classes: Whether classes met only outside the training part are classes too.
+        times: int64 (n,), pictures of each text and part; None: one.
 
     Returns:
         Labels int32 (n,), the classes, and notes on foreign, missing and confusable names.
@@ -101,7 +107,7 @@ def number_classes(
     raw = np.fromiter((-1 if text is None else of_text[text] for text in texts), np.int32, len(texts))
     notes = [*_spelling_notes(spellings, names)]
     counts = np.zeros((len(PART_NAMES), len(names)), np.int64)
-    np.add.at(counts, (parts[raw >= 0], raw[raw >= 0]), 1)
+    np.add.at(counts, (parts[raw >= 0], raw[raw >= 0]), 1 if times is None else times[raw >= 0])
     kept = np.arange(len(names))
     if counts[TRAIN].any() and not keep_all_classes:
         # Pictures outside every part are trained on too.
