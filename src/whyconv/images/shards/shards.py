@@ -94,18 +94,24 @@ class Shards:
     def blocks(self, size: int, left_out: Sequence[NDArray[np.int64]]) -> Blocks:
         """Cuts the shards that are trained on into blocks of ``size``; of Parquet into its row groups.
 
+        Where that makes too many blocks, row groups whose first entries lie in the same ``size`` are joined.
+
         Args:
             size: Entries of a block.
             left_out: For each shard, the entries that are not visited, in ascending order.
         """
-        shard, first, last, count = [], [], [], []
-        for number in self.learned_shards():
-            for start, end in _cut(self.listings[number], size):
-                shard.append(number)
-                first.append(start)
-                last.append(end)
-                count.append(len(self.usable(number, start, end, left_out[number])))
-        return Blocks(np.array(shard, np.int32), np.array(first), np.array(last), np.array(count, np.int64))
+        cuts = {number: _cut(self.listings[number], size) for number in self.learned_shards()}
+        if sum(map(len, cuts.values())) > _MOST_BLOCKS:
+            cuts = {number: first[np.diff(first // size, prepend=-1) > 0] for number, first in cuts.items()}
+        shard, last, count = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for number, first in cuts.items():
+            is_visited = self.labels(number) >= 0
+            is_visited[left_out[number]] = False
+            shard.append(np.full(len(first), number, np.int32))
+            last.append(np.append(first[1:], self.listings[number].count))
+            count.append(np.add.reduceat(is_visited, first, dtype=np.int64))
+        firsts = np.concatenate([np.zeros(0, np.int64), *cuts.values()])
+        return Blocks(np.concatenate(shard), firsts, np.concatenate(last), np.concatenate(count))
 
     def usable(self, shard: int, first: int, last: int, left_out: NDArray[np.int64]) -> NDArray[np.int64]:
         """The entries from ``first`` up to ``last`` that have a class and are not ``left_out``."""
@@ -198,12 +204,11 @@ def open_shards(asked: str, *, folder: Path | None = None, notify: Notify = igno
     return Shards(asked, listings, classes, numbers, by_class[:, :-1], tuple(notes))
 
 
-def _cut(listing: Listing, size: int) -> Iterator[tuple[int, int]]:
+def _cut(listing: Listing, size: int) -> NDArray[np.int64]:
+    """The first entry of each block."""
     if listing.column:
-        starts = np.flatnonzero(np.diff(np.asarray(listing.entries()["start"]), prepend=-1))
-        yield from zip(starts.tolist(), [*starts[1:].tolist(), listing.count], strict=True)
-        return
-    yield from ((start, min(listing.count, start + size)) for start in range(0, listing.count, size))
+        return np.flatnonzero(np.diff(np.asarray(listing.entries()["start"]), prepend=-1))
+    return np.arange(0, listing.count, size)
 
 
 def _of_column(listing: Listing, entries: NDArray[np.void]) -> Iterator[bytes | PictureError]:
