@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shard_files import picture, write_tar
-from whyconv.errors import DataError
+from whyconv.errors import DataError, ModelFileError, UsageError
 from whyconv.images.shards import open_shards
 from whyconv.images.sources import read_pictures
 from whyconv.planning.streaming import begin_stream, stream_again
@@ -73,3 +73,23 @@ def test_what_the_sample_says_itself_is_not_told_twice(tmp_path: Path) -> None:
     sample = [note.key for note in read_pictures(tmp_path / "run" / "sample").notes]
     keys = ["classes_differ_by_case", "classes_normalized"]
     assert [(told + sample).count(key) for key in keys] == [1, 1]
+
+
+@pytest.mark.parametrize("name", ["run", "run/model.safetensors"])
+def test_weights_of_a_run_folder_are_started_from_as_its_file_is(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "t-0.tar", "ab" * 15)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.safetensors").write_bytes(bytes(8))
+    settings = TrainSettings(pictures=f"{tmp_path}/t-*.tar", store=str(tmp_path / "cache"), start=str(tmp_path / name))
+    assert begin_stream(settings, tmp_path / "out", ignore)[0].start == str(tmp_path / "run" / "model.safetensors")
+
+
+@pytest.mark.parametrize("name", ["empty", "net.onnx", "pretrained", "none"])
+def test_other_starts_are_refused_on_shards(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "t-0.tar", "ab" * 15)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "net.onnx").write_bytes(bytes(8))
+    start = name if name == "pretrained" else str(tmp_path / name)
+    settings = TrainSettings(pictures=f"{tmp_path}/t-*.tar", store=str(tmp_path / "cache"), start=start)
+    with pytest.raises(ModelFileError if name in ("empty", "none") else UsageError, match=name):
+        begin_stream(settings, tmp_path / "out", ignore)

@@ -13,9 +13,10 @@ from whyconv.images.sources.file_parts import file_part_notes
 from whyconv.images.sources.labels import TEST, TRAIN, VALIDATION
 from whyconv.images.sources.listing import printable
 from whyconv.results import Note, Notify
-from whyconv.settings import SCRATCH, Plan, StreamPlan, TrainSettings
+from whyconv.settings import PRETRAINED, SCRATCH, Plan, StreamPlan, TrainSettings
 from whyconv.training.mixing import mixing
 from whyconv.training.pictures import Division
+from whyconv.training.start_weights import find_start_weights
 from whyconv.training.streamed import MOST_OF_AN_EPOCH, Stream, window_for
 
 SAMPLE = "sample"
@@ -91,12 +92,14 @@ def begin_stream(settings: TrainSettings, folder: Path, notify: Notify) -> tuple
         shards were asked for.
 
     Raises:
-        UsageError: Something was asked for that is not done on shards.
+        UsageError: Something was asked for that is not done on shards, or starting weights are a pickle.
+        ModelFileError: There are no such weights.
         DataError: The shards cannot be used.
     """
     if not are_shards(settings.pictures):
         return settings, None
     _refuse(settings)
+    start = SCRATCH if settings.start in (None, SCRATCH) else str(find_start_weights(settings.start))
     store = Path(settings.store) if settings.store else None
     shards = open_shards(settings.pictures, folder=store, notify=notify)
     validation = _USUAL_FRACTION if settings.validation_fraction is None else settings.validation_fraction
@@ -115,7 +118,7 @@ def begin_stream(settings: TrainSettings, folder: Path, notify: Notify) -> tuple
     sizes = {name: len(drawn.sample.rows[part]) for name, part in _NAMED.items()}
     write_sample(shards, drawn.sample, folder / SAMPLE, notify)
     notify(Note(key="stream_sample", values={**sizes, "where": str(folder / SAMPLE)}))
-    update = {"pictures": str(folder / SAMPLE), "start": settings.start or SCRATCH}
+    update = {"pictures": str(folder / SAMPLE), "start": start}
     return settings.model_copy(update=update), drawn
 
 
@@ -172,7 +175,7 @@ def _refuse(settings: TrainSettings) -> None:
         "--label-from": settings.label_from is not None,
         "--group-by": settings.group_by is not None,
         "--strict": settings.strict,
-        f"--start {settings.start}": settings.start is not None and not _is_of_random_weights(settings.start),
+        f"--start {settings.start}": settings.start is not None and _is_frozen(settings.start),
     }
     words = [word for word, is_asked in asked.items() if is_asked]
     if words:
@@ -182,5 +185,5 @@ def _refuse(settings: TrainSettings) -> None:
         )
 
 
-def _is_of_random_weights(start: str) -> bool:
-    return start == SCRATCH or start.lower().endswith(".safetensors")
+def _is_frozen(start: str) -> bool:
+    return start == PRETRAINED or start.lower().endswith(".onnx")

@@ -127,12 +127,12 @@ def _given_back(shards: Shards, learned: Sequence[int], taken: NDArray[np.int64]
     taken = taken[np.lexsort((taken[:, 1], taken[:, 0], labels))]
     labels = np.sort(labels)
     among_class = np.arange(len(labels)) - np.searchsorted(labels, labels)
-    return taken[among_class < missing[labels]]
+    return np.asarray(taken[among_class < missing[labels]])
 
 
 def _without(rows: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
     known = {tuple(row) for row in others.tolist()}
-    return rows[np.array([tuple(row) not in known for row in rows.tolist()], bool)]
+    return np.asarray(rows[np.array([tuple(row) not in known for row in rows.tolist()], bool)])
 
 
 def _with_rare_classes(
