@@ -65,6 +65,15 @@ def test_test_pictures_of_classes_that_training_lacks_are_told_and_counted(tmp_p
     assert not [each for each in told_of(f"{tmp_path}/train*.tar", tmp_path) if each.key == "classes_foreign_in_part"]
 
 
+def test_files_without_a_part_are_what_classes_are_learned_from(tmp_path: Path) -> None:
+    write(tmp_path / "p-0.tar", "ab" * 15)
+    write(tmp_path / "test-0.tar", "abo", 30)
+    told = {note.key: note for note in told_of(f"{tmp_path}/*.tar", tmp_path)}
+    assert (told["stream_listed"].values["classes"], told["stream_listed"].values["n"]) == (2, 32)
+    assert told["classes_foreign_in_part"].values["classes"] == "o"
+    assert read_pictures(tmp_path / "run" / "sample").classes == ("a", "b")
+
+
 def test_what_the_sample_says_itself_is_not_told_twice(tmp_path: Path) -> None:
     """Its classes are those of the shards, but for spellings that were joined."""
     labels = ["Cat", "cat", "e\u0301", "\u00e9"] * 10
@@ -93,3 +102,37 @@ def test_other_starts_are_refused_on_shards(tmp_path: Path, name: str) -> None:
     settings = TrainSettings(pictures=f"{tmp_path}/t-*.tar", store=str(tmp_path / "cache"), start=start)
     with pytest.raises(ModelFileError if name in ("empty", "none") else UsageError, match=name):
         begin_stream(settings, tmp_path / "out", ignore)
+
+
+def test_which_columns_of_parquet_were_taken_is_told_once_for_all_files(tmp_path: Path) -> None:
+    for number in range(3):
+        own = range(number * 20, number * 20 + 20)
+        columns = {"split": ["test" if each % 4 == 0 else "train" for each in own], "category": ["x"] * 20}
+        labels = ["o" if each % 8 == 0 else "ab"[each % 2] for each in own]
+        write_table(tmp_path / f"p-{number}.parquet", {"image": list(map(picture, own)), "label": labels, **columns})
+    for _ in range(2):  # the second time from what was kept
+        told = {note.key: note for note in told_of(f"{tmp_path}/p-*.parquet", tmp_path)}
+        named = "p-0.parquet, p-1.parquet, p-2.parquet"
+        wanted = {"file": named, "path": "image", "label": "label", "part": "split"}
+        assert told["table_columns"].values == wanted
+        passed = told["table_columns_passed_over"]
+        assert (passed.level, passed.values["file"], passed.values["others"]) == ("warning", named, "category")
+        assert told["classes_foreign_in_part"].values["num_pictures"] == "8"
+        assert (told["stream_listed"].values["shards"], told["stream_listed"].values["n"]) == (3, 52)
+
+
+def test_files_without_a_part_are_no_matter_where_rows_say_theirs(tmp_path: Path) -> None:
+    columns = {"image": list(map(picture, range(20))), "label": list("ab" * 10)}
+    write_table(tmp_path / "train-0.parquet", columns)
+    write_table(tmp_path / "p-0.parquet", columns)
+    text = f"{tmp_path}/*.parquet"
+    assert "files_without_part" in [note.key for note in told_of(text, tmp_path)]
+    write_table(tmp_path / "p-0.parquet", columns | {"split": ["train", "test"] * 10})
+    assert "files_without_part" not in [note.key for note in told_of(text, tmp_path)]
+
+
+def write_table(path: Path, columns: dict[str, list[Any]]) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table(columns), path, row_group_size=7)

@@ -105,14 +105,15 @@ def begin_stream(settings: TrainSettings, folder: Path, notify: Notify) -> tuple
     validation = _USUAL_FRACTION if settings.validation_fraction is None else settings.validation_fraction
     drawn = _draw(shards, settings.seed, shards.block_size(), validation, settings.test_fraction)
     values = {
-        "shards": len(shards.listings),
+        "shards": shards.num_shards,
         "n": int(shards.counts.sum()),
         "classes": len(shards.classes),
         "num_bytes": shards.num_bytes,
     }
     notify(Note(key="stream_listed", values=values))
     names = [printable(PurePosixPath(each.place).name) for each in shards.listings]
-    for note in (*file_part_notes(names, shards.parts), *shards.notes):
+    of_files = [] if shards.have_row_parts else file_part_notes(names, shards.parts)
+    for note in (*of_files, *shards.notes):
         if note.key not in _SAID_OF_SAMPLE:
             notify(note)
     sizes = {name: len(drawn.sample.rows[part]) for name, part in _NAMED.items()}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
@@ -18,13 +17,14 @@ from numpy.typing import NDArray
 from whyconv import files
 from whyconv.errors import DataError
 from whyconv.images.cache import SHARDS, default_folder
+from whyconv.images.shards.parquet_rows import MOST_PROBLEMS, Row, parquet_rows
 from whyconv.images.shards.places import is_tar_file, opened, version_of
-from whyconv.images.sources.columns import choose_columns, class_text
 from whyconv.images.sources.file_parts import part_of_place
+from whyconv.images.sources.labels import TRAIN
 from whyconv.images.sources.listing import printable
 from whyconv.images.sources.samples import LABEL_ENDINGS, LONGEST_LABEL, PICTURE_ENDINGS, SAMPLE_NAME, label_in
-from whyconv.images.sources.table_files import import_parquet, table_of
 from whyconv.images.sources.tar_members import regular_members
+from whyconv.results import Note
 from whyconv.untrusted import json_in
 
 # Of a picture in a tar file: where its bytes begin and how many they are; in a Parquet file: the row group, and the row
@@ -33,7 +33,6 @@ ENTRY = np.dtype([("start", "<i8"), ("size", "<i8"), ("label", "<i4")])
 
 # Raised whenever a listing is laid out or labels are read in another way: older ones are then made anew.
 _VERSION = 3
-_MOST_PROBLEMS = 10
 _DAMAGE = (tarfile.TarError, EOFError, ValueError, OverflowError)
 
 
@@ -51,11 +50,14 @@ class Listing:
         place: Path or URL.
         path: File of its entries.
         count: Of its pictures.
-        texts: Labels as written.
+        texts: Labels as written; of a column of parts, each once for every part.
         num_bytes: Of the whole shard.
         version: Changes with its content.
         column: That holds the pictures, of a Parquet file; else "".
         digest: 16 hex characters over entries and labels.
+        row_parts: Of each of ``texts``, the part that rows say; 0 for none.
+        only: The part whose pictures are meant, where rows say parts; those of other parts have no class then.
+        notes: On the columns that were taken.
     """
 
     place: str
@@ -66,11 +68,31 @@ class Listing:
     version: str
     column: str
     digest: str = ""
+    row_parts: tuple[int, ...] = ()
+    only: int | None = None
+    notes: tuple[Note, ...] = ()
 
     @property
     def part(self) -> int:
         """Index into PART_NAMES, by the folder or a word of the name (``imagenet-train-000000.tar``); 0: none."""
-        return part_of_place(self.place)
+        return self.only or part_of_place(self.place)
+
+    @property
+    def text_parts(self) -> list[int]:
+        """The part of each of ``texts``: as rows say, else as the name says, else the one that is trained on."""
+        named = part_of_place(self.place)
+        return [part or named or TRAIN for part in self.row_parts]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it counts as the shard, of which ``by_part`` may make several listings."""
+        return self.only is None or self.only == min(self.text_parts)
+
+    def by_part(self) -> list[Listing]:
+        """The same pictures once for every part that rows say, or this alone where they say none."""
+        if not any(self.row_parts):
+            return [self]
+        return [replace(self, only=part) for part in sorted(set(self.text_parts))]
 
     def entries(self) -> NDArray[np.void]:
         """Shape (count,) of ``ENTRY``, mapped: what is not looked at takes no memory."""
@@ -97,8 +119,18 @@ def listing_of(place: str, folder: Path | None) -> Listing:
     about = _recall(path) if version.mark else None
     if about is None:
         about = _write(place, path)
-    size, texts = version.num_bytes, tuple(about["texts"])
-    return Listing(place, path, about["count"], texts, size, version.text, about["column"], about["digest"])
+    return Listing(
+        place=place,
+        path=path,
+        count=about["count"],
+        texts=tuple(about["texts"]),
+        num_bytes=version.num_bytes,
+        version=version.text,
+        column=about["column"],
+        digest=about["digest"],
+        row_parts=tuple(about["parts"]),
+        notes=tuple(Note.model_validate(each) for each in about["notes"]),
+    )
 
 
 def _recall(path: Path) -> dict[str, Any] | None:
@@ -106,37 +138,39 @@ def _recall(path: Path) -> dict[str, Any] | None:
     try:
         about = json_in(path.with_suffix(".json"))
         is_whole = path.stat().st_size == about["count"] * ENTRY.itemsize
-        return about if is_whole and {"texts", "column", "digest"} <= about.keys() else None
+        return about if is_whole and {"texts", "parts", "column", "digest", "notes"} <= about.keys() else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
 def _write(place: str, path: Path) -> dict[str, Any]:
     """Writes the entries as they are met, so that memory does not grow with the shard."""
-    texts: dict[str, int] = {}
-    problems: list[str] = []
+    texts: dict[tuple[str, int], int] = {}
+    problems, notes = list[str](), list[Note]()
     count, column, digest = 0, "", hashlib.blake2b(digest_size=8)
     with opened(place) as shard, files.writing(path) as file:
         is_tar = is_tar_file(place)
         if not is_tar:
-            column, rows = _parquet_rows(place, shard, problems)
-        for start, size, label in _tar_rows(place, shard, problems) if is_tar else rows:
-            number = -1 if label is None else texts.setdefault(label, len(texts))
+            column, rows = parquet_rows(place, shard, problems, notes)
+        for start, size, label, part in _tar_rows(place, shard, problems) if is_tar else rows:
+            number = -1 if label is None else texts.setdefault((label, part), len(texts))
             entry = np.array([(start, size, number)], ENTRY).tobytes()
             file.write(entry)
             digest.update(entry)
             count += 1
         _require_sound(place, count, problems)
-    digest.update("\0".join(texts).encode("utf-8", "surrogateescape"))
-    about = {"place": place, "count": count, "texts": list(texts), "column": column, "digest": digest.hexdigest()}
+    labels, parts = [label for label, _ in texts], [part for _, part in texts]
+    digest.update("\0".join([*labels, *map(str, parts)]).encode("utf-8", "surrogateescape"))
+    about = {"place": place, "count": count, "texts": labels, "parts": parts, "column": column}
+    about |= {"digest": digest.hexdigest(), "notes": [note.model_dump() for note in notes]}
     files.write_text(path.with_suffix(".json"), json.dumps(about) + "\n")
     return about
 
 
 def _require_sound(place: str, count: int, problems: list[str]) -> None:
     if problems:
-        more = ", ..." if len(problems) > _MOST_PROBLEMS else ""
-        raise DataError(f"{printable(place)}: {'; '.join(problems[:_MOST_PROBLEMS])}{more}.")
+        more = ", ..." if len(problems) > MOST_PROBLEMS else ""
+        raise DataError(f"{printable(place)}: {'; '.join(problems[:MOST_PROBLEMS])}{more}.")
     if not count:
         raise DataError(
             f"{printable(place)} holds no pictures. Expected samples: a picture such as 0001.jpg and its label in "
@@ -144,7 +178,7 @@ def _require_sound(place: str, count: int, problems: list[str]) -> None:
         )
 
 
-def _tar_rows(place: str, file: IO[bytes], problems: list[str]) -> Iterator[tuple[int, int, str | None]]:
+def _tar_rows(place: str, file: IO[bytes], problems: list[str]) -> Iterator[Row]:
     """Start, size and label of each picture; members of a sample follow each other."""
     try:
         key, sample, labels = "", dict[str, tuple[int, int]](), dict[str, _LabelMember]()
@@ -177,7 +211,7 @@ def _content(file: IO[bytes], member: tarfile.TarInfo) -> bytes:
 def _label(labels: dict[str, _LabelMember], problems: list[str]) -> str | None:
     """Of a sample; which of its members says it does not depend on how they follow each other."""
     for ending in LABEL_ENDINGS:
-        if ending not in labels or len(problems) > _MOST_PROBLEMS:
+        if ending not in labels or len(problems) > MOST_PROBLEMS:
             continue
         member = labels[ending]
         try:
@@ -190,51 +224,7 @@ def _label(labels: dict[str, _LabelMember], problems: list[str]) -> str | None:
     return None
 
 
-def _picture(sample: dict[str, tuple[int, int]], label: str | None) -> Iterator[tuple[int, int, str | None]]:
+def _picture(sample: dict[str, tuple[int, int]], label: str | None) -> Iterator[Row]:
     place = next((sample[ending] for ending in PICTURE_ENDINGS if ending in sample), None)
     if place is not None:
-        yield *place, label
-
-
-def _parquet_rows(
-    place: str, file: IO[bytes], problems: list[str]
-) -> tuple[str, Iterator[tuple[int, int, str | None]]]:
-    """The column of pictures, and row group, row in it and label of each."""
-    reader = import_parquet()
-    arrow = importlib.import_module("pyarrow")
-    try:
-        parquet = reader.ParquetFile(file)
-        table = table_of(Path(PurePosixPath(place).name), parquet.schema_arrow)
-    except (OSError, arrow.ArrowException) as error:
-        raise _damaged(place, error) from None
-    columns = choose_columns(table, group_by=None, needs_label=True, notes=[], is_path_enough=False)
-    if columns.content is None or columns.label is None:
-        raise DataError(f"{printable(place)} holds paths and no pictures. Expected a column of the files' bytes.")
-    names = table.class_names.get(columns.label, [])
-    return columns.content, _rows_of_groups(place, parquet, columns.label, names, problems)
-
-
-def _rows_of_groups(
-    place: str,
-    parquet: Any,  # noqa: ANN401 - pyarrow has no types
-    column: str,
-    names: list[str],
-    problems: list[str],
-) -> Iterator[tuple[int, int, str | None]]:
-    arrow = importlib.import_module("pyarrow")
-    for group in range(parquet.num_row_groups):
-        try:
-            values = parquet.read_row_group(group, columns=[column]).column(0).to_pylist()
-        except (OSError, arrow.ArrowException) as error:
-            raise _damaged(place, error) from None
-        for row, value in enumerate(values):
-            try:
-                yield group, row, class_text(value, names)
-            except ValueError as error:
-                if len(problems) <= _MOST_PROBLEMS:
-                    problems.append(f"row {row + 1} of row group {group + 1}: {printable(str(error))}")
-
-
-def _damaged(place: str, error: Exception) -> DataError:
-    reason = printable(str(error).splitlines()[0])
-    return DataError(f"{printable(place)} cannot be read as Parquet: {reason}. Is the file complete?")
+        yield *place, label, 0

@@ -86,7 +86,7 @@ def draw_sample(shards: Shards, *, seed: int, validation_fraction: float, test_f
 def _most_of_parts(shards: Shards) -> dict[int, int]:
     """How many pictures of each part are drawn at most: fewer where all would take more than two gigabytes."""
     most = {TRAIN: MOST_SHOWN, VALIDATION: MOST_VALIDATION, TEST: MOST_TEST}
-    mean_bytes = shards.num_bytes / max(1, sum(each.count for each in shards.listings))
+    mean_bytes = shards.num_bytes / max(1, shards.num_pictures)
     share = min(1.0, _MOST_BYTES / (mean_bytes * sum(most.values())))
     return {part: int(share * count) for part, count in most.items()}
 

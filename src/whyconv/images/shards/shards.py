@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from whyconv.images.shards.listing import Listing, listing_of
 from whyconv.images.shards.order import Blocks
 from whyconv.images.shards.places import absolute, expand, is_here, opened, read_part
 from whyconv.images.sources.labels import TRAIN, number_classes
-from whyconv.images.sources.listing import MAX_FILE_BYTES, printable
+from whyconv.images.sources.listing import MAX_FILE_BYTES, few, printable
 from whyconv.images.sources.table_files import import_parquet
 from whyconv.images.threads import SMALL_BYTES, map_in_order
 from whyconv.results import Note, Notify, Progress, ignore
@@ -35,11 +35,11 @@ class Shards:
 
     Attributes:
         asked: The words that name them, good in every folder.
-        listings: One for each; a shard that is named twice has two.
+        listings: One for each, or one for each part that its rows say; a shard that is named twice has twice as many.
         classes: As ``read_pictures`` would number them.
-        numbers: For each shard, int32 (its labels + 1,): the class of each label, -1 for none; the last is that of -1.
-        counts: int64 (shards, classes), pictures with that label.
-        notes: On the names of classes.
+        numbers: For each, int32 (its labels + 1,): the class of each label, -1 for none; the last is that of -1.
+        counts: int64 (listings, classes), pictures with that label.
+        notes: On columns, and on the names of classes.
     """
 
     asked: str
@@ -62,23 +62,38 @@ class Shards:
 
     @property
     def parts(self) -> list[int]:
-        """Of each shard, as its name says; 0 for all where none of them would be trained on."""
+        """Of each listing, as its rows or its name say; 0 for all where none would be trained on, by names alone."""
         named = [each.part for each in self.listings]
-        return named if any(part in (0, TRAIN) for part in named) else [0] * len(named)
+        return named if self.have_row_parts or any(part in (0, TRAIN) for part in named) else [0] * len(named)
+
+    @property
+    def have_row_parts(self) -> bool:
+        """Whether rows of some of them say which part they are of."""
+        return any(each.only is not None for each in self.listings)
+
+    @property
+    def num_shards(self) -> int:
+        """As they are named; of one that is named twice, two."""
+        return sum(each.is_whole for each in self.listings)
+
+    @property
+    def num_pictures(self) -> int:
+        """Of all shards, with a label or without; of one that is named twice, twice."""
+        return sum(each.count for each in self.listings if each.is_whole)
 
     @property
     def num_bytes(self) -> int:
         """Of all shards; of one that is named twice, twice."""
-        return sum(each.num_bytes for each in self.listings)
+        return sum(each.num_bytes for each in self.listings if each.is_whole)
 
     def labels(self, shard: int, first: int = 0, last: int | None = None) -> NDArray[np.int32]:
         """Classes of the entries from ``first`` up to ``last``; -1 for none."""
         return np.asarray(self.numbers[shard][np.asarray(self.listings[shard].entries()["label"][first:last])])
 
     def first_named(self) -> list[int]:
-        """For each shard the number of the one that was named first with the same place: often its own."""
-        first: dict[str, int] = {}
-        return [first.setdefault(each.place, number) for number, each in enumerate(self.listings)]
+        """For each listing the number of the first with the same place and part: often its own."""
+        first: dict[tuple[str, int | None], int] = {}
+        return [first.setdefault((each.place, each.only), number) for number, each in enumerate(self.listings)]
 
     def learned_shards(self) -> list[int]:
         """Numbers of the shards that are trained on: those of the training part, where there is one, and of no part."""
@@ -86,7 +101,7 @@ class Shards:
 
     def block_size(self) -> int:
         """Entries of a block: about 64 kB of a tar file here, 4 MB of one elsewhere; of Parquet see ``blocks``."""
-        total = sum(each.count for each in self.listings)
+        total = self.num_pictures
         wanted = _BYTES_HERE if all(is_here(each.place) for each in self.listings) else _BYTES_ELSEWHERE
         usual = min(_MOST_IN_BLOCK, max(_FEWEST, round(wanted * total / self.num_bytes)))
         return max(usual, -(-total // _MOST_BLOCKS))
@@ -121,8 +136,9 @@ class Shards:
 
     def gains_by_threads(self) -> bool:
         """Whether several threads read quicker than one: large pictures, or such as lie elsewhere."""
-        total = sum(each.count for each in self.listings)
-        return self.num_bytes / total >= SMALL_BYTES or not all(is_here(each.place) for each in self.listings)
+        return self.num_bytes / self.num_pictures >= SMALL_BYTES or not all(
+            is_here(each.place) for each in self.listings
+        )
 
     def gaps(self, shard: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where entries, in ascending order, are not to be read together: further apart than a block is large.
@@ -184,24 +200,39 @@ def open_shards(asked: str, *, folder: Path | None = None, notify: Notify = igno
     for listing in map_in_order(lambda place: listing_of(place, folder), unlike, _LISTED_AT_ONCE):
         found[listing.place] = listing
         notify(Progress(stage="shards", done=len(found), total=len(unlike)))
-    listings = [found[place] for place in places]
+    listings = [each for place in places for each in found[place].by_part()]
     counts = {place: np.bincount(each.entries()["label"] + 1)[1:] for place, each in found.items()}
     texts: dict[tuple[str, int], int] = {}
     for place, each in found.items():
-        for text, count in zip(each.texts, counts[place].tolist(), strict=True):
-            texts[text, each.part] = texts.get((text, each.part), 0) + count
+        for text, part, count in zip(each.texts, each.text_parts, counts[place].tolist(), strict=True):
+            texts[text, part] = texts.get((text, part), 0) + count
     parts = np.array([part for _, part in texts], np.int8)
     times = np.array(list(texts.values()), np.int64)
     labels, classes, notes = number_classes([text for text, _ in texts], parts, times=times)
     if not len(classes):
         raise DataError(f"{printable(asked)}: no picture has a label.")
     number = dict(zip(texts, labels.tolist(), strict=True))
-    numbers = [np.array([*(number[text, each.part] for text in each.texts), -1], np.int32) for each in listings]
-    by_class = np.zeros((len(places), len(classes) + 1), np.int64)
-    for row, own, place in zip(by_class, numbers, places, strict=True):
+    numbers = [_numbers(each, number) for each in listings]
+    by_class = np.zeros((len(listings), len(classes) + 1), np.int64)
+    for row, own, each in zip(by_class, numbers, listings, strict=True):
         # Those of no class come last, as -1 says.
-        np.add.at(row, own[:-1], counts[place])
+        np.add.at(row, own[:-1], counts[each.place])
+    notes = [*_column_notes(found.values()), *notes]
     return Shards(asked, listings, classes, numbers, by_class[:, :-1], tuple(notes))
+
+
+def _numbers(listing: Listing, number: dict[tuple[str, int], int]) -> NDArray[np.int32]:
+    keys = zip(listing.texts, listing.text_parts, strict=True)
+    return np.array([*(number[key] if listing.only in (None, key[1]) else -1 for key in keys), -1], np.int32)
+
+
+def _column_notes(listings: Iterable[Listing]) -> list[Note]:
+    """What is said of the columns, once for all files that it is the same of."""
+    files: dict[str, tuple[Note, list[str]]] = {}
+    for note in (note for each in listings for note in each.notes):
+        same = note.model_copy(update={"values": note.values | {"file": ""}})
+        files.setdefault(same.model_dump_json(), (note, []))[1].append(note.values["file"])
+    return [note.model_copy(update={"values": note.values | {"file": few(names)}}) for note, names in files.values()]
 
 
 def _cut(listing: Listing, size: int) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 from whyconv.errors import DataError, MissingExtraError
 from whyconv.images.sources.arrow_files import ARROW_ENDINGS, arrow_rows, open_arrow
@@ -44,6 +44,7 @@ class Table:
         binary: Columns of bytes, or of structs with a field ``bytes`` (Parquet and Arrow only).
         class_names: For a column of class numbers, the names of the classes, where the file holds them.
         problems: Mistakes met while reading rows, each with its line.
+        opened: A Parquet file that is open already, in place of the one under ``path``.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class Table:
     binary: tuple[str, ...] = ()
     class_names: dict[str, list[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    opened: IO[bytes] | None = None
 
     def rows(self, columns: Sequence[str], content: str | None = None) -> Iterator[Row]:
         """Yields the line number (Parquet and Arrow: the row number, from 1) and the values of ``columns``.
@@ -63,7 +65,7 @@ class Table:
             return
         read = _json_rows if ending in JSONL_ENDINGS else _csv_rows
         with _saying_what_is_closed(self.path):
-            if ending in PARQUET_ENDINGS:
+            if self.opened is not None or ending in PARQUET_ENDINGS:
                 yield from _parquet_rows(self, columns, content)
             else:
                 yield from read(self, columns)
@@ -193,10 +195,10 @@ def _open_parquet(path: Path) -> Table:
     return table_of(path, schema)
 
 
-def table_of(path: Path, schema: Any) -> Table:  # noqa: ANN401 - pyarrow has no types
-    """The table of a file with a ``pyarrow.Schema``."""
+def table_of(path: Path, schema: Any, opened: IO[bytes] | None = None) -> Table:  # noqa: ANN401 - pyarrow has no types
+    """The table of a file with a ``pyarrow.Schema``; of a Parquet file that is open already, of that one."""
     binary = [each.name for each in schema if is_binary(each.type) or "bytes" in _struct_fields(each.type)]
-    return Table(path, tuple(schema.names), tuple(binary), _class_names(schema.metadata or {}))
+    return Table(path, tuple(schema.names), tuple(binary), _class_names(schema.metadata or {}), opened=opened)
 
 
 def is_binary(kind: Any) -> bool:  # noqa: ANN401 - pyarrow has no types
@@ -221,7 +223,7 @@ def _parquet_rows(table: Table, columns: Sequence[str], content: str | None) -> 
     """Yields rows batch by batch; of ``content`` only the field ``path`` is read, None without one."""
     arrow = importlib.import_module("pyarrow")
     try:
-        with import_parquet().ParquetFile(table.path) as file:
+        with import_parquet().ParquetFile(table.opened or table.path) as file:
             fields = {each.name: _struct_fields(each.type) for each in file.schema_arrow}
             wanted = [
                 f"{name}.path" if "path" in fields[name] else name

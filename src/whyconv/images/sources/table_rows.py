@@ -155,9 +155,7 @@ def _rows(table: Table, columns: Columns, file: TableFile, shelf: Shelf, listing
                 path = _inside(text, base, shelf)
                 if posixpath.splitext(path)[1] != posixpath.splitext(text)[1]:
                     listing.respelled.append((text, path))
-            yield _Row(
-                line, str(path or ""), class_text(label, names), _part_number(part) or file.part, label_text(key)
-            )
+            yield _Row(line, str(path or ""), class_text(label, names), part_number(part) or file.part, label_text(key))
         except ValueError as error:
             listing.complain(f"line {line}: {printable(str(error))}")
     for problem in table.problems:
@@ -211,7 +209,12 @@ def _as_there(path: str, shelf: Shelf) -> str:
     return found[0] if len(found) == 1 else path
 
 
-def _part_number(part: object) -> int:
+def part_number(part: object) -> int:
+    """Returns the index into PART_NAMES of a value of a column of parts; 0 for none.
+
+    Raises:
+        ValueError: It is the name of no part.
+    """
     text = label_text(part)
     if text is not None and not part_of(text):
         raise ValueError(f"part '{text}' is unknown, expected one of {', '.join(PART_ALIASES)}")
