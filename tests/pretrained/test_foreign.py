@@ -110,6 +110,7 @@ def test_a_fixed_number_that_cannot_be_freed_is_refused(tmp_path: Path) -> None:
     [
         ({"dims": (1, SIDE, SIDE)}, r"float \[n, 1, 16, 16\] takes no color pictures"),
         ({"dims": (3, SIDE, 2 * SIDE)}, "16 x 32; expected squares"),
+        ({"dims": (2 * SIDE, SIDE, 3)}, "32 x 16; expected squares"),
         ({"dims": (3, 10**6, 10**6)}, "is too large; expected up to 4096 pixels a side, and few pictures at once"),
         ({"batch": 10**9}, "is too large; expected up to 4096 pixels a side, and few pictures at once"),
         ({"kind": TensorProto.INT64}, "numbers of another kind"),

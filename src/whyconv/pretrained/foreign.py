@@ -128,8 +128,7 @@ def _picture(model: onnx.ModelProto, mistakes: list[str]) -> onnx.ValueInfoProto
         mistakes.append(f"it has {len(inputs)} inputs ({listed}); expected one, which takes pictures")
         return None
     (picture,) = inputs
-    kind, dims = picture.type.tensor_type.elem_type, _dims(picture)
-    if kind not in _KINDS:
+    if picture.type.tensor_type.elem_type not in _KINDS:
         mistakes.append(f"its input {_described(picture)} takes numbers of another kind; expected float32 or uint8")
     if _layout(picture) is None:
         mistakes.append(
@@ -137,7 +136,7 @@ def _picture(model: onnx.ModelProto, mistakes: list[str]) -> onnx.ValueInfoProto
             "[n, side, side, 3]"
         )
     elif (sides := {each for each in _places(picture) if each}) and len(sides) > 1:
-        mistakes.append(f"its input takes pictures of {' x '.join(map(str, dims[2:]))}; expected squares")
+        mistakes.append(f"its input takes pictures of {' x '.join(map(str, _places(picture)))}; expected squares")
     elif max(sides, default=0) > LARGEST_SIDE or _num_pixels(picture) > _MOST_TRIED_PIXELS:
         most = f"up to {LARGEST_SIDE} pixels a side, and few pictures at once"
         mistakes.append(f"its input {_described(picture)} is too large; expected {most}")
