@@ -55,7 +55,8 @@ def test_tokens_give_their_first_and_maps_their_mean(tmp_path: Path) -> None:
 
 
 def test_uint8_pixels_go_in_as_they_are(tmp_path: Path) -> None:
-    backbone, shown = open_tiny(tmp_path, kind=TensorProto.UINT8), pixels()
+    # It normalizes them itself, whatever the file says.
+    backbone, shown = open_tiny(tmp_path, kind=TensorProto.UINT8, metadata={"std": "[0.2, 0.2, 0.2]"}), pixels()
     assert (list(backbone.mean), list(backbone.std)) == ([0, 0, 0], [1, 1, 1])
     assert np.allclose(answers(backbone, shown), by_hand(shown.astype(float)).mean(axis=(1, 2)), rtol=1e-4)
 
@@ -67,6 +68,9 @@ def test_uint8_pixels_go_in_as_they_are(tmp_path: Path) -> None:
         ({"mean": "[127, 127, 127]", "std": "[128, 128, 128]"}, [127] * 3, [128] * 3),
         ({"mean": "[0, 0, 0]", "std": "[255, 255, 255]"}, [0] * 3, [255] * 3),
         ({"Mean": "[0, 0, 0]", "Std": "[1, 1, 1]"}, [0] * 3, [255] * 3),
+        # Gray levels less a mean and divided by nothing, as Caffe's networks take them.
+        ({"mean": "[123.68, 116.78, 103.94]", "std": "[1, 1, 1]"}, [123.68, 116.78, 103.94], [1] * 3),
+        ({"mean": "[0.485, 0.456, 0.406]", "std": "[0.229, 0.224, 0.225]"}, IMAGENET_MEAN, IMAGENET_STD),
         ({}, IMAGENET_MEAN, IMAGENET_STD),
     ],
 )
@@ -117,6 +121,8 @@ def test_a_fixed_number_that_cannot_be_freed_is_refused(tmp_path: Path) -> None:
         ({"opset": 10}, "operator set 10; expected 11 or newer"),
         ({"metadata": {"std": "[0, 1, 1]"}}, r"std = '\[0, 1, 1\]'; expected three numbers"),
         ({"metadata": {"mean": "0.5"}}, r"mean = '0.5'; expected three numbers"),
+        ({"metadata": {"std": "[0.2, 0.2, 0.2]"}}, r"1 mismatch.*\n.* metadata has std and no mean; expected both or"),
+        ({"metadata": {"mean": "[0.5, 0.5, 0.5]"}}, r"1 mismatch.*\n.* has mean and no std; expected both or neither"),
     ],
 )
 def test_what_does_not_fit_is_named(knobs, said: str, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_its_plan_repeats_it_bit_for_bit_and_resuming_makes_it_again(finished, p
 def test_a_network_that_was_changed_is_refused(place: Path) -> None:
     path = write_backbone(place / "other.onnx")
     run = Path(train(place, start=str(path), only_model=True, flips="off").run)
-    write_backbone(path, metadata={"mean": "[0, 0, 0]"})
+    write_backbone(path, metadata={"mean": "[0, 0, 0]", "std": "[1, 1, 1]"})
     with pytest.raises(ModelFileError, match="content has changed"):
         workflow.train_from_file(run / "run.toml", out=str(place / "runs"))
     path.unlink()

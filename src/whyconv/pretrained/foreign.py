@@ -59,9 +59,9 @@ def foreign_backbone(path: Path, threads: int, size: int | None = None) -> Backb
 
     The input is the only one there is: four axes, three channels first or last, square; 224 pixels where the file
     leaves the side open. Numbers that are no uint8 are normalized by the means and deviations of ImageNet, unless the
-    file's metadata has ``mean`` and ``std``: three numbers each, as JSON, on the scale 0 to 1 or in gray levels.
-    Features are the first output with one vector a picture; else the first token of a transformer's, else the mean over
-    the places of a map.
+    file's metadata has ``mean`` and ``std``: three numbers each, as JSON, both on the scale 0 to 1 or both in gray
+    levels. Features are the first output with one vector a picture; else the first token of a transformer's, else the
+    mean over the places of a map.
 
     Args:
         path: Of the file.
@@ -80,11 +80,10 @@ def foreign_backbone(path: Path, threads: int, size: int | None = None) -> Backb
         mistakes.append(f"none of its outputs ({listed}) gives features; expected floats [n, d]")
     if (opset := operator_set(model)) < LEAST_OPSET:
         mistakes.append(f"it is written in operator set {opset}; expected {LEAST_OPSET} or newer")
-    mean, std = _normalization(model, mistakes)
+    takes_levels = picture is not None and picture.type.tensor_type.elem_type == TensorProto.UINT8
+    mean, std = ([0.0] * 3, [1.0] * 3) if takes_levels else _normalization(model, mistakes)
     if mistakes or picture is None:
         raise ModelFileError("\n  ".join([f"{path} cannot be started from, {len(mistakes)} mismatch(es):", *mistakes]))
-    kind = _KINDS[picture.type.tensor_type.elem_type]
-    takes_levels = kind == "tensor(uint8)"
     draft = Backbone(
         model=model,
         name=path.name,
@@ -92,10 +91,10 @@ def foreign_backbone(path: Path, threads: int, size: int | None = None) -> Backb
         digest=files.digest(path),
         picture=picture.name,
         layout=_layout(picture) or "nchw",
-        kind=kind,
+        kind=_KINDS[picture.type.tensor_type.elem_type],
         side=_side(picture) or size or USUAL_SIDE,
-        mean=[0.0] * 3 if takes_levels else mean,
-        std=[1.0] * 3 if takes_levels else std,
+        mean=mean,
+        std=std,
         features="",
         rank=0,
         width=0,
@@ -145,18 +144,26 @@ def _picture(model: onnx.ModelProto, mistakes: list[str]) -> onnx.ValueInfoProto
 
 def _normalization(model: onnx.ModelProto, mistakes: list[str]) -> tuple[list[float], list[float]]:
     texts = {each.key.lower(): each.value for each in model.metadata_props}
-    found = []
-    for key, usual in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+    found: dict[str, list[float]] = {}
+    for key in ("mean", "std"):
+        if key not in texts:
+            continue
         try:
-            values = [float(each) for each in json_values(texts[key])] if key in texts else list(usual)
+            values = [float(each) for each in json_values(texts[key])]
         except (ValueError, TypeError):
             values = []
         if len(values) != 3 or not np.isfinite(values).all() or (key == "std" and min(values) <= 0):
             mistakes.append(f"its metadata has {key} = {texts[key]!r}; expected three numbers such as [0.5, 0.5, 0.5]")
-        found.append(values)
-    # Means of 0 fit both scales; deviations tell which one is meant.
-    scale = 255.0 if found[1] and max(found[1]) <= 1 else 1.0
-    mean, std = ([round(each * scale, 6) for each in values] for values in found)
+            values = []
+        found[key] = values
+    if len(found) == 1 and all(found.values()):
+        (key,) = found
+        mistakes.append(f"its metadata has {key} and no {'std' if key == 'mean' else 'mean'}; expected both or neither")
+    if len(found) < 2 or not all(found.values()):
+        return list(IMAGENET_MEAN), list(IMAGENET_STD)
+    # Either may fit both scales, as means of 0 and deviations of 1 do: one number above 1 tells which one is meant.
+    scale = 255.0 if max(*found["mean"], *found["std"]) <= 1 else 1.0
+    mean, std = ([round(each * scale, 6) for each in found[key]] for key in ("mean", "std"))
     return mean, std
 
 
