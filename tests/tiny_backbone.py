@@ -27,7 +27,7 @@ def tiny_backbone(  # one knob for each thing a file can differ in
         batch: First axis of the input.
         dims: Its other axes.
         kind: Of its numbers.
-        output: "vector" (n, d), "tokens" (n, places, d) or "map" (n, d, h, w).
+        output: "vector" (n, d), "tokens" (n, places, d), "map" (n, d, h, w) or "map_last" (n, h, w, d).
         opset: Of the operators.
         metadata: Of the file.
     """
@@ -46,6 +46,7 @@ def tiny_backbone(  # one knob for each thing a file can differ in
     nodes += [
         helper.make_node("Conv", [x, "kernel"], ["conv"], strides=[4, 4]),
         helper.make_node("Relu", ["conv"], ["map"]),
+        helper.make_node("Transpose", ["map"], ["map_last"], perm=[0, 2, 3, 1]),
         helper.make_node("GlobalAveragePool", ["map"], ["pool"]),
         helper.make_node("Flatten", ["pool"], ["vector"], axis=1),
         helper.make_node("Reshape", ["map", "flat"], ["rows"]),
@@ -55,6 +56,7 @@ def tiny_backbone(  # one knob for each thing a file can differ in
         "vector": [batch, WIDTH],
         "tokens": [batch, "places", WIDTH],
         "map": [batch, WIDTH, "h", "w"],
+        "map_last": [batch, "h", "w", WIDTH],
     }
     graph = helper.make_graph(
         nodes,

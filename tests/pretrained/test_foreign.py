@@ -12,7 +12,7 @@ from onnx import TensorProto
 from tiny_backbone import SIDE, WIDTH, tiny_backbone, write_backbone
 from whyconv.errors import ModelFileError
 from whyconv.pretrained.backbone import FrozenNetwork
-from whyconv.pretrained.foreign import IMAGENET_MEAN, IMAGENET_STD, find_foreign, foreign_backbone
+from whyconv.pretrained.foreign import IMAGENET_MEAN, IMAGENET_STD, find_foreign, foreign_backbone, map_places
 
 
 def open_tiny(folder: Path, size: int | None = None, **knobs):
@@ -52,6 +52,32 @@ def test_tokens_give_their_first_and_maps_their_mean(tmp_path: Path) -> None:
     assert (first.rank, mean.rank) == (3, 4)
     assert np.allclose(answers(first, shown), maps[:, 0, 0], atol=1e-4)
     assert np.allclose(answers(mean, shown), maps.mean(axis=(1, 2)), atol=1e-4)
+
+
+@pytest.mark.parametrize("dims", [(3, SIDE, SIDE), (SIDE, SIDE, 3)], ids=["channels first", "channels last"])
+@pytest.mark.parametrize(("output", "places"), [("map", (2, 3)), ("map_last", (1, 2))])
+def test_a_map_is_averaged_over_its_places_wherever_its_channels_are(dims, output, places, tmp_path: Path) -> None:
+    backbone, shown = open_tiny(tmp_path, dims=dims, output=output), pixels()
+    assert (backbone.rank, backbone.places, backbone.width) == (4, places, WIDTH)
+    assert np.allclose(answers(backbone, shown), by_hand(normalized(shown)).mean(axis=(1, 2)), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "layout", "places"),
+    [
+        ((2, 7, 7, 8), "nhwc", (1, 2)),
+        ((2, 8, 7, 7), "nhwc", (2, 3)),
+        ((2, 7, 7, 8), "nchw", (1, 2)),
+        ((2, 8, 1, 1), "nhwc", (2, 3)),
+        # The shape does not tell: channels lie where those of the pictures do.
+        ((2, 7, 7, 7), "nhwc", (1, 2)),
+        ((2, 7, 7, 7), "nchw", (2, 3)),
+        ((2, 6, 7, 8), "nhwc", (1, 2)),
+        ((2, 8, 6, 7), "nchw", (2, 3)),
+    ],
+)
+def test_places_are_the_square_that_a_square_picture_gives(shape, layout, places) -> None:
+    assert map_places(shape, layout) == places
 
 
 def test_uint8_pixels_go_in_as_they_are(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from onnx import TensorProto
 
@@ -13,7 +14,7 @@ from whyconv.export import compare
 from whyconv.images.prepare import PicturePolicy
 from whyconv.model_file import Metadata
 from whyconv.pretrained.backbone import Backbone, FrozenNetwork
-from whyconv.pretrained.foreign import foreign_backbone
+from whyconv.pretrained.foreign import IMAGENET_MEAN, IMAGENET_STD, foreign_backbone
 from whyconv.pretrained.joining import Head, join
 from whyconv.pretrained.networks import FrozenWithHead
 from whyconv.recognizer import Recognizer
@@ -23,14 +24,18 @@ ALL = ("upright", "closer", "mirrored", "closer_mirrored")
 CLASSES = ["a", "b", "c"]
 
 
-def parity(backbone: Backbone, views, side: int, head: Head | None = None):
-    generator = np.random.default_rng(0)
-    head = head or Head(generator.normal(size=(WIDTH, 3)).astype(np.float32), np.array([0, 1, -1], np.float32))
+def joined(backbone: Backbone, views, side: int, head: Head) -> tuple[Recognizer, NetworkPlan]:
     sizes = {"in_channels": 3, "side": side, "classes": CLASSES}
     plan = NetworkPlan(name=backbone.name, mean=list(backbone.mean), std=list(backbone.std), views=list(views), **sizes)
     policy = PicturePolicy(side=side, channels=3)
     metadata = Metadata(classes=tuple(CLASSES), policy=policy, temperature=1.5, views=tuple(views))
-    recognizer = Recognizer(join(backbone, plan, head, metadata).SerializeToString(), num_threads=1)
+    return Recognizer(join(backbone, plan, head, metadata).SerializeToString(), num_threads=1), plan
+
+
+def parity(backbone: Backbone, views, side: int, head: Head | None = None):
+    generator = np.random.default_rng(0)
+    head = head or Head(generator.normal(size=(WIDTH, 3)).astype(np.float32), np.array([0, 1, -1], np.float32))
+    recognizer, plan = joined(backbone, views, side, head)
     network = FrozenWithHead(FrozenNetwork(backbone, 1), head)
     pixels = generator.integers(0, 256, (5, side, side, 3), dtype=np.uint8)
     features = np.mean([FrozenNetwork(backbone, 1).look(pixels, view)[0] for view in views], axis=0)
@@ -47,11 +52,35 @@ def test_the_joined_file_answers_as_torch_does(views, opset: int, tmp_path: Path
 
 @pytest.mark.parametrize(
     "knobs",
-    [{"dims": (SIDE, SIDE, 3)}, {"output": "tokens"}, {"output": "map"}, {"kind": TensorProto.FLOAT16}, {"batch": 1}],
+    [
+        {"dims": (SIDE, SIDE, 3)},
+        {"output": "tokens"},
+        {"output": "map"},
+        {"output": "map_last"},
+        {"dims": (SIDE, SIDE, 3), "output": "map_last"},
+        {"kind": TensorProto.FLOAT16},
+        {"batch": 1},
+    ],
     ids=str,
 )
 def test_whatever_form_the_network_has(knobs, tmp_path: Path) -> None:
     assert parity(foreign_backbone(write_backbone(tmp_path / "tiny.onnx", **knobs), 1), ALL, SIDE).is_equal
+
+
+@pytest.mark.parametrize("dims", [(3, SIDE, SIDE), (SIDE, SIDE, 3)], ids=["channels first", "channels last"])
+@pytest.mark.parametrize(("output", "places"), [("map", (2, 3)), ("map_last", (1, 2))])
+def test_features_are_the_mean_over_the_places_that_onnxruntime_gives(dims, output, places, tmp_path: Path) -> None:
+    path = write_backbone(tmp_path / "tiny.onnx", dims=dims, output=output)
+    pixels = np.random.default_rng(0).integers(0, 256, (5, SIDE, SIDE, 3), dtype=np.uint8)
+    shown = ((pixels - np.array(IMAGENET_MEAN)) / np.array(IMAGENET_STD)).astype(np.float32)
+    shown = shown if dims[-1] == 3 else shown.transpose(0, 3, 1, 2)
+    (maps,) = onnxruntime.InferenceSession(path).run([output], {"pixels": shown})
+    backbone = foreign_backbone(path, 1)
+    learned = FrozenNetwork(backbone, 1).look(pixels, "upright")[0]
+    head = Head(np.zeros((WIDTH, 3), np.float32), np.zeros(3, np.float32))
+    answered = joined(backbone, ("upright",), SIDE, head)[0].run(pixels).features
+    assert np.allclose(learned, maps.mean(axis=places), atol=1e-4)
+    assert np.allclose(answered, maps.mean(axis=places), atol=1e-4)
 
 
 def test_uint8_networks_see_whole_gray_levels(tmp_path: Path) -> None:

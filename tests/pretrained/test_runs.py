@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tiny_backbone import SIDE, write_backbone
+from tiny_backbone import SIDE, WIDTH, write_backbone
 from tiny_training import write_bars
 from whyconv import anatomy, explaining, workflow
 from whyconv.errors import MissingExtraError, ModelFileError, StoppedError, UsageError
@@ -305,3 +305,12 @@ def test_without_the_package_photos_train_as_before_and_asking_for_it_names_the_
 def test_network_json_says_where_it_started(finished) -> None:
     values = json.loads((Path(finished[0].run) / "network.json").read_text(encoding="utf-8"))
     assert values["start"].endswith("tiny.onnx")
+
+
+def test_a_map_with_channels_last_is_learned_from_and_its_axes_are_told(place: Path) -> None:
+    path, notes = place / "last.onnx", list[Note]()
+    write_backbone(path, dims=(SIDE, SIDE, 3), output="map_last")
+    summary = train(place, notes.append, start=str(path))
+    told = [each.values for each in notes if isinstance(each, Note) and each.key == "start_map"]
+    assert told == [{"first": 1, "second": 2, "width": WIDTH}]
+    assert summary.parity.is_equal

@@ -18,6 +18,8 @@ from whyconv.settings import View
 from whyconv.training.views import seen
 
 Layout = Literal["nchw", "nhwc"]
+# Axes of the places of a map.
+CHANNELS_FIRST, CHANNELS_LAST = (2, 3), (1, 2)
 # numpy's names of what a file may take.
 _TYPES = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32, "tensor(float16)": np.float16}
 _TYPES |= {"tensor(double)": np.float64}
@@ -39,9 +41,10 @@ class Backbone:
         mean: Gray level of each of the three channels that becomes 0.
         std: Gray levels that become 1; where the network takes uint8, mean is 0 and std 1.
         features: Name of the output.
-        rank: Its axes: 2 (n, d); 3 (n, tokens, d), of which the first token is taken; 4 (n, d, h, w), whose mean over
-            the places is taken.
+        rank: Its axes: 2 (n, d); 3 (n, tokens, d), of which the first token is taken; 4, a map, whose mean over the
+            places is taken.
         width: d.
+        places: The axes of a map that are places: (2, 3) of (n, d, h, w), (1, 2) of (n, h, w, d).
     """
 
     model: onnx.ModelProto
@@ -57,6 +60,7 @@ class Backbone:
     features: str
     rank: int
     width: int
+    places: tuple[int, int] = CHANNELS_FIRST
 
     @property
     def takes_levels(self) -> bool:
@@ -97,7 +101,7 @@ class FrozenNetwork:
         """
         backbone = self.backbone
         first, *rest = self.run(as_seen(pixels, backbone.mean, backbone.std, view), [backbone.features, *maps])
-        features = pooled(first)
+        features = pooled(first, backbone.places)
         if features.shape != (len(pixels), backbone.width) or not np.isfinite(features).all():
             raise ModelFileError(
                 f"{backbone.name} gives {backbone.features} of shape {first.shape} for {len(pixels)} pictures, or such "
@@ -124,11 +128,11 @@ class FrozenNetwork:
         return [np.asarray(each, np.float32) for each in found]
 
 
-def pooled(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """One vector a picture (n, d): of tokens (n, tokens, d) the first, of a map (n, d, h, w) the mean."""
+def pooled(values: NDArray[np.float32], places: tuple[int, int]) -> NDArray[np.float32]:
+    """One vector a picture (n, d): of tokens (n, tokens, d) the first, of a map the mean over its ``places``."""
     if values.ndim == 3:
         return np.ascontiguousarray(values[:, 0])
-    return values.mean(axis=(2, 3)) if values.ndim == 4 else values
+    return values.mean(axis=places) if values.ndim == 4 else values
 
 
 def as_seen(pixels: NDArray[np.uint8], mean: Sequence[float], std: Sequence[float], view: View) -> Tensor:

@@ -155,7 +155,7 @@ def decide(  # noqa: PLR0913
         ending += closing(share, share.first_block, counts, speeds)
         head = _look(material, bank, share, notify)
         share = tuned_in(end - ending - head - time.perf_counter(), share, share.first_block, counts, speeds)
-    _tell(settings, share, counts, notify)
+    _tell(settings, bank.network.backbone, share, counts, notify)
     plan = _plan(settings, material, bank.network.backbone, share, flip=flip, threads=threads)
     return Decision(plan, share.seconds_to_tune, end - ending)
 
@@ -327,7 +327,10 @@ def _training(settings: TrainSettings, share: Share, offsets: list[float], num_t
     )
 
 
-def _tell(settings: TrainSettings, share: Share, counts: list[int], notify: Notify) -> None:
+def _tell(settings: TrainSettings, backbone: Backbone, share: Share, counts: list[int], notify: Notify) -> None:
+    if backbone.rank == 4:  # a map, of which the file does not say where its places are
+        axes = dict(zip(("first", "second"), backbone.places, strict=True))
+        notify(Note(key="start_map", values={**axes, "width": backbone.width}))
     if settings.minutes is None:
         return
     values = {"minutes": settings.minutes, "views": len(share.views)}

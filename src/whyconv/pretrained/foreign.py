@@ -19,7 +19,15 @@ from torch import Tensor
 from whyconv import files
 from whyconv.errors import ModelFileError
 from whyconv.onnx_file.admission import admit, read_onnx_content
-from whyconv.pretrained.backbone import Backbone, FrozenNetwork, Layout, as_seen, pooled
+from whyconv.pretrained.backbone import (
+    CHANNELS_FIRST,
+    CHANNELS_LAST,
+    Backbone,
+    FrozenNetwork,
+    Layout,
+    as_seen,
+    pooled,
+)
 from whyconv.settings import LARGEST_SIDE
 from whyconv.untrusted import json_values
 
@@ -188,7 +196,19 @@ def _with_features(backbone: Backbone, outputs: Sequence[str], threads: int) -> 
         )
     # Among equals the first of the file.
     name, answer = min(fit, key=lambda pair: (pair[1].ndim, pair[0] not in _NAMES))
-    return replace(backbone, features=name, rank=answer.ndim, width=pooled(answer).shape[1])
+    places = map_places(answer.shape, backbone.layout) if answer.ndim == 4 else backbone.places
+    return replace(backbone, features=name, rank=answer.ndim, width=pooled(answer, places).shape[1], places=places)
+
+
+def map_places(shape: Sequence[int], layout: Layout) -> tuple[int, int]:
+    """Which two axes of a map's shape (n, d, h, w) or (n, h, w, d) are its places.
+
+    Those of a square, which is what a square picture gives; where that says nothing, channels lie as in the pictures.
+    """
+    are_first, are_last = (shape[first] == shape[last] for first, last in (CHANNELS_FIRST, CHANNELS_LAST))
+    if are_first == are_last:
+        return CHANNELS_LAST if layout == "nhwc" else CHANNELS_FIRST
+    return CHANNELS_FIRST if are_first else CHANNELS_LAST
 
 
 def _for_any_number(backbone: Backbone, threads: int) -> Backbone:

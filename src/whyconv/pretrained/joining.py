@@ -17,7 +17,7 @@ from onnx import TensorProto, compose, helper, numpy_helper
 
 from whyconv.images.closer import margin
 from whyconv.model_file import METADATA_KEY, Metadata
-from whyconv.pretrained.backbone import Backbone
+from whyconv.pretrained.backbone import CHANNELS_LAST, Backbone
 from whyconv.pretrained.foreign import operator_set
 from whyconv.settings import NetworkPlan
 
@@ -162,6 +162,8 @@ class _Pieces:
         if backbone.rank == 3:
             x = self._node(self.after, "Gather", [x, self._tensor("first", np.int64(0))], "token", axis=1)
         elif backbone.rank == 4:
+            if backbone.places == CHANNELS_LAST:
+                x = self._node(self.after, "Transpose", [x], "map_planes", perm=[0, 3, 1, 2])
             x = self._node(self.after, "GlobalAveragePool", [x], "pooled")
             x = self._node(self.after, "Flatten", [x], "vectors", axis=1)
         logits = self._node(

@@ -30,8 +30,9 @@ class FrozenWithHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps normalized pictures (n, 3, side, side) to logits (n, classes); no gradient goes back to the pictures."""
-        found = self._frozen.run(x.detach().contiguous(), [self._frozen.backbone.features])[0]
-        return self.head(torch.from_numpy(pooled(found)))
+        backbone = self._frozen.backbone
+        found = self._frozen.run(x.detach().contiguous(), [backbone.features])[0]
+        return self.head(torch.from_numpy(pooled(found, backbone.places)))
 
 
 def with_head(
