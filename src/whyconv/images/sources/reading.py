@@ -24,13 +24,13 @@ from whyconv.images.sources.folders import flat_parts_error, no_classes_error, r
 from whyconv.images.sources.kept import kept_of
 from whyconv.images.sources.listing import PART_NAMES, FileContents, Names, Pictures, few, printable
 from whyconv.images.sources.missing import check_missing
-from whyconv.images.sources.samples import has_samples, read_samples, sample_files
+from whyconv.images.sources.samples import label_ending, read_samples, sample_files
 from whyconv.images.sources.shape import Shape, shape_of
 from whyconv.images.sources.table_files import TABLE_ENDINGS
 from whyconv.images.sources.table_rows import Shelf, TableFile
 from whyconv.images.sources.tables import read_tables
 from whyconv.images.sources.unread import table_of_another_name, unread_note
-from whyconv.images.sources.walk import Tree, missing_error, walk
+from whyconv.images.sources.walk import Tree, missing_error, tree_of, walk
 from whyconv.results import Note
 
 LAYOUTS = ("auto", "folders", "splits", "table", "arrays", "webdataset")
@@ -140,13 +140,38 @@ class _Request:
         """Reads an archive as the folder that it would be."""
         path = Path(self.where)
         members = open_archive(path, self.store)
-        if self.layout == "webdataset" or (self.layout == "auto" and has_samples(members.names)):
-            taken, pictures = "webdataset", self._samples([members])
-        else:
-            archived = archived_tree(members, self.layout, self.store)
-            taken, pictures = self._read_tree(archived.tree, archived)
+        taken, pictures = self._read_members(members)
         unpacked = kept_of(path, self.store).note()
         return taken, replace(pictures, notes=(*pictures.notes, *([unpacked] if unpacked else [])))
+
+    def _read_members(self, members: Members) -> tuple[str, Pictures]:
+        """Reads an archive as the folder that was packed, or as samples: those of a tar file are told by their labels.
+
+        Where its pictures lie in class folders too, ``.cls`` goes before these, for only samples have it, and they go
+        before ``.json``, which may be about anything.
+        """
+        may_be = self.layout == "auto" and self.label_from is None and archive_ending(self.where) != ".zip"
+        ending = label_ending(members.names) if may_be else ""
+        samples, folders = partial(self._as_samples, members), partial(self._as_folder, members)
+        if self.layout == "webdataset" or (ending and not _lie_in_classes(tree_of(self.where, members.names))):
+            return samples()
+        if not ending:
+            return folders()
+        (taken, pictures), other = (samples(), folders) if ending == "cls" else (folders(), samples)
+        try:
+            rival, read_so = other()
+        except (DataError, UsageError):
+            return taken, pictures
+        is_other = len(read_so.classes) > 1 and _described(read_so) != _described(pictures)
+        notes = _two_readings(taken, rival if is_other else "", self.where)
+        return taken, replace(pictures, notes=(*notes, *pictures.notes))
+
+    def _as_samples(self, members: Members) -> tuple[str, Pictures]:
+        return "webdataset", self._samples([members])
+
+    def _as_folder(self, members: Members) -> tuple[str, Pictures]:
+        archived = archived_tree(members, self.layout, self.store)
+        return self._read_tree(archived.tree, archived)
 
     def _read_tree(self, tree: Tree, archived: ArchivedTree | None = None) -> tuple[str, Pictures]:
         shape = shape_of(tree.files)
@@ -155,7 +180,7 @@ class _Request:
             found = f"It can be read as: {', '.join(readings)}." if readings else "No other reading fits either."
             raise DataError(f"{printable(self.where)} cannot be read with --layout {self.layout}. {found}")
         if not readings:
-            raise self._no_reading(tree, shape)
+            raise self._no_reading(tree, shape, archived)
         if self.layout != "auto":
             taken, pictures, notes = self.layout, readings[self.layout].read(), list[Note]()
         else:
@@ -192,13 +217,16 @@ class _Request:
             readings["arrays"] = _Reading(partial(self._arrays, arrays), [*arrays, *beside])
         return readings
 
-    def _no_reading(self, tree: Tree, shape: Shape) -> DataError:
+    def _no_reading(self, tree: Tree, shape: Shape, archived: ArchivedTree | None) -> DataError:
         if not tree.files:
             return nothing_found_error(self.where, tree)
         names = Names(map(printable, tree.files))
         if shape.is_flat_parts:
             return flat_parts_error(self.where, shape, names, table_of_another_name(tree, shape.base))
-        return no_classes_error(self.where, names, table_of_another_name(tree, shape.base))
+        error = no_classes_error(self.where, names, table_of_another_name(tree, shape.base))
+        if archived is None or not label_ending(archived.members.names):
+            return error
+        return DataError(f"{error} If these are samples, with a label beside each picture, say --layout webdataset.")
 
     def _folders(self, tree: Tree, shape: Shape, archived: ArchivedTree | None, *, with_parts: bool) -> Pictures:
         pictures = read_folders(
@@ -263,6 +291,12 @@ def _safest(readings: dict[str, _Reading], where: str) -> tuple[str, Pictures, l
         return rival, in_folders, [_passed_over(pictures, in_folders, num_shared, table)]
     is_same = _described(pictures) == _described(in_folders)
     return taken, pictures, _two_readings(taken, "" if is_same or len(in_folders.classes) < 2 else rival, where)
+
+
+def _lie_in_classes(tree: Tree) -> bool:
+    """Whether pictures lie in folders that may be several classes."""
+    shape = shape_of(tree.files)
+    return shape.has_parts or (len(shape.tops) > 1 and not shape.is_flat_parts)
 
 
 def _two_readings(taken: str, other: str, where: str) -> list[Note]:

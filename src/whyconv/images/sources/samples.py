@@ -40,13 +40,26 @@ def sample_files(tree: Tree) -> list[Path]:
         return []
     tops = [path for path in found if len(path.parts) == 1 or (len(path.parts) == 2 and part_of(path.parts[0]))]
     files = [Path(tree.root, path) for path in tops]
-    return files if files and has_samples(open_archive(files[0]).names) else []
+    return files if files and label_ending(open_archive(files[0]).names) else []
 
 
-def has_samples(names: Sequence[str]) -> bool:
-    """Whether members of an archive are samples: labels beside pictures."""
-    endings = {match[2].lower() for name in names if (match := SAMPLE_NAME.fullmatch(name))}
-    return bool(endings & set(LABEL_ENDINGS) and endings & set(PICTURE_ENDINGS))
+def label_ending(names: Sequence[str]) -> str:
+    """Returns the ending of the labels where members of a tar file are samples, else "".
+
+    They are where at least half of the pictures have a label beside them: "cls", which nothing else is called, or
+    "json", which may be about anything.
+    """
+    samples = [sample for sample in _samples(names) if any(map(_is_picture, sample))]
+    shown = [sample for sample in samples if not sample.keys().isdisjoint(PICTURE_ENDINGS)]
+    for num, ending in enumerate(LABEL_ENDINGS, 1):
+        num_labeled = sum(not sample.keys().isdisjoint(LABEL_ENDINGS[:num]) for sample in shown)
+        if num_labeled and 2 * num_labeled >= len(samples):
+            return ending
+    return ""
+
+
+def _is_picture(ending: str) -> bool:
+    return ending.rpartition(".")[2] in PICTURE_ENDINGS
 
 
 def read_samples(
@@ -69,7 +82,7 @@ def read_samples(
     prefixes = [f"{path.relative_to(where).as_posix()}/" if Path(where).is_dir() else "" for path in files]
     file_parts = parts_of_files(files)
     for number, (archive, prefix) in enumerate(zip(archives, prefixes, strict=True)):
-        for sample in _samples(archive):
+        for sample in _samples(archive.names):
             picture = next((sample[ending] for ending in PICTURE_ENDINGS if ending in sample), None)
             if picture is None:
                 continue
@@ -99,11 +112,11 @@ def read_samples(
     )
 
 
-def _samples(archive: Members) -> list[dict[str, int]]:
+def _samples(names: Sequence[str]) -> list[dict[str, int]]:
     """The members of each sample by ending; they follow each other."""
     found: list[dict[str, int]] = []
     last = None
-    for index, name in enumerate(archive.names):
+    for index, name in enumerate(names):
         match = SAMPLE_NAME.fullmatch(name)
         if match is None:
             continue

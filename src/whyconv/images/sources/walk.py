@@ -21,7 +21,7 @@ _OTHER_WORDS = """
     txt csv tsv json jsonl ndjson md rst html htm css js py ipynb xml yaml yml toml ini cfg conf log lock sh bat pdf
     doc docx xls xlsx ppt pptx odt ods rtf zip tar gz tgz bz2 tbz2 xz txz zst tzst lz4 7z rar parquet arrow feather
     npz npy h5 hdf5 mat bin pkl pickle pt pth ckpt onnx safetensors tflite pb keras tfrecord db sqlite mp4 mov avi
-    mkv webm mp3 wav flac exe dll so dylib class jar java c cpp h hpp rs go rb r
+    cls mkv webm mp3 wav flac exe dll so dylib class jar java c cpp h hpp rs go rb r
 """
 OTHER_ENDINGS = frozenset(_OTHER_WORDS.split())
 _SYSTEM_NAMES = frozenset(
