@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +94,48 @@ def test_a_file_that_was_cut_is_named(tmp_path):
     path.unlink()
     with pytest.raises(PictureError):
         pictures.read(0)
+
+
+def test_what_the_library_keeps_beside_a_saved_set_is_passed_over(tmp_path):
+    pixels = shots(6)
+    for part, some in (("train", pixels[:4]), ("test", pixels[4:])):
+        saved(tmp_path / part / "data-00000-of-00001.arrow", some, [0, 1, 2, 0][: len(some)])
+        # What .map() and .shuffle() leave: pictures once more, and places without any picture.
+        saved(tmp_path / part / "cache-0123456789abcdef.arrow", some, [2] * len(some))
+        write_indices(tmp_path / part / "cache-fedcba9876543210.arrow")
+    pictures = read_pictures(tmp_path)
+    assert pictures.labels.tolist() == [0, 1, 0, 1, 2, 0]
+    assert {"train/cache-0123456789abcdef.arrow", "test/cache-fedcba9876543210.arrow"} <= set(pictures.skipped)
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_the_files_of_a_saved_set_are_those_that_its_state_names(tmp_path, is_packed):
+    folder = tmp_path / "set"
+    for name, labels in (("data-00000-of-00002", [0, 1]), ("data-00001-of-00002", [2, 0]), ("tmpk3x", [1, 1])):
+        saved(folder / f"{name}.arrow", shots(2), labels)
+    named = ["data-00000-of-00002.arrow", "data-00001-of-00002.arrow"]
+    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": name} for name in named]}))
+    where = folder
+    if is_packed:
+        where = tmp_path / "set.zip"
+        with zipfile.ZipFile(where, "w") as archive:
+            for path in sorted(folder.iterdir()):
+                archive.write(path, f"set/{path.name}")
+    assert read_pictures(where, store=tmp_path / "cache").labels.tolist() == [0, 1, 2, 0]
+    (folder / named[1]).unlink()
+    with pytest.raises(DataError, match=r"state\.json names data-00001-of-00002\.arrow, which is not there"):
+        read_pictures(folder)
+
+
+@pytest.mark.parametrize("state", ["", "[]", '{"_data_files": 1}', '{"_data_files": [1]}', '{"_data_files": []}'])
+def test_a_state_that_names_no_files_says_nothing(tmp_path, state):
+    saved(tmp_path / "data-00000-of-00001.arrow", shots(2), [0, 1])
+    write_indices(tmp_path / "cache-fedcba9876543210.arrow")
+    (tmp_path / "state.json").write_text(state)
+    assert read_pictures(tmp_path).labels.tolist() == [0, 1]
+
+
+def write_indices(path: Path) -> None:
+    schema = pa.schema([("indices", pa.uint64())])
+    with ipc.new_stream(str(path), schema) as writer:
+        writer.write_table(pa.table({"indices": pa.array([1, 0], pa.uint64())}, schema))

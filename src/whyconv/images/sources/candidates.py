@@ -20,9 +20,12 @@ from whyconv.images.sources.table_files import PARQUET_ENDINGS, TABLE_ENDINGS, T
 from whyconv.images.sources.table_rows import TableFile
 from whyconv.images.sources.unread import folders_down_to
 from whyconv.images.sources.walk import Tree
+from whyconv.untrusted import json_in
 
 _LABELS_FILE_STEMS = ("labels", "label", "metadata")
 _SHARD_FOLDERS = ("", "data")
+# Of the `datasets` library: what belongs to a saved set, and how it calls what it keeps there of later steps.
+_STATE, _KEPT_BY_LIBRARY = "state.json", "cache-"
 
 
 def labels_files(tree: Tree, base: str) -> list[TableFile]:
@@ -99,7 +102,10 @@ def files_to_lay_out(tree: Tree, layout: str) -> list[str]:
         named = [path for path in tables if PurePosixPath(path).stem.casefold() in _LABELS_FILE_STEMS]
         return sorted({*texts, *named}) if layout in ("auto", "table") else []
     names = {path: path.rpartition("/")[2] for path in tree.others}
-    return sorted({*tables, *(path for path, name in names.items() if is_array_file(name) or names_classes(name))})
+    states = [path for path in tree.others if tables and path.rpartition("/")[2] == _STATE]
+    return sorted(
+        {*tables, *states, *(path for path, name in names.items() if is_array_file(name) or names_classes(name))}
+    )
 
 
 def nothing_found_error(where: str, tree: Tree) -> DataError:
@@ -145,4 +151,35 @@ def _saved(tree: Tree, tables: Sequence[PurePosixPath]) -> list[TableFile]:
     saved = [path for path in tables if path.suffix.lower() in ARROW_ENDINGS]
     tops = [path for path in saved if str(path.parent) == "."]
     inner = [path for path in saved if str(path.parent.parent) == "." and part_of(path.parent.name)]
-    return [TableFile(Path(tree.root, path), part_of(path.parent.name)) for path in tops or inner]
+    found = _without_kept(tree, tops or inner)
+    return [TableFile(Path(tree.root, path), part_of(path.parent.name)) for path in found]
+
+
+def _without_kept(tree: Tree, saved: Sequence[PurePosixPath]) -> list[PurePosixPath]:
+    """The Arrow files of a set, without what the library kept beside them of ``.map()`` and ``.shuffle()``.
+
+    Raises:
+        DataError: A file that belongs to the set is not there.
+    """
+    found: list[PurePosixPath] = []
+    for folder in dict.fromkeys(path.parent for path in saved):
+        there = {path.name: path for path in saved if path.parent == folder}
+        names = _named_by_state(tree, folder)
+        if missing := [name for name in names if name not in there]:
+            raise DataError(
+                f"{printable(str(folder / _STATE))} names {few(missing)}, which is not there. Is the "
+                "folder complete?"
+            )
+        kept = set(names) or {name for name in there if not name.startswith(_KEPT_BY_LIBRARY)}
+        found += [path for name, path in there.items() if name in kept]
+    return found
+
+
+def _named_by_state(tree: Tree, folder: PurePosixPath) -> list[str]:
+    """Names of the files that make up a saved set; none where nothing says which."""
+    if str(folder / _STATE) not in tree.others:
+        return []
+    try:
+        return [str(each["filename"]) for each in json_in(Path(tree.root, folder, _STATE))["_data_files"]]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
