@@ -2,12 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from shard_files import picture, write_tar
 from whyconv.errors import DataError
 from whyconv.images.shards import open_shards
-from whyconv.images.sources import read_pictures
+from whyconv.images.sources import pictures_from_arrays, read_pictures
 from whyconv.images.sources.columns import class_text, label_text
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -65,6 +66,57 @@ def test_shards_have_the_same_rule(tmp_path):
     write(tmp_path / "b-0.parquet", {"image": shots(2), "label": [0, 7]}, NAMES)
     with pytest.raises(DataError, match="row 2 of row group 1: label 7, but 2 classes are named"):
         open_shards(f"{tmp_path}/b-*.parquet", folder=tmp_path / "cache")
+
+
+# What the same labels are in arrays; a text is what it says.
+MINUS_ONES = [
+    ([-1, 0, 1, 0], [None, "0", "1", "0"]),
+    ([-1.0, 0.0, 1.0, None], [None, "0", "1", None]),
+    ([-1, 1, 1, -1], ["-1", "1", "1", "-1"]),
+    ([-2, -1, 0, 1], ["-2", "-1", "0", "1"]),
+    (["-1", "0", "1", "0"], ["-1", "0", "1", "0"]),
+]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow", "jsonl"])
+@pytest.mark.parametrize(("labels", "expected"), MINUS_ONES)
+def test_minus_one_beside_classes_from_0_up_is_no_label_as_in_arrays(tmp_path, ending, labels, expected):
+    where = tmp_path / f"set.{ending}"
+    if ending == "jsonl":
+        rows = [{"file_name": f"{row}.png", "label": label} for row, label in enumerate(labels)]
+        where.write_text("\n".join(map(json.dumps, rows)))
+        for row in range(len(labels)):
+            (tmp_path / f"{row}.png").write_bytes(picture(row))
+    else:
+        write(where, {"image": shots(len(labels)), "label": labels})
+    pictures = read_pictures(where)
+    assert spoken(pictures) == expected
+    num = sum(label == -1 for label in labels) if expected[0] is None else 0
+    told = [note for note in pictures.notes if note.key == "labels_minus_one"]
+    assert [(note.values["num"], note.level) for note in told] == [(str(num), "warning")] * bool(num)
+    if None not in labels and ending != "jsonl":
+        arrays = pictures_from_arrays(np.zeros((len(labels), 4, 4), np.uint8), np.array(labels))
+        assert spoken(arrays) == spoken(pictures)
+
+
+def test_minus_one_means_the_same_in_every_part_of_tables(tmp_path):
+    write(tmp_path / "train-0.parquet", {"image": shots(3), "label": [0, 1, 2]})
+    write(tmp_path / "test-0.parquet", {"image": shots(3), "label": [-1, 1, 2]})
+    pictures = read_pictures(tmp_path)
+    assert spoken(pictures) == [None, "1", "2", "0", "1", "2"]
+    assert pictures.classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(("labels", "expected"), MINUS_ONES)
+def test_shards_say_the_same_of_minus_one(tmp_path, labels, expected):
+    write(tmp_path / "a-0.parquet", {"image": shots(2), "label": labels[:2]})
+    write(tmp_path / "a-1.parquet", {"image": shots(2), "label": labels[2:]})
+    for _ in range(2):  # the second time from the cache
+        shards = open_shards(f"{tmp_path}/a-*.parquet", folder=tmp_path / "cache")
+        found = [label for shard in (0, 1) for label in shards.labels(shard).tolist()]
+        assert [shards.classes[label] if label >= 0 else None for label in found] == expected
+        told = [note.values["num"] for note in shards.notes if note.key == "labels_minus_one"]
+        assert told == ["1"] * (expected[0] is None)
 
 
 @pytest.mark.parametrize("ending", ["parquet", "arrow"])

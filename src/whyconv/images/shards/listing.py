@@ -32,7 +32,7 @@ from whyconv.untrusted import json_in
 ENTRY = np.dtype([("start", "<i8"), ("size", "<i8"), ("label", "<i4")])
 
 # Raised whenever a listing is laid out or labels are read in another way: older ones are then made anew.
-_VERSION = 3
+_VERSION = 4
 _DAMAGE = (tarfile.TarError, EOFError, ValueError, OverflowError)
 
 
@@ -50,7 +50,8 @@ class Listing:
         place: Path or URL.
         path: File of its entries.
         count: Of its pictures.
-        texts: Labels as written; of a column of parts, each once for every part.
+        texts: Labels as written, None where what is written says that there is none; of a column of parts, each once
+            for every part.
         num_bytes: Of the whole shard.
         version: Changes with its content.
         column: That holds the pictures, of a Parquet file; else "".
@@ -58,12 +59,13 @@ class Listing:
         row_parts: Of each of ``texts``, the part that rows say; 0 for none.
         only: The part whose pictures are meant, where rows say parts; those of other parts have no class then.
         notes: On the columns that were taken.
+        are_numbers: Whether labels are numbers, and no texts or numbers of named classes.
     """
 
     place: str
     path: Path
     count: int
-    texts: tuple[str, ...]
+    texts: tuple[str | None, ...]
     num_bytes: int
     version: str
     column: str
@@ -71,6 +73,7 @@ class Listing:
     row_parts: tuple[int, ...] = ()
     only: int | None = None
     notes: tuple[Note, ...] = ()
+    are_numbers: bool = False
 
     @property
     def part(self) -> int:
@@ -130,6 +133,7 @@ def listing_of(place: str, folder: Path | None) -> Listing:
         digest=about["digest"],
         row_parts=tuple(about["parts"]),
         notes=tuple(Note.model_validate(each) for each in about["notes"]),
+        are_numbers=about["are_numbers"],
     )
 
 
@@ -138,7 +142,8 @@ def _recall(path: Path) -> dict[str, Any] | None:
     try:
         about = json_in(path.with_suffix(".json"))
         is_whole = path.stat().st_size == about["count"] * ENTRY.itemsize
-        return about if is_whole and {"texts", "parts", "column", "digest", "notes"} <= about.keys() else None
+        expected = {"texts", "parts", "column", "digest", "notes", "are_numbers"}
+        return about if is_whole and expected <= about.keys() else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
@@ -147,11 +152,11 @@ def _write(place: str, path: Path) -> dict[str, Any]:
     """Writes the entries as they are met, so that memory does not grow with the shard."""
     texts: dict[tuple[str, int], int] = {}
     problems, notes = list[str](), list[Note]()
-    count, column, digest = 0, "", hashlib.blake2b(digest_size=8)
+    count, column, are_numbers, digest = 0, "", False, hashlib.blake2b(digest_size=8)
     with opened(place) as shard, files.writing(path) as file:
         is_tar = is_tar_file(place)
         if not is_tar:
-            column, rows = parquet_rows(place, shard, problems, notes)
+            column, are_numbers, rows = parquet_rows(place, shard, problems, notes)
         for start, size, label, part in _tar_rows(place, shard, problems) if is_tar else rows:
             number = -1 if label is None else texts.setdefault((label, part), len(texts))
             entry = np.array([(start, size, number)], ENTRY).tobytes()
@@ -162,7 +167,7 @@ def _write(place: str, path: Path) -> dict[str, Any]:
     labels, parts = [label for label, _ in texts], [part for _, part in texts]
     digest.update("\0".join([*labels, *map(str, parts)]).encode("utf-8", "surrogateescape"))
     about = {"place": place, "count": count, "texts": labels, "parts": parts, "column": column}
-    about |= {"digest": digest.hexdigest(), "notes": [note.model_dump() for note in notes]}
+    about |= {"digest": digest.hexdigest(), "notes": [note.model_dump() for note in notes], "are_numbers": are_numbers}
     files.write_text(path.with_suffix(".json"), json.dumps(about) + "\n")
     return about
 

@@ -15,10 +15,14 @@ from whyconv.images.sources.table_rows import part_number
 from whyconv.results import Note
 
 MOST_PROBLEMS = 10
+# How the names of pyarrow's types of numbers begin.
+_NUMBERS = ("int", "uint", "float", "double", "halffloat")
 Row = tuple[int, int, str | None, int]
 
 
-def parquet_rows(place: str, file: IO[bytes], problems: list[str], notes: list[Note]) -> tuple[str, Iterator[Row]]:
+def parquet_rows(
+    place: str, file: IO[bytes], problems: list[str], notes: list[Note]
+) -> tuple[str, bool, Iterator[Row]]:
     """Finds the columns of a shard, and goes through its rows.
 
     Args:
@@ -28,8 +32,8 @@ def parquet_rows(place: str, file: IO[bytes], problems: list[str], notes: list[N
         notes: On the columns; they are added here.
 
     Returns:
-        The column of pictures; and of each row its row group, its number there, its label and its part, None and 0 for
-        none.
+        The column of pictures; whether labels are numbers, and no texts or numbers of named classes; and of each row
+        its row group, its number there, its label and its part, None and 0 for none.
 
     Raises:
         DataError: It is damaged, or holds no pictures or labels.
@@ -49,7 +53,8 @@ def parquet_rows(place: str, file: IO[bytes], problems: list[str], notes: list[N
     if columns.content is None or columns.label is None:
         raise DataError(f"{printable(place)} holds paths and no pictures. Expected a column of the files' bytes.")
     names = table.class_names.get(columns.label, [])
-    return columns.content, _rows_of_groups(place, parquet, columns, names, problems)
+    are_numbers = not names and str(parquet.schema_arrow.field(columns.label).type).startswith(_NUMBERS)
+    return columns.content, are_numbers, _rows_of_groups(place, parquet, columns, names, problems)
 
 
 def _rows_of_groups(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from whyconv.errors import DataError, PictureError
 from whyconv.images.shards.listing import Listing, listing_of
 from whyconv.images.shards.order import Blocks
 from whyconv.images.shards.places import absolute, expand, is_here, opened, read_part
-from whyconv.images.sources.labels import TRAIN, number_classes
+from whyconv.images.sources.labels import MINUS_ONE, TRAIN, is_minus_one_none, minus_one_note, number_classes
 from whyconv.images.sources.listing import MAX_FILE_BYTES, few, printable
 from whyconv.images.sources.table_files import import_parquet
 from whyconv.images.threads import SMALL_BYTES, map_in_order
@@ -200,9 +200,10 @@ def open_shards(asked: str, *, folder: Path | None = None, notify: Notify = igno
     for listing in map_in_order(lambda place: listing_of(place, folder), unlike, _LISTED_AT_ONCE):
         found[listing.place] = listing
         notify(Progress(stage="shards", done=len(found), total=len(unlike)))
-    listings = [each for place in places for each in found[place].by_part()]
     counts = {place: np.bincount(each.entries()["label"] + 1)[1:] for place, each in found.items()}
-    texts: dict[tuple[str, int], int] = {}
+    found, of_minus_one = _without_minus_one(found, counts)
+    listings = [each for place in places for each in found[place].by_part()]
+    texts: dict[tuple[str | None, int], int] = {}
     for place, each in found.items():
         for text, part, count in zip(each.texts, each.text_parts, counts[place].tolist(), strict=True):
             texts[text, part] = texts.get((text, part), 0) + count
@@ -217,11 +218,26 @@ def open_shards(asked: str, *, folder: Path | None = None, notify: Notify = igno
     for row, own, each in zip(by_class, numbers, listings, strict=True):
         # Those of no class come last, as -1 says.
         np.add.at(row, own[:-1], counts[each.place])
-    notes = [*_column_notes(found.values()), *notes]
+    notes = [*_column_notes(found.values()), *of_minus_one, *notes]
     return Shards(asked, listings, classes, numbers, by_class[:, :-1], tuple(notes))
 
 
-def _numbers(listing: Listing, number: dict[tuple[str, int], int]) -> NDArray[np.int32]:
+def _without_minus_one(
+    found: dict[str, Listing], counts: dict[str, NDArray[np.int64]]
+) -> tuple[dict[str, Listing], list[Note]]:
+    """The listings without the number -1 where it says that there is no label: one rule for all of them."""
+    if not is_minus_one_none(text for each in found.values() if each.are_numbers for text in each.texts if text):
+        return found, []
+    result, num, names = dict(found), 0, list[str]()
+    for place, each in found.items():
+        if each.are_numbers and MINUS_ONE in each.texts:
+            result[place] = replace(each, texts=tuple(None if text == MINUS_ONE else text for text in each.texts))
+            num += sum(counts[place][row] for row, text in enumerate(each.texts) if text == MINUS_ONE)
+            names.append(PurePosixPath(place).name)
+    return result, [minus_one_note(few(names), int(num))]
+
+
+def _numbers(listing: Listing, number: dict[tuple[str | None, int], int]) -> NDArray[np.int32]:
     keys = zip(listing.texts, listing.text_parts, strict=True)
     return np.array([*(number[key] if listing.only in (None, key[1]) else -1 for key in keys), -1], np.int32)
 

@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from whyconv.images.sources.array_files import ObjectRows, Rows
+from whyconv.images.sources.labels import MINUS_ONE, is_minus_one_none, minus_one_note
 from whyconv.results import Note
-
-_MINUS_ONE = "-1"
 
 
 @dataclass
@@ -100,7 +99,7 @@ def _numbered(values: np.ndarray, key: str, names: Sequence[str], findings: Find
     has_label = np.isfinite(values) if values.dtype.kind == "f" else np.ones(len(values), bool)
     if names and (values == -1).any():
         has_label &= values != -1
-        findings.notes.append(_of_minus_one(key, int((values == -1).sum())))
+        findings.notes.append(minus_one_note(key, int((values == -1).sum())))
     known = values[has_label]
     whole = np.rint(known).astype(np.int64)
     if (whole != known).any():
@@ -121,31 +120,25 @@ def _numbered(values: np.ndarray, key: str, names: Sequence[str], findings: Find
 
 
 def without_minus_one(found: Sequence[Texts], findings: Findings) -> list[Texts]:
-    """Takes -1 for no label where it stands beside classes from 0 up, as scikit-learn and torch write it.
-
-    Beside 1 alone it is the other class of two, beside other negative numbers one of them.
+    """Takes -1 for no label where ``is_minus_one_none`` says so.
 
     Args:
         found: The labels of all parts: one rule for all.
         findings: Notes are added here.
     """
     numbers = {name for texts in found if texts.numbered_in for name in texts.order}
-    if not {_MINUS_ONE, "0"} <= numbers or any(name.startswith("-") for name in numbers - {_MINUS_ONE}):
+    if not is_minus_one_none(numbers):
         return list(found)
     result = []
     for texts in found:
-        num = texts.labels.count(_MINUS_ONE) if texts.numbered_in else 0
+        num = texts.labels.count(MINUS_ONE) if texts.numbered_in else 0
         if num:
-            findings.notes.append(_of_minus_one(texts.numbered_in, num))
-            labels = [None if label == _MINUS_ONE else label for label in texts.labels]
-            result.append(Texts(labels, [name for name in texts.order if name != _MINUS_ONE], texts.numbered_in))
+            findings.notes.append(minus_one_note(texts.numbered_in, num))
+            labels = [None if label == MINUS_ONE else label for label in texts.labels]
+            result.append(Texts(labels, [name for name in texts.order if name != MINUS_ONE], texts.numbered_in))
         else:
             result.append(texts)
     return result
-
-
-def _of_minus_one(key: str, num: int) -> Note:
-    return Note(key="labels_minus_one", values={"array": key, "num": f"{num:,}"}, level="warning")
 
 
 def _text(value: object) -> str:

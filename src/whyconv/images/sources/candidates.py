@@ -167,8 +167,7 @@ def _without_kept(tree: Tree, saved: Sequence[PurePosixPath]) -> list[PurePosixP
         names = _named_by_state(tree, folder)
         if missing := [name for name in names if name not in there]:
             raise DataError(
-                f"{printable(str(folder / _STATE))} names {few(missing)}, which is not there. Is the "
-                "folder complete?"
+                f"{printable(str(folder / _STATE))} names {few(missing)}, which is not there. Is the folder complete?"
             )
         kept = set(names) or {name for name in there if not name.startswith(_KEPT_BY_LIBRARY)}
         found += [path for name, path in there.items() if name in kept]

@@ -13,6 +13,7 @@ from whyconv.images.sources.listing import PART_NAMES, few
 from whyconv.results import Note
 
 TRAIN, VALIDATION, TEST = 1, 2, 3
+MINUS_ONE = "-1"
 
 _ALIASES = {
     "train": TRAIN,
@@ -146,6 +147,20 @@ def match_names(pattern: re.Pattern[str], names: Iterable[str], group: str) -> l
     """Returns what the group called ``group``, else the first group, takes from each name; None for no match."""
     key: str | int = group if group in pattern.groupindex else 1
     return [(found[key] or None) if (found := pattern.search(name)) else None for name in names]
+
+
+def is_minus_one_none(numbers: Iterable[str]) -> bool:
+    """Whether -1 is no label among classes that are numbers: beside those from 0 up, as scikit-learn and torch have it.
+
+    Beside 1 alone it is the other class of two, beside other negative numbers one of them.
+    """
+    names = set(numbers)
+    return {MINUS_ONE, "0"} <= names and all(name.isdecimal() for name in names - {MINUS_ONE})
+
+
+def minus_one_note(source: str, num: int) -> Note:
+    """Returns the warning that -1 is taken for no label; ``source`` is the array or the file."""
+    return Note(key="labels_minus_one", values={"array": source, "num": f"{num:,}"}, level="warning")
 
 
 def none_notes(classes: Sequence[str]) -> list[Note]:

@@ -75,6 +75,7 @@ class Listing:
         keys: What stays together, None without such a column.
         file_of: Which table.
         line_of: Which line or, in Parquet, which row from 1.
+        has_texts: Whether a label is a text, also where it is written in digits; else they are numbers.
         num_repeated: Rows that say again what an earlier row said.
         respelled: Rows whose ending is written in other letters than that of the file: as written, and the file.
         problems: The first mistakes.
@@ -87,6 +88,7 @@ class Listing:
     keys: list[str | None] = field(default_factory=list)
     file_of: list[int] = field(default_factory=list)
     line_of: list[int] = field(default_factory=list)
+    has_texts: bool = False
     num_repeated: int = 0
     respelled: list[tuple[str, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -155,6 +157,7 @@ def _rows(table: Table, columns: Columns, file: TableFile, shelf: Shelf, listing
                 path = _inside(text, base, shelf)
                 if posixpath.splitext(path)[1] != posixpath.splitext(text)[1]:
                     listing.respelled.append((text, path))
+            listing.has_texts |= isinstance(label, str | bytes)
             yield _Row(line, str(path or ""), class_text(label, names), part_number(part) or file.part, label_text(key))
         except ValueError as error:
             listing.complain(f"line {line}: {printable(str(error))}")

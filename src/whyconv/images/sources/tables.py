@@ -13,7 +13,14 @@ from whyconv.images.sources.columns import Columns, choose_columns, columns_of_p
 from whyconv.images.sources.containers import ContainedPictures
 from whyconv.images.sources.file_parts import file_part_notes
 from whyconv.images.sources.folders import groups_by_pattern, labels_by_pattern
-from whyconv.images.sources.labels import group_numbers, none_notes, number_classes
+from whyconv.images.sources.labels import (
+    MINUS_ONE,
+    group_numbers,
+    is_minus_one_none,
+    minus_one_note,
+    none_notes,
+    number_classes,
+)
 from whyconv.images.sources.listing import Contents, FileContents, Names, Pictures, few, printable, printable_names
 from whyconv.images.sources.table_files import Table, open_table
 from whyconv.images.sources.table_rows import Listing, Shelf, TableFile, list_rows
@@ -65,6 +72,7 @@ def read_tables(
     if all(columns.part is None for columns in chosen):
         notes += file_part_notes([file.path.name for file in files], [file.part for file in files])
     notes += _row_notes(listing, names, texts, files)
+    texts = _without_minus_one(listing, texts, files, notes)
     parts = np.array(listing.parts, np.int8)
     order = [name for table, columns in zip(tables, chosen, strict=True) for name in _order(table, columns)]
     order = [] if label_from else order
@@ -84,6 +92,16 @@ def read_tables(
         notes=(*notes, *class_notes, *none_notes(classes)),
         contents=contents,
     )
+
+
+def _without_minus_one(
+    listing: Listing, texts: Sequence[str | None], files: Sequence[TableFile], notes: list[Note]
+) -> Sequence[str | None]:
+    """The labels, where they are numbers of which -1 says that there is none, without it."""
+    if texts is not listing.labels or listing.has_texts or not is_minus_one_none({each for each in texts if each}):
+        return texts
+    notes.append(minus_one_note(few(file.path.name for file in files), texts.count(MINUS_ONE)))
+    return [None if text == MINUS_ONE else text for text in texts]
 
 
 def _order(table: Table, columns: Columns) -> list[str]:
