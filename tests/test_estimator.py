@@ -126,6 +126,31 @@ def test_fit_changes_no_setting_and_needs_every_picture(fitted: PictureClassifie
     assert parts["train"] + parts["validation"] == len(DATA.pixels)
 
 
+@pytest.mark.parametrize("labels", [np.array([9, 1]), np.array(["wolf", "ant"]), np.array([True, False])])
+def test_what_is_told_of_the_training_names_the_labels_that_were_given(labels: np.ndarray) -> None:
+    given = labels[DATA.labels]
+    found = small(epochs=1, learning_rate=1e-6).fit(DATA.pixels, given).run_.validation
+    assert found.class_names == [str(label) for label in sorted(labels.tolist())]
+    assert found.largest_class in found.class_names
+    assert found.surest_wrong
+    for wrong in found.surest_wrong:
+        truth = str(given[int(wrong.name.removeprefix("x[").removesuffix("]"))])
+        assert wrong.truth == truth
+        assert {wrong.truth, wrong.answer} == set(found.class_names)
+    assert {name for pair in found.most_confused for name in (pair.truth, pair.answer)} <= set(found.class_names)
+
+
+def test_too_few_labels_are_told_by_their_names_and_as_arrays_have_them() -> None:
+    cases = [
+        (DATA.pixels[:6], np.full(6, "wolf"), r"^There is one class in y, 'wolf', with 6 pictures"),
+        (DATA.pixels[:2], np.array(["wolf", "ant"]), r"^Each of the 2 classes in y has a single picture"),
+    ]
+    for pictures, labels, words in cases:
+        with pytest.raises(ValueError, match=words) as told:
+            small().fit(pictures, labels)
+        assert not [word for word in ("folder", "--", "file") if word in str(told.value)]
+
+
 def test_nothing_points_to_a_folder_and_a_copy_answers_alike(fitted: PictureClassifier) -> None:
     expected = fitted.predict_proba(DATA.pixels[..., 0])
     assert fitted.run_.run == ""

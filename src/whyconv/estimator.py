@@ -51,8 +51,8 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes:
         classes_: Labels, sorted (classes,).
-        recognizer_: The exported recognizer that answers.
-        run_: What the training amounted to; its ``run`` is empty, for no folder is kept.
+        recognizer_: The exported recognizer that answers; it names classes by their places in ``classes_``.
+        run_: What the training amounted to, with labels as text; its ``run`` is empty, for no folder is kept.
         image_shape_: Shape of one picture given to ``fit``.
         image_dtype_: Type of its values.
         white_: The value that stands for white: 1, 255 or 65535.
@@ -111,8 +111,9 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if white is None:
             raise ArrayError(_no_pixels(pictures))
         classes, indices = np.unique(labels, return_inverse=True)
+        _require_choice(classes, indices)
         try:
-            run, recognizer = self._trained(to_levels(pictures, white), indices, len(classes))
+            run, recognizer = self._trained(to_levels(pictures, white), indices, classes)
         except DataError as error:
             raise ArrayError(str(error)) from error
         except StoppedError as stopped:
@@ -161,20 +162,23 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ArrayError(f"X is {error}.") from error
 
     def _trained(
-        self, pictures: NDArray[np.uint8], indices: NDArray[np.int64], num_classes: int
+        self, pictures: NDArray[np.uint8], indices: NDArray[np.int64], classes: NDArray[Any]
     ) -> tuple[RunSummary, Recognizer]:
         """Trains by way of a temporary folder: one path for arrays and for files."""
         folder = Path(tempfile.mkdtemp(prefix="whyconv-"))
         try:
             # Class names that sort like their indices, whatever the labels are.
-            width = len(str(num_classes))
-            names = np.array([f"{index:0{width}}" for index in range(num_classes)])
-            np.savez(folder / "pictures.npz", x=pictures, y=indices, classes=names)
+            width = len(str(len(classes)))
+            names = [f"{index:0{width}}" for index in range(len(classes))]
+            np.savez(folder / "pictures.npz", x=pictures, y=indices, classes=np.array(names))
             run = train(self._asked(folder), only_model=True)
             model = find_model(run.run).read_bytes()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return run.model_copy(update={"run": ""}), Recognizer(model, num_threads=self.threads)
+        given = dict(zip(names, map(str, classes), strict=True))
+        validation = None if run.validation is None else run.validation.with_names(given)
+        kept = run.model_copy(update={"run": "", "validation": validation})
+        return kept, Recognizer(model, num_threads=self.threads)
 
     def _asked(self, folder: Path) -> TrainSettings:
         """The settings of a training of which everything lies in ``folder``."""
@@ -195,6 +199,20 @@ def _no_pixels(array: NDArray[Any]) -> str:
     return (
         f"{held}; expected 0 to 255, whole numbers 0 to 65535, or fractions 0 to 1 (pictures before any normalization)."
     )
+
+
+def _require_choice(classes: NDArray[Any], indices: NDArray[np.int64]) -> None:
+    """Refuses labels between which nothing can be learned, by the names that the caller gave."""
+    if len(classes) == 1:
+        raise ArrayError(
+            f"There is one class in y, '{classes[0]}', with {len(indices):,} pictures; to recognize is to choose, so "
+            "at least two are needed. Add pictures with another label."
+        )
+    if len(classes) == len(indices):
+        raise ArrayError(
+            f"Each of the {len(classes):,} classes in y has a single picture, so nothing would be left to validate "
+            "with. Expected at least 2 of each, better 10 and more. Are these labels, or numbers of the pictures?"
+        )
 
 
 def _seed(given: Any) -> int:  # noqa: ANN401 - checked here

@@ -105,3 +105,18 @@ def test_the_interval_holds_the_calibration_error_where_resampling_only_raises_i
     assert found.low == pytest.approx(0, abs=1e-6)
     assert found.value == pytest.approx(0, abs=1e-6)
     assert 0.02 < found.high < 0.08
+
+
+@pytest.mark.parametrize("num_classes", [4, 301])
+def test_scores_under_other_names_are_those_that_had_these_names_from_the_start(num_classes: int) -> None:
+    generator = np.random.default_rng(1)
+    probabilities = generator.dirichlet(np.ones(num_classes), 400).astype(np.float32)
+    labels = generator.integers(0, num_classes, 400).astype(np.int32)
+    numbers = [f"{index:03}" for index in range(num_classes)]
+    words = [f"{num_classes - index} of them" for index in range(num_classes)]
+    before, expected = (
+        score(probabilities, labels, classes=classes, names=numbers * 100, part="validation")
+        for classes in (numbers, words)
+    )
+    assert bool(expected.tabled) == (num_classes > 300)
+    assert before.with_names(dict(zip(numbers, words, strict=True))) == expected

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -122,6 +123,20 @@ class Evaluation(Record):
     def num_wrong(self) -> int:
         """How many pictures were answered wrongly."""
         return self.n - round(self.n * self.accuracy.value)
+
+    def with_names(self, names: Mapping[str, str]) -> Self:
+        """The same scores with other names of the classes; ``names`` has the new one of each."""
+        named = {
+            "largest_class": names[self.largest_class],
+            "classes": [one.model_copy(update={"name": names[one.name]}) for one in self.classes],
+            "tabled": [names[name] for name in self.tabled],
+        }
+        for kind in ("most_confused", "surest_wrong"):
+            pairs: list[Confusion] | list[WrongAnswer] = getattr(self, kind)
+            named[kind] = [
+                pair.model_copy(update={"truth": names[pair.truth], "answer": names[pair.answer]}) for pair in pairs
+            ]
+        return self.model_copy(update=named)
 
 
 class Parity(Record):
