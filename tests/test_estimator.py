@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -187,6 +188,57 @@ def test_wrong_input_is_a_value_error_too(fitted: PictureClassifier) -> None:
         fitted.predict(DATA.pixels[..., 0] / 255)
     with pytest.raises(ValueError, match="from nan to nan"):
         fitted.predict(np.full((1, 8, 8), np.nan))
+
+
+@pytest.mark.parametrize(
+    ("kind", "white", "change", "words"),
+    [
+        ("uint8", 255, lambda x: x > 127, r"holds False and True; .* 0 to 255 \(uint8\)\. Multiply by 255"),
+        ("uint8", 255, lambda x: (x > 127).astype(int), r"\(int64\) holds nothing above 1; .*give them as uint8"),
+        ("uint8", 255, lambda x: (x > 127).astype("u2"), r"\(uint16\) holds nothing above 1; .*give them as uint8"),
+        ("int64", 255, lambda x: (x > 127).astype(int), r"\(int64\) holds nothing above 1; .*give them as uint8"),
+        ("float32", 255, lambda x: (x > 127).astype(int), r"\(int64\) holds nothing above 1; .*give them as uint8"),
+        ("uint16", 65535, lambda x: x > 127, r"holds False and True; .* 0 to 65535 \(uint16\)\. Multiply by 65535"),
+        ("uint16", 65535, lambda x: (x > 127).astype(int), r"\(int64\) holds nothing above 1; .*give them as uint16"),
+        ("uint16", 65535, lambda x: x.astype(float), r"\(float64\) holds nothing above 255; .*Multiply by 257"),
+        ("uint16", 65535, lambda x: x / 200, r"\(float64\) holds nothing above 255; .*Multiply by 257"),
+        ("uint16", 65535, lambda x: x.astype(int), r"\(int64\) holds nothing above 255; .*give them as uint16"),
+        ("uint16", 65535, lambda x: x / 255, r"holds fractions up to 1; .*Multiply by 65535"),
+    ],
+)
+def test_values_that_fit_would_read_by_another_white_are_refused(
+    fitted: PictureClassifier, kind: str, white: int, change: Callable[[np.ndarray], np.ndarray], words: str
+) -> None:
+    other = copy.deepcopy(fitted)
+    other.white_, other.image_dtype_ = white, np.dtype(kind)
+    values = change(DATA.pixels[..., 0])
+    with pytest.raises(ValueError, match=words):
+        other.predict(values)
+    assert other.predict(np.zeros_like(values)).shape == (80,)  # black is black by any rule
+
+
+@pytest.mark.parametrize(
+    ("kind", "white", "given", "most"),
+    [
+        ("uint8", 255, "uint8", 1),
+        ("uint8", 255, "int64", 2),
+        ("uint16", 255, "uint16", 1),
+        ("uint16", 65535, "uint16", 1),
+        ("uint16", 65535, ">u2", 200),
+        ("uint16", 65535, "int64", 300),
+        ("int32", 65535, "uint16", 1),
+        ("int32", 65535, "int32", 200),
+        ("uint16", 65535, "float64", 300),
+    ],
+)
+def test_dark_pictures_are_taken_where_their_type_says_what_is_white(
+    fitted: PictureClassifier, kind: str, white: int, given: str, most: int
+) -> None:
+    other = copy.deepcopy(fitted)
+    other.white_, other.image_dtype_ = white, np.dtype(kind)
+    values = np.minimum(DATA.pixels[..., 0].astype(int) * 3, most).astype(given)
+    levels = np.rint(values.astype(float) * 255 / white).astype(np.uint8)
+    assert np.array_equal(other.predict_proba(values), fitted.predict_proba(levels))
 
 
 def test_fractions_are_no_pictures_for_one_that_was_fitted_on_floats_up_to_255() -> None:

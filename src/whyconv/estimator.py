@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from whyconv.errors import ArrayError, DataError, PictureError, SettingsError, StoppedError
-from whyconv.images.array_levels import OVERSHOOT, UNCLEAR, are_unclear, to_levels, white_of
+from whyconv.images.array_levels import UNCLEAR, are_unclear, smaller_white, to_levels, white_of
 from whyconv.model_file import find_model
 from whyconv.recognizer import Recognizer
 from whyconv.results import RunSummary
@@ -32,7 +32,8 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     The constructor keeps settings and checks nothing; what is learned ends in ``_``. A validation part is carved out
     of what is given to ``fit``, and no test part: that is for the caller to keep. A fitted one can be pickled.
 
-    Which value is white is decided by all pictures given to ``fit`` (1, 255 or 65535) and kept for ``predict``.
+    Which value is white is decided by all pictures given to ``fit`` (1, 255 or 65535) and kept for ``predict``, which
+    refuses what ``fit`` would read by a smaller one.
 
     Args:
         network: Name in the catalogue, or ``package.module:callable``.
@@ -131,7 +132,7 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             X: Pictures (n, *image_shape_) in the range of those given to ``fit``.
 
         Raises:
-            ArrayError: They are of another shape, or out of that range.
+            ArrayError: They are of another shape, out of that range, or so dark that another range is meant.
         """
         check_is_fitted(self)
         pictures = _as_pictures(X)
@@ -154,8 +155,9 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _levels(self, pictures: NDArray[Any]) -> NDArray[np.uint8]:
         """Pictures as uint8, by the rule of ``fit``."""
-        if pictures.dtype.kind == "f" and self.white_ > 1 and pictures.max() <= 1 + OVERSHOOT and pictures.any():
-            raise ArrayError(f"X holds fractions up to 1; this classifier was fitted on 0 to {self.white_}.")
+        smaller = smaller_white(pictures, self.white_, self.image_dtype_)
+        if smaller is not None:
+            raise ArrayError(_too_dark(pictures.dtype, smaller, self.white_, self.image_dtype_))
         try:
             return to_levels(pictures, self.white_)
         except PictureError as error:
@@ -198,6 +200,19 @@ def _no_pixels(array: NDArray[Any]) -> str:
         return f"{held}, {UNCLEAR}."
     return (
         f"{held}; expected 0 to 255, whole numbers 0 to 65535, or fractions 0 to 1 (pictures before any normalization)."
+    )
+
+
+def _too_dark(given: np.dtype[Any], smaller: int, white: int, known: np.dtype[Any]) -> str:
+    if given == np.bool_:
+        held = "X holds False and True"
+    elif given.kind == "f" and smaller == 1:
+        held = "X holds fractions up to 1"
+    else:
+        held = f"X ({given}) holds nothing above {smaller}"
+    return (
+        f"{held}; this classifier was fitted on 0 to {white} ({known}). Multiply by {white // smaller} if white is "
+        f"{smaller} here; if the pictures are that dark, give them as {'uint8' if white == 255 else 'uint16'}."
     )
 
 

@@ -60,6 +60,29 @@ def white_of(dtype: np.dtype[np.generic], low: float, high: float) -> White | No
     return 65535 if high <= 65535 and not is_fraction else None
 
 
+def smaller_white(values: np.ndarray, white: int, known: np.dtype[np.generic]) -> White | None:
+    """The white by which numbers were probably meant, where it is not ``white`` but a smaller one.
+
+    Nothing but darkness tells them from pictures by ``white``, so types that picture files have say it by themselves:
+    uint8, and uint16 where white is 65535 or was known by it. Whole numbers of the type that is known may be dark,
+    though not so dark that they are 0 and 1 alone. All black is black by any white.
+
+    Args:
+        values: Numbers, at least one.
+        white: That is expected: 1, 255 or 65535.
+        known: Type of the array by which it was decided.
+    """
+    dtype, is_float = values.dtype, values.dtype.kind == "f"
+    has_deep_pixels = dtype.itemsize == 2 and (white == 65535 or known.newbyteorder("=") == np.uint16)
+    says_itself = dtype.kind == "u" and (dtype.itemsize == 1 or has_deep_pixels)
+    if white == 1 or says_itself or not values.any() or (not is_float and values.min() < 0):
+        return None
+    high = values.max()
+    if high <= (1 + OVERSHOOT if is_float else 1):
+        return 1
+    return 255 if white > 255 and high <= 255 and dtype != known else None
+
+
 def to_levels(values: np.ndarray, white: int) -> np.ndarray:
     """Turns numbers from 0 (black) to ``white`` into uint8 of the same shape, 0-255, rounded to nearest.
 
