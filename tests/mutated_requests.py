@@ -49,7 +49,7 @@ _HEADERS = (
     "Origin: null",
     "Sec-Fetch-Site: cross-site",
     "Authorization: Bearer " + "x" * 3000,
-    "Cookie: whyconv_token=\xff; a=b; ;=; c",
+    "Cookie: whyconv_token_8000=\xff; a=b; ;=; c",
     "If-None-Match: *",
     "Range: bytes=0-1,5-",
     "X-Forwarded-For: 127.0.0.1",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Message
 
 from http_server import Server, serving
 from whyconv.errors import UsageError
 from whyconv.web import Address, Limits, serve
-from whyconv.web.guard import Access
+from whyconv.web.guard import Access, Guard
+from whyconv.web.metrics import Metrics
 from whyconv.web.refusals import Refusal
+from whyconv.web.room import Room
 
 PORT = 8000
 
@@ -99,11 +104,50 @@ def test_a_token_is_demanded_where_there_is_one() -> None:
     assert status(access, **here, authorization="Bearer secre") == 401
     assert status(access, **here, authorization="Basic secret") == 401
     assert status(access, **here, authorization="Bearer \xe9") == 401
-    assert status(access, **here, cookie="a=b; whyconv_token=secret") == 200
-    assert status(access, **here, cookie="whyconv_token=other") == 401
-    assert status(access, **here, cookie='a[]={"b": 1}; c@d=e; whyconv_token=secret') == 200  # of other servers here
+    assert status(access, **here, cookie="a=b; whyconv_token_8000=secret") == 200
+    assert status(access, **here, cookie="whyconv_token_8000=other") == 401
+    assert status(access, **here, cookie='a[]={"b": 1}; c@d=e; whyconv_token_8000=secret') == 200  # of other servers
     assert status(access, "GET", "/livez", **here) == 200
     assert status(access, "GET", "/metrics", **here) == 401
+
+
+def asked(access: Access, target: str, method: str = "GET", **headers: str) -> tuple[int, Headers]:
+    """Status and headers of the answer to one request, by way of the guard to routes that answer all with 200."""
+    path, _, query = target.partition("?")
+    named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": named}
+    said: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    asyncio.run(Guard(Response(), access, Room(4, 1000), Metrics())(scope, receive, send))
+    return said[0]["status"], Headers(raw=said[0]["headers"])
+
+
+def as_jar(*answers: Headers) -> str:
+    """The Cookie header of a browser that got these answers from one host: cookies know no ports (RFC 6265, 8.5)."""
+    jar = dict(answer["set-cookie"].partition(";")[0].split("=", 1) for answer in answers)
+    return "; ".join(f"{name}={value}" for name, value in jar.items())
+
+
+def test_servers_at_two_ports_of_one_host_leave_each_other_their_cookies() -> None:
+    one, two = Access(8000, token="aaa"), Access(8001, token="bbb")
+    jar = as_jar(
+        asked(one, "/?token=aaa", host="localhost:8000")[1], asked(two, "/?token=bbb", host="localhost:8001")[1]
+    )
+    assert asked(one, "/v1/why", host="localhost:8000", cookie=jar)[0] == 200
+    assert asked(two, "/v1/why", host="localhost:8001", cookie=jar)[0] == 200
+
+
+def test_behind_another_server_the_cookie_that_was_left_is_the_one_that_is_read() -> None:
+    access = Access(8000, {"pets.example"}, token="aaa")
+    status, headers = asked(access, "/?token=aaa", host="pets.example")
+    assert (status, headers["location"]) == (303, "/")
+    assert asked(access, "/v1/why", host="pets.example", cookie=as_jar(headers))[0] == 200
 
 
 @pytest.mark.parametrize("token", ["", "a b", "a&b", "a#b", "a;b", "a%b", "\xe9", "a\r\nb"])

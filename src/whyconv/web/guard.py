@@ -27,7 +27,6 @@ from whyconv.web.room import Room
 from whyconv.web.uploads import HELD
 
 ROUTE = "whyconv.route"  # in the scope of a request: the route as the table has it
-COOKIE = "whyconv_token"
 OPEN = frozenset({"/livez", "/readyz"})  # for those who watch over the process; they tell nothing else
 
 HEADERS = {
@@ -80,8 +79,17 @@ class Access:
         if not self.is_ours(hosts[0]):
             raise refused(421, "This server does not go by that name. Ask for the address that it printed.")
         self._check_origin(scope, headers, hosts[0])
-        if self.token is not None and scope["path"] not in OPEN and not _has_token(scope, headers, self.token):
+        if self.token is not None and scope["path"] not in OPEN and not self._has_token(scope, headers, self.token):
             raise refused(401, "A token is needed: Authorization: Bearer TOKEN.", WWW_Authenticate="Bearer")
+
+    @property
+    def cookie(self) -> str:
+        """What the cookie with the token is called: cookies know no ports, and other servers may run on this machine.
+
+        References:
+            RFC 6265, section 8.5.
+        """
+        return f"whyconv_token_{self.port}"
 
     def is_ours(self, host: str) -> bool:
         """Whether a Host header names this server."""
@@ -114,13 +122,12 @@ class Access:
         if headers.get("sec-fetch-site", "none").lower() in ("cross-site", "same-site") and not is_visit:
             raise refused(403, "A page of another site sent this request. Open the page of this server instead.")
 
-
-def _has_token(scope: Scope, headers: Headers, token: str) -> bool:
-    given = [value[7:] for value in headers.getlist("authorization") if value[:7].lower() == "bearer "]
-    given += [value for name, value in cookie_parser(headers.get("cookie", "")).items() if name == COOKIE]
-    if scope["path"] == "/":
-        given += _asked(scope)
-    return any(hmac.compare_digest(one.encode("utf-8", "replace"), token.encode()) for one in given)
+    def _has_token(self, scope: Scope, headers: Headers, token: str) -> bool:
+        given = [value[7:] for value in headers.getlist("authorization") if value[:7].lower() == "bearer "]
+        given += [value for name, value in cookie_parser(headers.get("cookie", "")).items() if name == self.cookie]
+        if scope["path"] == "/":
+            given += _asked(scope)
+        return any(hmac.compare_digest(one.encode("utf-8", "replace"), token.encode()) for one in given)
 
 
 def _asked(scope: Scope) -> list[str]:
@@ -165,7 +172,7 @@ class Guard:
         except Refusal as refusal:
             return refusal.response()
         if self.access.token is not None and scope["path"] == "/" and _asked(scope):
-            cookie = f"{COOKIE}={self.access.token}; Path=/; HttpOnly; SameSite=Strict"
+            cookie = f"{self.access.cookie}={self.access.token}; Path=/; HttpOnly; SameSite=Strict"
             return Response(status_code=303, headers={"Location": "/", "Set-Cookie": cookie})
         return None
 
