@@ -150,6 +150,18 @@ def test_behind_another_server_the_cookie_that_was_left_is_the_one_that_is_read(
     assert asked(access, "/v1/why", host="pets.example", cookie=as_jar(headers))[0] == 200
 
 
+def test_the_cookie_opens_the_page_from_a_link_on_another_site_and_nothing_else_to_it() -> None:
+    access, here = Access(8000, token="aaa"), {"host": "localhost:8000"}
+    cookie = as_jar(asked(access, "/?token=aaa", **here, sec_fetch_site="cross-site")[1])
+    elsewhere = {**here, "cookie": cookie, "sec_fetch_site": "cross-site"}
+    assert asked(access, "/", **elsewhere)[0] == 200
+    assert asked(access, "/v1/why", **elsewhere)[0] == 403
+    assert asked(access, "/v1/predict", "POST", **elsewhere)[0] == 403
+    assert asked(access, "/", "POST", **elsewhere)[0] == 403
+    # Of browsers that do not say where a request comes from: their POST has an origin all the same.
+    assert asked(access, "/v1/predict", "POST", **here, cookie=cookie, origin="http://wiki.example")[0] == 403
+
+
 @pytest.mark.parametrize("token", ["", "a b", "a&b", "a#b", "a;b", "a%b", "\xe9", "a\r\nb"])
 def test_a_token_that_would_not_come_through_is_refused(tmp_path: Path, token: str) -> None:
     with pytest.raises(UsageError, match="token is empty or has other signs"):
@@ -187,6 +199,6 @@ def test_any_other_address_needs_the_token_that_was_printed(model: Path, colors:
         assert (opened.status, opened.headers["location"]) == (303, "/")
         cookie = opened.headers["set-cookie"]
         assert "HttpOnly" in cookie
-        assert "SameSite=Strict" in cookie
+        assert "SameSite=Lax" in cookie
         assert server.ask("/", cookie=cookie.partition(";")[0]).status == 200
         assert server.ask("/?token=other").status == 401

@@ -172,7 +172,9 @@ class Guard:
         except Refusal as refusal:
             return refusal.response()
         if self.access.token is not None and scope["path"] == "/" and _asked(scope):
-            cookie = f"{self.access.cookie}={self.access.token}; Path=/; HttpOnly; SameSite=Strict"
+            # Strict would not be sent on the way from here to the page where a link on another site led here; what
+            # such a site could send with Lax beside that, a visit to another path, its Sec-Fetch-Site gives away.
+            cookie = f"{self.access.cookie}={self.access.token}; Path=/; HttpOnly; SameSite=Lax"
             return Response(status_code=303, headers={"Location": "/", "Set-Cookie": cookie})
         return None
 
