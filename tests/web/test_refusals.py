@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 import time
 import zlib
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
+from starlette.types import Message
 
 from http_server import FORM, Server, form, head, serving
+from whyconv.images.prepare import PicturePolicy
+from whyconv.web.limits import Limits
+from whyconv.web.refusals import Refusal
+from whyconv.web.room import Room
+from whyconv.web.uploads import read_uploads
 
 CHUNKED = (
     b"POST /v1/predict HTTP/1.1\r\nHost: localhost:%d\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -160,3 +168,27 @@ def test_a_body_of_no_chunks_is_400_and_the_server_has_nothing_to_say(model: Pat
 def test_nothing_is_written(server: Server, model: Path) -> None:
     server.predict(b"x" * 2_000_000)
     assert [path.name for path in model.parent.iterdir()] == ["colors.onnx"]
+
+
+def of_a_form(*headers: bytes) -> int:
+    """How many pictures are read from a form whose one part has these headers beside the one that names it."""
+    named = b'Content-Disposition: form-data; name="image"'
+    body = b"--edge\r\n" + b"\r\n".join([named, *headers]) + b"\r\n\r\nx\r\n--edge--\r\n"
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    request = Request({"type": "http", "headers": [(b"content-type", FORM.encode())]}, receive)
+    policy = PicturePolicy(side=8, channels=3)
+    return len(asyncio.run(read_uploads(request, Room(4, 1_000_000), Limits(), policy)))
+
+
+def test_the_headers_of_a_part_of_a_form_are_bounded_as_the_docs_say() -> None:
+    told = "| headers of a part of a form; bytes of each | 8; 4 kB | |"
+    assert told in (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
+    most = 4096 + 128  # 4 kB, and room for its name
+    assert of_a_form(b"X: " + b"a" * (most - 3)) == 1
+    assert of_a_form(*[b"X: " + b"a" * (most - 3)] * 7) == 1
+    for too_much in ([b"X: " + b"a" * (most - 2)], [b"X: a"] * 8):
+        with pytest.raises(Refusal, match="The form is damaged: Maximum header"):
+            of_a_form(*too_much)
