@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,14 @@ from mirrored_model import CONSTANTS, SIDE
 from whyconv.counting.layer import count_layer
 from whyconv.counting.words import LayerWords
 from whyconv.model_file import read_model, with_digest
+from whyconv.recognizer import Recognizer
+from whyconv.web.batching import Batcher
 from whyconv.web.inside import Inside, Windows, read_windows
+from whyconv.web.limits import Limits
+from whyconv.web.metrics import Metrics
+from whyconv.web.refusals import Refusal
+from whyconv.web.room import Room
+from whyconv.web.service import Service
 
 PIXELS = np.random.default_rng(5).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
 TYPE = "application/x-whyconv-pixels"
@@ -160,8 +170,6 @@ def test_the_lectures_table_is_that_of_the_command_line(run_server: Server) -> N
 
 
 def test_the_twin_answers_where_there_is_one(run: Path, tmp_path: Path) -> None:
-    import shutil
-
     folder = shutil.copytree(run, tmp_path / "twin-1")
     shutil.copy(folder / "model.onnx", folder / "twin_dense.onnx")
     with serving(folder) as server:
@@ -170,9 +178,42 @@ def test_the_twin_answers_where_there_is_one(run: Path, tmp_path: Path) -> None:
     assert [one["label"] for one in twin] == [one["label"] for one in own]
 
 
-def test_a_damaged_file_of_the_run_is_500_and_tells_no_path(run: Path, tmp_path: Path) -> None:
-    import shutil
+@contextmanager
+def service_of(folder: Path) -> Iterator[Service]:
+    recognizer, limits = Recognizer(folder / "model.onnx", num_threads=1), Limits()
+    batcher = Batcher([recognizer], num_readers=1, most_at_once=8, limits=limits)
+    yield Service(folder.name, recognizer, batcher, folder, limits, Room(4, 1000), Metrics())
+    batcher.close()
 
+
+def test_a_twin_that_is_trained_while_the_server_runs_is_found(run: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(run, tmp_path / "twin-1")
+    with service_of(folder) as service:
+        assert service.twin is None
+        shutil.copy(folder / "model.onnx", folder / "twin_dense.onnx")
+        assert service.twin is not None
+        assert service.twin is service.twin  # opened once
+
+
+@pytest.mark.parametrize("first", ["why.onnx", "layers.json"])
+def test_maps_are_found_when_the_file_and_its_layers_have_come(run: Path, tmp_path: Path, first: str) -> None:
+    folder, later = shutil.copytree(run, tmp_path / "run-1"), tmp_path / "later"
+    later.mkdir()
+    for name in ("why.onnx", "layers.json"):
+        (folder / name).rename(later / name)
+    with service_of(folder) as service:
+        assert (service.inside, service.layers) == (None, [])
+        shutil.copy(later / first, folder)
+        with pytest.raises(Refusal, match="There are no maps"):
+            service.require_inside()
+        shutil.copytree(later, folder, dirs_exist_ok=True)
+        assert service.require_inside().names == [row["map"] for row in json.loads((run / "layers.json").read_text())]
+        opened = service.require_inside()
+        shutil.rmtree(folder)
+        assert service.require_inside() is opened  # what is open answers on without its file
+
+
+def test_a_damaged_file_of_the_run_is_500_and_tells_no_path(run: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(run, tmp_path / "damaged-1")
     (folder / "why.onnx").write_bytes(b"\x08\x08")
     (folder / "why.json").write_text("{")

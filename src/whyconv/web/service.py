@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,12 +49,12 @@ class Service:
     limits: Limits
     room: Room
     metrics: Metrics
+    _found: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    @cached_property
+    @property
     def inside(self) -> Inside | None:
-        """The network with every layer's map; None where there is no ``why.onnx``."""
-        path = self.file("why.onnx")
-        return None if path is None else Inside(path, self.recognizer.metadata, self.layers)
+        """The network with every layer's map; None as long as ``why.onnx`` or ``layers.json`` is not there."""
+        return self._kept("inside", self._open_inside)
 
     @cached_property
     def windows(self) -> Windows | None:
@@ -62,22 +62,20 @@ class Service:
         side = self.recognizer.metadata.policy.side
         return None if self.run is None else read_windows(self.run / "network.json", side)
 
-    @cached_property
+    @property
     def layers(self) -> list[dict[str, Any]]:
-        """What ``layers.json`` says; nothing where it is not there."""
-        found = self.json("layers.json")
-        return found if isinstance(found, list) else []
+        """What ``layers.json`` says; nothing as long as it is not there."""
+        return self._kept("layers", self._read_layers)
 
     @cached_property
     def explainer(self) -> Explainer:
         """Says what answers rest on."""
         return open_explainer(self.recognizer, self.run)
 
-    @cached_property
+    @property
     def twin(self) -> Recognizer | None:
-        """The dense twin; None where none was trained."""
-        path = self.file("twin_dense.onnx")
-        return None if path is None else Recognizer(path, num_threads=1)
+        """The dense twin; None as long as none was trained: that may be done while the server runs."""
+        return self._kept("twin", self._open_twin)
 
     def file(self, name: str) -> Path | None:
         """A file of the run folder; None where it is not there. ``name`` is never a caller's."""
@@ -104,9 +102,12 @@ class Service:
         Raises:
             Refusal: 404; there is none.
         """
-        if self.inside is None:
-            raise missing("There are no maps: a lone ONNX file has none. Serve the run folder, with why.onnx in it.")
-        return self.inside
+        inside = self.inside
+        if inside is None:
+            raise missing(
+                "There are no maps: a lone ONNX file has none. Serve the run folder, with why.onnx and layers.json."
+            )
+        return inside
 
     async def answer(self, uploads: Sequence[Upload]) -> list[Answered]:
         """What the network says of pictures, in their order.
@@ -162,6 +163,24 @@ class Service:
             raise refused(422, f"{len(uploads)} pictures came. Expected one.")
         with self.room.place(caller(request)):
             return await self.in_thread(lambda: self._prepared(uploads[0].content))
+
+    def _kept(self, name: str, find: Callable[[], Made]) -> Made:
+        """What ``find`` gives: kept once it is there, else looked for again, as it may come into the run later."""
+        found: Made = self._found.get(name) or find()
+        self._found[name] = found
+        return found
+
+    def _open_inside(self) -> Inside | None:
+        path, layers = self.file("why.onnx"), self.layers
+        return None if path is None or not layers else Inside(path, self.recognizer.metadata, layers)
+
+    def _read_layers(self) -> list[dict[str, Any]]:
+        found = self.json("layers.json")
+        return found if isinstance(found, list) else []
+
+    def _open_twin(self) -> Recognizer | None:
+        path = self.file("twin_dense.onnx")
+        return None if path is None else Recognizer(path, num_threads=1)
 
     def _prepared(self, content: Content) -> NDArray[np.uint8]:
         if isinstance(content, np.ndarray):

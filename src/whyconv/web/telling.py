@@ -82,7 +82,8 @@ async def layers(request: Request, service: Service) -> Response:
 
 
 def _layers(service: Service) -> list[dict[str, Any]]:
-    fields = service.inside.fields if service.inside is not None else {}
+    inside = service.inside
+    fields = inside.fields if inside is not None else {}
     return [row | _field(fields.get(row["map"])) for row in service.layers]
 
 
