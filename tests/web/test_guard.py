@@ -13,7 +13,7 @@ from starlette.types import Message
 from http_server import Server, serving
 from whyconv.errors import UsageError
 from whyconv.web import Address, Limits, serve
-from whyconv.web.guard import Access, Guard
+from whyconv.web.guard import Access, Guard, as_hosts
 from whyconv.web.metrics import Metrics
 from whyconv.web.refusals import Refusal
 from whyconv.web.room import Room
@@ -166,6 +166,33 @@ def test_the_cookie_opens_the_page_from_a_link_on_another_site_and_nothing_else_
 def test_a_token_that_would_not_come_through_is_refused(tmp_path: Path, token: str) -> None:
     with pytest.raises(UsageError, match="token is empty or has other signs"):
         serve(tmp_path, Address(token=token), Limits(), print)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("pets.example:8443", "https://pets.example", "pets.example/", "pets.example/pets", "*.pets.example", "", "."),
+        *("a b", "me@pets.example", "fe80::1", "[fe80::1]:8000", "[pets]", "b\xfccher.example", "a..b", "-a.example\n"),
+    ],
+)
+def test_a_name_that_no_request_could_be_for_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=r"--name .*[Ee]xpected .*such as pets\.example"):
+        serve(tmp_path, Address(names=[name]), Limits(), print)
+
+
+@pytest.mark.parametrize(
+    ("name", "host"),
+    [
+        ("pets.example", "pets.example:8443"),
+        ("Pets.Example.", "pets.example"),
+        ("my_box", "MY_BOX:80"),
+        ("xn--bcher-kva.example", "xn--bcher-kva.example."),
+        ("10.0.0.7", "10.0.0.7"),
+        ("[FE80::1]", "[fe80::1]:8000"),
+    ],
+)
+def test_a_name_as_browsers_send_it_is_taken_and_answered_to(name: str, host: str) -> None:
+    assert Access(PORT, as_hosts([name])).is_ours(host)
 
 
 def test_the_checks_stand_before_every_route(server: Server) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
+import re
 import time
 from collections.abc import Collection
 from contextlib import suppress
@@ -21,6 +22,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from whyconv.errors import UsageError
 from whyconv.web.metrics import Metrics
 from whyconv.web.refusals import Refusal, refused
 from whyconv.web.room import Room
@@ -40,12 +42,29 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
 }
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 _RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 _SMALL_BODY = 1 << 18
 _PIECE_BYTES = 1 << 16  # of an answer: longer ones are counted, and sent in pieces
 _MOST_PORT_DIGITS = 5
 _DRAIN_BYTES = 1 << 20
 _DRAIN_SECONDS = 1.0
+
+
+def as_hosts(names: Collection[str]) -> frozenset[str]:
+    """Names by which a server may be called, as ``Access`` compares them.
+
+    Raises:
+        UsageError: One has more or less to it than a host, and no request could be for it.
+    """
+    hosts = [name.lower().removesuffix(".") for name in names]
+    for name, host in zip(names, hosts, strict=True):
+        if not _HOST.fullmatch(host):
+            raise UsageError(
+                f"--name {name!r} is not the name of a host. Expected it alone, such as pets.example, "
+                "xn--bcher-kva.example or [fe80::1]: without http://, port and path. It is answered to at any port."
+            )
+    return frozenset(hosts)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from whyconv.model_file import find_model
 from whyconv.web.application import WITH_PICTURES, application
 from whyconv.web.batching import Batcher
 from whyconv.web.choosing import Choice, choose
-from whyconv.web.guard import Access, Guard
+from whyconv.web.guard import Access, Guard, as_hosts
 from whyconv.web.limits import Limits
 from whyconv.web.listening import has_callers, listen, stop_listening
 from whyconv.web.metrics import Metrics
@@ -80,7 +80,7 @@ class Address:
         host: Address or name of this machine.
         port: 0 takes any that is free.
         token: For other addresses than the loopback one; None makes one there.
-        names: By which the server may be called, beside its own addresses.
+        names: Of hosts, by which the server may be called at any port, beside its own addresses.
     """
 
     host: str = "127.0.0.1"
@@ -100,10 +100,11 @@ def serve(model: Path, address: Address, limits: Limits, on_ready: Callable[[Rea
 
     Raises:
         ModelFileError: The model cannot be used.
-        UsageError: The address cannot be listened on, or the token cannot stand in an address.
+        UsageError: The address cannot be listened on, the token cannot stand in an address, or a name is no host's.
     """
     bound_memory_pools(max(2, num_cores()))
     _check_token(address.token)
+    given = as_hosts(address.names)
     path = find_model(model)
     listener = listen(address.host, address.port)
     with listener:
@@ -111,7 +112,7 @@ def serve(model: Path, address: Address, limits: Limits, on_ready: Callable[[Rea
         host, port = listener.getsockname()[:2]
         is_local = ipaddress.ip_address(host).is_loopback
         token = address.token if is_local else address.token or secrets.token_urlsafe(24)
-        names = {name.lower() for name in address.names} | (set() if is_local else {socket.gethostname().lower()})
+        names = given | (set() if is_local else {socket.gethostname().lower()})
         room, metrics = Room(limits.max_waiting, _BODIES * limits.max_body), Metrics()
         batcher = Batcher(choice.recognizers, num_readers=num_cores(), most_at_once=choice.most_at_once, limits=limits)
         run = model if model.is_dir() else None
