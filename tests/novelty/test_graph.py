@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from novelty_pictures import known, pictures
@@ -17,6 +18,7 @@ from whyconv.errors import ModelFileError
 from whyconv.model_file import NOVELTY
 from whyconv.novelty import KnownPictures, Novelty, add_novelty, fit_novelty
 from whyconv.novelty.fitting import area_under_curve, energy, neighbor_distance
+from whyconv.novelty.looks import looks
 from whyconv.recognizer import Recognizer
 
 
@@ -28,6 +30,13 @@ def noise(n: int = 300) -> KnownPictures:
 def blank(n: int = 300) -> KnownPictures:
     grays = np.random.default_rng(8).integers(0, 256, (n, 1, 1, 1)).astype(np.uint8)
     return known(np.broadcast_to(grays, (n, SIDE, SIDE, 3)).copy(), np.zeros(n, np.int32))
+
+
+def bright(n: int, seed: int) -> KnownPictures:
+    """Photographs of a pale surface: levels around 230 that scatter by 1."""
+    generator = np.random.default_rng(seed)
+    levels = 230 + generator.normal(0, 1, (n, SIDE, SIDE, 1)) + generator.normal(0, 0.4, (n, SIDE, SIDE, 3))
+    return known(np.rint(levels).astype(np.uint8), generator.integers(0, 3, n).astype(np.int32))
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +68,22 @@ def test_the_file_computes_what_numpy_does(novelty: Novelty, measure: str, opset
         expected = chosen.of(shown)
         assert answers.novelty == pytest.approx(expected, rel=2e-3, abs=2e-3)
         assert recognizer.run(shown.pixels[:1]).novelty == pytest.approx(expected[:1], rel=2e-3, abs=2e-3)
+
+
+def test_the_file_keeps_its_promise_for_bright_pictures_of_small_contrast() -> None:
+    """Variances as a mean of squares less the square of a mean are cancelled in float32 here."""
+    validation = bright(200, 1)
+    fitted = fit_novelty(bright(400, 0), validation)
+    assert fitted is not None
+    model = onnx.load_model_from_string(
+        add_novelty(make_model(make_metadata()).SerializeToString(), fitted, unsure_metadata())
+    )
+    model.graph.output.append(onnx.helper.make_tensor_value_info("novelty/look.vector", onnx.TensorProto.FLOAT, None))
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    novelty, vector = session.run([NOVELTY, "novelty/look.vector"], {"pixels": validation.pixels})
+    assert vector == pytest.approx(looks(validation.pixels), abs=1e-4)
+    assert novelty == pytest.approx(fitted.of(validation), rel=2e-3, abs=2e-3)
+    assert (novelty <= 1).sum() >= 190  # ceil(201 x 0.95) = 191, one of them on the threshold itself
 
 
 def test_what_the_file_said_before_it_says_still(novelty: Novelty, tmp_path: Path) -> None:

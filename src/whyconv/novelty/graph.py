@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from whyconv.errors import ModelFileError
 from whyconv.model_file import METADATA_KEY, NOVELTY, NOVELTY_PREFIX
 from whyconv.novelty.fitting import Novelty
-from whyconv.novelty.looks import ROUNDING_VARIANCE, WHITE, num_scales, planes
+from whyconv.novelty.looks import DIFFERENCES, ROUNDING_VARIANCE, WHITE, num_scales, planes
 
 _TINY = 1e-6
 
@@ -133,10 +133,8 @@ class _Nodes:
         x = self._call("Conv", [x, self._tensor("planes.weight", weights)], "planes")
         rows = [self._call("GlobalAveragePool", [x], "mean")]
         for scale in range(num_scales(side)):
-            squares = self._halved(self._call("Mul", [x, x], f"{scale}.squares"), f"{scale}.mean_square")
-            x = self._halved(x, f"{scale}.half")
-            square = self._call("Mul", [x, x], f"{scale}.square_mean")
-            variance = self._call("Relu", [self._call("Sub", [squares, square], f"{scale}.gap")], f"{scale}.variance")
+            variance = self._variance(x, len(weights), f"{scale}.variance")
+            x = self._call("AveragePool", [x], f"{scale}.half", kernel_shape=[2, 2], strides=[2, 2])
             contrast = self._log_mean(variance, ROUNDING_VARIANCE, f"{scale}.contrast")
             fourth = self._call("Mul", [variance, variance], f"{scale}.fourth")
             fourth = self._log_mean(fourth, ROUNDING_VARIANCE**2, f"{scale}.spread")
@@ -144,13 +142,21 @@ class _Nodes:
             rows += [contrast, self._call("Sub", [fourth, twice], f"{scale}.unevenness")]
         return self._call("Flatten", [self._call("Concat", rows, "look.rows", axis=1)], "look.vector", axis=1)
 
+    def _variance(self, x: str, num_planes: int, name: str) -> str:
+        """The variance inside of each block of two by two (n, planes, h / 2, w / 2).
+
+        As the sum of Haar's three squared differences: less the square of a mean, a mean of squares is cancelled in
+        float32 where a picture is bright and has little contrast.
+        """
+        each = self._floats("differences", np.tile(DIFFERENCES[:, None], (num_planes, 1, 1, 1)))
+        x = self._call("Conv", [x, each], f"{name}.differences", kernel_shape=[2, 2], strides=[2, 2], group=num_planes)
+        sums = self._floats("differences.sum", np.ones((num_planes, len(DIFFERENCES), 1, 1)))
+        return self._call("Conv", [self._call("Mul", [x, x], f"{name}.squares"), sums], name, group=num_planes)
+
     def _log_mean(self, x: str, least: float, name: str) -> str:
         """ln(mean over the places + least)."""
         mean = self._call("GlobalAveragePool", [x], f"{name}.mean")
         return self._call("Log", [self._call("Add", [mean, self._number(f"{name}.least", least)], f"{name}.sum")], name)
-
-    def _halved(self, x: str, name: str) -> str:
-        return self._call("AveragePool", [x], name, kernel_shape=[2, 2], strides=[2, 2])
 
     def _number(self, name: str, value: float) -> str:
         return self._tensor(name, np.array(value, np.float32))

@@ -16,6 +16,8 @@ WHITE = 255.0
 ROUNDING_VARIANCE = 1 / (12 * WHITE**2)
 # Brightness, red less green, yellow less blue: rows of weights for the channels.
 OPPONENT = ((1 / 3, 1 / 3, 1 / 3), (1.0, -1.0, 0.0), (0.5, 0.5, -1.0))
+# Between the pixels of a block of two by two; Haar's: their squares sum to the variance inside of it.
+DIFFERENCES = np.array([[[1, 1], [-1, -1]], [[1, -1], [1, -1]], [[1, -1], [-1, 1]]]) / 4
 _BATCH = 64
 
 
