@@ -16,6 +16,7 @@ from PIL import Image
 
 from tiny_model import CLASSES, SIDE, expected_probabilities, make_metadata, make_model, write_model
 from whyconv.errors import ModelFileError, PictureError, UsageError
+from whyconv.evidence import explain
 from whyconv.recognizer import Recognizer, open_recognizer
 
 RANDOM = np.random.default_rng(7)
@@ -206,6 +207,47 @@ def test_its_repr_says_what_it_knows(recognizer: Recognizer) -> None:
 def test_no_torch_is_loaded() -> None:
     code = "import sys, whyconv.recognizer; sys.exit('torch' in sys.modules or 'onnx' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def of_levels(tmp_path_factory: pytest.TempPathFactory) -> Recognizer:
+    """Trained on arrays whose white is 255."""
+    return open_recognizer(write_model(tmp_path_factory.mktemp("levels") / "model.onnx", array_white=255))
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_fractions_are_not_answered_as_nearly_black_levels(
+    of_levels: Recognizer, pixels: np.ndarray, kind: type[np.floating]
+) -> None:
+    fractions = (pixels / 255).astype(kind)
+    told = "fractions up to 1; this recognizer was trained on 0 to 255"
+    for given in (fractions, list(fractions), fractions[0], fractions[:1]):
+        with pytest.raises(PictureError, match=told):
+            of_levels.predict_proba(given)
+    with pytest.raises(PictureError, match=told):
+        explain(of_levels, fractions[0])
+    # Black and white alone: among others of one array it is plain what they are.
+    bits = np.round(fractions)
+    assert [told in str(one.error) for one in of_levels.predict([fractions[0], pixels[0]])] == [True, False]
+    assert all(told in str(one.error) for one in of_levels.predict(bits))
+
+
+def test_dark_pictures_of_levels_are_answered(of_levels: Recognizer, pixels: np.ndarray) -> None:
+    shown = pixels[:4].copy()
+    shown[0] = 0
+    shown[1] = RANDOM.integers(0, 2, shown[1].shape)
+    expected = of_levels.predict_proba(shown)
+    levels = shown.astype(np.float32)
+    np.testing.assert_array_equal(of_levels.predict_proba(levels), expected)
+    for index in (0, 1):
+        np.testing.assert_array_equal(of_levels.predict_proba(levels[index])[0], expected[index])
+        np.testing.assert_array_equal(of_levels.predict_proba(levels[[index]])[0], expected[index])
+        assert explain(of_levels, levels[index]).answer_probability == pytest.approx(expected[index].max(), abs=1e-6)
+    # Resized by a filter that gives fractions of a level: the others of the array say what it is.
+    levels[2] = 0.3
+    shown[2] = 0
+    np.testing.assert_array_equal(of_levels.predict_proba(levels)[2], of_levels.predict_proba(shown)[2])
+    np.testing.assert_array_equal(of_levels.predict_proba(np.zeros_like(levels)), expected[[0] * 4])
 
 
 def test_an_array_of_two_channels_is_no_guess(recognizer: Recognizer) -> None:

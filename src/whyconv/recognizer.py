@@ -12,6 +12,7 @@ import numpy as np
 
 from whyconv.answer_sets import least_probability, require_level
 from whyconv.errors import ModelFileError, PictureError, UsageError
+from whyconv.images.array_levels import HELD_FRACTIONS, White, hold_fractions, to_levels
 from whyconv.images.prepare import PicturePolicy, prepare
 from whyconv.images.sources import list_images
 from whyconv.images.sources.listing import read_file
@@ -150,7 +151,7 @@ class Recognizer:
             UsageError: ``pictures`` is nothing that can be read as pictures, ``top`` is no whole number from 1, or sets
                 at that level cannot be made.
         """
-        items, is_single = _as_items(pictures)
+        items, is_single = _as_items(pictures, self.metadata.array_white)
         predictions = list(self.stream(items, top=top, sets=sets))
         if not is_single:
             return predictions
@@ -184,7 +185,7 @@ class Recognizer:
             UsageError: ``pictures`` is nothing that can be read as pictures.
         """
         answered = []
-        for batch, answers in self._answer(_as_items(pictures)[0], BATCH_SIZE):
+        for batch, answers in self._answer(_as_items(pictures, self.metadata.array_white)[0], BATCH_SIZE):
             for name, content in batch:
                 if isinstance(content, str):
                     raise PictureError(f"{name}: {content}")
@@ -329,26 +330,14 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= 1
 
 
-def _as_items(pictures: Picture | Iterable[Picture]) -> tuple[Iterable[tuple[str, Loader]], bool]:
+def _as_items(pictures: Picture | Iterable[Picture], white: White | None) -> tuple[Iterable[tuple[str, Loader]], bool]:
     """Returns (name, loader) pairs, and whether one single picture was meant."""
     if isinstance(pictures, str | Path) and Path(pictures).is_dir():
         return ((str(path), partial(read_file, path)) for path in list_images([pictures])), False
     if isinstance(pictures, str | Path | bytes):
         return [_as_item(0, pictures)], True
     if isinstance(pictures, np.ndarray):
-        is_single = pictures.ndim == 2 or (pictures.ndim == 3 and pictures.shape[-1] in (1, 3, 4))
-        if pictures.ndim == 3 and pictures.shape[-1] == 2:
-            height, width, _ = pictures.shape
-            raise UsageError(
-                f"An array of shape {pictures.shape} is either one gray picture of {height} x {width} with alpha, or "
-                f"{height} of {width} x 2. Give the gray values alone, or one array a picture."
-            )
-        if not is_single and pictures.ndim not in (3, 4):
-            raise UsageError(
-                f"An array of shape {pictures.shape} is no picture. Expected (h, w), (h, w, c) or (n, h, w, c)."
-            )
-        pictures = [pictures] if is_single else pictures
-        return (_as_item(index, picture) for index, picture in enumerate(pictures)), is_single
+        return _items_of_array(pictures, white)
     if isinstance(pictures, Mapping):
         raise UsageError(f"{type(pictures).__name__} is a mapping. Expected one picture or many, such as its values().")
     if isinstance(pictures, Iterable):
@@ -356,6 +345,33 @@ def _as_items(pictures: Picture | Iterable[Picture]) -> tuple[Iterable[tuple[str
     raise UsageError(
         f"{type(pictures).__name__} is no picture. Expected a path, file content, an array, or many of them."
     )
+
+
+def _items_of_array(pictures: np.ndarray, white: White | None) -> tuple[Iterable[tuple[str, Loader]], bool]:
+    is_single = pictures.ndim == 2 or (pictures.ndim == 3 and pictures.shape[-1] in (1, 3, 4))
+    if pictures.ndim == 3 and pictures.shape[-1] == 2:
+        height, width, _ = pictures.shape
+        raise UsageError(
+            f"An array of shape {pictures.shape} is either one gray picture of {height} x {width} with alpha, or "
+            f"{height} of {width} x 2. Give the gray values alone, or one array a picture."
+        )
+    if not is_single and pictures.ndim not in (3, 4):
+        raise UsageError(
+            f"An array of shape {pictures.shape} is no picture. Expected (h, w), (h, w, c) or (n, h, w, c)."
+        )
+    if is_single:
+        return [_as_item(0, pictures)], True
+    is_dark = white is not None and hold_fractions(pictures, white, is_alone=len(pictures) == 1)
+    loaders = (partial(_of_many, picture, white, is_dark=is_dark) for picture in pictures)
+    return ((f"[{index}]", load) for index, load in enumerate(loaders)), False
+
+
+def _of_many(picture: np.ndarray, white: White | None, *, is_dark: bool) -> np.ndarray:
+    """One picture of an array, whose numbers have the scale of all of them."""
+    if is_dark:
+        raise PictureError(HELD_FRACTIONS.format(white=white))
+    # From here on it stands alone, where a dark one would be taken for fractions.
+    return picture if picture.dtype.kind != "f" or white is None or white == 1 else to_levels(picture, white)
 
 
 def _as_item(index: int, picture: Picture) -> tuple[str, Loader]:

@@ -21,6 +21,8 @@ UNCLEAR = (
     "white, or clip to 0-1 if white is 1"
 )
 
+HELD_FRACTIONS = "an array that holds fractions up to 1; this recognizer was trained on 0 to {white}"
+
 
 def are_fractions(low: float, high: float) -> bool:
     """Whether floats from ``low`` to ``high`` are fractions of 1, which may overshoot by a hair at both ends."""
@@ -108,3 +110,18 @@ def to_levels(values: np.ndarray, white: int) -> np.ndarray:
     for row, part in enumerate(values):
         levels[row] = np.rint(np.clip(part, 0, white).astype(np.float64) * (255 / white))
     return levels
+
+
+def hold_fractions(values: np.ndarray, white: int, *, is_alone: bool) -> bool:
+    """Whether floats are fractions of 1 where those of the training went up to ``white``: nearly black they would be.
+
+    All black is black by any white.
+
+    Args:
+        values: Numbers.
+        white: 1, 255 or 65535.
+        is_alone: They are one picture's, which may be dark: whole numbers are taken for levels.
+    """
+    if white == 1 or values.dtype.kind != "f" or not values.size or not are_fractions(values.min(), values.max()):
+        return False
+    return any((row != np.rint(row)).any() for row in values) if is_alone else bool(values.any())

@@ -9,7 +9,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from whyconv.errors import PictureError
-from whyconv.images.array_levels import to_levels
+from whyconv.images.array_levels import HELD_FRACTIONS, hold_fractions, to_levels
 from whyconv.images.decode import decode, decode_array
 from whyconv.images.facts import Box
 
@@ -59,8 +59,7 @@ def prepare(
     """
     try:
         if isinstance(content, np.ndarray):
-            values = content if white is None else to_levels(content, white)
-            decoded = decode_array(values, alpha_background=policy.alpha_background)
+            decoded = decode_array(_levels(content, white), alpha_background=policy.alpha_background)
         else:
             decoded = decode(
                 content,
@@ -95,8 +94,7 @@ def full_pixels(content: bytes | np.ndarray, policy: PicturePolicy, *, white: in
     """
     background = policy.alpha_background
     if isinstance(content, np.ndarray):
-        values = content if white is None else to_levels(content, white)
-        pixels = decode_array(values, alpha_background=background).pixels
+        pixels = decode_array(_levels(content, white), alpha_background=background).pixels
     else:
         pixels = decode(content, to_gray=policy.channels == 1, alpha_background=background).pixels
     if policy.channels == 1 and pixels.shape[2] != 1:
@@ -137,6 +135,15 @@ def fit(pixels: np.ndarray, policy: PicturePolicy, *, box: Box | None = None) ->
     top, left = (policy.side - height) // 2, (policy.side - width) // 2
     canvas[top : top + height, left : left + width] = fitted if fitted.ndim == 3 else fitted[:, :, None]
     return canvas
+
+
+def _levels(values: np.ndarray, white: int | None) -> np.ndarray:
+    """An array of a picture that stands alone as uint8; as it is where nobody said what is white."""
+    if white is None:
+        return values
+    if hold_fractions(values, white, is_alone=True):
+        raise PictureError(HELD_FRACTIONS.format(white=white))
+    return to_levels(values, white)
 
 
 def _fitted_size(width: float, height: float, policy: PicturePolicy) -> tuple[int, int]:
