@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
-from evidence_files import drawn, export_random
+from evidence_files import drawn, export_network, export_random
 from tiny_model import make_metadata
 from whyconv.counting.dependency import dependency_set
 from whyconv.counting.onnx_graph import read_onnx
-from whyconv.evidence import Explainer, open_explainer
+from whyconv.evidence import Explainer, evidence_map, explain, open_explainer
 from whyconv.evidence.field import box_of, map_field, place_field, seen_pixels
 from whyconv.onnx_file.reading import with_outputs
 from whyconv.onnx_file.running import open_session
 from whyconv.recognizer import Recognizer
+from whyconv.settings import NetworkPlan, View
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -75,6 +79,43 @@ def test_the_box_has_each_place_around_the_middle_of_its_field(explainer: Explai
     if last - first + 1 == field.size:  # not cut off by a border
         assert top + high / height * (height // 2 + 0.5) == pytest.approx((first + last + 1) / 2)
         assert left + wide / width * (width // 2 + 0.5) == pytest.approx((begin + end + 1) / 2)
+
+
+class Strided(nn.Module):
+    """Three convolutions of stride 2, whose places lie nearer to the upper left than to the lower right."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = [(1, 8), (8, 8), (8, 8)]
+        layers = [nn.Sequential(nn.Conv2d(*pair, 3, stride=2, padding=1), nn.LeakyReLU()) for pair in widths]
+        self.body, self.head = nn.Sequential(*layers), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(x).mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize("views", [("upright",), ("upright", "mirrored")], ids=len)
+def test_a_place_sees_what_changes_its_value_in_any_view(views: tuple[View, ...], tmp_path: Path) -> None:
+    side = 24
+    plan = NetworkPlan(
+        name="strided", side=side, in_channels=1, classes=["a", "b", "c"], mean=[77.0], std=[95.0], views=list(views)
+    )
+    torch.manual_seed(3)
+    explainer = export_network(tmp_path / "model.onnx", Strided().eval(), plan)
+    pixels = drawn(explainer)[0]
+    before = np.array(evidence_map(explainer, pixels, 0).values)
+    changes = np.zeros((2, side, *before.shape), bool)
+    for axis, at in itertools.product(range(2), range(side)):
+        changed = pixels.copy()
+        changed[(slice(None),) * axis + (at,)] ^= 255
+        changes[axis, at] = np.abs(np.array(evidence_map(explainer, changed, 0).values) - before) > 1e-7
+    for place in np.ndindex(before.shape):
+        seen = [np.flatnonzero(each) for each in changes[(slice(None), slice(None), *place)]]
+        told = place_field(explainer.field_graph, place, views)
+        assert told.bounds == tuple((one.min(), one.max()) for one in seen)
+        assert told.num_pixels == len(seen[0]) * len(seen[1])  # no holes
+    strongest = explain(explainer, pixels).field
+    assert strongest == place_field(explainer.field_graph, strongest.place, views)
 
 
 def test_an_operation_that_is_not_understood_is_named() -> None:

@@ -153,8 +153,7 @@ def _occlusion(explainer: Explainer, pixels: NDArray[np.uint8], label: int, why:
 def _strongest_field(explainer: Explainer, found: EvidenceMap) -> PlaceField | None:
     if found.kind == "occlusion" or explainer.field_graph is None:
         return None
-    is_closer = any(view.startswith("closer") for view in found.views)
-    return place_field(explainer.field_graph, found.strongest, is_closer=is_closer)
+    return place_field(explainer.field_graph, found.strongest, found.views)
 
 
 def _nearest(

@@ -7,13 +7,16 @@ entered; anything else makes the field unknown, and that is said.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from whyconv.counting.axis import Axis
-from whyconv.counting.dependency import DependencySet, dependency_set
+from whyconv.counting.dependency import DependencySet, Mask, dependency_set
 from whyconv.counting.graph import Graph, Node, Reach
 from whyconv.counting.receptive_field import receptive_fields
+from whyconv.evidence.views import sources_of
 from whyconv.model_file import PREPARED
 from whyconv.onnx_file.graph import FileGraph, FileNode
 from whyconv.results.evidence import PlaceField
@@ -76,12 +79,19 @@ def box_of(field: ReceptiveField, shape: tuple[int, int], side: int) -> tuple[fl
     return top, left, high * shape[0], wide * shape[1]
 
 
-def place_field(graph: Graph, place: tuple[int, int], *, is_closer: bool = False) -> PlaceField:
-    """Returns what one place of the map can see; where that is not known, the reason."""
+def place_field(graph: Graph, place: tuple[int, int], views: Sequence[str] = ("upright",)) -> PlaceField:
+    """Returns what one place of the map can see; where that is not known, the reason.
+
+    Args:
+        graph: As ``field_graph`` gives it.
+        place: Row and column in the map.
+        views: Whose maps are averaged. The pixels are those of the picture as it is and mirrored: of each, what the
+            places see whose values are put to this one.
+    """
     field = map_field(graph)
     if field.reason:
         return PlaceField(place=place, reason=field.reason)
-    seen = seen_pixels(graph, place)
+    seen = DependencySet(_seen_in(graph, place, views))
     return PlaceField(
         place=place,
         size=tuple(axis.size for axis in field.axes),
@@ -91,8 +101,20 @@ def place_field(graph: Graph, place: tuple[int, int], *, is_closer: bool = False
         num_pixels=seen.num_pixels,
         fraction=seen.fraction,
         is_whole=field.is_whole,
-        is_closer=is_closer,
+        is_closer=any(view.startswith("closer") for view in views),
     )
+
+
+def _seen_in(graph: Graph, place: tuple[int, int], views: Sequence[str]) -> Mask:
+    """The pixels (side, side) of which something is put to a place, in the views that show the whole picture."""
+    (height, width), side = graph.shapes[graph.outputs[0]][2:], graph.shapes["picture"][2]
+    box = box_of(map_field(graph), (height, width), side)
+    seen = []
+    for view in [view for view in views if not view.startswith("closer")] or ["upright"]:
+        places = sources_of(place, (height, width), view, box, side)
+        mask = dependency_set(graph, graph.outputs[0], places).mask
+        seen.append(mask[:, ::-1] if view == "mirrored" else mask)
+    return np.asarray(np.logical_or.reduce(seen))
 
 
 class _Entering:

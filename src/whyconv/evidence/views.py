@@ -16,6 +16,9 @@ from whyconv.evidence.activation import Map
 from whyconv.images.closer import margin
 
 Box = tuple[float, float, float, float]
+Place = tuple[int, int]
+# Of a place: edges that are the same but for rounding share less.
+_ROUNDING = 1e-9
 
 
 def on_the_picture(maps: Map, views: Sequence[str], box: Box, side: int) -> Map:
@@ -31,10 +34,31 @@ def on_the_picture(maps: Map, views: Sequence[str], box: Box, side: int) -> Map:
     rows, columns = _edges(box[0], box[2], height), _edges(box[1], box[3], width)
     moved = []
     for one, view in zip(maps, views, strict=True):
-        down = _shared_out(_seen_from(rows, view, side), rows)
-        across = _shared_out(_turned(_seen_from(columns, view, side), view, side), columns)
+        down, across = _weights(rows, columns, view, side)
         moved.append(down @ one @ across.T)
     return np.asarray(np.mean(moved, axis=0))
+
+
+def sources_of(place: Place, shape: Place, view: str, box: Box, side: int) -> list[Place]:
+    """Returns the places of a view of which something is put to one place of the upright view.
+
+    Args:
+        place: Row and column in the upright view.
+        shape: Places down and across.
+        view: As for ``on_the_picture``, and so ``box`` and ``side``.
+        box: What a map lies over.
+        side: Of the picture in pixels.
+    """
+    rows, columns = _edges(box[0], box[2], shape[0]), _edges(box[1], box[3], shape[1])
+    weights = zip(_weights(rows, columns, view, side), place, strict=True)
+    down, across = (np.flatnonzero(each[at] > _ROUNDING).tolist() for each, at in weights)
+    return [(row, column) for row in down for column in across]
+
+
+def _weights(rows: Map, columns: Map, view: str, side: int) -> tuple[Map, Map]:
+    """How the places of a view are shared out down and across, each (targets, sources)."""
+    across = _turned(_seen_from(columns, view, side), view, side)
+    return _shared_out(_seen_from(rows, view, side), rows), _shared_out(across, columns)
 
 
 def _edges(start: float, length: float, count: int) -> NDArray[np.float64]:

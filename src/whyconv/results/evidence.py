@@ -84,11 +84,12 @@ class PlaceField(Record):
         size: Of the receptive field (high, wide) in pixels; borders do not clip it. () where it is the whole picture.
         start: First pixel, down and across, of the field of place (0, 0); negative where it begins in the padding.
         jump: Pixels from place to place, down and across.
-        bounds: First and last pixel that the place can see, down and across.
+        bounds: First and last pixel that the place can see, down and across. Where the mean of the picture and its
+            mirror image is mapped, what is seen in either.
         num_pixels: How many it can see.
         fraction: Of the picture, in [0, 1].
         is_whole: Some path brings a number of the whole picture, so that the place sees all of it.
-        is_closer: Views from closer are averaged too, in which a place sees the same number of enlarged pixels.
+        is_closer: Views from closer are averaged too; what is seen in these is not counted.
         reason: Why it is not known, else "".
     """
 
