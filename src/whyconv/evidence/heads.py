@@ -19,8 +19,17 @@ _POOLS: dict[str, Pooling] = {
     "ReduceMean": "mean",
     "GlobalMaxPool": "largest",
     "ReduceMax": "largest",
+    "AveragePool": "mean",
+    "MaxPool": "largest",
 }
-_DENSE = frozenset({"Gemm", "MatMul", "Conv", "MaxPool", "AveragePool", "Relu", "Gelu", "Sigmoid", "Tanh", "Clip"})
+_WINDOWS = frozenset({"AveragePool", "MaxPool"})
+# What may lie between a flattened map and the last linear layer.
+_FULLY_CONNECTED = frozenset(
+    {
+        *("Add", "BatchNormalization", "Clip", "Div", "Elu", "Gelu", "Gemm", "HardSigmoid", "HardSwish", "LeakyRelu"),
+        *("MatMul", "Mul", "PRelu", "Relu", "Selu", "Sigmoid", "Softplus", "Sub", "Tanh"),
+    }
+)
 
 Layout = Literal["channels first", "channels last"]
 
@@ -52,21 +61,21 @@ def find_head(graph: FileGraph, probabilities: str = "probabilities") -> Head | 
     """Walks back from the answer to the last map.
 
     Returns:
-        The head, or why there is none of this kind: "dense" where fully connected layers take each place by itself,
-        "several" where several networks answer together, "unknown" where the way back is not understood.
+        The head, or why there is none of this kind: "dense" where fully connected layers take each place of a map by
+        itself, "several" where the networks of a committee answer together, "unknown" where the head is another.
     """
     node = graph.makers.get(probabilities)
     if node is None or node.op_type != "Softmax":
         return "unknown"
     linear = _linear(graph, _behind_mean(graph, node.input[0]))
     if linear is None:
-        return "several" if _is_joined(graph, node.input[0]) else "unknown"
+        return "several" if _is_committee(graph, node.input[0]) else "unknown"
     features, weights, biases, logits = linear
     value, factor = _followed(graph, features, _SAME_NUMBERS | _RESHAPES)
     pool = graph.makers.get(value)
     layout = _pooled_layout(graph, pool) if pool is not None and pool.op_type in _POOLS else None
     if pool is None or layout is None:
-        return "dense" if pool is not None and pool.op_type in _DENSE else "unknown"
+        return "dense" if _is_flattened(graph, features) else "unknown"
     return Head(pool.input[0], layout, _POOLS[pool.op_type], factor, weights, biases, logits)
 
 
@@ -81,10 +90,32 @@ def _behind_mean(graph: FileGraph, value: str) -> str:
     return value
 
 
-def _is_joined(graph: FileGraph, value: str) -> bool:
-    """Whether the logits are a mean of several values: of a committee."""
-    node = graph.makers.get(_behind_mean(graph, value))
-    return node is not None and node.op_type in ("ReduceMean", "Mean", "Add", "Sum")
+def _is_committee(graph: FileGraph, value: str) -> bool:
+    """Whether the logits are the mean of those of several networks, laid one upon the other."""
+    mean = graph.makers.get(_behind_mean(graph, value))
+    if mean is None or mean.op_type != "ReduceMean" or _axes(graph, mean) != [0]:
+        return False
+    stack = graph.makers.get(mean.input[0])
+    if stack is None or stack.op_type != "Concat" or stack.integer("axis", 0) != 0:
+        return False
+    members = [graph.makers.get(name) for name in stack.input]
+    return all(member is not None and member.op_type == "Unsqueeze" for member in members)
+
+
+def _is_flattened(graph: FileGraph, value: str) -> bool:
+    """Whether fully connected layers come from a map of more than one place, each place of which is an input."""
+    passed = _FULLY_CONNECTED | _SAME_NUMBERS | _RESHAPES
+    while (node := graph.makers.get(value)) is not None and node.op_type in passed:
+        value = node.input[0]
+        if node.op_type in _RESHAPES and (places := _places(graph, value)):
+            return places != [1, 1]
+    return False
+
+
+def _places(graph: FileGraph, value: str) -> list[int | str]:
+    """Height and width of a map, as the file tells them; [] where it does not, or where it is no map."""
+    dims = next((info.dims for info in graph.value_info if info.name == value), [])
+    return dims[2:] if len(dims) == 4 else []
 
 
 def _followed(graph: FileGraph, value: str, kinds: frozenset[str]) -> tuple[str, float]:
@@ -144,9 +175,17 @@ def _axes(graph: FileGraph, node: FileNode) -> list[int]:
 
 def _pooled_layout(graph: FileGraph, node: FileNode) -> Layout | None:
     """Where the places of the map stand that a node reduces to one; None where it reduces something else."""
-    if node.op_type.startswith("Global"):
+    if node.op_type.startswith("Global") or _is_whole_window(graph, node):
         return "channels first"
     axes = sorted(_axes(graph, node))
     if axes in ([2, 3], [-2, -1]):
         return "channels first"
     return "channels last" if axes in ([1, 2], [-3, -2]) else None
+
+
+def _is_whole_window(graph: FileGraph, node: FileNode) -> bool:
+    """Whether a pooling window lies over all places of its map, and over nothing else."""
+    is_plain = not any(node.integers("pads")) and set(node.integers("dilations")) <= {1}
+    is_free = node.settings.get("auto_pad", b"NOTSET") in (b"NOTSET", b"VALID")
+    window = node.integers("kernel_shape")
+    return node.op_type in _WINDOWS and is_plain and is_free and window == _places(graph, node.input[0]) != []

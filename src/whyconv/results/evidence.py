@@ -29,8 +29,8 @@ class EvidenceMap(Record):
             reach over its borders. Every value has an equal part of it.
         views: Of the picture, whose answers are averaged inside the file; the map is of the averaged answer.
         why_occlusion: Why it is no class activation map: "dense", fully connected layers take each place by itself;
-            "several", networks answer together; "unlike", the parts did not sum to the logit; "unknown", the file is
-            not understood.
+            "several", networks of a committee answer together; "unlike", the parts did not sum to the logit;
+            "unknown", the head is another.
         pooling: Of the last map; None for an occlusion map.
         logit: Of the class, before the temperature; the mean over views. None for an occlusion map.
         bias: Of the class; None for an occlusion map.
