@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from tiny_model import SIDE, expected_probabilities, make_metadata, make_model
-from whyconv.errors import ModelFileError, ParityError, UsageError
+from whyconv.errors import DataError, ModelFileError, ParityError, PictureError, UsageError
 from whyconv.exporting import any_size
 from whyconv.exporting.any_size import resize_alone, take_any_size
 from whyconv.exporting.originals import compare_originals
@@ -116,6 +116,23 @@ def test_the_difference_from_prepare_is_measured() -> None:
     assert found.largest_difference < 1e-3
     assert found.largest_levels == found.largest_rounding <= 2
     assert found.mean_levels < 0.05
+
+
+def test_the_difference_is_measured_where_few_can_be_read() -> None:
+    """None of the 500 that are evenly chosen of 999."""
+
+    def broken() -> np.ndarray:
+        raise PictureError("cut short")
+
+    contents = [broken] * 999
+    chosen = {round(each * 998 / 499) for each in range(500)}
+    for place, read in zip((each for each in range(999) if each not in chosen), originals().contents, strict=False):
+        contents[place] = read
+    recognizer = Recognizer(any_size_file())
+    ask = lambda pixels: recognizer.run(pixels).probabilities  # noqa: E731
+    assert compare_originals(ask, ProofPictures("pictures", contents), recognizer.metadata, ignore).n == 6
+    with pytest.raises(DataError, match="None of the pictures"):
+        compare_originals(ask, ProofPictures("pictures", [broken] * 600), recognizer.metadata, ignore)
 
 
 @pytest.mark.parametrize("wrong", [("antialias", "exclude_outside"), ("exclude_outside",)])

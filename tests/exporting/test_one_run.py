@@ -17,7 +17,7 @@ from safetensors import safe_open
 
 from tiny_training import bars, write_bars
 from whyconv import workflow
-from whyconv.errors import DataError, ModelFileError, ParityError, UsageError
+from whyconv.errors import DataError, ModelFileError, ParityError, PictureError, UsageError
 from whyconv.exporting import export_run, one_run, open_torch
 from whyconv.exporting.proof import ProofPictures, prove, require_equal, require_free_batch
 from whyconv.recognizer import open_recognizer
@@ -135,6 +135,30 @@ def test_a_network_that_sees_its_neighbors_is_found_out() -> None:
     with pytest.raises(ParityError, match="Asked about 1 pictures at once"):
         require_free_batch(ask, pictures, metadata)
     require_free_batch(lambda pixels: np.full((len(pixels), 2), 0.5), pictures, metadata)
+
+
+def test_pictures_that_cannot_be_read_leave_the_others_for_the_proof() -> None:
+    """Every fourth can be read: none of 17 that are evenly chosen of 65."""
+
+    def broken() -> np.ndarray:
+        raise PictureError("cut short")
+
+    levels = [np.full((8, 8, 1), row, np.uint8) for row in range(65)]
+    contents = [(lambda row=row: levels[row]) if row % 4 == 2 else broken for row in range(65)]
+    asked: list[list[int]] = []
+
+    def ask(pixels: np.ndarray) -> np.ndarray:
+        asked.append(pixels[:, 0, 0, 0].tolist())
+        return np.full((len(pixels), 2), 0.5)
+
+    require_free_batch(ask, ProofPictures("pictures", contents), open_recognizer_metadata())
+    readable = list(range(2, 65, 4))
+    assert asked[0] == [*readable, 2]  # 16 of them, and the first again
+    asked.clear()
+    require_free_batch(ask, ProofPictures("pictures", contents * 2), open_recognizer_metadata())
+    assert asked[0] == [*readable, 2]
+    with pytest.raises(DataError, match="None of 3 pictures for the proof can be read"):
+        require_free_batch(ask, ProofPictures("pictures", [broken] * 3), open_recognizer_metadata())
 
 
 def test_an_answer_that_is_no_number_is_no_proof() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,8 @@ def compare_originals(ask: Ask, pictures: ProofPictures, metadata: Metadata, not
 
     Args:
         ask: The exported file, which takes pixels of any size.
-        pictures: At most ``MOST_ORIGINALS``, evenly chosen, are looked at.
+        pictures: At most ``MOST_ORIGINALS`` are looked at, evenly chosen; where none of these can be read, the first
+            that can.
         metadata: Says how pictures are prepared.
         notify: Told how far it has come.
 
@@ -47,6 +49,8 @@ def compare_originals(ask: Ask, pictures: ProofPictures, metadata: Metadata, not
         DataError: No picture can be read.
     """
     found = list(_differences(ask, pictures.some(MOST_ORIGINALS), metadata, notify))
+    if not found:
+        found = list(islice(_differences(ask, pictures, metadata, notify), MOST_ORIGINALS))
     if not found:
         raise DataError("None of the pictures for the proof can be read. Name others with --pictures FOLDER.")
     report = _summed_up(found)

@@ -88,7 +88,7 @@ def prove(expected: Ask, found: Ask, pictures: ProofPictures, metadata: Metadata
         parts.append(parity_of(np.asarray(expected(pixels), np.float64), np.asarray(found(pixels), np.float32)))
         notify(Progress(stage="export_proof", done=min(count * _AT_ONCE, total), total=total))
     if not parts:
-        raise DataError(f"None of {total} pictures for the proof can be read. Name others with --pictures FOLDER.")
+        raise _none_readable(pictures)
     return Parity(
         n=sum(each.n for each in parts),
         num_same_answer=sum(each.num_same_answer for each in parts),
@@ -108,13 +108,16 @@ def require_equal(parity: Parity, what: str) -> None:
 
 
 def require_free_batch(ask: Ask, pictures: ProofPictures, metadata: Metadata) -> None:
-    """Makes sure that the answers are the same for 1, 2 and 17 pictures at once.
+    """Makes sure that the answers are the same for 1, 2 and 17 pictures at once: the first ones that can be read.
 
     Raises:
         ParityError: They are not.
+        DataError: No picture can be read.
     """
     most = max(BATCHES)
-    pixels = next(_batches(pictures.some(most), metadata))
+    pixels = next(_batches(pictures, metadata, most), None)
+    if pixels is None:
+        raise _none_readable(pictures)
     pixels = np.ascontiguousarray(np.resize(pixels, (most, *pixels.shape[1:])))
     together = np.asarray(ask(pixels))
     for size in BATCHES:
@@ -127,11 +130,16 @@ def require_free_batch(ask: Ask, pictures: ProofPictures, metadata: Metadata) ->
             )
 
 
-def _batches(pictures: ProofPictures, metadata: Metadata) -> Iterator[Levels]:
+def _none_readable(pictures: ProofPictures) -> DataError:
+    total = len(pictures.contents)
+    return DataError(f"None of {total} pictures for the proof can be read. Name others with --pictures FOLDER.")
+
+
+def _batches(pictures: ProofPictures, metadata: Metadata, at_once: int = _AT_ONCE) -> Iterator[Levels]:
     """Yields prepared pixels of those that can be read, decoded by threads while the last are answered."""
     prepared = map_in_order(partial(_prepare, metadata.policy, metadata.array_white), pictures.contents)
     readable = (pixels for pixels in prepared if pixels is not None)
-    while batch := list(islice(readable, _AT_ONCE)):
+    while batch := list(islice(readable, at_once)):
         yield np.stack(batch)
 
 
