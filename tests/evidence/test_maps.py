@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper, numpy_helper
 
+import mirrored_model
 from evidence_files import TEMPERATURE, drawn, export_random
 from tiny_model import BIASES, CLASSES, SIDE, WEIGHTS, write_model
 from whyconv.errors import PictureError, UsageError
@@ -16,6 +18,7 @@ from whyconv.evidence.message import levels
 from whyconv.evidence.occlusion import occlusion_map, patches_for
 from whyconv.evidence.views import on_the_picture
 from whyconv.images.closer import margin
+from whyconv.recognizer import Recognizer
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -120,6 +123,22 @@ def test_a_flattened_head_has_an_occlusion_map_and_says_why(flattened: Explainer
 def test_a_committee_says_that_several_answer(tmp_path: Path) -> None:
     found = export_random(tmp_path / "model.onnx", "swift", 8, 1, members=2)
     assert evidence_map(found, drawn(found)[0], 0).why_occlusion == "several"
+
+
+def test_patches_have_the_mean_of_the_file_and_never_that_of_a_placeholder() -> None:
+    """Where a network normalizes by itself, whyconv takes 0 off before; what the network takes off is no level."""
+    model = mirrored_model.make_model()
+    assert open_explainer(Recognizer(model.SerializeToString())).level.tolist() == [120] * 3
+    own = np.array([0.485, 0.456, 0.406], np.float32).reshape(1, 3, 1, 1)
+    for tensor in model.graph.initializer:
+        if tensor.name == "mean":
+            tensor.CopyFrom(numpy_helper.from_array(np.zeros_like(own), "mean"))
+    model.graph.initializer.append(numpy_helper.from_array(own, "own"))
+    place = next(at for at, node in enumerate(model.graph.node) if node.op_type == "Div")
+    model.graph.node[place].output[0] = "fractions"
+    model.graph.node.insert(place + 1, helper.make_node("Sub", ["fractions", "own"], ["upright"]))
+    explainer = open_explainer(Recognizer(model.SerializeToString()))
+    assert explainer.level.tolist() == [explainer.recognizer.policy.letterbox_fill] * 3 == [128] * 3
 
 
 @pytest.mark.parametrize("side", [6, 8, 15, 28, 32, 100, 128, 224, 300])

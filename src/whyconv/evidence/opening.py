@@ -90,10 +90,11 @@ class Explainer:
         policy = self.recognizer.policy
         for node in self.graph.node:
             mean = self.graph.constant(node.input[1]) if node.op_type == "Sub" else None
+            # Before a network that normalizes by itself, 0 is taken off: what follows is on a scale of its own.
+            if node.op_type == "Conv" or (mean is not None and not mean.any()):
+                break
             if mean is not None and mean.size == policy.channels:
                 return np.asarray(np.clip(np.rint(mean.astype(np.float64).ravel()), 0, 255), np.uint8)
-            if node.op_type == "Conv":
-                break
         return np.full(policy.channels, policy.letterbox_fill, np.uint8)
 
     def logit_parts(self, pixels: NDArray[np.uint8], label: int) -> LogitParts | WhyOcclusion:
