@@ -177,6 +177,28 @@ def test_the_answer_is_that_of_the_recognizer_and_another_class_can_be_asked_abo
         explain(tiny, pixels, label="grene")
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ({"kind": "gradient"}, "kind is 'gradient'. Expected class activation or occlusion"),
+        ({"kind": "Occlusion"}, "kind is 'Occlusion'"),
+        ({"num_nearest": 2.5}, "num_nearest is 2.5. Expected a whole number from 0"),
+        ({"num_nearest": -1}, "num_nearest is -1"),
+        ({"num_nearest": "3"}, "num_nearest is '3'"),
+        ({"label": 1}, "There is no class '1'"),
+        ({"picture": None}, "NoneType is no picture. Expected a path, file content or an array"),
+        ({"picture": [1, 2]}, "list is no picture"),
+    ],
+)
+def test_words_that_are_not_known_are_refused(tiny: Explainer, words: dict, reason: str) -> None:
+    given = {"picture": drawn(tiny)[0], **words}
+    with pytest.raises(UsageError, match=reason):
+        explain(tiny, given.pop("picture"), **given)
+    with pytest.raises(UsageError, match="Expected class activation or occlusion"):
+        evidence_map(tiny, drawn(tiny)[0], 0, "saliency")
+    assert explain(tiny, drawn(tiny)[0], num_nearest=np.int64(2), kind="occlusion").map.kind == "occlusion"
+
+
 def test_a_picture_that_cannot_be_read_is_named(tiny: Explainer, tmp_path: Path) -> None:
     (tmp_path / "cut.jpg").write_bytes(b"\xff\xd8\xff")
     with pytest.raises(PictureError, match=r"cut\.jpg: "):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,11 +49,11 @@ def explain(
     Raises:
         PictureError: The picture cannot be read.
         UsageError: There is no such class; or a class activation map is asked for, and the network has none; or
-            ``num_nearest`` is below 0.
+            ``picture``, ``kind`` or ``num_nearest`` is nothing of what it may be.
         ModelFileError: The file is missing, damaged or not written by whyconv.
     """
-    if num_nearest < 0:
-        raise UsageError(f"num_nearest is {num_nearest}. Expected 0 or more.")
+    if not _is_whole(num_nearest):
+        raise UsageError(f"num_nearest is {num_nearest!r}. Expected a whole number from 0.")
     explainer = model if isinstance(model, Explainer) else open_explainer(model, run)
     recognizer = explainer.recognizer
     pixels = read_pixels(recognizer, picture)
@@ -61,7 +62,7 @@ def explain(
     answer = int(probabilities.argmax())
     asked = answer if label is None else _number_of(label, recognizer.classes)
     found = evidence_map(explainer, pixels, asked, kind)
-    near = _nearest(explainer, None if answers.features is None else answers.features[0], num_nearest)
+    near = _nearest(explainer, None if answers.features is None else answers.features[0], int(num_nearest))
     return Evidence(
         picture=str(picture) if isinstance(picture, str | Path) else "",
         label=recognizer.classes[asked],
@@ -83,7 +84,10 @@ def read_pixels(recognizer: Recognizer, picture: Picture) -> NDArray[np.uint8]:
 
     Raises:
         PictureError: It cannot be read.
+        UsageError: It is nothing that can be read as a picture.
     """
+    if not isinstance(picture, str | Path | bytes | np.ndarray):
+        raise UsageError(f"{type(picture).__name__} is no picture. Expected a path, file content or an array.")
     try:
         content = read_file(Path(picture)) if isinstance(picture, str | Path) else picture
         return prepare(content, recognizer.policy, white=recognizer.metadata.array_white)
@@ -103,8 +107,10 @@ def evidence_map(
         kind: Of the map; by default a class activation map where there can be one.
 
     Raises:
-        UsageError: A class activation map is asked for, and the network has none.
+        UsageError: There is no such kind; or a class activation map is asked for, and the network has none.
     """
+    if kind is not None and kind not in get_args(MapKind):
+        raise UsageError(f"kind is {kind!r}. Expected {' or '.join(get_args(MapKind))}.")
     parts: LogitParts | WhyOcclusion = "" if kind == "occlusion" else explainer.logit_parts(pixels, label)
     if isinstance(parts, LogitParts):
         return _class_activation(explainer, parts)
@@ -165,7 +171,12 @@ def _nearest(
     return examples if isinstance(examples, str) else nearest_pictures(examples, features, count)
 
 
+def _is_whole(value: object) -> bool:
+    """Whether this is a whole number from 0, Python's or numpy's."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= 0
+
+
 def _number_of(label: str, classes: tuple[str, ...]) -> int:
     if label not in classes:
-        raise UsageError(f"There is no class '{label}'.{nearest(label, classes)} Classes: {', '.join(classes)}.")
+        raise UsageError(f"There is no class '{label}'.{nearest(str(label), classes)} Classes: {', '.join(classes)}.")
     return classes.index(label)
