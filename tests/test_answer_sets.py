@@ -29,6 +29,15 @@ def test_the_fewest_pictures_are_those_with_a_rank(level: Fraction) -> None:
     assert n == 1 or conformal_rank(n - 1, float(level)) is None
 
 
+@pytest.mark.parametrize("level", ["0.001", "0.3", "0.7", "0.999", "0.9999", "0.99999", "0.9995", "0.9994999"])
+def test_the_fewest_pictures_are_exact(level: str) -> None:
+    """n / (n + 1) >= level, in whole numbers of the last digit."""
+    share, places = Fraction(level), 10 ** (len(level) - 2)
+    n = least_needed(float(level))
+    assert n * places >= (n + 1) * int(share * places)
+    assert n == 1 or (n - 1) * places < n * int(share * places)
+
+
 @pytest.mark.parametrize("n", [1, 3, 19, 32, 99, 189, 441, 2000])
 def test_the_highest_level_is_one_that_n_pictures_allow(n: int) -> None:
     assert n / (n + 1) - 0.01 < highest_level(n) <= n / (n + 1)
@@ -53,6 +62,16 @@ def test_sets_hold_the_truth_as_often_as_promised(level: float) -> None:
     ("level", "n", "reason"),
     [
         (0.99, 32, "need 99 validation pictures; this recognizer has 32. Ask for at most 0.969"),
+        (
+            0.9999,
+            500,
+            r"need 9,999 validation pictures; .* has 500, and none keeps .* more than 2,000. Ask for at most",
+        ),
+        (0.9999, 500, r"at most 0.998, or train with more validation pictures, for up to 0.9995\.$"),
+        (0.9999, 2000, r"Ask for at most 0.9995\.$"),
+        (0.9995, 1998, r"need 1,999 validation pictures; .* or train with more validation pictures\.$"),
+        ("0.95", 100, "is '0.95'. Expected more than 0 and less than 1"),
+        (None, 100, "is None. Expected more than 0"),
         (0.95, 0, "no scores of validation pictures"),
         (0.95, None, "whyconv train --resume RUN"),
         (1.0, 100, "Expected more than 0 and less than 1"),

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
+from numbers import Real
 
 from whyconv.errors import UsageError
 
 # (n + 1) * 0.95 is 18.999999999999996 for n = 19.
 _ROUNDING = 1e-9
+# Of the validation pictures whose scores a file keeps.
+MOST_TRUTHS = 2000
 
 
 def conformal_rank(n: int, level: float) -> int | None:
@@ -30,8 +34,9 @@ def conformal_rank(n: int, level: float) -> int | None:
 
 
 def least_needed(level: float) -> int:
-    """The fewest pictures with which ``conformal_rank`` says something."""
-    return max(1, math.ceil(level / (1 - level) - _ROUNDING))
+    """The fewest pictures with which ``conformal_rank`` says something: level / (1 - level), of the digits written."""
+    exact = Fraction(str(level))
+    return max(1, math.ceil(exact / (1 - exact)))
 
 
 def highest_level(n: int) -> float:
@@ -52,18 +57,38 @@ def require_level(level: float, n: int | None) -> None:
     Raises:
         UsageError: See above.
     """
-    if not 0 < level < 1:
-        raise UsageError(f"The level of the answer sets is {level:g}. Expected more than 0 and less than 1, as 0.95.")
+    if not _is_fraction(level):
+        raise UsageError(
+            f"The level of the answer sets is {_told(level)}. Expected more than 0 and less than 1, as 0.95."
+        )
     if not n:
         raise UsageError(
             "This recognizer holds no scores of validation pictures, from which answer sets follow: it was made "
             "without any, or by an older whyconv. A run of your own gets them with:  whyconv train --resume RUN"
         )
     if conformal_rank(n, level) is None:
-        raise UsageError(
-            f"Sets at {level:g} need {least_needed(level):,} validation pictures; this recognizer has {n:,}. "
-            f"Ask for at most {highest_level(n):g}, or train with more validation pictures."
-        )
+        raise UsageError(_too_few(level, n))
+
+
+def _is_fraction(level: object) -> bool:
+    return isinstance(level, Real) and 0 < float(level) < 1
+
+
+def _told(level: object) -> str:
+    return f"{float(level):g}" if isinstance(level, Real) else repr(level)
+
+
+def _too_few(level: float, n: int) -> str:
+    """What n validation pictures allow, and whether more of them would help."""
+    needed = least_needed(level)
+    is_out_of_reach = needed > MOST_TRUTHS
+    most = f", and none keeps the scores of more than {MOST_TRUTHS:,}" if is_out_of_reach else ""
+    more = ", or train with more validation pictures" if n < MOST_TRUTHS else ""
+    limit = f", for up to {highest_level(MOST_TRUTHS):g}" if is_out_of_reach and more else ""
+    return (
+        f"Sets at {level} need {needed:,} validation pictures; this recognizer has {n:,}{most}. "
+        f"Ask for at most {highest_level(n):g}{more}{limit}."
+    )
 
 
 def least_probability(truths: Sequence[float], level: float) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyconv import files
+from whyconv.answer_sets import MOST_TRUTHS
 from whyconv.model_file import AnswerSets, Metadata, Unsure
 from whyconv.novelty import KnownPictures, Novelty, add_novelty, fit_novelty
 from whyconv.novelty.fitting import ACCEPTED
@@ -24,7 +25,6 @@ from whyconv.training.evaluate import softmax
 from whyconv.training.pixel_rows import Pixels, evenly_chosen
 from whyconv.training.reliability import score_acceptance, score_sets
 
-_MOST_TRUTHS = 2000
 _DIGITS = 6
 
 
@@ -120,7 +120,7 @@ def judged(
 
 def _truths(logits: NDArray[np.floating], labels: NDArray[np.int32]) -> tuple[float, ...]:
     """Probability of the true class of evenly chosen pictures, ascending, rounded down."""
-    rows = evenly_chosen(len(labels), _MOST_TRUTHS if len(labels) > _MOST_TRUTHS else 0)
+    rows = evenly_chosen(len(labels), MOST_TRUTHS if len(labels) > MOST_TRUTHS else 0)
     own = softmax(logits[rows]).astype(np.float32)[np.arange(len(rows)), labels[rows]]
     scale = 10**_DIGITS
     return tuple(math.floor(value * scale) / scale for value in np.sort(own).tolist())
