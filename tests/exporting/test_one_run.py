@@ -294,6 +294,23 @@ def test_what_is_there_is_not_overwritten_by_mistake(run: Path, tmp_path: Path) 
         export_run(run, to="torch", out=tmp_path / "photos")
 
 
+@pytest.mark.parametrize("out", [".", "inner/..", "../here"])
+def test_the_current_folder_is_not_replaced(run: Path, tmp_path: Path, monkeypatch, out: str) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UsageError, match=r"is the current folder.*--out FOLDER"):
+        export_run(run.resolve(), to="torch", out=out)
+    assert [each.name for each in tmp_path.rglob("*")] == ["here"]
+
+
+def test_a_folder_named_by_a_way_back_is_written(run: Path, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "new" / "here").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "new" / "here").rmdir()
+    export_run(run.resolve(), to="torch", out="new/here/..")
+    assert {each.name for each in (tmp_path / "new").iterdir()} == {"model.safetensors", "network.json"}
+
+
 def test_no_run_is_no_run(run: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="is no run folder"):
         export_run(tmp_path)

@@ -85,7 +85,18 @@ def _target(run: Path, kind: Kind, out: str | Path | None) -> Path:
         raise UsageError(f"{path} is a folder. Expected --out FILE.onnx.")
     if kind == "onnx" and path.exists() and not _is_recognizer(path):
         raise UsageError(f"{path} is there and is no recognizer of whyconv. Name another file with --out.")
-    if kind == "torch" and path.exists():
+    if kind == "torch":
+        return _target_folder(path)
+    return path
+
+
+def _target_folder(path: Path) -> Path:
+    """A folder to write; of what is already there, only one that an export wrote is replaced."""
+    # A folder is renamed into its place, for which it needs a name of its own.
+    path = path.resolve() if path.name in ("", "..") else path
+    if path.resolve() == Path.cwd():
+        raise UsageError("--out is the current folder, which cannot be replaced. Name one of its own: --out FOLDER.")
+    if path.exists():
         others = {each.name for each in path.iterdir()} - {WEIGHTS, NETWORK} if path.is_dir() else {path.name}
         if others:
             raise UsageError(f"{path} holds other things ({sorted(others)[0]}). Name a folder that does not exist.")
