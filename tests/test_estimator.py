@@ -188,6 +188,8 @@ def test_wrong_input_is_a_value_error_too(fitted: PictureClassifier) -> None:
         fitted.predict(DATA.pixels[..., 0] / 255)
     with pytest.raises(ValueError, match="from nan to nan"):
         fitted.predict(np.full((1, 8, 8), np.nan))
+    with pytest.raises(ValueError, match=r"from -200\.0 to 0\.5; expected 0 to 255"):
+        fitted.predict(np.linspace(-200, 0.5, 64).reshape(1, 8, 8))
 
 
 @pytest.mark.parametrize(

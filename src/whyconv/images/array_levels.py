@@ -77,10 +77,12 @@ def smaller_white(values: np.ndarray, white: int, known: np.dtype[np.generic]) -
     dtype, is_float = values.dtype, values.dtype.kind == "f"
     has_deep_pixels = dtype.itemsize == 2 and (white == 65535 or known.newbyteorder("=") == np.uint16)
     says_itself = dtype.kind == "u" and (dtype.itemsize == 1 or has_deep_pixels)
-    if white == 1 or says_itself or not values.any() or (not is_float and values.min() < 0):
+    low, high = values.min(), values.max()
+    is_of_one = are_fractions(low, high) if is_float else high <= 1
+    # Numbers below black are no pixel values by any white, but for the hair by which fractions overshoot.
+    if white == 1 or says_itself or not values.any() or (low < 0 and not (is_float and is_of_one)):
         return None
-    high = values.max()
-    if high <= (1 + OVERSHOOT if is_float else 1):
+    if is_of_one:
         return 1
     return 255 if white > 255 and high <= 255 and dtype != known else None
 
