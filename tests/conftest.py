@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from command_line import Demo, run_whyconv
 from whyconv.machine import set_thread_habits
@@ -36,10 +38,21 @@ def shared_data() -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    """The one demo run that all tests share: treat it as read-only."""
-    folder = tmp_path_factory.mktemp("demo")
+    """The one demo run that all tests share, in whichever process they run: treat it as read-only."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder /= "demo"
+    said = folder / "said.json"
+    with FileLock(f"{folder}.lock"):
+        if not said.exists():
+            folder.mkdir(exist_ok=True)
+            said.write_text(json.dumps(run_demo(folder)))
+    return Demo(folder, folder / "demo-digits", folder / "runs" / "demo-digits-1", **json.loads(said.read_text()))
+
+
+def run_demo(folder: Path) -> dict[str, str | float]:
     start = time.monotonic()
     done = run_whyconv(folder, "demo")
-    seconds = time.monotonic() - start
     assert done.returncode == 0, done.stdout
-    return Demo(folder, folder / "demo-digits", folder / "runs" / "demo-digits-1", done.stdout, seconds)
+    return {"output": done.stdout, "seconds": time.monotonic() - start}

@@ -12,13 +12,13 @@ import tomllib
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import pytest
 from PIL import Image
 from rich.cells import cell_len
 
+import processor_time
 from command_line import VERBS, Outcome, shell
 from tiny_model import COLORS
 from whyconv.cli import main
@@ -150,62 +150,29 @@ def test_check_and_predict_load_no_torch(pets: Path, model: Path, inbox: Path, t
         assert done.returncode == 0, done.stderr
 
 
-_LIBRARIES = "import numpy, onnxruntime, PIL.Image, pydantic, typer"
-_LIBRARIES_SECONDS = 0.4  # of a machine on which the promises hold in seconds
-
-
-def best_seconds(*words: object, limit: float) -> float:
-    """Processor seconds of the whole command, best of up to ten runs, as on a machine that is not too slow.
-
-    Where none is quick enough, each of nine more is compared with loading the libraries alone right after it: their
-    time on the machine for which the promise was made counts in proportion, and the median decides, so that a
-    disturbed run of either neither excuses nor condemns.
-
-    On a machine with nothing else to do that is the time a person waits; unlike the time on the wall, it
-    does not count what other programs do meanwhile.
-    """
-    command = [sys.executable, "-m", "whyconv", *map(str, words)]
-    best = float("inf")
-    for _ in range(10):
-        best = min(best, _processor_seconds(command))
-        if best < limit:
-            return best
-    libraries = [sys.executable, "-c", _LIBRARIES]
-    pairs = [(_processor_seconds(command), _processor_seconds(libraries)) for _ in range(9)]
-    return min(best, median(own * min(1.0, _LIBRARIES_SECONDS / others) for own, others in pairs))
-
-
-def _processor_seconds(command: list[str]) -> float:
-    resource = pytest.importorskip("resource")
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return float(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-
-
 @pytest.mark.parametrize(
     ("libraries", "command", "found"),
     [
-        ([0.2], [0.5], 0.5),  # a fast machine excuses nothing
-        ([0.8], [0.5], 0.25),
-        ([0.8], [0.7], 0.35),
-        ([4.0, 0.4, 0.4], [0.7], 0.7),  # nor do disturbed runs of the libraries, where most are not
+        ([0.15], [0.5], 0.5),  # a fast machine excuses nothing
+        ([0.6], [0.5], 0.25),
+        ([0.6], [0.7], 0.35),
+        ([3.0, 0.3, 0.3], [0.7], 0.7),  # nor do disturbed runs of the libraries, where most are not
     ],
 )
 def test_a_slow_verb_is_found_out_on_fast_and_slow_machines(
     libraries: list[float], command: list[float], found: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = {"-c": itertools.cycle(libraries), "-m": itertools.cycle(command)}
-    monkeypatch.setitem(globals(), "_processor_seconds", lambda words: next(times[words[1]]))
-    assert best_seconds("--help", limit=0.3) == pytest.approx(found)
+    monkeypatch.setattr(processor_time, "processor_seconds", lambda words: next(times[words[1]]))
+    assert processor_time.best_seconds("--help", limit=0.3) == pytest.approx(found)
 
 
 def test_help_answers_in_less_than_a_third_of_a_second() -> None:
-    assert best_seconds("--help", limit=0.3) < 0.3
+    assert processor_time.best_seconds("--help", limit=0.3) < 0.3
 
 
 def test_one_picture_is_answered_in_less_than_four_fifths_of_a_second(model: Path, inbox: Path) -> None:
-    assert best_seconds("predict", model, inbox / "red.png", limit=0.8) < 0.8
+    assert processor_time.best_seconds("predict", model, inbox / "red.png", limit=0.8) < 0.8
 
 
 # --- doctor and cache
