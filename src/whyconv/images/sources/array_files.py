@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import lzma
 import math
 import threading
@@ -60,9 +61,15 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class StackedRows:
-    """Arrays one after another, as one."""
+    """Arrays one after another, as one.
+
+    Attributes:
+        parts: The arrays.
+        files: Where each of them lies.
+    """
 
     parts: tuple[Rows, ...]
+    files: tuple[Path, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -74,14 +81,20 @@ class StackedRows:
         """Type of one value."""
         return self.parts[0].dtype
 
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """The first row of each part."""
+        return (0, *itertools.accumulate(part.shape[0] for part in self.parts[:-1]))
+
     def __getitem__(self, rows: int | slice, /) -> np.ndarray:
         """Returns one row, or a slice of rows in steps of one, as an array."""
         first, last, _ = (slice(rows, rows + 1) if isinstance(rows, int) else rows).indices(self.shape[0])
-        found, start = [], 0
-        for part in self.parts:
-            found.append(np.asarray(part[max(first - start, 0) : max(last - start, 0)]))
-            start += part.shape[0]
-        stacked = np.concatenate(found)
+        stacked = np.concatenate(
+            [
+                np.asarray(part[max(first - start, 0) : max(last - start, 0)])
+                for part, start in zip(self.parts, self.starts, strict=True)
+            ]
+        )
         return stacked[0] if isinstance(rows, int) else stacked
 
 
@@ -175,7 +188,8 @@ def stacked(members: Sequence[Member]) -> list[Member]:
 
 
 def _as_one(members: Sequence[Member]) -> Member:
-    return Member(members[0].file, members[0].key, StackedRows(tuple(member.rows for member in members)))
+    rows = StackedRows(tuple(member.rows for member in members), tuple(member.file for member in members))
+    return Member(members[0].file, members[0].key, rows)
 
 
 def _array(file: IO[bytes], start: int, num_bytes: int, path: Path, key: str) -> Rows:

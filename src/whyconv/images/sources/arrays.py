@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from whyconv.errors import DataError, PictureError, UsageError, nearest
 from whyconv.images.array_levels import White
-from whyconv.images.sources.array_files import Member, ObjectRows, Rows, members_of, stacked
+from whyconv.images.sources.array_files import Member, ObjectRows, Rows, StackedRows, members_of, stacked
 from whyconv.images.sources.array_names import PartArrays, listed, sort_members
 from whyconv.images.sources.array_rules import PixelRule, read_alike, rule_of
 from whyconv.images.sources.array_values import (
@@ -25,7 +27,7 @@ from whyconv.images.sources.array_values import (
 )
 from whyconv.images.sources.containers import ContainedPictures
 from whyconv.images.sources.labels import group_numbers, number_classes
-from whyconv.images.sources.listing import PART_NAMES, Names, Pictures, Stat, few, printable, stat_file
+from whyconv.images.sources.listing import PART_NAMES, Names, Pictures, Stat, few, mark_by, printable, stat_file
 from whyconv.results import Note
 
 
@@ -38,14 +40,14 @@ class Block:
         key: Name of the array.
         is_channels_first: Whether the axes are (n, channels, h, w).
         rule: How its values are read; None where they are no pixels.
-        file_stat: Of the file; None for arrays in memory.
+        file_stats: The first row in each of the files that it lies in, and their stats; none for arrays in memory.
     """
 
     rows: Rows
     key: str
     is_channels_first: bool = False
     rule: PixelRule | None = None
-    file_stat: Stat | None = None
+    file_stats: tuple[tuple[int, Stat], ...] = ()
 
     @property
     def white(self) -> White:
@@ -68,10 +70,19 @@ class Block:
         return np.asarray(np.rint(pixels), rounded_to)
 
     def stat(self, row: int) -> Stat:
-        """Returns the bytes of one picture's values, and time and mark of the file."""
-        del row
-        size = math.prod(self.rows.shape[1:]) * self.rows.dtype.itemsize
-        return Stat(size, 0, 0) if self.file_stat is None else self.file_stat._replace(size=size)
+        """Returns the bytes of one picture's values, and time and mark of the file that they lie in."""
+        if self._stats:
+            return self._stats[bisect_right(self.file_stats, row, key=lambda found: found[0]) - 1]
+        return Stat(self._row_bytes, 0, 0)
+
+    @cached_property
+    def _stats(self) -> tuple[Stat, ...]:
+        # Beside an array that has grown or shrunk, the same row is another one of the same file.
+        return tuple(Stat(self._row_bytes, stat.time, mark_by(stat.mark, start)) for start, stat in self.file_stats)
+
+    @property
+    def _row_bytes(self) -> int:
+        return math.prod(self.rows.shape[1:]) * self.rows.dtype.itemsize
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,8 +252,14 @@ def _block(images: Member, findings: Findings) -> Block:
     if is_channels_first:
         findings.notes.append(Note(key="array_channels_first", values={"array": images.key, "shape": str(shape)}))
     rule = rule_of(images.rows, images.key, findings)
-    file_stat = stat_file(images.file) if images.file.is_file() else None
-    return Block(images.rows, images.key, is_channels_first, rule, file_stat)
+    return Block(images.rows, images.key, is_channels_first, rule, _file_stats(images))
+
+
+def _file_stats(images: Member) -> tuple[tuple[int, Stat], ...]:
+    starts, files = [0], [images.file]
+    if isinstance(images.rows, StackedRows):
+        starts, files = list(images.rows.starts), list(images.rows.files)
+    return tuple((start, stat_file(file)) for start, file in zip(starts, files, strict=True) if file.is_file())
 
 
 def _alike(parts: Sequence[_Part], findings: Findings) -> list[_Part]:

@@ -69,7 +69,7 @@ class Stat(NamedTuple):
     Attributes:
         size: Bytes of the picture, or of the file that it lies in.
         time: Of the last change of the content, in nanoseconds; 0 where it is not known.
-        mark: Of the file itself, as ``mark_of`` gives it; 0 where there is none.
+        mark: Of the file itself, as ``mark_of`` gives it, with what else decides the content; 0 where there is none.
     """
 
     size: int
@@ -251,7 +251,12 @@ def mark_of(facts: os.stat_result) -> int:
     time, and renaming keeps both. The number of the file on its disk tells which it is; the time at which anything of
     it last changed (on Windows: at which it was made) is set by the system alone.
     """
-    text = f"{facts.st_ino} {facts.st_ctime_ns}"
+    return mark_by(facts.st_ino, facts.st_ctime_ns)
+
+
+def mark_by(*what: object) -> int:
+    """Returns a number, not 0, that no other objects give."""
+    text = " ".join(map(str, what))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True) or 1
 
 
