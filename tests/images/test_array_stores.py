@@ -88,3 +88,35 @@ def test_what_was_kept_by_the_mark_of_the_first_batch_is_looked_at_again(cifar: 
     index.stats.times[:12], index.stats.marks[:12] = first.time, first.mark
     write_index(path, str(cifar), index)
     assert opened(cifar, COLOR).num_decoded == 8
+
+
+@pytest.mark.parametrize(
+    ("dtype", "train", "before", "after"),
+    [(np.uint16, 255, 199, 60_000), (np.uint16, 60_000, 60_000, 199), (np.int64, 255, 199, 60_000),
+     (np.uint16, 199, 60_000, 199)],
+)  # fmt: skip
+def test_an_array_of_another_range_changes_how_those_beside_it_are_read(
+    tmp_path: Path, dtype: type, train: int, before: int, after: int
+) -> None:
+    """One rule holds for all of a type, so that of a file that did not change may."""
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for part, high, n in (("train", train, 6), ("test", before, 3)):
+        np.save(folder / f"x_{part}.npy", levels(n, high).astype(dtype))
+        np.save(folder / f"y_{part}.npy", np.arange(n) % 2)
+    assert opened(folder, GRAY).num_decoded == 9
+    assert opened(folder, GRAY).num_decoded == 0
+    np.save(folder / "x_test.npy", levels(3, after).astype(dtype))
+    is_read_anew = (max(train, before) > 255) != (max(train, after) > 255)
+    found = opened(folder, GRAY)
+    assert found.num_decoded == (9 if is_read_anew else 3)
+    x = np.load(folder / "x_train.npy").astype(float)
+    white = 65535 if max(train, after) > 255 else 255
+    of_train = read_pictures(folder).parts == 1
+    assert np.array_equal(found.pixels[of_train][..., 0], np.rint(x / white * 255))
+
+
+def levels(n: int, high: int) -> np.ndarray:
+    x = RNG.integers(0, high, (n, 8, 8))
+    x[:, 0, 0] = high
+    return x

@@ -77,8 +77,11 @@ class Block:
 
     @cached_property
     def _stats(self) -> tuple[Stat, ...]:
-        # Beside an array that has grown or shrunk, the same row is another one of the same file.
-        return tuple(Stat(self._row_bytes, stat.time, mark_by(stat.mark, start)) for start, stat in self.file_stats)
+        # Where an array beside this one has changed, a row may be another of the same file, or be read otherwise.
+        rule = self.rule and (self.rule.white, self.rule.rounded_to)
+        return tuple(
+            Stat(self._row_bytes, stat.time, mark_by(stat.mark, start, rule)) for start, stat in self.file_stats
+        )
 
     @property
     def _row_bytes(self) -> int:
