@@ -10,6 +10,7 @@ import numpy as np
 
 from whyconv.images.sources.array_files import ObjectRows, Rows
 from whyconv.images.sources.labels import MINUS_ONE, is_minus_one_none, minus_one_note
+from whyconv.images.sources.listing import few
 from whyconv.results import Note
 
 
@@ -91,19 +92,26 @@ def label_texts(values: np.ndarray, key: str, names: Sequence[str], findings: Fi
     values = values.ravel()
     if values.dtype.kind not in "iufb":
         texts: list[str | None] = [_text(value) or None for value in values.tolist()]
+        _tell_empty([row for row, text in enumerate(texts) if text is None], key, findings)
         return Texts(texts, list(names))
     return _numbered(values, key, names, findings)
 
 
+def _tell_empty(rows: Sequence[int], key: str, findings: Findings) -> None:
+    if rows:
+        told = {"array": key, "num": f"{len(rows):,}", "names": few(f"{key}[{row}]" for row in rows)}
+        findings.notes.append(Note(key="array_labels_empty", values=told, level="warning"))
+
+
 def _numbered(values: np.ndarray, key: str, names: Sequence[str], findings: Findings) -> Texts:
-    has_label = np.isfinite(values) if values.dtype.kind == "f" else np.ones(len(values), bool)
-    if names and (values == -1).any():
-        has_label &= values != -1
-        findings.notes.append(minus_one_note(key, int((values == -1).sum())))
+    is_minus_one = (values == -1) & bool(names)
+    has_label = ~is_minus_one & ~np.isnan(values)
     known = values[has_label]
-    whole = np.rint(known).astype(np.int64)
-    if (whole != known).any():
-        findings.problems.append(f"{key} holds {known[whole != known][0]:g}, expected whole numbers or texts")
+    is_finite = np.isfinite(known)
+    whole = np.rint(np.where(is_finite, known, 0)).astype(np.int64)
+    is_odd = ~is_finite | (whole != known)
+    if is_odd.any():
+        findings.problems.append(f"{key} holds {known[is_odd][0]:g}, expected whole numbers or texts")
         return Texts([None] * len(values), [])
     distinct = np.unique(whole)
     if names and len(distinct) and (distinct[0] < 0 or distinct[-1] >= len(names)):
@@ -115,7 +123,10 @@ def _numbered(values: np.ndarray, key: str, names: Sequence[str], findings: Find
     spelled = {number: names[number] if names else str(number) for number in distinct.tolist()}
     result: list[str | None] = [None] * len(values)
     for row, number in zip(np.flatnonzero(has_label).tolist(), whole.tolist(), strict=True):
-        result[row] = spelled[number]
+        result[row] = spelled[number] or None
+    if is_minus_one.any():
+        findings.notes.append(minus_one_note(key, int(is_minus_one.sum())))
+    _tell_empty([row for row, text in enumerate(result) if text is None and not is_minus_one[row]], key, findings)
     return Texts(result, list(spelled.values()), "" if names else key)
 
 

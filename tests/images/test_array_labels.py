@@ -1,0 +1,44 @@
+"""Labels in arrays that are none, and what is said of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from whyconv.errors import DataError
+from whyconv.images.sources import Pictures, pictures_from_arrays
+from whyconv.results import Note
+
+
+def pictures_of(y: object, classes: tuple[str, ...] = ()) -> Pictures:
+    labels = np.asarray(y)
+    return pictures_from_arrays(np.full((len(labels), 4, 4), 9, np.uint8), labels, classes=classes)
+
+
+def noted(pictures: Pictures, key: str) -> list[Note]:
+    return [note for note in pictures.notes if note.key == key]
+
+
+@pytest.mark.parametrize(
+    ("y", "classes", "rows"),
+    [([np.nan, 0, 1, np.nan], (), [0, 3]), (["", "a", "  ", "b"], (), [0, 2]), ([b"", b"a", b"b"], (), [0]),
+     ([0.0, 1.0], (), []), (["a", "b"], (), []), ([np.nan, 1, 0], ("a", "b"), [0]), ([0, 1, 1], ("", "b"), [0]),
+     ([np.nan, -1, 0, 1], (), [0]), ([np.nan, -1, 0, 1], ("a", "b"), [0]), ([np.nan] * 2, (), [0, 1])],
+)  # fmt: skip
+def test_pictures_without_a_label_are_told(y: list[object], classes: tuple[str, ...], rows: list[int]) -> None:
+    pictures = pictures_of(y, classes)
+    minus_one = np.flatnonzero(np.asarray(y) == -1).tolist()
+    assert np.flatnonzero(pictures.labels < 0).tolist() == sorted([*rows, *minus_one])
+    names = ", ".join(f"y[{row}]" for row in rows)
+    values = {"array": "y", "num": str(len(rows)), "names": names}
+    told = [Note(key="array_labels_empty", values=values, level="warning")] if rows else []
+    assert noted(pictures, "array_labels_empty") == told
+    assert [note.values["num"] for note in noted(pictures, "labels_minus_one")] == ["1"] * len(minus_one)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("infinity", [np.inf, -np.inf])
+@pytest.mark.parametrize("classes", [(), ("a", "b")])
+def test_infinity_is_no_label_but_a_mistake(infinity: float, classes: tuple[str, ...]) -> None:
+    with pytest.raises(DataError, match=rf"y holds {infinity}, expected whole numbers or texts\.$"):
+        pictures_of([np.nan, 0, infinity, 1], classes)
