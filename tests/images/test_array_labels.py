@@ -42,3 +42,13 @@ def test_pictures_without_a_label_are_told(y: list[object], classes: tuple[str, 
 def test_infinity_is_no_label_but_a_mistake(infinity: float, classes: tuple[str, ...]) -> None:
     with pytest.raises(DataError, match=rf"y holds {infinity}, expected whole numbers or texts\.$"):
         pictures_of([np.nan, 0, infinity, 1], classes)
+
+
+@pytest.mark.parametrize("spelled", ["None", "nan", "NULL"])
+def test_classes_called_as_no_label_is_written_are_told(spelled: str) -> None:
+    """As ``astype(str)`` writes what is none among objects; some classes really are called so."""
+    pictures = pictures_of(np.array(["cat", "dog", spelled], object).astype(str))
+    assert set(pictures.classes) == {"cat", "dog", spelled}
+    told = Note(key="classes_called_none", values={"classes": spelled}, level="warning")
+    assert noted(pictures, "classes_called_none") == [told]
+    assert noted(pictures_of(["cat", "dog"]), "classes_called_none") == []

@@ -26,7 +26,7 @@ from whyconv.images.sources.array_values import (
     without_minus_one,
 )
 from whyconv.images.sources.containers import ContainedPictures
-from whyconv.images.sources.labels import group_numbers, number_classes
+from whyconv.images.sources.labels import group_numbers, none_notes, number_classes
 from whyconv.images.sources.listing import PART_NAMES, Names, Pictures, Stat, few, mark_by, printable, stat_file
 from whyconv.results import Note
 
@@ -302,7 +302,7 @@ def _pictures(
         parts=parts,
         groups=None,
         skipped=(),
-        notes=(*findings.notes, *notes),
+        notes=(*findings.notes, *notes, *none_notes(classes)),
         contents=ArrayContents(
             blocks, np.repeat(np.arange(len(blocks)), sizes), np.concatenate([np.arange(size) for size in sizes])
         ),
