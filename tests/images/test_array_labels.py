@@ -52,3 +52,20 @@ def test_classes_called_as_no_label_is_written_are_told(spelled: str) -> None:
     told = Note(key="classes_called_none", values={"classes": spelled}, level="warning")
     assert noted(pictures, "classes_called_none") == [told]
     assert noted(pictures_of(["cat", "dog"]), "classes_called_none") == []
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("labels", "dtype"),
+    [([2**53 + 1, 2**53, 0], np.int64), ([2**63 + 5, 2**63 + 6, 2**53 + 1], np.uint64),
+     ([-(2**63), 2**63 - 1, 0], np.int64), ([2.0**60, 2.0**70, 3.0], np.float64), ([255, 0, 7], np.uint8)],
+)  # fmt: skip
+def test_numbers_of_any_size_are_labels(labels: list[int | float], dtype: type) -> None:
+    pictures = pictures_of(np.array(labels, dtype))
+    assert [pictures.classes[label] for label in pictures.labels] == [str(int(label)) for label in labels]
+
+
+@pytest.mark.parametrize("label", [2**53 + 1, 2**63 + 5])
+def test_a_number_beyond_the_named_classes_is_named_whole(label: int) -> None:
+    with pytest.raises(DataError, match=rf"y holds label {label}, but 2 classes are named \(0 to 1\)"):
+        pictures_of(np.array([0, label], np.uint64), ("a", "b"))

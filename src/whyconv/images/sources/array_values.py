@@ -107,23 +107,21 @@ def _numbered(values: np.ndarray, key: str, names: Sequence[str], findings: Find
     is_minus_one = (values == -1) & bool(names)
     has_label = ~is_minus_one & ~np.isnan(values)
     known = values[has_label]
-    is_finite = np.isfinite(known)
-    whole = np.rint(np.where(is_finite, known, 0)).astype(np.int64)
-    is_odd = ~is_finite | (whole != known)
-    if is_odd.any():
+    # Not all whole numbers are floats: of large ones, rounding makes others.
+    if known.dtype.kind == "f" and (is_odd := ~np.isfinite(known) | (np.rint(known) != known)).any():
         findings.problems.append(f"{key} holds {known[is_odd][0]:g}, expected whole numbers or texts")
         return Texts([None] * len(values), [])
-    distinct = np.unique(whole)
-    if names and len(distinct) and (distinct[0] < 0 or distinct[-1] >= len(names)):
+    distinct = [int(value) for value in np.unique(known).tolist()]
+    if names and distinct and (distinct[0] < 0 or distinct[-1] >= len(names)):
         wrong = distinct[0] if distinct[0] < 0 else distinct[-1]
         findings.problems.append(
             f"{key} holds label {wrong}, but {len(names)} classes are named (0 to {len(names) - 1})"
         )
         return Texts([None] * len(values), [])
-    spelled = {number: names[number] if names else str(number) for number in distinct.tolist()}
+    spelled = {number: names[number] if names else str(number) for number in distinct}
     result: list[str | None] = [None] * len(values)
-    for row, number in zip(np.flatnonzero(has_label).tolist(), whole.tolist(), strict=True):
-        result[row] = spelled[number] or None
+    for row, value in zip(np.flatnonzero(has_label).tolist(), known.tolist(), strict=True):
+        result[row] = spelled[int(value)] or None
     if is_minus_one.any():
         findings.notes.append(minus_one_note(key, int(is_minus_one.sum())))
     _tell_empty([row for row, text in enumerate(result) if text is None and not is_minus_one[row]], key, findings)
