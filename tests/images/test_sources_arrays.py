@@ -416,6 +416,27 @@ def test_hdf5_groups_and_outside_data(tmp_path):
         read_pictures(tmp_path / "b.h5")
 
 
+@pytest.mark.parametrize(
+    ("empty", "said"),
+    [("x", r"x has shape \(0,\), expected \(n, h, w\)"), ("y", "x has 3 pictures but y has 0 labels"),
+     ("person", "x has 3 pictures but person has 0 values"), ("other", ""), ("classes", "")],
+)  # fmt: skip
+def test_hdf5_datasets_without_any_values(tmp_path, empty, said):
+    arrays = {"x": shots(3), "y": np.array([0, 1, 1]), "person": np.array([0, 0, 1])}
+    with h5py.File(tmp_path / "set.h5", "w") as file:
+        for key, values in arrays.items():
+            if key != empty:
+                file[key] = values
+        file[empty] = h5py.Empty(np.float32)
+    if said:
+        with pytest.raises(DataError, match=said):
+            read_pictures(tmp_path / "set.h5", group_by="person")
+    else:
+        pictures = read_pictures(tmp_path / "set.h5", group_by="person")
+        assert spoken(pictures) == ["0", "1", "1"]
+        assert np.array_equal(pictures.read(2), arrays["x"][2])
+
+
 def test_without_h5py_the_extra_is_named(tmp_path, monkeypatch):
     write_pair(tmp_path)
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)

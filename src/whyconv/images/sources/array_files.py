@@ -240,7 +240,10 @@ def _hdf5(path: Path) -> Iterator[Member]:
         if isinstance(item, h5py.Dataset):
             if item.is_virtual or item.external:
                 raise ValueError(f"dataset '{key}' lies in other files, which are not opened")
-            found.append(Member(path, key, Hdf5Rows(path, key, item.shape, item.dtype)))
+            # A dataset without values ("null") has no shape either.
+            has_values = item.shape is not None
+            rows = Hdf5Rows(path, key, item.shape, item.dtype) if has_values else np.zeros(0, item.dtype)
+            found.append(Member(path, key, rows))
 
     with h5py.File(path, "r") as file:
         file.visititems(visit)
