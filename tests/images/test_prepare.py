@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 
 import numpy as np
 import pydantic
@@ -9,7 +11,7 @@ import pytest
 from drawn_pictures import encode, photo
 from whyconv.errors import PictureError
 from whyconv.images.decode import decode
-from whyconv.images.prepare import PicturePolicy, fit, prepare
+from whyconv.images.prepare import PicturePolicy, fit, full_pixels, prepare
 
 
 def _triangle(values: np.ndarray, length: int) -> np.ndarray:
@@ -109,6 +111,17 @@ def test_the_reason_carries_the_name_that_was_given():
         prepare(b"", policy, name="cat/1.jpg")
     with pytest.raises(PictureError, match=r"^empty file$"):
         prepare(b"", policy)
+
+
+@pytest.mark.parametrize("white", [None, 1, 255, 65535])
+@pytest.mark.parametrize("make", [prepare, full_pixels])
+@pytest.mark.parametrize("shape", [(), (5,), (2, 2, 2), (2, 2, 2, 2)])
+@pytest.mark.parametrize("value", [0.5, 5.0, 300, 70_000])
+def test_an_array_of_no_pictures_shape_is_refused_by_its_shape(
+    white: int | None, make: Callable[..., np.ndarray], shape: tuple[int, ...], value: float
+) -> None:
+    with pytest.raises(PictureError, match=rf"^an array of shape {re.escape(str(shape))}; expected \(h, w\)"):
+        make(np.full(shape, value), PicturePolicy(side=8, channels=3), white=white)
 
 
 def test_a_policy_survives_json_and_refuses_what_it_does_not_know():

@@ -112,7 +112,7 @@ def decode_array(array: np.ndarray, *, alpha_background: Background = WHITE) -> 
         PictureError: The shape is no picture's, or values are out of these ranges.
     """
     array = np.asarray(array)
-    pixels = _as_uint8(_check_shape(array))
+    pixels = _as_uint8(check_shape(array))
     has_alpha = pixels.shape[2] == 4 and bool((pixels[:, :, 3] < 255).any())
     if pixels.shape[2] == 4:
         pixels = blend(np.ascontiguousarray(pixels[:, :, :3]), np.ascontiguousarray(pixels[:, :, 3]), alpha_background)
@@ -128,6 +128,20 @@ def decode_array(array: np.ndarray, *, alpha_background: Background = WHITE) -> 
         has_alpha=has_alpha,
     )
     return Decoded(np.ascontiguousarray(pixels), facts)
+
+
+def check_shape(array: np.ndarray) -> np.ndarray:
+    """Returns an array with its channels as the third axis; raises PictureError where the shape is no picture's."""
+    shape = array.shape
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
+        hint = ""
+        if array.ndim == 3 and shape[0] in (1, 3, 4):
+            hint = ". Its channels come first: turn it with array.transpose(1, 2, 0)"
+        raise PictureError(f"an array of shape {shape}; expected (h, w), (h, w, 1), (h, w, 3) or (h, w, 4){hint}")
+    check_size(array.shape[1], array.shape[0], "array")
+    return array
 
 
 def _admit(content: bytes) -> str:
@@ -167,19 +181,6 @@ def _finish_jpeg(pixels: np.ndarray, header: Header, factor: int = 1) -> Decoded
         is_turned=header.orientation != 1,
     )
     return Decoded(pixels, facts, None if factor == 1 else box)
-
-
-def _check_shape(array: np.ndarray) -> np.ndarray:
-    shape = array.shape
-    if array.ndim == 2:
-        array = array[:, :, None]
-    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
-        hint = ""
-        if array.ndim == 3 and shape[0] in (1, 3, 4):
-            hint = ". Its channels come first: turn it with array.transpose(1, 2, 0)"
-        raise PictureError(f"an array of shape {shape}; expected (h, w), (h, w, 1), (h, w, 3) or (h, w, 4){hint}")
-    check_size(array.shape[1], array.shape[0], "array")
-    return array
 
 
 def _as_uint8(values: np.ndarray) -> np.ndarray:

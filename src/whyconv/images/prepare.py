@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from whyconv.errors import PictureError
 from whyconv.images.array_levels import HELD_FRACTIONS, hold_fractions, to_levels
-from whyconv.images.decode import decode, decode_array
+from whyconv.images.decode import check_shape, decode, decode_array
 from whyconv.images.facts import Box
 
 POLICY_VERSION = 1
@@ -141,6 +141,7 @@ def _levels(values: np.ndarray, white: int | None) -> np.ndarray:
     """An array of a picture that stands alone as uint8; as it is where nobody said what is white."""
     if white is None:
         return values
+    check_shape(values)
     if hold_fractions(values, white, is_alone=True):
         raise PictureError(HELD_FRACTIONS.format(white=white))
     return to_levels(values, white)
