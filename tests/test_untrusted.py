@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,44 @@ def test_toml_is_what_python_reads(value: dict[str, str], tmp_path_factory: pyte
 )
 def test_json_out_of_bounds_is_refused(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
+        json_values(text)
+
+
+class Counted(str):
+    """A key that counts how often it is compared."""
+
+    __slots__ = ()
+    num_compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counted.num_compared += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_a_key_that_stands_twice_is_found_without_comparing_each_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    def counting(text: str, object_pairs_hook: Callable[[list[tuple[str, object]]], object]) -> object:
+        return read(text, object_pairs_hook=lambda pairs: object_pairs_hook([(Counted(k), v) for k, v in pairs]))
+
+    read = json.loads
+    monkeypatch.setattr(untrusted.json, "loads", counting)
+    monkeypatch.setattr(Counted, "num_compared", 0)
+    many = 2_000
+    with pytest.raises(ValueError, match=f"the key '{many - 1}' stands in it twice"):
+        json_values("{" + ",".join(f'"{each}": 0' for each in [*range(many), many - 1]) + "}")
+    assert Counted.num_compared < 10 * many
+
+
+@settings(max_examples=100, deadline=None)
+@given(keys=st.lists(st.sampled_from("abcdefgh"), max_size=8))
+def test_of_keys_that_stand_twice_the_first_one_is_named(keys: list[str]) -> None:
+    text = "{" + ",".join(f'"{key}": {place}' for place, key in enumerate(keys)) + "}"
+    twice = [key for place, key in enumerate(keys) if key in keys[:place]]
+    if not twice:
+        assert json_values(text) == {key: place for place, key in enumerate(keys)}
+        return
+    with pytest.raises(ValueError, match=f"the key '{twice[0]}' stands in it twice"):
         json_values(text)
 
 

@@ -10,6 +10,7 @@ import json
 import re
 import stat
 import tomllib
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -145,8 +146,8 @@ def toml_in(path: Path) -> dict[str, Any]:
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for place, key in enumerate(keys) if key in keys[:place])
+        # A dict keeps the order in which keys came first: up to the first that comes again, both are alike.
+        twice = next(key for (key, _), first in zip_longest(pairs, found) if key != first)
         raise ValueError(f"the key {twice[:80]!r} stands in it twice")
     return found
 
