@@ -222,19 +222,32 @@ def test_the_clock_ends_it_before_an_epoch_that_does_not_fit(monkeypatch: pytest
     assert (outcome.reason, outcome.num_epochs, outcome.num_steps, outcome.seconds) == ("clock", 3, 12, 12.0)
 
 
+@pytest.mark.parametrize(
+    "planned", [{"epochs": 50}, {"epochs": 1}, {"epochs": 1, "steps": 12}], ids=["of many", "the last", "less than one"]
+)
 def test_the_clock_ends_it_inside_an_epoch_and_the_plan_with_that_step_repeats_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planned: dict[str, int]
 ) -> None:
-    plan = tiny_plan(epochs=50, batch=4)  # 16 steps an epoch
+    plan = tiny_plan(batch=4, **planned)  # 16 steps an epoch
     network, outcome = on_the_clock(plan, monkeypatch, tmp_path / "run", 1.0, deadline=9.0)
     assert (outcome.reason, outcome.num_epochs, outcome.num_steps) == ("clock", 1, 10)
     _, epochs = read_history(tmp_path / "run" / "metrics.jsonl")
     assert [(each.step, each.validation_loss is not None) for each in epochs] == [(10, True)]
     # Without the clock: what the clock had ended stays ended, and the step is all that a repetition needs.
     assert run(plan, tmp_path / "run")[1] == outcome
-    repeated, again = run(tiny_plan(epochs=50, batch=4, stop_after=10))
+    repeated, again = run(tiny_plan(batch=4, stop_after=10, **planned))
     assert same(network, repeated)
     assert (again.reason, again.num_steps) == ("planned", 10)
+
+
+@pytest.mark.parametrize(("deadline", "ended"), [(14.5, ("clock", 15)), (15.5, ("planned", 16))])
+def test_out_of_time_with_the_last_step_of_its_plan_it_ends_as_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deadline: float, ended: tuple[str, int]
+) -> None:
+    plan = tiny_plan(epochs=1, batch=4)  # 16 steps; a fiftieth of the time may be overdrawn
+    _, outcome = on_the_clock(plan, monkeypatch, tmp_path, 1.0, deadline=deadline)
+    assert (outcome.reason, outcome.num_steps) == ended
+    assert run(plan, tmp_path)[1] == outcome
 
 
 def test_the_clock_leaves_five_steps(monkeypatch: pytest.MonkeyPatch) -> None:

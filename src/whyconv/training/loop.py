@@ -189,10 +189,12 @@ class _Session:
         recipe = self.plan.training
         if self.losses:
             return None  # inside an epoch, which is to be ended
-        if self.step >= self.last_step or self.epoch >= recipe.epochs:
+        if self.step >= self.last_step:
             return "planned"
         if self.is_out_of_time:
-            return "clock"
+            return "clock"  # also where the epoch that was cut short was the last one
+        if self.epoch >= recipe.epochs:
+            return "planned"
         if self.epoch - self.best_epoch >= recipe.patience:
             return "no_gain"
         if self.epoch and self.step >= LEAST_STEPS:
