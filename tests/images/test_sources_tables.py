@@ -144,6 +144,28 @@ def test_only_the_first_mistakes_are_spelled_out(lay):
     assert str(caught.value).count("leaves") == 10
 
 
+@pytest.mark.parametrize(
+    ("groups", "told"),
+    [
+        (("P0", "P5"), "lines 2 and 4 give a.jpg two groups (P0, P5)"),
+        (("P0", ""), "lines 2 and 4 give a.jpg two groups (P0, none)"),
+        (("", "P5"), "lines 2 and 4 give a.jpg two groups (none, P5)"),
+        (("P0", " P0"), None),
+        (("", ""), None),
+    ],
+)
+def test_a_picture_in_two_groups_is_a_mistake(lay, groups, told):
+    text = f"file,label,patient\na.jpg,cat,{groups[0]}\nb.jpg,dog,P5\na.jpg,cat,{groups[1]}\n"
+    where = write(lay("a.jpg", "b.jpg"), text)
+    assert "table_rows_repeated" in keys(read_pictures(where))
+    if told is None:
+        assert "table_rows_repeated" in keys(read_pictures(where, group_by="patient"))
+        return
+    with pytest.raises(DataError) as caught:
+        read_pictures(where, group_by="patient")
+    assert str(caught.value) == f"labels.csv: 1 mistake: {told}."
+
+
 def test_repeated_rows_and_empty_labels_are_told(lay):
     pictures = read_pictures(write(lay("a.jpg", "b.jpg"), "file,label\na.jpg,cat\n./a.jpg,cat\nb.jpg,\n"))
     assert described(pictures) == {"a.jpg": ("cat", ""), "b.jpg": (None, "")}

@@ -225,9 +225,13 @@ def part_number(part: object) -> int:
 
 
 def _compare(row: _Row, earlier: int, listing: Listing, prefix: str) -> None:
-    for what, old, new in (("labels", listing.labels[earlier], row.label), ("parts", listing.parts[earlier], row.part)):
+    for what, old, new in (
+        ("labels", listing.labels[earlier], row.label),
+        ("parts", listing.parts[earlier], row.part),
+        ("groups", listing.keys[earlier], row.key),
+    ):
         if old != new:
-            told = f" ({old or 'none'}, {new or 'none'})" if what == "labels" else ""
+            told = f" ({old or 'none'}, {new or 'none'})" if what != "parts" else ""
             name = printable(row.path)
             listing.complain(f"{prefix}lines {listing.line_of[earlier]} and {row.line} give {name} two {what}{told}")
             return
