@@ -14,7 +14,7 @@ from whyconv.images.sources.listing import Pictures
 DIGEST_BYTES = 16
 
 # Raised whenever our own rules make other pixels of the same content: what was kept by the older ones is made anew.
-PIXEL_RULES = 2
+PIXEL_RULES = 3
 
 # What decides how a file's bytes become pixels; a new version may decode differently, or more formats.
 _DECODERS = ("numpy", "pillow", "simplejpeg", "pillow-heif")

@@ -12,6 +12,7 @@
 | CMYK | (255 - ink) * (255 - black) / 255 |
 | CIELAB | D50, to sRGB |
 | palette | its colors |
+| one transparent gray or color (PNG) | the background, where all bits of the file are those of that one |
 | alpha | color * alpha + background * (1 - alpha), in stored values |
 
 Color profiles are not applied.

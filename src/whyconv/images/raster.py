@@ -15,6 +15,7 @@ from whyconv.images.formats import Header
 from whyconv.images.frames import count_gif_frames, count_tiff_pages
 from whyconv.images.modes import Background, guessed_white, to_uint8
 from whyconv.images.orientation import read_orientation, turn
+from whyconv.images.png_key import settle_key
 from whyconv.images.png_rows import check_rows_are_there, check_rows_fit
 from whyconv.images.reasons import explain, say_format
 from whyconv.images.webp import read_webp_size
@@ -87,6 +88,7 @@ def read_raster(content: bytes, format_name: str, background: Background, expect
         check_size(*image.size, format_name)
         if format_name == "png":
             check_rows_are_there(content, image)
+            settle_key(image, content)
         pixels, has_alpha = to_uint8(image, background, bits=header.bits, is_unsigned=_is_unsigned(image))
         white = guessed_white(image, header.bits, is_unsigned=_is_unsigned(image))
         if _is_negative(image):
