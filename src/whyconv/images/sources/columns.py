@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from whyconv.errors import DataError
 from whyconv.images.sources.labels import part_of
-from whyconv.images.sources.listing import few, printable
+from whyconv.images.sources.listing import few, printable, shortened
 from whyconv.images.sources.table_files import Table
 from whyconv.results import Note
 
@@ -83,8 +83,9 @@ def choose_columns(
     if label is None and needs_label:
         problems.append(f"no column of labels (looked for {', '.join(LABEL_NAMES[:8])}, ...)")
     if problems:
+        columns = few(map(shortened, table.columns), 10)
         raise DataError(
-            f"{printable(table.path.name)} has {' and '.join(problems)}. Its columns: {few(table.columns, 10)}. "
+            f"{printable(table.path.name)} has {' and '.join(problems)}. Its columns: {columns}. "
             "Expected a first line such as file_name,label."
         )
     values = {
@@ -170,9 +171,9 @@ def label_text(value: object) -> str | None:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "backslashreplace")
     if not isinstance(value, str | int | float):
-        raise ValueError(f"the label is {few([repr(value)])}, expected one text or number")
+        raise ValueError(f"the label is {shortened(repr(value))}, expected one text or number")
     if isinstance(value, str) and _HALF.search(value):
-        raise ValueError(f"the label is {value[:80]!r}, which holds half a character, expected a whole text")
+        raise ValueError(f"the label is {shortened(repr(value))}, which holds half a character, expected a whole text")
     return str(value).strip() or None
 
 
@@ -189,7 +190,7 @@ def class_text(value: object, names: Sequence[str]) -> str | None:
     if not names or not isinstance(value, int):
         return label_text(value)
     if not -1 <= value < len(names):
-        raise ValueError(f"label {value}, but {len(names)} classes are named (0 to {len(names) - 1})")
+        raise ValueError(f"label {shortened(str(value))}, but {len(names)} classes are named (0 to {len(names) - 1})")
     return names[value] if value >= 0 else None
 
 

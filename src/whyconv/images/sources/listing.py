@@ -21,6 +21,8 @@ PART_NAMES = ("", "train", "validation", "test")
 
 MAX_FILE_BYTES = 100_000_000
 
+_MOST_QUOTED = 80
+
 
 class Names(Sequence[str]):
     """Many names in two flat arrays: a tenth of the objects of a list of strings, and cheap to share.
@@ -284,6 +286,11 @@ def printable_names(paths: Names) -> Names:
         seen.add(name)
         names.append(name)
     return Names(names)
+
+
+def shortened(text: str) -> str:
+    """Returns a text to be quoted, printable; of one of more than 80 letters, a whole picture say, both ends."""
+    return printable(text if len(text) <= _MOST_QUOTED else f"{text[:50]} ... {text[-25:]}")
 
 
 def few(items: Iterable[str], limit: int = 5) -> str:

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from whyconv.errors import DataError, MissingExtraError
 from whyconv.images.sources.arrow_files import ARROW_ENDINGS, arrow_rows, open_arrow
-from whyconv.images.sources.listing import few, printable
+from whyconv.images.sources.listing import few, printable, shortened
 from whyconv.untrusted import json_values
 
 CSV_ENDINGS = (".csv", ".tsv")
@@ -239,7 +239,9 @@ def _parquet_rows(table: Table, columns: Sequence[str], content: str | None) -> 
                     yield line, [value.get("path") if isinstance(value, dict) else value for value in values]
     except (OSError, arrow.ArrowException) as error:
         name = printable(table.path.name)
-        raise DataError(f"{name} cannot be read as Parquet: {error}. Columns: {few(table.columns, 8)}.") from None
+        raise DataError(
+            f"{name} cannot be read as Parquet: {error}. Columns: {few(map(shortened, table.columns), 8)}."
+        ) from None
 
 
 def _empty_rows(file: Any) -> Iterator[Any]:  # noqa: ANN401

@@ -13,10 +13,12 @@ from pathlib import Path
 from whyconv.errors import DataError
 from whyconv.images.sources.columns import Columns, class_text, label_text
 from whyconv.images.sources.labels import PART_ALIASES, part_of
-from whyconv.images.sources.listing import few, printable
+from whyconv.images.sources.listing import few, printable, shortened
 from whyconv.images.sources.table_files import Table
 
 _MOST_PROBLEMS = 10
+# Of a path, and of a name in it: no disk takes more, and pictures written as texts have more.
+_LONGEST_PATH, _LONGEST_NAME = 4096, 255
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://|data:", re.IGNORECASE)
 
 
@@ -169,16 +171,28 @@ def _path_text(path: object, column: str | None) -> str:
     if path is None or path == "" or (isinstance(path, str) and not path.strip()):
         raise ValueError(f"{column} is empty")
     if not isinstance(path, str):
-        raise ValueError(f"{column} is {path!r}, expected a file name")
+        raise ValueError(_no_file_name(column, path))
     if _URL.match(path.strip()):
-        raise ValueError(f"{path.strip()} is a web address; nothing is downloaded, name files on this disk")
+        raise ValueError(f"{shortened(path.strip())} is a web address; nothing is downloaded, name files on this disk")
     if "\0" in path:
         raise ValueError(f"{column} holds a zero byte")
     try:
         os.fsencode(path)
     except UnicodeEncodeError:
-        raise ValueError(f"{column} is {path!r}, expected a file name: half a character is none") from None
-    return path.strip()
+        raise ValueError(
+            f"{column} is {shortened(repr(path))}, expected a file name: half a character is none"
+        ) from None
+    text = path.strip()
+    if len(text) > _LONGEST_PATH or max(map(len, re.split(r"[/\\]", text))) > _LONGEST_NAME:
+        raise ValueError(_no_file_name(column, text))
+    return text
+
+
+def _no_file_name(column: str | None, value: object) -> str:
+    return (
+        f"{column} is {shortened(repr(value))}, expected a file name or, in Parquet and Arrow, the bytes of a picture "
+        "file in a column of type binary"
+    )
 
 
 def _inside(text: str, base: str, shelf: Shelf) -> str:
@@ -188,7 +202,7 @@ def _inside(text: str, base: str, shelf: Shelf) -> str:
     """
     if Path(text).is_absolute():
         if shelf.names is not None:
-            raise ValueError(f"{text} is a whole path; in an archive, names are relative to the table")
+            raise ValueError(f"{shortened(text)} is a whole path; in an archive, names are relative to the table")
         path = shelf.relative(Path(text)) or Path(text).as_posix()
         return path if shelf.has(path) else _as_there(path, shelf)
     slashed = text.replace("\\", "/")
@@ -196,7 +210,7 @@ def _inside(text: str, base: str, shelf: Shelf) -> str:
     paths = [posixpath.normpath(spelling) for spelling in dict.fromkeys(spellings)]
     if any(path == ".." or path.startswith(("../", "/")) for path in paths):
         raise ValueError(
-            f"{text} leaves the folder of the table; put the table above the pictures, or write whole paths"
+            f"{shortened(text)} leaves the folder of the table; put the table above the pictures, or write whole paths"
         )
     found = next((base + path for path in paths if shelf.has(base + path)), None)
     return _as_there(base + paths[min(1, len(paths) - 1)], shelf) if found is None else found
@@ -220,7 +234,7 @@ def part_number(part: object) -> int:
     """
     text = label_text(part)
     if text is not None and not part_of(text):
-        raise ValueError(f"part '{text}' is unknown, expected one of {', '.join(PART_ALIASES)}")
+        raise ValueError(f"part '{shortened(text)}' is unknown, expected one of {', '.join(PART_ALIASES)}")
     return part_of(text or "")
 
 
@@ -231,8 +245,8 @@ def _compare(row: _Row, earlier: int, listing: Listing, prefix: str) -> None:
         ("groups", listing.keys[earlier], row.key),
     ):
         if old != new:
-            told = f" ({old or 'none'}, {new or 'none'})" if what != "parts" else ""
-            name = printable(row.path)
+            told = f" ({', '.join(shortened(str(each or 'none')) for each in (old, new))})" if what != "parts" else ""
+            name = shortened(row.path)
             listing.complain(f"{prefix}lines {listing.line_of[earlier]} and {row.line} give {name} two {what}{told}")
             return
     listing.num_repeated += 1

@@ -21,7 +21,16 @@ from whyconv.images.sources.labels import (
     none_notes,
     number_classes,
 )
-from whyconv.images.sources.listing import Contents, FileContents, Names, Pictures, few, printable, printable_names
+from whyconv.images.sources.listing import (
+    Contents,
+    FileContents,
+    Names,
+    Pictures,
+    few,
+    printable,
+    printable_names,
+    shortened,
+)
 from whyconv.images.sources.table_files import Table, open_table
 from whyconv.images.sources.table_rows import Listing, Shelf, TableFile, list_rows
 from whyconv.results import Note
@@ -154,7 +163,7 @@ def _groups(
         try:
             return groups_by_pattern(group_by, names, notes)
         except UsageError as error:
-            columns = few(tables[0].columns, 10)
+            columns = few(map(shortened, tables[0].columns), 10)
             raise UsageError(f"{error} It is no column of the table either. Its columns: {columns}.") from None
     num_alone = listing.keys.count(None)
     values = {"num_groups": f"{len(set(listing.keys) - {None}):,}", "num_alone": f"{num_alone:,}"}

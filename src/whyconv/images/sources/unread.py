@@ -8,7 +8,7 @@ from pathlib import Path
 
 from whyconv.errors import DataError, MissingExtraError
 from whyconv.images.sources.columns import has_labels
-from whyconv.images.sources.listing import few, printable
+from whyconv.images.sources.listing import few, printable, shortened
 from whyconv.images.sources.table_files import TABLE_ENDINGS, Table, open_table
 from whyconv.images.sources.walk import Tree
 from whyconv.results import Note
@@ -36,11 +36,11 @@ def unread_note(tree: Tree, base: str, *, is_any: bool) -> Note | None:
     found = list(_tables(tree, base))
     for path, table in found:
         if has_labels(table):
-            values = {"file": printable(path), "columns": few(table.columns, 8)}
+            values = {"file": printable(path), "columns": few(map(shortened, table.columns), 8)}
             return Note(key="table_not_read", values=values, level="warning")
     if is_any and found:
         path, table = found[0]
-        values = {"file": printable(path), "columns": few(table.columns, 8)}
+        values = {"file": printable(path), "columns": few(map(shortened, table.columns), 8)}
         return Note(key="table_without_labels", values=values, level="warning")
     return None
 
