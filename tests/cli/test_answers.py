@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +36,20 @@ def test_predict_in_json_lines(run: Callable[..., Outcome], model: Path, inbox: 
         *("path", "label", "probability", "label_2", "probability_2", "label_3", "probability_3"),
         *("margin", "unsure", "error"),
     ]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp949", "latin-1", "utf-16", "utf-8"])
+def test_json_reads_back_whatever_letters_the_stream_has(
+    encoding: str, run: Callable[..., Outcome], inbox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classes = ["é", "고양이😀", "a\\\u202eb"]
+    path = write_model(tmp_path / "letters.onnx", classes=classes)
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    run("predict", path, inbox, "--json")
+    rows = [json.loads(line) for line in written.getvalue().decode(encoding).splitlines()]
+    assert [{row[f"label{place}"] for place in ("", "_2", "_3")} for row in rows] == [set(classes)] * 3
+    assert written.getvalue().isascii() is (encoding not in ("utf-8", "utf-16"))
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,10 +20,11 @@ def print_data(line: str, *, flush: bool = False) -> None:
 
 
 def print_json(text: str, *, flush: bool = False) -> None:
-    """Prints JSON as data; names in it cannot steer the terminal, and read back as they are."""
+    """Prints JSON as data; names in it cannot steer the terminal, and read back as they are in any encoding."""
     from whyconv.show.text import printable_json
 
-    print_data(printable_json(text), flush=flush)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print_data(printable_json(text, only_ascii=codecs.lookup(encoding).name != "utf-8"), flush=flush)
 
 
 def print_text(lines: Iterable[str]) -> None:

@@ -28,11 +28,17 @@ def printable(text: str) -> str:
     return "".join(_spell(letter) if _steers(letter) else letter for letter in text)
 
 
-def printable_json(text: str) -> str:
-    r"""Returns JSON that says the same, with everything that could steer a terminal as ``\u001b``."""
-    if text.isprintable():
+def printable_json(text: str, *, only_ascii: bool = False) -> str:
+    r"""Returns JSON that says the same, with everything that could steer a terminal as ``\u001b``.
+
+    Args:
+        text: JSON.
+        only_ascii: For a stream that may not have other letters: these are spelled out as well.
+    """
+    if text.isprintable() and (text.isascii() or not only_ascii):
         return text
-    return "".join(json.dumps(letter)[1:-1] if _steers(letter) and letter != "\n" else letter for letter in text)
+    spelled = [letter != "\n" and (_steers(letter) or (only_ascii and not letter.isascii())) for letter in text]
+    return "".join(json.dumps(letter)[1:-1] if is_one else letter for letter, is_one in zip(text, spelled, strict=True))
 
 
 def note_lines(note: Note, language: str) -> list[str]:
