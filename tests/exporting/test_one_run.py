@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from tiny_training import bars, write_bars
 from whyconv import workflow
@@ -292,6 +293,40 @@ def test_what_is_there_is_not_overwritten_by_mistake(run: Path, tmp_path: Path) 
     assert (tmp_path / "photos" / "one.jpg").read_bytes() == b"a photo"
     with pytest.raises(UsageError, match=r"holds other things \(one.jpg\)"):
         export_run(run, to="torch", out=tmp_path / "photos")
+
+
+@pytest.mark.parametrize(
+    "mine", ["weights", "description", "both", "changed weights", "changed description", "of a run"]
+)
+def test_weights_of_somebody_are_not_replaced_whatever_they_are_called(run: Path, tmp_path: Path, mine: str) -> None:
+    folder = tmp_path / "mine"
+    weights, description = folder / "model.safetensors", folder / "network.json"
+    if mine.startswith("changed"):
+        export_run(run, to="torch", out=folder)
+    elif mine == "of a run":
+        folder.mkdir()
+        for path in (weights, description):
+            shutil.copy(run / path.name, path)
+    else:
+        folder.mkdir()
+    if mine in ("weights", "both"):
+        weights.write_bytes(b"months of work")
+    if mine == "changed weights":
+        save_file(load_file(weights), weights)
+    if mine in ("description", "both"):
+        description.write_text("{}")
+    if mine == "changed description":
+        description.write_text(description.read_text().replace('"proof"', '"poof"'))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(UsageError, match=r"mine holds other things \((model.safetensors|network.json)\)"):
+        export_run(run, to="torch", out=folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_an_empty_folder_is_written(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    export_run(run, to="torch", out=tmp_path / "empty")
+    assert {each.name for each in (tmp_path / "empty").iterdir()} == {"model.safetensors", "network.json"}
 
 
 @pytest.mark.parametrize("out", [".", "inner/..", "../here"])

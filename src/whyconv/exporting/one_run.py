@@ -24,11 +24,14 @@ from whyconv.onnx_file.seal import sealed, without_seal
 from whyconv.pretrained.foreign import operator_set
 from whyconv.results import Notify, Parity, ignore
 from whyconv.results.export import ExportReport, ResizeDifference
-from whyconv.training.checkpoint import save_weights
+from whyconv.training.checkpoint import read_remarks, save_weights
 from whyconv.training.run_folder import NETWORK, WEIGHTS, read_plan, write_json
 from whyconv.training.torch_habits import torch_habits
+from whyconv.untrusted import json_values
 
 Kind = Literal["onnx", "torch"]
+# What the weights of a folder for torch carry.
+_CLASSES = "classes"
 
 
 def export_run(
@@ -97,10 +100,27 @@ def _target_folder(path: Path) -> Path:
     if path.resolve() == Path.cwd():
         raise UsageError("--out is the current folder, which cannot be replaced. Name one of its own: --out FOLDER.")
     if path.exists():
-        others = {each.name for each in path.iterdir()} - {WEIGHTS, NETWORK} if path.is_dir() else {path.name}
+        others = _not_exported(path) if path.is_dir() else [path.name]
         if others:
-            raise UsageError(f"{path} holds other things ({sorted(others)[0]}). Name a folder that does not exist.")
+            raise UsageError(f"{path} holds other things ({others[0]}). Name a folder that does not exist.")
     return path
+
+
+def _not_exported(folder: Path) -> list[str]:
+    """What in a folder no export wrote, sorted by name: what weights are called says nothing of whose they are."""
+    there = {each.name for each in folder.iterdir()}
+    others = there - {WEIGHTS, NETWORK}
+    return sorted(others or (there if there and not _is_exported(folder) else []))
+
+
+def _is_exported(folder: Path) -> bool:
+    """Whether an export wrote the two files: a description with its proof, and weights that name the same classes."""
+    try:
+        said = read_description(folder / NETWORK)
+        classes = json_values(read_remarks(folder / WEIGHTS).get(_CLASSES, "null"))
+    except (ModelFileError, ValueError):
+        return False
+    return bool(said.get("proof")) and classes == said.get("classes")
 
 
 def _is_recognizer(path: Path) -> bool:
@@ -150,7 +170,7 @@ def _write_torch(source: Source, path: Path) -> ExportReport:
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as place:
         folder = Path(place) / path.name
         folder.mkdir()
-        names = {"classes": json.dumps(source.metadata.classes, ensure_ascii=False)}
+        names = {_CLASSES: json.dumps(source.metadata.classes, ensure_ascii=False)}
         save_weights(folder / WEIGHTS, trained_network(source.run, source.plan), names)
         write_json(folder / NETWORK, with_digest(values))
         ask = ask_module(open_torch(folder))

@@ -60,6 +60,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def read_remarks(path: Path) -> dict[str, str]:
+    """Reads what was written beside the tensors of a safetensors file, which is read whole.
+
+    Raises:
+        ModelFileError: The file cannot be read.
+    """
+    _, metadata = _load(path)
+    return metadata
+
+
 def put_weights(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Puts what was read from ``path`` into ``network``.
 
