@@ -60,6 +60,18 @@ def test_no_set_that_can_be_read_is_an_error(tmp_path: Path) -> None:
         atlases.measure_atlas([str(tmp_path / "nothing")], tmp_path / "atlas", lambda event: None)
 
 
+def test_a_word_that_is_wrong_costs_no_atlas_that_was_measured(tmp_path: Path) -> None:
+    kept = {"atlas.json": made_up_atlas().model_dump_json(), "atlas.svg": "<svg/>"}
+    for name, content in kept.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(DataError):
+        atlases.measure_atlas([str(tmp_path / "digts")], tmp_path, lambda event: None)
+    assert {name: (tmp_path / name).read_text(encoding="utf-8") for name in kept} == kept
+    with pytest.raises(DataError):
+        atlases.measure_atlas([str(tmp_path / "digts")], tmp_path / "new", lambda event: None)
+    assert not (tmp_path / "new" / "atlas.json").exists()
+
+
 def test_what_was_trained_before_a_stop_is_not_trained_again_nor_decided_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +143,9 @@ def test_an_atlas_is_found_by_its_folder_or_its_file(tmp_path: Path) -> None:
         atlases.read_atlas(tmp_path / "elsewhere")
     (tmp_path / "atlas.json").write_text("{}", encoding="utf-8")
     with pytest.raises(UsageError, match="is no atlas of this version"):
+        atlases.read_atlas(tmp_path)
+    (tmp_path / "atlas.json").write_text(made_up_atlas().model_copy(update={"sets": []}).model_dump_json())
+    with pytest.raises(UsageError, match="holds no set that was measured"):
         atlases.read_atlas(tmp_path)
 
 

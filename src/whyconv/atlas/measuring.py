@@ -30,6 +30,8 @@ def measure_atlas(  # noqa: PLR0913
 ) -> Atlas:
     """Measures the control square on every set, and writes ``atlas.json`` and ``atlas.svg`` after each of them.
 
+    What lies there from before is replaced once one of the sets is measured, and not by reasons alone.
+
     Args:
         sets: What ``whyconv train`` accepts, or NAME=PLACE, each also with @SIDE behind it: then that counts instead of
             ``side``; the digits that come with whyconv where there are none.
@@ -59,7 +61,8 @@ def measure_atlas(  # noqa: PLR0913
             notify(Note(key="atlas_skipped", values={"name": place.name, "reason": str(error)}, level="warning"))
             skipped = SkippedSet(name=place.name, where=place.where, reason=str(error))
             atlas = atlas.model_copy(update={"skipped": [*atlas.skipped, skipped]})
-        _write(atlas, folder, language)
+        if atlas.sets:
+            _write(atlas, folder, language)
     if not atlas.sets:
         raise DataError(f"None of the {len(places)} set(s) could be measured; the reasons stand above.")
     return atlas
@@ -81,5 +84,4 @@ def _require_sound(sides: Sequence[int | None], minutes: float, seed: int) -> No
 
 def _write(atlas: Atlas, folder: Path, language: str) -> None:
     files.write_text(folder / RECORD, atlas.model_dump_json(indent=2) + "\n")
-    if atlas.sets:
-        files.write_text(folder / FIGURE, atlas_figure(atlas, language))
+    files.write_text(folder / FIGURE, atlas_figure(atlas, language))

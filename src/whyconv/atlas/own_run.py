@@ -23,17 +23,22 @@ def read_atlas(place: Path) -> Atlas:
         place: Its folder, or its ``atlas.json``.
 
     Raises:
-        UsageError: There is none, or it cannot be read.
+        UsageError: There is none, it cannot be read, or it holds no set that was measured.
     """
     path = place / RECORD if place.is_dir() else place
     try:
-        return Atlas.model_validate_json(sound_json_in(path))
+        atlas = Atlas.model_validate_json(sound_json_in(path))
     except OSError:
         raise UsageError(f"There is no atlas at {path}. Make one with:  whyconv atlas SET ... --out FOLDER") from None
     except ValueError as error:
         raise UsageError(
             f"{path} is no atlas of this version ({mistakes_in(error)}). Make it anew with:  whyconv atlas"
         ) from None
+    if not atlas.sets:
+        raise UsageError(
+            f"{path} holds no set that was measured. Measure some with:  whyconv atlas SET ... --out FOLDER"
+        )
+    return atlas
 
 
 def own_set(run: Path, plan: Plan, why: Why) -> AtlasSet:
