@@ -112,6 +112,12 @@ def test_sets_are_named_by_their_last_part_or_as_asked(tmp_path: Path) -> None:
     assert {one.side for one in found} == {None}
     with pytest.raises(UsageError, match="Two sets are called cats"):
         atlases.name_places(["a/cats", "b/cats.npz"])
+    for second in ("b/cats@16", "b/cats"):
+        with pytest.raises(UsageError) as refused:
+            atlases.name_places(["b/cats@8", second])
+        hint = str(refused.value).split()[-1]
+        assert hint == f"cats-2={second}"
+        assert atlases.name_places([hint])[0].side == atlases.name_places([second])[0].side
 
 
 def test_a_set_can_have_a_side_of_its_own(tmp_path: Path) -> None:

@@ -28,9 +28,11 @@ def name_places(sets: Sequence[str]) -> list[NamedPlace]:
     places = [_name_place(one) for one in sets]
     twice = [name for name, count in Counter(place.name for place in places).items() if count > 1]
     if twice:
+        last = next(place for place in reversed(places) if place.name == twice[0])
+        side = "" if last.side is None else f"@{last.side}"
         raise UsageError(
             f"Two sets are called {', '.join(twice)}. Expected a name for each; give one with  NAME=PLACE, such as "
-            f"{twice[0]}-2={next(place.where for place in reversed(places) if place.name == twice[0])}"
+            f"{twice[0]}-2={last.where}{side}"
         )
     return places
 
