@@ -112,6 +112,20 @@ def test_a_path_that_is_not_there_is_named(run: Callable[..., Outcome], model: P
     assert "Did you mean 'inbox'?" in outcome.text
 
 
+def test_a_path_that_is_not_there_is_told_before_anything_is_answered(
+    run: Callable[..., Outcome], model: Path, inbox: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "a.csv"
+    for verb in (("check", "inbux"), ("train", "inbux"), ("predict", model, "inbux")):
+        outcome = run(*verb)
+        assert (outcome.code, outcome.data) == (3, ""), verb
+        assert "inbux does not exist" in outcome.text
+    for words in (("inbux", inbox), (inbox, "inbux")):
+        outcome = run("predict", model, *words, "--to", table)
+        assert (outcome.code, outcome.data, table.exists()) == (3, "", False)
+        assert "inbux does not exist" in outcome.text
+
+
 def test_a_table_takes_the_place_of_no_picture_and_of_no_file_of_a_run(
     run: Callable[..., Outcome], model: Path, inbox: Path, tmp_path: Path
 ) -> None:

@@ -50,7 +50,8 @@ def predict(  # noqa: PLR0913, PLR0917
     """Name what pictures show.
 
     Takes any number of files and folders. A file that cannot be read gets a row with the reason; the exit
-    code is then 3. "unsure" behind an answer: the picture is unlike those that the recognizer knows.
+    code is then 3. It is 3 too where a path is not there, and then nothing is answered or written. "unsure"
+    behind an answer: the picture is unlike those that the recognizer knows.
     With --cluster the rows go into Parquet files in a folder; asked again, what is missing there is added.
     """
     from whyconv.images.sources import list_images
