@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tiny_model import CLASSES, make_metadata, make_model, write_model
 from whyconv.errors import ModelFileError
+from whyconv.finishing import read_summary
 from whyconv.model_file import find_model, read_model
 
 
@@ -66,6 +68,17 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(
     path.write_bytes(content[: cut % len(content)] if cut % 2 else content)
     with suppress(ModelFileError):
         read_model(path)
+
+
+def test_a_command_in_an_error_is_one_that_a_shell_takes(tmp_path: Path) -> None:
+    run = tmp_path / "my runs" / "it's 1"
+    run.mkdir(parents=True)
+    (run / "run.toml").write_text("format_version = 1\n")
+    for refused in (find_model, read_summary):
+        with pytest.raises(ModelFileError) as error:
+            refused(run)
+        words = shlex.split(str(error.value).partition("o on with:")[2])
+        assert words == ["whyconv", "train", "--resume", str(run)]
 
 
 def test_a_foreign_onnx_file_is_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from whyconv.pretrained import FrozenStart, Learned, open_start_of
 from whyconv.results import Note, Notify, RunSummary
 from whyconv.settings import Plan
 from whyconv.telling import tell_outcome, tell_plan
+from whyconv.texts import as_typed
 from whyconv.together import gather, note_launch, train_on
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.distributed import ALONE, Group
@@ -69,7 +70,7 @@ def carry_out(  # noqa: PLR0913
             gather(group, plan, reads_file=reads_file)
             network = start_network(plan, notify, pixels=pixels, reads_file=reads_file, group=group)
         tell_plan(plan, notify)
-        with stops_say_how_to_go_on(f"whyconv train --resume {folder}"):
+        with stops_say_how_to_go_on(f"whyconv train --resume {as_typed(folder)}"):
             if is_new:
                 _write_beginning(folder, plan, material)
             with stop_requests() as stop_requested:
@@ -163,7 +164,7 @@ def _summary_of(folder: Path, plan: Plan) -> RunSummary:
     if not is_made_by(summary, plan, folder / PLAN):
         raise UsageError(
             f"{folder}/run.toml is not the plan that this run was made by. Put it back as it was; to train anew by the "
-            f"changed plan:  whyconv train --config {folder}/run.toml"
+            f"changed plan:  whyconv train --config {as_typed(folder / PLAN)}"
         )
     return summary
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import re
-import shlex
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,7 +13,7 @@ from whyconv.errors import UsageError
 from whyconv.machine import free_disk_bytes, graphics_card, memory_bytes, num_cores
 from whyconv.results import Record
 from whyconv.show.text import listed, printable, wrap
-from whyconv.texts import say, size
+from whyconv.texts import as_typed, say, size
 
 PACKAGES = ("numpy", "pillow", "simplejpeg", "onnxruntime", "pydantic", "typer", "rich", "tomli-w")
 EXTRAS = {
@@ -136,7 +135,7 @@ def require_safe(packages: tuple[str, ...], what: str) -> None:
     """
     if old := too_old(packages):
         here = ", ".join(f"{name} {_version(name)}" for name in (each.partition(">=")[0] for each in old))
-        wanted = " ".join(map(shlex.quote, old))
+        wanted = as_typed(*old)
         raise UsageError(f"{what} with {here} is not safe: faults are known. Renew:  pip install --upgrade {wanted}")
 
 
@@ -161,7 +160,7 @@ def diagnosis_lines(diagnosis: Diagnosis, language: str) -> list[str]:
     if diagnosis.missing:
         last = say("doctor_missing", language, packages=", ".join(diagnosis.missing))
     elif diagnosis.too_old:
-        last = say("doctor_too_old", language, packages=" ".join(map(shlex.quote, diagnosis.too_old)))
+        last = say("doctor_too_old", language, packages=as_typed(*diagnosis.too_old))
     else:
         last = say("doctor_can_train" if diagnosis.can_train else "doctor_can_predict", language)
     return [*lines, *_with_command(last, "")]

@@ -39,6 +39,7 @@ from whyconv.study import (
     tell_bill,
     whole,
 )
+from whyconv.texts import as_typed
 from whyconv.training.pictures import Division, channel_statistics, parts_of
 from whyconv.training.pixel_rows import some
 from whyconv.training.realistic import through_middle
@@ -154,7 +155,7 @@ def measure_why(run: Path, plan: Plan, division: Division, question: Question, n
 
 def _asking(run: Path, question: Question, found: int) -> str:
     """The command that asks a question of a run whose network sees pictures of ``found`` pixels."""
-    words = ["whyconv why", str(run)]
+    words = ["whyconv why", as_typed(run)]
     if question.minutes is None:
         words.append("--quick")
     elif question.minutes != USUAL_MINUTES:

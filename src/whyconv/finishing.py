@@ -33,6 +33,7 @@ from whyconv.results.windows import ThroughWindows
 from whyconv.scoring_together import answers_about, answers_of_part, hand_out, logits_of_part
 from whyconv.settings import Plan
 from whyconv.suspecting import find_suspects
+from whyconv.texts import as_typed
 from whyconv.training.calibration import calibration_error
 from whyconv.training.checkpoint import save_weights
 from whyconv.training.circular import CERTIFICATE_SECONDS
@@ -165,7 +166,7 @@ def read_summary(run: Path) -> RunSummary:
     except FileNotFoundError:
         raise ModelFileError(
             f"{run} is no finished run: it has no {SUMMARY}. If its training was stopped, go on with:  "
-            f"whyconv train --resume {run}"
+            f"whyconv train --resume {as_typed(run)}"
         ) from None
     except OSError as error:
         raise ModelFileError(f"{run / SUMMARY} cannot be read: {error.strerror}.") from None

@@ -18,6 +18,7 @@ from whyconv.images.prepare import POLICY_VERSION, PicturePolicy
 from whyconv.onnx_file.admission import admit, read_onnx_content
 from whyconv.onnx_file.seal import SEAL_KEY, is_as_written
 from whyconv.settings import MOST_CLASSES, ClassName, View
+from whyconv.texts import as_typed
 from whyconv.untrusted import json_in, json_values
 
 FORMAT_VERSION = 1
@@ -133,7 +134,8 @@ def find_model(path: str | Path) -> Path:
         path, run = path / "model.onnx", path
         if not path.is_file() and (run / "run.toml").is_file():
             raise ModelFileError(
-                f"{run} has no model.onnx: its training has not ended. Go on with:  whyconv train --resume {run}"
+                f"{run} has no model.onnx: its training has not ended. Go on with:  "
+                f"whyconv train --resume {as_typed(run)}"
             )
         if not path.is_file():
             raise ModelFileError(f"{run} is no run folder: it has no model.onnx. Expected runs/<name>/ or FILE.onnx.")

@@ -19,6 +19,7 @@ from whyconv.recognizer import Answers, Recognizer, open_recognizer
 from whyconv.results import Evaluation, Note, Notify, RunSummary, Suspects, Unreadable
 from whyconv.settings import Plan
 from whyconv.suspecting import Judged, suspects_among
+from whyconv.texts import as_typed
 from whyconv.training.evaluate import score
 from whyconv.training.pictures import Division, groups_of, not_scored
 from whyconv.training.seen import seen_parts
@@ -34,7 +35,7 @@ def score_own_test(run: Path, plan: Plan, division: Division, summary: RunSummar
     """
     rows = division.indices(TEST)
     if not len(rows):
-        raise DataError(f"{run} has no test part. Name labelled pictures:  whyconv evaluate {run} PICTURES")
+        raise DataError(f"{run} has no test part. Name labelled pictures:  whyconv evaluate {as_typed(run)} PICTURES")
     recognizer = open_recognizer(run, num_threads=plan.threads)
     answers = _ask(recognizer, division.inspection, rows)
     evaluation = score(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import string
 import tomllib
 from collections.abc import Mapping
@@ -49,6 +50,11 @@ def size(num_bytes: int) -> str:
     if amount >= 1e6:  # there is no unit for more
         return f"{amount:.2e} {unit}"
     return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def as_typed(*words: object) -> str:
+    """Returns words of a command as they are typed into a shell, such as ``'my runs/pets-1'`` in quotes."""
+    return shlex.join(map(str, words))
 
 
 def clock(seconds: float) -> str:

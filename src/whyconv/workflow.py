@@ -28,6 +28,7 @@ from whyconv.scoring import score_own_test, score_pictures
 from whyconv.settings import Plan, TrainSettings
 from whyconv.spare_time import searched_plan
 from whyconv.telling import profiled, reading_profiled
+from whyconv.texts import as_typed
 from whyconv.together import in_all_processes, run_of_this_launch, timing_of
 from whyconv.training.device import device_for, why_no_card
 from whyconv.training.distributed import Group
@@ -234,7 +235,7 @@ def _resume(run: Path, notify: Notify, group: Group, *, threads: int | None = No
     if threads != plan.threads:
         _require_cores(threads)
     notify(Note(key="run_writes_to", values={"run": str(run)}))
-    with sole_trainer(run), stops_say_how_to_go_on(f"whyconv train --resume {run}"):
+    with sole_trainer(run), stops_say_how_to_go_on(f"whyconv train --resume {as_typed(run)}"):
         if (run / SUMMARY).exists():
             notify(Note(key="run_already_done", values={"run": str(run)}))
         else:
@@ -266,7 +267,7 @@ def evaluate(
     if pictures is None and (layout != "auto" or label_from):
         raise UsageError(
             "--layout and --label-from go with PICTURES: the run's own test part is read as its plan says. Name "
-            f"labelled pictures:  whyconv evaluate {run} PICTURES"
+            f"labelled pictures:  whyconv evaluate {as_typed(run)} PICTURES"
         )
     summary, plan = read_summary(run), read_plan(run)
     suspects = summary.suspects

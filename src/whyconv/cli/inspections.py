@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -62,7 +61,7 @@ def check(  # noqa: PLR0913, PLR0917
     options = [
         word for name, value in given.items() if value is not None for word in (f"--{name.replace('_', '-')}", value)
     ]
-    print_text([texts.say("check_next", language, words=printable(shlex.join([pictures, *options])))])
+    print_text([texts.say("check_next", language, words=printable(texts.as_typed(pictures, *options)))])
 
 
 def cache(

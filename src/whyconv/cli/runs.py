@@ -299,6 +299,7 @@ def _show(summary: RunSummary, language: str, as_json: bool, explained: Why | No
     """Prints the outcome; what was explained stands before the last lines, which say where the results are."""
     from whyconv.show.runs import run_lines, run_values
     from whyconv.show.square import brief_square_lines
+    from whyconv.show.text import printable
     from whyconv.training.distributed import launched
 
     if (launch := launched()) is not None and launch.rank:
@@ -309,7 +310,8 @@ def _show(summary: RunSummary, language: str, as_json: bool, explained: Why | No
     *scores, goes_on, where = run_lines(summary, language)
     print_text(scores)
     if explained is not None:
-        more = texts.say("square_more", language, run=summary.run)
+        run = printable(texts.as_typed(summary.run))
+        more = texts.say("square_more", language, run=run)
         print_text(["", *brief_square_lines(explained.square, language), f"  {more}", ""])
-        print_text([texts.say("run_page", language, run=summary.run)])
+        print_text([texts.say("run_page", language, run=run)])
     print_text([goes_on, where])

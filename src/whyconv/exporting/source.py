@@ -22,6 +22,7 @@ from whyconv.model_file import METADATA_KEY, Metadata, find_model, read_model
 from whyconv.recognizer import Recognizer
 from whyconv.results import Notify
 from whyconv.settings import PRETRAINED, Plan
+from whyconv.texts import as_typed
 from whyconv.training.evaluate import softmax
 from whyconv.training.logits import network_logits
 from whyconv.training.pictures import divide_again
@@ -131,7 +132,7 @@ def _data_digest(run: Path) -> str:
     except OSError:
         raise ModelFileError(
             f"{run / SEEN} is missing, so nobody can tell which pictures the run was trained on. Make it anew with:  "
-            f"whyconv train --resume {run}"
+            f"whyconv train --resume {as_typed(run)}"
         ) from None
     return hashlib.sha256(b"".join(sorted(lines))).hexdigest()
 

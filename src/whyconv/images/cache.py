@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shlex
 import shutil
 import zipfile
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from whyconv import files
+from whyconv.texts import as_typed
 from whyconv.untrusted import json_in
 
 PIXELS, SURVEYS, NETWORKS, SHARDS, ARCHIVES = "pixels", "surveys", "networks", "shards", "archives"
@@ -71,7 +71,7 @@ def entry_path(folder: Path | None, kind: str, where: str, *ingredients: str) ->
 def clear_command(folder: Path | None) -> str:
     """Returns what empties a cache (None: the default one), to be typed into a shell."""
     store = [] if folder is None or folder == default_folder() else ["--store", str(folder)]
-    return shlex.join(["whyconv", "cache", "--clear", *store])
+    return as_typed("whyconv", "cache", "--clear", *store)
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

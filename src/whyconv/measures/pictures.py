@@ -13,6 +13,7 @@ from whyconv.errors import DataError, PictureError
 from whyconv.images.prepare import PicturePolicy, prepare
 from whyconv.images.sources import read_pictures
 from whyconv.results import Unreadable
+from whyconv.texts import as_typed
 
 MOST_PICTURES = 256
 
@@ -48,7 +49,7 @@ def load_pictures(
         except PictureError as error:
             unread.append(Unreadable(name=pictures.names[index], reason=str(error)))
     if not prepared:
-        raise DataError(f"{where}: none of its pictures can be read. whyconv check {where} says why.")
+        raise DataError(f"{where}: none of its pictures can be read. whyconv check {as_typed(where)} says why.")
     levels = np.stack(prepared).astype(np.float32)
     middle = levels.mean(axis=(0, 1, 2)) if mean is None else np.asarray(mean, np.float32)
     deviation = levels.std(axis=(0, 1, 2)) if std is None else np.asarray(std, np.float32)

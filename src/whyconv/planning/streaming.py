@@ -14,6 +14,7 @@ from whyconv.images.sources.labels import TEST, TRAIN, VALIDATION
 from whyconv.images.sources.listing import printable
 from whyconv.results import Note, Notify
 from whyconv.settings import PRETRAINED, SCRATCH, Plan, StreamPlan, TrainSettings
+from whyconv.texts import as_typed
 from whyconv.training.mixing import mixing
 from whyconv.training.pictures import Division
 from whyconv.training.start_weights import find_start_weights
@@ -141,7 +142,7 @@ def stream_again(plan: Plan, division: Division, policy: PicturePolicy, notify: 
     if shards.digest != asked.digest or asked.listed not in ("", shards.listed):
         raise DataError(
             f"{printable(asked.shards)} are not the shards of the plan: some were added, removed or changed. Put them "
-            f"back, or train anew on what is there now:  whyconv train '{printable(asked.shards)}'"
+            f"back, or train anew on what is there now:  whyconv train {as_typed(printable(asked.shards))}"
         )
     drawn = _draw(shards, plan.seed, asked.block, asked.validation_fraction, asked.test_fraction)
     return drawn.stream(division, policy, plan.seed, asked)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.resources import files
@@ -23,6 +22,7 @@ from whyconv.report.names import MAX_NAME_LENGTH, shown, shown_value
 from whyconv.report.pictures import MOST_DETECTORS, data_uri, detector_pictures
 from whyconv.report.sharing import MOST_LAYERS, sharing_chart
 from whyconv.results import SURE, ClassScore, DuplicateGroup, Estimate, Evaluation, Note
+from whyconv.texts import as_typed
 
 MOST_ROWS = 50
 # Between these, inside of the section: what `whyconv why` finds out later.
@@ -121,9 +121,9 @@ def commands(content: ReportContent) -> dict[str, str]:
     """Returns what to type next: to use the recognizer, in the shell and in Python, and to ask why convolutions."""
     run = shown(content.summary.run, limit=400)
     return {
-        "shell": f"whyconv predict {shlex.quote(run)} pictures/",
-        "evaluate": f"whyconv evaluate {shlex.quote(run)} labelled-pictures/",
-        "why": f"whyconv why {shlex.quote(run)}",
+        "shell": f"whyconv predict {as_typed(run)} pictures/",
+        "evaluate": f"whyconv evaluate {as_typed(run)} labelled-pictures/",
+        "why": f"whyconv why {as_typed(run)}",
         "python": f'import whyconv\n\nrecognizer = whyconv.open({run!r})\nprint(recognizer.predict("picture.jpg"))',
     }
 

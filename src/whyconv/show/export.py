@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
-
 from whyconv.results.export import ExportReport, ResizeDifference
 from whyconv.show.text import printable, wrap
-from whyconv.texts import say, size
+from whyconv.texts import as_typed, say, size
 
 
 def export_lines(report: ExportReport, language: str) -> list[str]:
     """Returns what was proved, where the file is, and how it is used."""
-    path = printable(shlex.quote(report.path))
+    path = printable(as_typed(report.path))
     part = say(f"export_part_{report.pictures}", language)
     parity = report.parity
     lines = wrap(

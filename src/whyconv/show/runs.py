@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from whyconv.results import SURE, ClassScore, EpochRecord, Evaluation, Prediction, RunSummary, Suspects, Unreadable
 from whyconv.show.certificate import certificate_lines
 from whyconv.show.text import facts, interval, printable, sentence, table, wrap
-from whyconv.texts import clock, say
+from whyconv.texts import as_typed, clock, say
 
 _MANY_CLASSES = 16
 _FEW = 5
@@ -77,7 +76,7 @@ def run_lines(summary: RunSummary, language: str) -> list[str]:
         lines += wrap(sentence(summary.certificate.sentence, language), "")
     if summary.windows is not None:
         lines += wrap(sentence(summary.windows.sentence, language), "")
-    lines.append(say("run_next", language, run=printable(shlex.quote(summary.run))))
+    lines.append(say("run_next", language, run=printable(as_typed(summary.run))))
     return [*lines, say("run_results", language, run=printable(summary.run))]
 
 

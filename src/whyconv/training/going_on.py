@@ -13,6 +13,7 @@ from torch import Tensor
 from whyconv.errors import ModelFileError, UsageError
 from whyconv.results import Notify
 from whyconv.settings import Plan
+from whyconv.texts import as_typed
 from whyconv.training.checkpoint import load_state
 from whyconv.training.distributed import Group
 from whyconv.training.rotation import load_newest, states
@@ -79,7 +80,7 @@ def _newest(run: Path, plan: Plan, optimizer: torch.optim.Optimizer, notify: Not
     if newest.progress["plan"] != plan.digest:
         raise UsageError(
             f"{run}/run.toml is not the plan that this run was started with. To go on, put it back as it was; to "
-            f"train anew by the changed plan:  whyconv train --config {run}/run.toml"
+            f"train anew by the changed plan:  whyconv train --config {as_typed(run / 'run.toml')}"
         )
     return newest
 

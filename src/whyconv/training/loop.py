@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from whyconv.errors import DataError, StoppedError, StorageError
 from whyconv.results import EpochRecord, Note, Notify, ignore
 from whyconv.settings import Plan
+from whyconv.texts import as_typed
 from whyconv.training.averaging import copied
 from whyconv.training.card_steps import CardSteps
 from whyconv.training.checkpoint import put_weights, require_fitting, save_state
@@ -363,5 +364,5 @@ class _Session:
         self.divergence.restore(progress.get("divergence", {}))
 
     def _how_to_go_on(self) -> str:
-        saved = f" All is saved. Go on with:  whyconv train --resume {self.folder}" if self.folder else ""
+        saved = f" All is saved. Go on with:  whyconv train --resume {as_typed(self.folder)}" if self.folder else ""
         return f"Stopped at step {self.step} of {self.num_steps} (epoch {self.epoch + 1}).{saved}"

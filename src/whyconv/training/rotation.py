@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from whyconv.errors import ModelFileError, NewerFormatError
+from whyconv.texts import as_typed
 
 if TYPE_CHECKING:
     from whyconv.results import Notify
@@ -73,5 +74,5 @@ def load_newest(folder: Path, load: Callable[[Path], T], notify: Notify) -> tupl
     reasons = "".join(f"\n  {reason}" for _, reason in damaged)
     raise ModelFileError(
         f"None of the {len(damaged)} states in {folder} can be used.{reasons}\n  To train anew by the same plan:  "
-        f"whyconv train --config {folder.parent / 'run.toml'}"
+        f"whyconv train --config {as_typed(folder.parent / 'run.toml')}"
     )

@@ -21,6 +21,7 @@ from whyconv.lock import sole_writer
 from whyconv.machine import num_cores
 from whyconv.results import Note, Notify
 from whyconv.settings import Device, Plan
+from whyconv.texts import as_typed
 from whyconv.training.device import card_name
 from whyconv.training.distributed import launched
 from whyconv.untrusted import MOST_TOML_BYTES, json_in
@@ -38,7 +39,7 @@ _PACKAGES = ("torch", "numpy", "pillow", "simplejpeg", "onnx", "onnxruntime", "s
 
 def sole_trainer(run: Path) -> AbstractContextManager[None]:
     """Holds the lock of a run folder; raises WhyconvError where another process trains there."""
-    then = f"go on with:  whyconv train --resume {run}"
+    then = f"go on with:  whyconv train --resume {as_typed(run)}"
     return sole_writer(run, run / CHECKPOINTS / "lock", doing="is training in", then=then)
 
 

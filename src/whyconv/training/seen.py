@@ -11,6 +11,7 @@ from whyconv import files
 from whyconv.errors import ModelFileError
 from whyconv.images.split import TRAIN, VALIDATION
 from whyconv.images.survey import Survey
+from whyconv.texts import as_typed
 from whyconv.training.pictures import Division
 
 SEEN = "digests.txt"
@@ -47,7 +48,7 @@ def seen_parts(folder: Path, survey: Survey) -> NDArray[np.int8]:
     except (OSError, ValueError, KeyError):
         raise ModelFileError(
             f"{folder / SEEN} is missing or damaged, so nobody can tell which pictures the run was trained on. "
-            f"Make it anew with:  whyconv train --resume {folder}"
+            f"Make it anew with:  whyconv train --resume {as_typed(folder)}"
         ) from None
     rows = zip(survey.digests, survey.pixel_digests, survey.readable, strict=True)
     found = [
