@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -240,6 +241,15 @@ def with_matched(square: Square) -> Square:
     ]
     matched = Matched(convolution=size, sizes=sizes, gains=gains)
     return square.model_copy(update={"scores": [*square.scores, *scores], "matched": matched})
+
+
+def without_targets(square: Square, places: Sequence[Place]) -> Square:
+    """The square where no corner beats the largest class in these places."""
+    kept: dict[str, object] = {
+        "needed": [one for one in square.needed if one.place not in places],
+        "ratios": [one for one in square.ratios if one.place not in places],
+    }
+    return square.model_copy(update=kept)
 
 
 @cache

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from made_up_why import SQUARE, with_matched
-from whyconv.results import Crossing, Estimate, Square
+from made_up_why import SQUARE, with_matched, without_targets
+from whyconv.results import Crossing, Estimate, Place, Square
 from whyconv.results.claims import Holds, claims, matched_words
 from whyconv.results.numbers import crossing_number
 
+PICTURES = ("still", "still_target", "moved", "moved_target")
 SIGNS = {1: (0.01, 0.02, 0.03), 0: (-0.01, 0.01, 0.03), -1: (-0.03, -0.02, -0.01)}
 
 
@@ -123,6 +124,30 @@ def test_a_target_about_which_nothing_is_known_is_not_the_one_that_is_told() -> 
     found = next(one for one in claims(SQUARE.model_copy(update={"ratios": ratios})) if one.name == "pictures")
     assert found.holds == "holds"
     assert found.values["moved"] == told
+
+
+@pytest.mark.parametrize(
+    ("lacking", "sentence", "word"),
+    [
+        (("still",), "pictures_moved", "moved_only"),
+        (("moved",), "pictures_still", "fails_one"),
+        (("still", "moved"), "pictures_none", "unknown"),
+    ],
+)
+def test_where_no_corner_beats_the_largest_class_there_is_no_target_and_nothing_can_be_told(
+    lacking: tuple[Place, ...], sentence: str, word: Holds
+) -> None:
+    found = next(one for one in claims(without_targets(SQUARE, lacking)) if one.name == "pictures")
+    assert (found.sentence, found.holds) == (sentence, word)
+    assert set(found.values) == {key for key in PICTURES if key.removesuffix("_target") not in lacking}
+    whole = next(one for one in claims(SQUARE) if one.name == "pictures")
+    assert all(found.values[key] == whole.values[key] for key in found.values)
+
+
+def test_pictures_needed_are_not_claimed_of_one_size() -> None:
+    protocol = SQUARE.protocol.model_copy(update={"sizes": [SQUARE.protocol.sizes[-1]]})
+    one_size = without_targets(SQUARE, ("still", "moved")).model_copy(update={"protocol": protocol})
+    assert "pictures" not in {one.name for one in claims(one_size)}
 
 
 def test_a_bound_is_the_end_of_its_interval() -> None:

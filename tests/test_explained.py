@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from made_up_why import made_up_why
-from whyconv import __version__
+from whyconv import __version__, explained
 from whyconv.explained import RECORD, REPORT, Pixels, answered, record_path, write_why
 from whyconv.report.page import WHY_BEGINS, WHY_ENDS
 from whyconv.results import Note, ignore
@@ -108,3 +108,26 @@ def test_other_pictures_are_another_question(folder: Path) -> None:
     assert answered(folder, TEN, "other", ignore) is None
     other = why(QUICK).model_copy(update={"digest": "other"})
     assert write_why(folder, other, Pixels(), ignore) == folder / RECORD
+
+
+def test_an_error_in_the_section_is_not_told_as_a_page_without_a_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> str:
+        raise IndexError("an error of the section")
+
+    (tmp_path / REPORT).write_text(EMPTY, encoding="utf-8")
+    monkeypatch.setattr(explained, "why_section", fails)
+    told: list[Note] = []
+    with pytest.raises(IndexError, match="of the section"):
+        write_why(tmp_path, why(TEN), Pixels(), told.append)
+    assert told == []
+
+
+@pytest.mark.parametrize("page", [b"<html></html>", EMPTY.encode() * 2, b"\xff" + EMPTY.encode()])
+def test_a_page_without_a_place_stays_and_is_named(tmp_path: Path, page: bytes) -> None:
+    (tmp_path / REPORT).write_bytes(page)
+    told: list[Note] = []
+    write_why(tmp_path, why(TEN), Pixels(), told.append)
+    assert (tmp_path / REPORT).read_bytes() == page
+    assert [note.key for note in told] == ["why_no_place"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from made_up_why import SQUARE, corners, made_up_square, made_up_why, with_matched
+from made_up_why import SQUARE, corners, made_up_square, made_up_why, with_matched, without_targets
 from whyconv.report.why_square import claims_block
+from whyconv.results import Place
 from whyconv.results.claims import matched_words
 from whyconv.show.square import brief_square_lines, square_lines
 from whyconv.show.why import detail_lines, why_lines
@@ -106,6 +107,21 @@ def test_the_claims_fit_one_screen(language: str) -> None:
     lines = why_lines(made_up_why(), language)
     assert max(map(cell_len, lines)) <= 80
     assert len(lines) < 60
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("lacking", [("still",), ("moved",), ("still", "moved")])
+def test_the_claims_say_where_there_is_no_target(lacking: tuple[Place, ...], language: str) -> None:
+    why = made_up_why()
+    square = without_targets(why.square, lacking)
+    lines = why_lines(why.model_copy(update={"square": square}), language)
+    assert max(map(cell_len, lines)) <= 80
+    assert len(lines) < 60
+    text = " ".join(" ".join(lines).split())
+    assert ("no target" if language == "en" else "목표 없음") in text
+    assert ("for 85 %: 0.31" in text) == (lacking == ("moved",) and language == "en")
+    assert ("> 4.1" in text) == (lacking == ("still",))
+    assert max(map(cell_len, square_lines(square, language))) <= 80
 
 
 def test_each_claim_has_its_word() -> None:

@@ -57,7 +57,10 @@ MADE = {
     "read_as_": ("folders", "splits", "table", "arrays", "webdataset"),
     "split_": ("made", "kept", "both_carved", "validation_carved", "test_carved"),
     "why_claim_": ("fewer", "locality", "sharing", "pictures", "overfitting"),
-    "why_found_": ("fewer", "locality", "sharing", "pictures", "overfitting"),
+    "why_found_": (
+        *("fewer", "locality", "sharing", "overfitting"),
+        *("pictures", "pictures_still", "pictures_moved", "pictures_none"),
+    ),
     "why_verdict_": get_args(Holds),
     "why_part_": ("base", "rates", "decays", "longer", "controls_still", *ADDITIONS),
     **{f"report_why_{name}_": ("still", "moved") for name in ("square", "curve", "gap", "gap_pair", "exponent")},

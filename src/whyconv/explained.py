@@ -155,9 +155,16 @@ def _fill_report(run: Path, why: Why, pixels: Pixels, notify: Notify) -> None:
     path = run / REPORT
     if not path.exists():  # a run of the model alone has none
         return
+    lacking = Note(key="why_no_place", values={"path": str(path)}, level="warning")
     try:
         page = path.read_text(encoding="utf-8")
-        section = why_section(why, page_language(page), pixels.patches, pixels.picture)
-        files.write_text(path, with_why(page, section))
-    except (LookupError, UnicodeDecodeError):
-        notify(Note(key="why_no_place", values={"path": str(path)}, level="warning"))
+    except UnicodeDecodeError:
+        notify(lacking)
+        return
+    section = why_section(why, page_language(page), pixels.patches, pixels.picture)
+    try:
+        filled = with_why(page, section)
+    except LookupError:
+        notify(lacking)
+        return
+    files.write_text(path, filled)

@@ -13,13 +13,13 @@ from PIL import Image
 
 from made_up_run import content
 from made_up_study import layer_price, made_up_detector, made_up_detectors, made_up_price
-from made_up_why import made_up_patches, made_up_why, whole_why
+from made_up_why import made_up_patches, made_up_why, whole_why, without_targets
 from page_outline import outline
 from whyconv.report import lacks_why, page_language, why_section, with_why
 from whyconv.report.learning import learning_figure
 from whyconv.report.page import WHY_BEGINS, WHY_ENDS, render
 from whyconv.report.square import square_figure
-from whyconv.results import CORNERS, PLACES
+from whyconv.results import CORNERS, PLACES, Place
 from whyconv.results.claims import claims
 from whyconv.results.numbers import crossing_number, in_percent, in_points
 from whyconv.training.intervals import paired
@@ -119,10 +119,12 @@ def test_what_silencing_a_detector_costs_stands_there_with_both_ends_of_its_inte
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_claims_are_those_of_the_terminal(language: str) -> None:
+@pytest.mark.parametrize("lacking", [(), ("still",), ("moved",), ("still", "moved")])
+def test_claims_are_those_of_the_terminal(lacking: tuple[Place, ...], language: str) -> None:
     from whyconv.show.why import why_lines
 
     why = whole_why()
+    why = why.model_copy(update={"square": without_targets(why.square, lacking)})
     terminal = " ".join(" ".join(why_lines(why, language)).split()).replace("\u00a0", " ")
     page = words(why_section(why, language))
     rows = why_section(why, language).split("<tbody>")[1].split("</tbody>")[0].split("<tr>")[1:]

@@ -20,7 +20,7 @@ def claims_block(why: Why, language: str) -> Block:
     rows = []
     for claim in claims(why.square):
         words = claim.words(say("curves_unknown"))
-        found = say(f"why_found_{claim.name}", **words)
+        found = say(f"why_found_{claim.sentence}", **words)
         rows.append((say(f"why_claim_{claim.name}"), found, say(f"why_verdict_{claim.holds}")))
     for number, one in enumerate(why.translation):
         kind = say(f"translation_kind_{one.protocol.kind}")

@@ -41,12 +41,21 @@ class Claim(Record):
             it gains where it is added first and costs where it is added second, or the other way round;
             "moved_still_by_order", "still_moved_by_order": it holds there, and in the other by order; "unknown":
             neither can be told.
-        values: What it rests on, by the names of the fields of its sentence.
+        values: What it rests on, by the names of the fields of its sentence; of pictures needed nothing for a place
+            without a target.
     """
 
     name: ClaimName
     holds: Holds
     values: dict[str, Estimate | Crossing | int | float | str]
+
+    @property
+    def sentence(self) -> str:
+        """Which sentence says what was found: the claim's name, and which places have values where not both do."""
+        told = [place for place in PLACES if place in self.values]
+        if self.name != "pictures" or len(told) == len(PLACES):
+            return self.name
+        return f"{self.name}_{told[0] if told else 'none'}"
 
     def words(self, unknown: str) -> dict[str, object]:
         """Returns the values as text: differences in points, numbers of times as many; counts as they are.
@@ -158,12 +167,15 @@ def _sign(gain: Estimate) -> int:
 
 def _pictures(square: Square) -> list[Claim]:
     pairs = [one for one in square.ratios if (one.corner, one.beside, one.arm) == ("dense", "convolution", "plain")]
-    if not pairs:
+    if not pairs and len(square.protocol.sizes) < 2:
         return []
     values: dict[str, Estimate | Crossing | int | float | str] = {}
     signs = []
     for place in PLACES:
         ratios = [one for one in pairs if one.place == place]
+        if not ratios:  # no corner is enough above the largest class
+            signs.append(0)
+            continue
         # The highest target about which something is known: a bound without an end of its interval says nothing.
         known = [one for one in ratios if (one.times.low, one.times.high) != (None, None)]
         chosen = (known or ratios)[-1]

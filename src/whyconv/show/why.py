@@ -89,6 +89,6 @@ def _claim_lines(claim: Claim, language: str) -> list[str]:
     words = claim.words(say("curves_unknown", language))
     return [
         *wrap(say(f"why_claim_{claim.name}", language), ""),
-        *wrap(say(f"why_found_{claim.name}", language, **words), "    "),
+        *wrap(say(f"why_found_{claim.sentence}", language, **words), "    "),
         *wrap(f"-> {say(f'why_verdict_{claim.holds}', language)}", "    "),
     ]
