@@ -135,6 +135,20 @@ def calibrated(n: int, power: float, random: Random) -> tuple[NDArray[np.float32
     return told.astype(np.float32), labels.astype(np.int32)
 
 
+def copies_calibrated(
+    told: Floats, copies: int, power: float, random: Random
+) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]:
+    """The same of copies of pictures: nearly the same is told of each (groups, classes), one number draws the truth."""
+    number = np.repeat(np.arange(len(told)), copies)
+    told = told[number] * random.lognormal(0, 0.01, (len(number), told.shape[1]))
+    told /= told.sum(axis=1, keepdims=True)
+    true = told**power
+    true /= true.sum(axis=1, keepdims=True)
+    drawn = random.random((int(number[-1]) + 1, 1))[number]
+    labels = (drawn > true.cumsum(axis=1)).sum(axis=1).clip(max=told.shape[1] - 1)
+    return told.astype(np.float32), labels.astype(np.int32), number
+
+
 @cache
 def true_error(power: float) -> float:
     """Of so many pictures that chance shows next to nothing; of perfect probabilities 0."""
@@ -152,6 +166,17 @@ def calibration(n: int, power: float, random: Random) -> Ends:
 
 def chance_calibration(n: int, random: Random) -> Ends:
     found = debiased_error(*calibrated(n, 1.0, random))
+    return found.low, found.high, found.value
+
+
+def calibration_of_copies(groups: int, copies: int, power: float, random: Random) -> Ends:
+    told = random.dirichlet([0.3] * 3, groups)
+    return ends(calibration_error(*copies_calibrated(told, copies, power, random)), true_error(power))
+
+
+def chance_of_copies(groups: int, copies: int, random: Random) -> Ends:
+    sure = 0.5 + 0.5 * random.beta(8, 1, groups)
+    found = debiased_error(*copies_calibrated(np.stack([sure, 1 - sure], axis=1), copies, 1.0, random))
     return found.low, found.high, found.value
 
 
@@ -339,7 +364,16 @@ KINDS = {
     "calibration error": Kind(
         "pictures", grid(calibration, *product((60, 300, 2000), (1.0, 0.8, 0.5, 2.0))), most=0.99, few=12
     ),
+    "calibration error of copies": Kind(
+        "groups of pictures",
+        grid(calibration_of_copies, *product((40, 200), (5, 20), (1.0, 0.5, 2.0))),
+        most=1.0,
+        few=12,
+    ),
     "band of the calibration error": Kind("pictures", grid(chance_calibration, (100,), (300,), (1000,)), few=40),
+    "band of the calibration error of copies": Kind(
+        "groups of pictures", grid(chance_of_copies, (40, 5), (200, 5), (20, 10), (30, 20)), most=0.97, few=40
+    ),
     "band of sets and of acceptance": Kind(
         "validation and scored pictures", grid(chance_of_sets, *product((50, 500), (40, 200, 2000))), most=0.98, few=60
     ),

@@ -9,6 +9,7 @@ import pytest
 
 from whyconv.answer_sets import least_probability
 from whyconv.training import reliability
+from whyconv.training.calibration import calibration_error
 from whyconv.training.reliability import debiased_error, score_acceptance, score_sets
 
 
@@ -71,6 +72,71 @@ def test_a_million_pictures_are_simulated_in_bounded_time() -> None:
     # One by one it is 166 times as many draws.
     assert time.process_time() - began < 6
     assert found.low < 0 < found.high < 0.001
+
+
+def copies(groups: int, each: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Perfectly calibrated answers of two classes: of copies nearly the same is said, and all are right or none."""
+    generator, number = np.random.default_rng(seed), np.repeat(np.arange(groups), each)
+    told = (0.5 + 0.5 * generator.beta(8, 1, groups))[number] + 0.002 * generator.normal(size=len(number))
+    told = told.clip(0.5, 0.9999)
+    labels = (generator.random(groups)[number] > told).astype(np.int32)
+    return np.stack([told, 1 - told], axis=1).astype(np.float32), labels, number
+
+
+@pytest.mark.parametrize(("groups", "each"), [(40, 5), (20, 10)])
+def test_of_perfectly_calibrated_copies_95_in_100_lie_in_the_band_and_none_on_average_is_off(
+    groups: int, each: int
+) -> None:
+    found = [debiased_error(*copies(groups, each, seed)) for seed in range(200)]
+    assert 178 <= sum(one.low <= one.value <= one.high for one in found) <= 200
+    values = np.array([one.value for one in found])
+    assert abs(values.mean()) < 4 * values.std() / len(values) ** 0.5
+
+
+@pytest.mark.parametrize("p", [0.7, 0.9])
+def test_one_group_is_right_or_wrong_as_a_whole(p: float) -> None:
+    probabilities = np.tile(np.array([[p, 1 - p]], np.float32), (29, 1))
+    found = debiased_error(probabilities, np.zeros(29, np.int32), np.zeros(29, np.int64))
+    # Right with probability p, the error is 1 - p; else p.
+    assert found.bias == pytest.approx(2 * p * (1 - p), abs=4 * abs(2 * p - 1) * (p * (1 - p) / 1000) ** 0.5)
+    assert (found.low + found.bias, found.high + found.bias) == pytest.approx((1 - p, p), abs=1e-6)
+
+
+def test_pictures_alone_and_copies_are_simulated_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against recognizers drawn one by one; in pieces as whole."""
+    probabilities, labels, number = (
+        np.concatenate(pair) for pair in zip(copies(15, 6, 1), copies(110, 1, 2), strict=True)
+    )
+    number[90:] += 15
+    order = np.random.default_rng(3).permutation(200)
+    probabilities, labels, number = probabilities[order], labels[order], number[order]
+    sure, generator = probabilities.max(axis=1).astype(float), np.random.default_rng(4)
+    bins = np.array_split(np.argsort(sure, kind="stable"), 15)
+    errors = []
+    for _ in range(4000):
+        right = generator.random(125)[number] < sure
+        errors.append(sum(abs((right[rows] - sure[rows]).sum()) for rows in bins) / 200)
+    found = debiased_error(probabilities, labels, number)
+    assert found.bias == pytest.approx(np.mean(errors), abs=4 * np.std(errors) * (1 / 1000 + 1 / 4000) ** 0.5)
+    assert (found.low, found.high) == pytest.approx(np.quantile(errors, [0.025, 0.975]) - np.mean(errors), rel=0.15)
+    monkeypatch.setattr(reliability, "_DRAWN_AT_ONCE", 20_000)
+    assert debiased_error(probabilities, labels, number).bias == pytest.approx(found.bias, abs=0.2 * found.high)
+
+
+def test_pictures_that_are_there_five_times_have_the_calibration_error_of_one_each() -> None:
+    probabilities, labels = answers(60, 7, 0.7)
+    one = calibration_error(probabilities, labels)
+    five = calibration_error(*(np.repeat(each, 5, axis=0) for each in (probabilities, labels, np.arange(60))))
+    assert (five.value, five.low, five.high) == pytest.approx((one.value, one.low, one.high), abs=1e-6)
+
+
+def test_the_calibration_error_of_perfect_copies_reaches_down_to_0() -> None:
+    found = [calibration_error(*copies(40, 5, seed)) for seed in range(100)]
+    assert sum(each.low <= 1e-9 for each in found) >= 95
+
+
+def test_groups_of_one_are_as_no_groups() -> None:
+    assert debiased_error(*answers(300, 0), np.arange(300)[::-1]) == debiased_error(*answers(300, 0))
 
 
 def test_sure_answers_have_no_band() -> None:

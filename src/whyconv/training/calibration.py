@@ -90,8 +90,10 @@ def _bins(probabilities: NDArray[np.float32], labels: NDArray[np.int32], groups:
     is_used = counts > 0
     said, found = (np.bincount(places, each, NUM_BINS)[is_used] for each in (sure.astype(np.float64), right))
     counts = counts[is_used]
-    likely = (found + _AS_SAID * said / counts + _HALF / 2) / (counts + _AS_SAID + _HALF)
     together = n / number_alone(n, groups)
+    # Of copies, what is added to a bin are as many groups: single pictures would hardly move what few groups say.
+    added = together * (_AS_SAID * said / counts + _HALF / 2)
+    likely = (found + added) / (counts + together * (_AS_SAID + _HALF))
     return _Bins(np.abs(found - said) / n, np.sqrt(together * counts * likely * (1 - likely)) / n)
 
 
