@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whyconv.measures.repairs import CircularPadding, DenseSampling, Repaired
+from whyconv.measures.repairs import CircularPadding, DenseSampling, MeanHead, Repaired
 from whyconv.measures.surgery import surgery
 
 SIDE = 12
@@ -236,3 +237,24 @@ def test_a_padded_maximum_ends_no_repair(kernel: int, stride: int) -> None:
     found = surgery(network, pictures(6, 16).float(), [0, 1, 2] * 2, ["zero"], reach=2)
     assert [one.name for one in found.repairs if one.scores] == ["circular_padding", "blur", "polyphase", "all"]
     assert all(each.reason != "not_finite" for one in found.repairs for each in one.left)
+
+
+@pytest.mark.parametrize(
+    "flat",
+    [
+        lambda x: torch.flatten(input=x, start_dim=1),
+        lambda x: torch.flatten(x, start_dim=1),
+        lambda x: torch.reshape(input=x, shape=(len(x), -1)),
+        lambda x: x.view(len(x), -1),
+    ],
+)
+def test_a_map_is_flattened_as_its_mean_however_it_is_called(flat: Callable[[Tensor], Tensor]) -> None:
+    class Flattening(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return flat(torch.tanh(x))
+
+    head = MeanHead()
+    x = pictures()
+    expected = torch.tanh(x).mean(dim=(2, 3)).repeat_interleave(SIDE * SIDE, dim=1)
+    assert torch.allclose(Repaired(Flattening(), [head])(x), expected, atol=1e-12)
+    assert len(head.done) == 1

@@ -182,9 +182,9 @@ class MeanHead(Repairing):
 
     def other(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> object:
         """Whatever flattens."""
-        if getattr(func, "__name__", "") not in ("flatten", "view", "reshape") or not isinstance(args[0], Tensor):
+        x = args[0] if args else kwargs.get("input")
+        if getattr(func, "__name__", "") not in ("flatten", "view", "reshape") or not isinstance(x, Tensor):
             return func(*args, **kwargs)
-        x: Tensor = args[0]
         answer = func(*args, **kwargs)
         is_head = x.ndim == 4 and x.shape[2] * x.shape[3] > 1 and answer.shape == (len(x), x[0].numel())
         if not is_head:
