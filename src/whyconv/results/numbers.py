@@ -32,12 +32,12 @@ def in_spread(estimate: Estimate | None) -> str:
 
 
 def added_spread(estimate: Estimate | None) -> str:
-    """``+3.1 (+1 to +5)``: a difference of two of these; 0 and dash as there."""
+    """``+3.1 (+1..+5)``: a difference of two of these; 0 and dash as there."""
     if estimate is None:
         return "-"
     if max(abs(estimate.low), abs(estimate.high)) < 5e-4:
         return "0"
-    return f"{100 * estimate.value:+.1f} ({100 * estimate.low:+.0f} to {100 * estimate.high:+.0f})"
+    return f"{100 * estimate.value:+.1f} ({100 * estimate.low:+.0f}..{100 * estimate.high:+.0f})"
 
 
 def as_number(estimate: Estimate) -> str:
