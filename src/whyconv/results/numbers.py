@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from statistics import fmean
 
 from whyconv.results.curves import Crossing, Memorized
@@ -10,7 +11,8 @@ from whyconv.results.record import Estimate
 
 def in_percent(estimate: Estimate) -> str:
     """``84.1 (80-88)``: in percent."""
-    return f"{100 * estimate.value:.1f} ({100 * estimate.low:.0f}-{100 * estimate.high:.0f})"
+    low, high = _whole_ends(estimate)
+    return f"{100 * estimate.value:.1f} ({low}{_dash(low)}{high})"
 
 
 def in_points(estimate: Estimate) -> str:
@@ -37,12 +39,13 @@ def added_spread(estimate: Estimate | None) -> str:
         return "-"
     if max(abs(estimate.low), abs(estimate.high)) < 5e-4:
         return "0"
-    return f"{100 * estimate.value:+.1f} ({100 * estimate.low:+.0f}..{100 * estimate.high:+.0f})"
+    low, high = _whole_ends(estimate)
+    return f"{100 * estimate.value:+.1f} ({low:+d}..{high:+d})"
 
 
 def as_number(estimate: Estimate) -> str:
-    """``0.84 (0.80-0.88)``."""
-    return f"{estimate.value:.2f} ({estimate.low:.2f}-{estimate.high:.2f})"
+    """``0.84 (0.80-0.88)``, ``-0.10 (-0.30..0.10)``."""
+    return f"{estimate.value:.2f} ({estimate.low:.2f}{_dash(estimate.low)}{estimate.high:.2f})"
 
 
 def percent_after(after: Estimate, change: Estimate) -> str:
@@ -78,3 +81,15 @@ def steps_needed(found: Memorized) -> str:
     if len(steps) == len(found.steps):
         return f"{fmean(steps):.0f} ({min(steps):.0f}-{max(steps):.0f})"
     return f"> {found.most_steps} ({len(steps)}/{len(found.steps)})"
+
+
+def _whole_ends(estimate: Estimate) -> tuple[int, int]:
+    """The ends in whole percent: rounded, or outward where the value, which has a digit more, would not lie between."""
+    value, low, high = round(100 * estimate.value, 1), 100 * estimate.low, 100 * estimate.high
+    least, most = round(low), round(high)
+    return least if least <= value else math.floor(low), most if most >= value else math.ceil(high)
+
+
+def _dash(low: float) -> str:
+    """What stands between two ends: a dash would be read as a minus behind a negative one."""
+    return ".." if low < 0 else "-"

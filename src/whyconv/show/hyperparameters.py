@@ -10,6 +10,7 @@ from whyconv.results.hyperparameters import (
     MainEffect,
     SettingScore,
 )
+from whyconv.results.numbers import in_percent
 from whyconv.show.text import table, wrap
 from whyconv.texts import say
 
@@ -59,10 +60,10 @@ def effect_text(effect: MainEffect, language: str) -> str:
 
 
 def _row(one: SettingScore, language: str) -> list[str]:
-    accuracy, seconds = one.accuracy, one.step_seconds
+    seconds = one.step_seconds
     return [
         setting_text(one.setting, language),
-        f"{100 * accuracy.value:.1f} ({100 * accuracy.low:.0f}-{100 * accuracy.high:.0f})",
+        in_percent(one.accuracy),
         say("hyper_center", language) if one.difference is None else _points(one.difference),
         f"{one.parameters:,}",
         f"{1000 * seconds.value:.1f}±{500 * (seconds.high - seconds.low):.1f}",
