@@ -112,6 +112,16 @@ def test_the_plan_alone_repeats_it(whole: RunSummary, tmp_path: Path) -> None:
     assert digest(again) == digest(whole)
 
 
+def test_a_plan_with_its_classes_in_another_order_learns_the_names(whole: RunSummary, tmp_path: Path) -> None:
+    plan = Plan.read(Path(whole.run) / "run.toml")
+    network = plan.network.model_copy(update={"classes": plan.network.classes[::-1]})
+    (tmp_path / "edited.toml").write_text(plan.model_copy(update={"network": network}).to_toml())
+    again = train_from_file(tmp_path / "edited.toml", out=str(tmp_path / "again"))
+    assert again.test is not None
+    assert [each.name for each in again.test.classes] == plan.network.classes[::-1]
+    assert again.test.accuracy.value > 0.8
+
+
 def test_a_relative_pattern_is_gone_on_with_from_another_folder(
     shards: Path, whole: RunSummary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,8 @@ def test_shards_that_changed_places_are_not_those_of_the_plan(tmp_path: Path, li
     paths[0].rename(tmp_path / "away")
     paths[1].rename(paths[0])
     (tmp_path / "away").rename(paths[1])
-    whole: Any = SimpleNamespace(stream=plan, seed=0, pictures=SimpleNamespace(store=str(tmp_path / "cache")))
+    pictures, network = SimpleNamespace(store=str(tmp_path / "cache")), SimpleNamespace(classes=list("abcd"))
+    whole: Any = SimpleNamespace(stream=plan, seed=0, pictures=pictures, network=network)
     division: Any = SimpleNamespace(inspection=SimpleNamespace(pictures=SimpleNamespace(classes=()), survey=None))
     # A plan of before says nothing of this, and is gone on with, up to the sample, which this one has none of.
     said = "the sample has 0 of 4" if listed else "are not the shards of the plan"

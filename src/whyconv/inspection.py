@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,10 +75,12 @@ def inspect(  # noqa: PLR0913
     notify: Notify = ignore,
     num_threads: int | None = None,
     keep_all_classes: bool = False,
+    classes: Sequence[str] = (),
 ) -> Inspection:
     """Does what ``check`` does, and returns the material as well, so that training need not look again.
 
     ``keep_all_classes`` is that of ``read_pictures``: for pictures that are scored and not trained on.
+    ``classes`` says how classes of these names are numbered; other names are numbered as they are read.
     """
     if are_shards(os.fspath(where)):
         raise UsageError(
@@ -92,7 +95,7 @@ def inspect(  # noqa: PLR0913
         group_by=group_by,
         keep_all_classes=keep_all_classes,
         store=store,
-    )
+    ).ordered_as(classes)
     seen = survey(pictures, store=store, notify=notify, num_threads=num_threads)
     found = copies.find(seen, pictures, num_threads=num_threads)
     report = findings.check(pictures, seen, found, seconds=time.perf_counter() - begin)

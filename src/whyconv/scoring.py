@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from whyconv.errors import DataError
 from whyconv.images.array_levels import to_levels
-from whyconv.images.sources import PART_NAMES
+from whyconv.images.sources import PART_NAMES, numbers_among
 from whyconv.images.sources.arrays import ArrayContents
 from whyconv.images.split import LEFT_OUT, TEST, TRAIN
 from whyconv.inspection import Inspection, inspect
@@ -31,16 +31,19 @@ def score_own_test(run: Path, plan: Plan, division: Division, summary: RunSummar
     """Scores a run on the test part of its own pictures.
 
     Raises:
-        DataError: The run has no test part.
+        DataError: The run has no test part, or its file does not know the classes of its plan.
     """
     rows = division.indices(TEST)
     if not len(rows):
         raise DataError(f"{run} has no test part. Name labelled pictures:  whyconv evaluate {as_typed(run)} PICTURES")
     recognizer = open_recognizer(run, num_threads=plan.threads)
+    labels = numbers_among(division.inspection.pictures.classes, recognizer.classes)[division.labels[rows]]
+    if (labels < 0).any():
+        raise DataError(f"The file of {run} does not know all classes of its plan, which must have been changed since.")
     answers = _ask(recognizer, division.inspection, rows)
     evaluation = score(
         answers.probabilities,
-        division.labels[rows],
+        labels,
         classes=recognizer.classes,
         names=[division.inspection.pictures.names[row] for row in rows.tolist()],
         part="test",
@@ -48,7 +51,7 @@ def score_own_test(run: Path, plan: Plan, division: Division, summary: RunSummar
         left_out=division.left_out,
         groups=division.groups[rows],
     )
-    return judged(evaluation, answers, division.labels[rows], recognizer.metadata, division.groups[rows])
+    return judged(evaluation, answers, labels, recognizer.metadata, division.groups[rows])
 
 
 def score_pictures(
@@ -66,9 +69,7 @@ def score_pictures(
     recognizer = open_recognizer(run)
     inspection = inspect(where, layout=layout, label_from=label_from, notify=notify, keep_all_classes=True)
     pictures, survey = inspection.pictures, inspection.survey
-    known = {name: index for index, name in enumerate(recognizer.classes)}
-    translate = np.array([known.get(name, -1) for name in pictures.classes] or [-1], np.int32)
-    labels = np.where(pictures.labels >= 0, translate[pictures.labels], -1)
+    labels = numbers_among(pictures.classes, recognizer.classes)[pictures.labels]
     wanted = np.ones(len(pictures), bool)
     if (pictures.parts == PART_NAMES.index("test")).any() and len(set(pictures.parts.tolist())) > 1:
         wanted = pictures.parts == PART_NAMES.index("test")

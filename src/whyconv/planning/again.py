@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from whyconv.errors import DataError
 from whyconv.planning.material import Material, require_two
 from whyconv.planning.streaming import stream_again
 from whyconv.results import Note, Notify
 from whyconv.settings import Plan
 from whyconv.training.manifest import compare, read_manifest
-from whyconv.training.pictures import Division, divide_again, divide_as, parts_of
+from whyconv.training.pictures import Division, divide_again, divide_as, parts_of, require_classes
 from whyconv.training.recipe import class_offsets
 
 
@@ -39,15 +38,9 @@ def accept_changes(plan: Plan, notify: Notify, run: Path) -> tuple[Plan, Materia
         DataError: The classes are others, or too few pictures are left for training.
     """
     division = divide_as(plan, notify)
+    require_classes(plan, division)
     if division.digest == plan.pictures.digest:
         return plan, _prepared(plan, division, notify)
-    classes = list(division.inspection.pictures.classes)
-    if classes != plan.network.classes:
-        raise DataError(
-            f"The pictures in {plan.pictures.path} have the classes {', '.join(classes)}, the plan has "
-            f"{', '.join(plan.network.classes)}. Other classes are another training:  "
-            f"whyconv train {plan.pictures.path}"
-        )
     before = read_manifest(run)
     told = str(compare(before, division.rows())) if before is not None else ""
     notify(Note(key="run_pictures_accepted", values={"changes": told or "..."}, level="warning"))

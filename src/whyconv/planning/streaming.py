@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from whyconv.errors import DataError, UsageError
@@ -145,7 +145,9 @@ def stream_again(plan: Plan, division: Division, policy: PicturePolicy, notify: 
             f"back, or train anew on what is there now:  whyconv train {as_typed(printable(asked.shards))}"
         )
     drawn = _draw(shards, plan.seed, asked.block, asked.validation_fraction, asked.test_fraction)
-    return drawn.stream(division, policy, plan.seed, asked)
+    # Drawn by their own order, as they were for the plan; learned from by that of the plan.
+    ordered = replace(drawn, shards=shards.ordered_as(plan.network.classes))
+    return ordered.stream(division, policy, plan.seed, asked)
 
 
 def tell_order(stream: Stream, batch: int, notify: Notify) -> None:

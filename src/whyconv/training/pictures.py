@@ -229,13 +229,15 @@ def divide_again(plan: Plan, notify: Notify, run: Path | None = None) -> Divisio
         run: The run folder, whose ``pictures.jsonl`` tells what has changed.
 
     Raises:
-        DataError: A picture was added, removed, changed or relabelled, or is in another part; says which.
+        DataError: A picture was added, removed, changed or relabelled, or is in another part; says which. Or the plan
+            calls the classes otherwise.
     """
     division = divide_as(plan, notify)
     before = read_manifest(run) if run is not None else None
     changes = compare(before, division.rows()) if before is not None else None
     if division.digest != plan.pictures.digest:
         raise DataError(_changed(plan, run, changes))
+    require_classes(plan, division)
     if changes is not None and changes.renamed:
         names = ", ".join(changes.renamed[:_MOST_NAMED]) + ", ..." * (len(changes.renamed) > _MOST_NAMED)
         notify(Note(key="run_other_names", values={"n": len(changes.renamed), "names": names}))
@@ -243,7 +245,10 @@ def divide_again(plan: Plan, notify: Notify, run: Path | None = None) -> Divisio
 
 
 def divide_as(plan: Plan, notify: Notify) -> Division:
-    """Reads and divides the pictures that are there now as a plan says."""
+    """Reads and divides the pictures that are there now as a plan says, with classes numbered as the plan has them.
+
+    A source may order its classes itself, and otherwise another time: what follows goes by their numbers.
+    """
     asked = plan.pictures
     inspection = inspect(
         asked.path,
@@ -253,8 +258,24 @@ def divide_as(plan: Plan, notify: Notify) -> Division:
         store=Path(asked.store) if asked.store else None,
         notify=notify,
         num_threads=plan.threads,
+        classes=plan.network.classes,
     )
     return divide(inspection, asked, seed=plan.seed, notify=lambda event: None)
+
+
+def require_classes(plan: Plan, division: Division) -> None:
+    """Makes sure that the classes of the pictures are those of the plan, number for number.
+
+    Raises:
+        DataError: They have other names.
+    """
+    classes = list(division.inspection.pictures.classes)
+    if classes != plan.network.classes:
+        raise DataError(
+            f"The pictures in {plan.pictures.path} have the classes {', '.join(classes)}, the plan has "
+            f"{', '.join(plan.network.classes)}. Other classes are another training:  "
+            f"whyconv train {plan.pictures.path}"
+        )
 
 
 def _changed(plan: Plan, run: Path | None, changes: Changes | None) -> str:

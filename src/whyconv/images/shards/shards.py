@@ -16,7 +16,7 @@ from whyconv.images.shards.listing import Listing, listing_of
 from whyconv.images.shards.order import Blocks
 from whyconv.images.shards.places import absolute, expand, is_here, opened, read_part
 from whyconv.images.sources.labels import MINUS_ONE, TRAIN, is_minus_one_none, minus_one_note, number_classes
-from whyconv.images.sources.listing import MAX_FILE_BYTES, few, printable
+from whyconv.images.sources.listing import MAX_FILE_BYTES, are_reordered, few, numbers_among, printable
 from whyconv.images.sources.table_files import import_parquet
 from whyconv.images.threads import SMALL_BYTES, map_in_order
 from whyconv.results import Note, Notify, Progress, ignore
@@ -89,6 +89,14 @@ class Shards:
     def labels(self, shard: int, first: int = 0, last: int | None = None) -> NDArray[np.int32]:
         """Classes of the entries from ``first`` up to ``last``; -1 for none."""
         return np.asarray(self.numbers[shard][np.asarray(self.listings[shard].entries()["label"][first:last])])
+
+    def ordered_as(self, wanted: Sequence[str]) -> Shards:
+        """The same shards with their classes in the order ``wanted``; as they are if the names are others."""
+        if not are_reordered(self.classes, wanted):
+            return self
+        places = numbers_among(self.classes, wanted)
+        numbers, counts = [places[each] for each in self.numbers], self.counts[:, np.argsort(places[:-1])]
+        return replace(self, classes=tuple(wanted), numbers=numbers, counts=counts)
 
     def first_named(self) -> list[int]:
         """For each listing the number of the first with the same place and part: often its own."""

@@ -121,6 +121,20 @@ class FileContents:
         return [path for path in self.paths if not Path(self.root, path).exists()]
 
 
+def numbers_among(classes: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
+    """Returns int32 (classes + 1,): for each class its place among ``wanted``, -1 where it is not there.
+
+    The last is -1 too: what it finds for the label -1, of no class.
+    """
+    place = {name: number for number, name in enumerate(wanted)}
+    return np.array([*(place.get(name, -1) for name in classes), -1], np.int32)
+
+
+def are_reordered(classes: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether ``wanted`` are the same names as ``classes`` in another order."""
+    return tuple(wanted) != tuple(classes) and sorted(wanted) == sorted(classes)
+
+
 @dataclass(frozen=True, eq=False)
 class Pictures:
     """Pictures with their labels, as the user laid them out; nothing is decoded yet.
@@ -186,6 +200,12 @@ class Pictures:
             groups=None if self.groups is None else self.groups[rows],
             contents=self.contents.take(rows),
         )
+
+    def ordered_as(self, wanted: Sequence[str]) -> Pictures:
+        """Returns the same pictures with their classes in the order ``wanted``; as they are if the names are others."""
+        if not are_reordered(self.classes, wanted):
+            return self
+        return replace(self, labels=numbers_among(self.classes, wanted)[self.labels], classes=tuple(wanted))
 
 
 def read_file(path: Path) -> bytes:
