@@ -46,7 +46,7 @@ def least(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_copies_are_learned_from_once(bars_run: Path) -> None:
     plan = read_plan(bars_run)
-    division = divide_again(plan, ignore, bars_run)
+    division = divide_again(plan, ignore, bars_run / "run.toml")
     rows = division.indices(TRAIN)
     group = division.inspection.duplicates.group.copy()
     group[rows[[3, 8]]] = group[rows[0]]

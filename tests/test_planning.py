@@ -293,7 +293,7 @@ def changed(material: Material, count: int, monkeypatch: pytest.MonkeyPatch, tmp
     plan = plan.model_copy(update={"pictures": pictures})
     monkeypatch.setattr(again, "divide_as", lambda plan, notify: material.division)
     monkeypatch.setattr(again, "_prepared", lambda *_: fewer(material, count))
-    return again.accept_changes(plan, lambda event: None, tmp_path)[0]
+    return again.accept_changes(plan, lambda event: None, tmp_path / "run.toml")[0]
 
 
 @pytest.mark.parametrize(("count", "steps"), [(40, 12), (80, 24), (16, 5)])

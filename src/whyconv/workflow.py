@@ -202,10 +202,10 @@ def _train_from_file(path: Path, notify: Notify, group: Group, *, out: str, acce
     plan = given if accept_changed_data else _with_the_end_of_its_run(given, path, notify)
     with _new_run(out, plan.pictures.path, notify) as folder:
         if accept_changed_data:
-            plan, material = accept_changes(given, notify, path.parent)
+            plan, material = accept_changes(given, notify, path)
             plan = _with_the_end_of_its_run(given, path, notify) if plan is given else plan
         else:
-            material = material_of(plan, notify, path.parent)
+            material = material_of(plan, notify, path)
         _tell_cores(plan, notify)
         return carry_out(plan, material, folder, began=began, notify=notify, group=group)
 
@@ -242,7 +242,7 @@ def _resume(run: Path, notify: Notify, group: Group, *, threads: int | None = No
             tell_other_machine(run, threads or plan.threads, plan.device, notify)
             if threads in (None, plan.threads):
                 _tell_cores(plan, notify)
-        material = material_of(plan, notify, run)
+        material = material_of(plan, notify, run / PLAN)
         return carry_out(plan, material, run, began=began, notify=notify, is_new=False, threads=threads, group=group)
 
 
@@ -275,7 +275,8 @@ def evaluate(
         notify(Note(key="evaluate_own_pictures"))
         pictures = None
     if pictures is None:
-        evaluation, pictures = score_own_test(run, plan, divide_again(plan, notify, run), summary), plan.pictures.path
+        division = divide_again(plan, notify, run / PLAN)
+        evaluation, pictures = score_own_test(run, plan, division, summary), plan.pictures.path
     else:
         if plan.stream is not None:
             notify(Note(key="evaluate_streamed", values={"where": str(run / SAMPLE)}, level="warning"))
@@ -319,7 +320,7 @@ def why(
     question = settle_question(side, minutes, quick, seed, plan.network.side)
     if saved := answered(run, question, plan.pictures.digest, notify):
         return saved
-    return measure_why(run, plan, divide_again(plan, notify, run), question, notify)
+    return measure_why(run, plan, divide_again(plan, notify, run / PLAN), question, notify)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -195,6 +196,45 @@ def test_a_run_without_a_list_of_its_pictures_still_sees_a_change(place: Path) -
     (run / "pictures.jsonl").write_text("{")
     with pytest.raises(ModelFileError, match=r"pictures\.jsonl is damaged"):
         workflow.resume(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("my plan.toml", {"seed": 5}),
+        ("../../elsewhere.toml", {"test_fraction": 0.3}),
+        ("../../here and there.toml", {"validation_fraction": 0.4}),
+    ],
+)
+def test_of_an_edited_plan_what_it_divides_otherwise_is_no_change_of_pictures(
+    place: Path, tmp_path: Path, name: str, change: dict[str, object]
+) -> None:
+    path = (place / "runs" / "bars-1" / name).resolve()
+    plan = Plan.read(place / "runs" / "bars-1" / "run.toml")
+    pictures = plan.pictures.model_copy(update=change)
+    edited = plan.model_copy(update=change if "seed" in change else {"pictures": pictures})
+    path.write_text(edited.to_toml())
+    with pytest.raises(DataError, match="divided otherwise than its digest says, by another seed") as refused:
+        workflow.train_from_file(path, out=str(tmp_path))
+    said = str(refused.value)
+    assert "Put them back" not in said
+    assert ("in another part (" in said) == (path.parent.name == "bars-1")
+    (command,) = re.findall(r"whyconv (train --config .* --accept-changed-data)", said)
+    assert shlex.split(command) == ["train", "--config", str(path), "--accept-changed-data"]
+    again = workflow.train_from_file(path, out=str(tmp_path), accept_changed_data=True)
+    made = Plan.read(Path(again.run) / "run.toml")
+    assert (made.seed, made.pictures.test_fraction) == (edited.seed, edited.pictures.test_fraction)
+    assert made.pictures.digest != plan.pictures.digest
+
+
+def test_the_way_on_is_good_for_a_shell_whatever_folders_are_called(tmp_path: Path) -> None:
+    run = begin(write_bars(tmp_path / "it's; bars", N), tmp_path)
+    (tmp_path / "it's; bars" / "lies" / "004.png").unlink()
+    with pytest.raises(DataError, match="1 removed") as refused:
+        workflow.resume(run)
+    by_plan, anew = re.findall(r"whyconv train (.*?)(?:  or by|$)", str(refused.value))
+    assert shlex.split(by_plan) == ["--config", str(run / "run.toml"), "--accept-changed-data"]
+    assert shlex.split(anew) == [str(tmp_path / "it's; bars")]
 
 
 def write_table(folder: Path) -> Path:

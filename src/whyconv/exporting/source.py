@@ -26,7 +26,7 @@ from whyconv.texts import as_typed
 from whyconv.training.evaluate import softmax
 from whyconv.training.logits import network_logits
 from whyconv.training.pictures import divide_again
-from whyconv.training.run_folder import WEIGHTS
+from whyconv.training.run_folder import PLAN, WEIGHTS
 from whyconv.training.seen import SEEN
 from whyconv.training.stored import build_stored
 from whyconv.untrusted import json_values
@@ -84,7 +84,7 @@ def _proof_pictures(run: Path, plan: Plan, pictures: str | Path | None, notify: 
     if pictures is not None:
         return pictures_in(Path(pictures))
     try:
-        return pictures_of_run(divide_again(plan, notify, run))
+        return pictures_of_run(divide_again(plan, notify, run / PLAN))
     except (DataError, UsageError) as error:
         raise DataError(
             f"{error} An export ends with a proof on real pictures, and the run's own are not there as they were; its "

@@ -14,16 +14,16 @@ from whyconv.training.pictures import Division, divide_again, divide_as, parts_o
 from whyconv.training.recipe import class_offsets
 
 
-def material_of(plan: Plan, notify: Notify, run: Path | None) -> Material:
-    """The pictures of a plan, at the side that its network sees; ``run`` is the folder it lies in.
+def material_of(plan: Plan, notify: Notify, path: Path | None) -> Material:
+    """The pictures of a plan, at the side that its network sees; ``path`` is that of its file.
 
     Raises:
         DataError: They have changed.
     """
-    return _prepared(plan, divide_again(plan, notify, run), notify)
+    return _prepared(plan, divide_again(plan, notify, path), notify)
 
 
-def accept_changes(plan: Plan, notify: Notify, run: Path) -> tuple[Plan, Material]:
+def accept_changes(plan: Plan, notify: Notify, path: Path) -> tuple[Plan, Material]:
     """The pictures that are there now, and the plan with what it says of them brought up to date.
 
     What else the plan has of the old ones stays, such as mean and deviation; classes that count alike do so by the new
@@ -32,7 +32,7 @@ def accept_changes(plan: Plan, notify: Notify, run: Path) -> tuple[Plan, Materia
     Args:
         plan: Of the run.
         notify: Told what has changed.
-        run: The folder that the plan lies in.
+        path: Of its file.
 
     Raises:
         DataError: The classes are others, or too few pictures are left for training.
@@ -41,7 +41,7 @@ def accept_changes(plan: Plan, notify: Notify, run: Path) -> tuple[Plan, Materia
     require_classes(plan, division)
     if division.digest == plan.pictures.digest:
         return plan, _prepared(plan, division, notify)
-    before = read_manifest(run)
+    before = read_manifest(path.parent)
     told = str(compare(before, division.rows())) if before is not None else ""
     notify(Note(key="run_pictures_accepted", values={"changes": told or "..."}, level="warning"))
     material = _prepared(plan, division, notify)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from whyconv import files
-from whyconv.errors import ModelFileError
+from whyconv.errors import DataError, ModelFileError
+from whyconv.settings import Plan
 from whyconv.untrusted import MOST_HISTORY_BYTES, content_of, json_values
 
 MANIFEST = "pictures.jsonl"
@@ -43,7 +45,7 @@ class Changes:
     moved: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        """What differs, with counts and the first names; parts only where all else is as it was."""
+        """What differs, with counts and the first names; parts only where pictures and labels are as they were."""
         kinds = {
             "added": self.added,
             "removed": self.removed,
@@ -52,9 +54,36 @@ class Changes:
             "with another name": self.renamed,
         }
         told = [f"{len(lines):,} {kind} ({_first(lines)})" for kind, lines in kinds.items() if lines]
-        if self.moved and not (self.added or self.removed or self.replaced or self.relabelled):
+        if self.moved and self.are_of_parts:
             told.append(f"{len(self.moved):,} in another part ({_first(self.moved)})")
         return ", ".join(told)
+
+    @property
+    def are_of_parts(self) -> bool:
+        """Whether pictures and labels are as they were, so that only the division can differ."""
+        return not (self.added or self.removed or self.replaced or self.relabelled)
+
+
+def not_those_of(plan: Plan, path: Path | None, changes: Changes | None) -> DataError:
+    """Says that pictures, or their parts, are not those of the plan at ``path``, and how to go on by that very plan.
+
+    Args:
+        plan: What was planned.
+        path: Its file.
+        changes: Since it was made; None where no list of the pictures lies beside it.
+    """
+    divided = "they are divided otherwise than its digest says, by another seed, other fractions or another version"
+    if changes is None:
+        what = f"some were added, removed, changed or relabelled, or {divided} of whyconv. Train"
+    elif changes.are_of_parts:
+        what = f"{divided} of whyconv{f': {changes}' if str(changes) else ''}. Train"
+    else:
+        what = f"{changes}. Put them back. Or train"
+    return DataError(
+        f"The pictures in {plan.pictures.path} are not those of the plan: {what} anew on what is there now, by the "
+        f"same plan:  whyconv train --config {shlex.quote(str(path or 'RUN/run.toml'))} --accept-changed-data  or by "
+        f"one of its own:  whyconv train {shlex.quote(plan.pictures.path)}"
+    )
 
 
 def write_manifest(folder: Path, rows: Iterable[PictureRow]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,7 +22,7 @@ from whyconv.machine import memory_bytes
 from whyconv.results import Note, Notify, Unreadable
 from whyconv.settings import PicturesPlan, Plan, TrainSettings
 from whyconv.texts import say
-from whyconv.training.manifest import Changes, PictureRow, compare, read_manifest
+from whyconv.training.manifest import PictureRow, compare, not_those_of, read_manifest
 from whyconv.training.pixel_rows import LabelledPixels, PixelRows, Pixels
 
 _LEAK_KEYS = {
@@ -218,7 +219,7 @@ def _torn_groups(pictures: Pictures, parts: NDArray[np.int8]) -> list[Note]:
     return [Note(key="train_groups_torn", values=values, level="warning")]
 
 
-def divide_again(plan: Plan, notify: Notify, run: Path | None = None) -> Division:
+def divide_again(plan: Plan, notify: Notify, path: Path | None = None) -> Division:
     """Reads and divides the pictures of a plan, and makes sure that they are the same.
 
     Their names may have changed, which is told, and the times of their files.
@@ -226,17 +227,17 @@ def divide_again(plan: Plan, notify: Notify, run: Path | None = None) -> Divisio
     Args:
         plan: Says which pictures.
         notify: Told of other names.
-        run: The run folder, whose ``pictures.jsonl`` tells what has changed.
+        path: The plan's file; ``pictures.jsonl`` beside it tells what has changed.
 
     Raises:
         DataError: A picture was added, removed, changed or relabelled, or is in another part; says which. Or the plan
             calls the classes otherwise.
     """
     division = divide_as(plan, notify)
-    before = read_manifest(run) if run is not None else None
+    before = read_manifest(path.parent) if path is not None else None
     changes = compare(before, division.rows()) if before is not None else None
     if division.digest != plan.pictures.digest:
-        raise DataError(_changed(plan, run, changes))
+        raise not_those_of(plan, path, changes)
     require_classes(plan, division)
     if changes is not None and changes.renamed:
         names = ", ".join(changes.renamed[:_MOST_NAMED]) + ", ..." * (len(changes.renamed) > _MOST_NAMED)
@@ -274,18 +275,8 @@ def require_classes(plan: Plan, division: Division) -> None:
         raise DataError(
             f"The pictures in {plan.pictures.path} have the classes {', '.join(classes)}, the plan has "
             f"{', '.join(plan.network.classes)}. Other classes are another training:  "
-            f"whyconv train {plan.pictures.path}"
+            f"whyconv train {shlex.quote(plan.pictures.path)}"
         )
-
-
-def _changed(plan: Plan, run: Path | None, changes: Changes | None) -> str:
-    what = str(changes) if changes is not None else "some were added, removed, changed or relabelled"
-    return (
-        f"The pictures in {plan.pictures.path} are not those of the plan: "
-        f"{what or 'they are divided otherwise, by another version of whyconv'}. Put them back. Or train anew on what "
-        f"is there now, by the same plan:  whyconv train --config {run or 'RUN'}/run.toml --accept-changed-data  or by "
-        f"one of its own:  whyconv train {plan.pictures.path}"
-    )
 
 
 def not_scored(name: str, key: str, **values: str) -> Unreadable:
