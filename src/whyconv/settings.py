@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
-from pydantic_core import ErrorDetails
 
-from whyconv.errors import SettingsError, nearest, require_known_version
+from whyconv.errors import SettingsError, require_known_version
 from whyconv.files import digest_bytes
-from whyconv.untrusted import toml_in
+from whyconv.untrusted import first_twice, mistake_in, toml_in
 
 OptimizerName = Literal["gd", "momentum", "rmsprop", "adam", "adamw", "muon"]
 Precision = Literal["float32", "bfloat16"]
@@ -30,6 +28,7 @@ PRETRAINED, SCRATCH = "pretrained", "scratch"
 MOST_CLASSES = 100_000  # four times those of the largest sets of labelled photos
 MOST_MEMBERS = 64
 LARGEST_SIDE = 4096  # pixels; that of the picture policy
+LEAST_SIDE = 6  # pixels; that of the networks that take the smallest pictures
 MOST_CLASS_LETTERS = 1000
 ClassName = Annotated[str, Field(max_length=MOST_CLASS_LETTERS)]
 PLAN_VERSION = 1
@@ -40,7 +39,7 @@ CAN_BE_CIRCULAR = ("swift", "plain", "plain_circular")
 class Settings(BaseModel):
     """A frozen set of settings; all mistakes are reported at once, with the nearest known name."""
 
-    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def of(cls, values: dict[str, Any], where: str = "settings") -> Self:
@@ -52,23 +51,8 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            lines = [f"  {_mistake(cls, mistake)}" for mistake in error.errors()]
+            lines = [f"  {mistake_in(cls, mistake)}" for mistake in error.errors()]
             raise SettingsError("\n".join([f"{where}: {len(lines)} mistake(s)", *lines])) from None
-
-
-def _mistake(cls: type[BaseModel], mistake: ErrorDetails) -> str:
-    place = ".".join(str(part) for part in mistake["loc"])
-    if mistake["type"] == "extra_forbidden":
-        model = cls
-        for part in mistake["loc"][:-1]:
-            annotation = model.model_fields[str(part)].annotation
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-                model = annotation
-        return f"{place} is not known.{nearest(str(mistake['loc'][-1]), model.model_fields)}"
-    hint = ""
-    if mistake["type"] == "literal_error":
-        hint = nearest(str(mistake["input"]), re.findall(r"'([^']*)'", str(mistake["ctx"]["expected"])))
-    return f"{place} = {mistake['input']!r}: {mistake['msg'][0].lower()}{mistake['msg'][1:]}.{hint}"
 
 
 class TrainSettings(Settings):
@@ -125,7 +109,7 @@ class TrainSettings(Settings):
     optimizer: OptimizerName | None = None
     epochs: int | None = Field(default=None, ge=1, le=100_000)
     minutes: float | None = Field(default=None, gt=0, le=100_000)
-    size: int | None = Field(default=None, ge=6, le=1024)
+    size: int | None = Field(default=None, ge=LEAST_SIDE, le=1024)
     batch: int | None = Field(default=None, ge=2, le=65_536)
     learning_rate: float | None = Field(default=None, gt=0, le=1000)
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -194,13 +178,22 @@ class NetworkPlan(Settings):
     start_digest: str = ""
     in_channels: Literal[1, 3]
     side: int = Field(ge=1, le=LARGEST_SIDE)
-    classes: list[ClassName] = Field(max_length=MOST_CLASSES)
+    classes: list[ClassName] = Field(min_length=2, max_length=MOST_CLASSES)
     mean: list[float]
-    std: list[float]
+    std: list[Annotated[float, Field(gt=0)]]
     views: list[View] = Field(min_length=1, max_length=16)
     invariant: Invariance | None = None
     pooling: Pooling | None = None
     window: int | None = Field(default=None, ge=1, le=LARGEST_SIDE)
+
+    @field_validator("classes", "mean", "std")
+    @classmethod
+    def _agrees(cls, values: list[Any], info: ValidationInfo) -> list[Any]:
+        if info.field_name == "classes" and (twice := first_twice(values)) is not None:
+            raise ValueError(f"{twice!r} stands there twice")
+        if info.field_name != "classes" and len(values) != (channels := info.data.get("in_channels", len(values))):
+            raise ValueError(f"expected {channels} number{'s' * (channels > 1)}: one for each of in_channels")
+        return values
 
     @classmethod
     def described(cls, values: dict[str, Any], where: str) -> Self:
@@ -264,7 +257,7 @@ class TrainingPlan(Settings):
     learning_rate: float = Field(gt=0)
     other_learning_rate: float = Field(default=0.0, ge=0)
     precision: Precision = "float32"
-    sides: list[int] = Field(default_factory=list)
+    sides: list[Annotated[int, Field(ge=LEAST_SIDE, le=LARGEST_SIDE)]] = Field(default_factory=list)
     schedule: Schedule = "cosine"
     momentum: float = Field(ge=0, lt=1)
     weight_decay: float = Field(ge=0)
@@ -357,6 +350,14 @@ class Plan(Settings):
     training: TrainingPlan
     frozen: FrozenPlan | None = None
     stream: StreamPlan | None = None
+
+    @field_validator("training")
+    @classmethod
+    def _one_offset_for_each_class(cls, training: TrainingPlan, info: ValidationInfo) -> TrainingPlan:
+        offsets, network = len(training.class_offsets), info.data.get("network")
+        if network is not None and offsets != len(network.classes):
+            raise ValueError(f"class_offsets has {offsets:,} number(s), network.classes has {len(network.classes):,}")
+        return training
 
     @property
     def pictures_per_epoch(self) -> int:

@@ -10,11 +10,15 @@ import json
 import re
 import stat
 import tomllib
+from collections.abc import Iterable
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from whyconv.errors import nearest
 
 # A description with 100,000 classes of 100 letters has 10 MB; records of measurements have less than 1 MB.
 MOST_JSON_BYTES = 16_000_000
@@ -43,6 +47,8 @@ _TOML_QUOTED = re.compile(
     r"|#[^\n]*",
     re.DOTALL,
 )
+# Letters of a value that is not as it was to be.
+_SHOWN = 200
 _LONG_KEY = re.compile(r"(?:[\w-]+[ \t]*\.[ \t]*){" + str(MOST_TOML_KEY_PARTS) + r"}")
 _OPENING = re.compile(r"[\[{][\s,\[{]*")
 
@@ -122,6 +128,34 @@ def sound_json_in(path: Path, most_values: int = MOST_JSON_VALUES) -> bytes:
 def mistakes_in(error: ValueError) -> str:
     """What is wrong with a file, in a line, whoever found it: the readers here, or pydantic behind them."""
     return f"{error.error_count()} mistake(s)" if isinstance(error, ValidationError) else str(error)
+
+
+def first_twice(names: Iterable[str]) -> str | None:
+    """The first name that was there before; None where all differ."""
+    met = set[str]()
+    for name in names:
+        if name in met:
+            return name
+        met.add(name)
+    return None
+
+
+def mistake_in(model: type[BaseModel], mistake: ErrorDetails) -> str:
+    """What is wrong with a setting of ``model``, in a line: its place, its value in short, and what was expected."""
+    place = ".".join(str(part) for part in mistake["loc"])
+    if mistake["type"] == "extra_forbidden":
+        for part in mistake["loc"][:-1]:
+            annotation = model.model_fields[str(part)].annotation
+            if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+                model = annotation
+        return f"{place} is not known.{nearest(str(mistake['loc'][-1]), model.model_fields)}"
+    hint, found, said = "", mistake["input"], f"{mistake['msg'][0].lower()}{mistake['msg'][1:]}"
+    if mistake["type"] == "literal_error":
+        hint = nearest(str(found), re.findall(r"'([^']*)'", str(mistake["ctx"]["expected"])))
+    if isinstance(found, dict | BaseModel):
+        return f"{place}: {said}.{hint}"
+    shown = repr(found)
+    return f"{place} = {shown[:_SHOWN]}{'...' * (len(shown) > _SHOWN)}: {said}.{hint}"
 
 
 def toml_in(path: Path) -> dict[str, Any]:

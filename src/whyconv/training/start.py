@@ -43,6 +43,7 @@ def start_network(
 
     Raises:
         ModelFileError: The file of starting weights is gone, was changed, or does not fit.
+        UsageError: The network does not fit into memory, or does not take pictures of a side that it is to learn at.
     """
     torch.manual_seed(plan.seed)
     sizes = plan.network
@@ -51,6 +52,7 @@ def start_network(
     except MemoryError as error:
         raise UsageError(f"The network does not fit into memory: {error}. Expected a smaller one.") from None
     require_storable(len(network.state_dict()))
+    _require_sides(network, plan)
     if pixels is not None:
         _whiten(network, pixels, sizes, group)
     if sizes.start and reads_file:
@@ -58,6 +60,21 @@ def start_network(
         _require_same(path, sizes.start_digest)
         put_start_weights(path, network, num_classes=len(sizes.classes), notify=notify)
     return network
+
+
+def _require_sides(network: nn.Module, plan: Plan) -> None:
+    """Asks the network about black pictures of every other side that it is to learn at: nothing else tells."""
+    was_training = network.training
+    for side in sorted(set(plan.training.sides) - {plan.network.side}):
+        try:
+            with torch.no_grad():
+                network.eval()(torch.zeros(2, plan.network.in_channels, side, side))
+        except Exception as error:
+            raise UsageError(
+                f"{plan.network.name} does not take pictures of {side} x {side} pixels, which training.sides of the "
+                f"plan has beside {plan.network.side}: {type(error).__name__}: {error}. Leave that side out."
+            ) from error
+    network.train(was_training)
 
 
 def _whiten(network: nn.Module, pixels: Pixels, plan: NetworkPlan, group: Group) -> None:
