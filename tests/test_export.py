@@ -110,6 +110,32 @@ def test_every_layers_map_is_an_output_and_is_described(exported) -> None:
     assert [row["output"][0] for row in described] == [module.out_channels for module in convolutions]
 
 
+@pytest.mark.parametrize("error", [IndexError("list index out of range"), ModelFileError("no")], ids=str)
+def test_layers_that_cannot_be_counted_are_described_without_counts(exported, error, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    path, _, _ = exported
+    counted = describe_layers(path)
+    monkeypatch.setattr("whyconv.export.count_network", fail)
+    described = describe_layers(path)
+    assert any("connections" in row for row in counted)
+    names = {"map", "kind", "kernel", "stride", "padding", "dilation", "groups", "output"}
+    assert described == [{name: value for name, value in row.items() if name in names} for row in counted]
+
+
+def test_a_stop_while_layers_are_counted_stays_a_stop(exported, monkeypatch) -> None:
+    def stop(*_: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as interrupt:
+            raise RuntimeError("wrapped") from interrupt
+
+    monkeypatch.setattr("whyconv.export.count_network", stop)
+    with pytest.raises(KeyboardInterrupt):
+        describe_layers(exported[0])
+
+
 def test_a_network_that_onnx_cannot_say_is_an_error(tmp_path: Path) -> None:
     class Odd(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

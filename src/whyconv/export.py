@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from whyconv import __version__, files
 from whyconv.counting.network import count_network
 from whyconv.counting.onnx_graph import read_onnx
-from whyconv.errors import ModelFileError, WhyconvError
+from whyconv.errors import ModelFileError, StoppedError, WhyconvError
 from whyconv.images.array_levels import White
 from whyconv.images.prepare import PicturePolicy
 from whyconv.model_file import METADATA_KEY, NOVELTY_PREFIX, Metadata
@@ -159,17 +159,26 @@ def export_maps(path: Path, model_path: Path) -> None:
 def describe_layers(model_path: Path) -> list[dict[str, Any]]:
     """What ``layers.json`` holds of every layer: name of the map, kind, kernel, stride, padding, shape, and its counts.
 
-    Shapes are those of one picture, without the batch; what a layer does not have is left out.
+    Shapes are those of one picture, without the batch; what a layer does not have is left out, and all counts where the
+    file cannot be counted.
     """
     model = onnx.shape_inference.infer_shapes(onnx.load(model_path, load_external_data=False))
     shapes = {
         info.name: [place.dim_value for place in info.type.tensor_type.shape.dim[1:]]
         for info in (*model.graph.value_info, *model.graph.output)
     }
-    counts = {layer.map: layer for layer in count_network(read_onnx(model_path), model_path.name).layers}
+    counts = _counted_layers(model_path)
     return [
         _layer_row(node, shapes.get(node.output[0])) | _counts(counts.get(node.output[0])) for node in _layers(model)
     ]
+
+
+def _counted_layers(model_path: Path) -> dict[str, LayerCount]:
+    try:
+        return {layer.map: layer for layer in count_network(read_onnx(model_path), model_path.name).layers}
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is no reason to lose a training that has ended
+        _let_through(error, StoppedError)
+        return {}
 
 
 def _counts(layer: LayerCount | None) -> dict[str, Any]:
@@ -232,7 +241,7 @@ def _to_onnx(answering: nn.Module, plan: NetworkPlan) -> onnx.ModelProto:
                 verbose=False,
             )
     except Exception as error:  # every exporter pass has errors of its own kind
-        _let_ours_through(error)
+        _let_through(error, WhyconvError)
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelFileError(
             f"The network cannot be written as ONNX: {reason}. Its weights are in model.safetensors."
@@ -243,11 +252,11 @@ def _to_onnx(answering: nn.Module, plan: NetworkPlan) -> onnx.ModelProto:
     return program.model_proto
 
 
-def _let_ours_through(error: BaseException) -> None:
-    """Raises an error of whyconv, such as a stop, that the exporter wrapped into its own."""
+def _let_through(error: BaseException, kind: type[WhyconvError]) -> None:
+    """Raises an error of whyconv, such as a stop, or a Ctrl-C that others wrapped into an error of their own."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, WhyconvError | KeyboardInterrupt):
+        if isinstance(cause, kind | KeyboardInterrupt):
             raise cause
         cause = cause.__cause__ or cause.__context__
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from whyconv.counting.network import count_network
-from whyconv.errors import ModelFileError, UsageError
+from whyconv.errors import ModelFileError
 from whyconv.measures.trace import trace
 from whyconv.nets.invariant import fitting_side
 from whyconv.nets.windowed import without_windows
@@ -118,7 +118,7 @@ def counted(network: nn.Module, plan: Plan) -> NetworkReport | None:
     try:
         side = sizes.window or sizes.side
         return count_network(trace(network, (sizes.in_channels, side, side)), sizes.name)
-    except UsageError:  # the report is about the training; a network that cannot be counted is no reason to lose it
+    except Exception:  # noqa: BLE001 - a network that cannot be counted is no reason to lose the training it is about
         return None
 
 

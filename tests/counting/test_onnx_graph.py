@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import logging
-import warnings
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +12,10 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from torch import Tensor, nn
 
+from onnx_by_hand import drawn, export, write
 from whyconv.counting.dependency import dependency_set
 from whyconv.counting.network import count_network
 from whyconv.counting.onnx_graph import read_onnx
@@ -33,29 +30,6 @@ from whyconv.settings import NetworkPlan, View
 
 COUNTED = ("weights", "connections", "density", "locality_factor", "sharing_factor", "multiply_adds")
 SUMS = ("parameters", "as_used", "connections", "locality_factor", "sharing_factor", "multiply_adds", "not_analyzed")
-
-
-def export(network: nn.Module, example: Tensor, path: Path) -> Path:
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network.eval(),
-            (example,),
-            path,
-            dynamo=True,
-            verbose=False,
-            external_data=False,
-            dynamic_shapes=({0: torch.export.Dim("n", min=1)},),
-        )
-    return path
-
-
-def drawn(network: nn.Module) -> nn.Module:
-    """Gives every parameter numbers that no exporter can leave out, as it does with zeros and ones."""
-    for parameter in network.parameters():
-        nn.init.normal_(parameter)
-    return network
 
 
 def counted(report: NetworkReport) -> list[tuple[Any, ...]]:
@@ -152,21 +126,6 @@ def test_normalization_folded_by_the_exporter_changes_parameters_only(tmp_path: 
     scales = sum(layer.num_parameters for layer in ours.layers if layer.kind == "normalization")
     assert file.totals.parameters == ours.totals.parameters - scales // 2
     assert [note.key for note in file.notes] == ["network_read_from_onnx"]
-
-
-def write(
-    path: Path, nodes: list[onnx.NodeProto], arrays: dict[str, np.ndarray], shape: list[Any], opset: int = 20
-) -> Path:
-    graph = helper.make_graph(
-        nodes,
-        "by hand",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
-    )
-    versions = [helper.make_opsetid("", opset), helper.make_opsetid("example.org", 1)]
-    onnx.save(helper.make_model(graph, opset_imports=versions, ir_version=8), path)
-    return path
 
 
 def moved(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -245,7 +245,7 @@ class _Reading:
         else:
             shapes = tuple(self.shapes.get(name, (0,)) for name in made)
             operation = self._operation(node, shapes)
-            is_known = all(0 not in shape for shape in shapes)
+            is_known = all(0 not in shape for shape in (*shapes, *(value.shape for value in values)))
             entered = read(node.op_type, operation) if is_known else operation.unknown("its shape is not known")
             self.values.update(zip(made, entered, strict=True))
 

@@ -319,7 +319,10 @@ def _gather(op: Operation) -> list[Value]:
     if not isinstance(x, Value) or numbers is None:
         return op.unknown("which entries are taken is computed on the way")
     axis %= len(x.shape)
-    if len(numbers) == 1 and len(op.call.shape) < len(x.shape):
+    gained = len(op.call.shape) - len(x.shape)
+    if gained not in (-1, 0):
+        return op.unknown("entries are taken by an array of indices")
+    if gained:
         return rearranging.select(op.builder, op.call, x, axis, drop=True)
     return rearranging.select(op.builder, op.call, x, axis, start=1)
 
