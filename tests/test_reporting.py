@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from tiny_training import tiny_plan
 from whyconv.planning import threads_for
 from whyconv.report.page import plan_rows as shown_rows
 from whyconv.report.page import speaker
-from whyconv.reporting import plan_reasons, plan_rows
+from whyconv.reporting import _kind, layer_rows, num_other_parameters, plan_reasons, plan_rows
 from whyconv.settings import Plan, TrainSettings
 from whyconv.texts import say
 from whyconv.training.recipe import MOST_EPOCHS, Facts, augment_plan, batch_for, training_plan
@@ -180,3 +182,50 @@ def test_every_entry_has_a_name_and_words_in_the_language_spoken(network: str, l
         assert [label for label in labels if label.isascii()] == []
     assert not [value for _, value, _ in shown if "plan_" in value or "{" in value]
     assert sum(bool(reason) for _, _, reason in shown) == len(content.reasons)
+
+
+@pytest.mark.parametrize(
+    ("module", "kind"),
+    [
+        (nn.Conv1d(4, 8, 3), "Conv1d 3"),
+        (nn.Conv2d(1, 1, (3, 5)), "Conv2d 3x5"),
+        (nn.Conv3d(1, 1, 3), "Conv3d 3x3x3"),
+        (nn.ConvTranspose1d(1, 1, 2), "ConvTranspose1d 2"),
+        (nn.AvgPool1d(2), "AvgPool1d 2"),
+        (nn.MaxPool1d(2), "MaxPool1d 2"),
+        (nn.MaxPool2d(2), "MaxPool2d 2x2"),
+        (nn.AvgPool3d(2), "AvgPool3d 2x2x2"),
+        (nn.Unfold(3), "Unfold 3x3"),
+        (nn.ReLU(), "ReLU"),
+    ],
+    ids=str,
+)
+def test_a_kernel_is_told_along_as_many_axes_as_it_has(module: nn.Module, kind: str) -> None:
+    network = nn.Sequential(module).to("meta")
+    assert _kind(network[0]) == kind
+
+
+class Attending(nn.Module):
+    """Attention over the rows of a convolution, along one axis, with a parameter of the network itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.along = nn.Conv2d(1, 4, 3, padding=1), nn.Conv1d(4, 4, 3, padding=1)
+        self.places = nn.Parameter(torch.zeros(64, 4))
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.head = nn.Linear(4, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.along(self.first(x).flatten(2)).transpose(1, 2) + self.places
+        return self.head(self.attention(tokens, tokens, tokens)[0].mean(1))
+
+
+def test_rows_of_layers_and_the_other_parameters_add_up() -> None:
+    network, plan = Attending(), tiny_plan()
+    rows = layer_rows(network, plan)
+    assert [(row.name, row.num_parameters) for row in rows] == [("first", 40), ("along", 52), ("head", 50)]
+    others = num_other_parameters(network, rows)
+    assert others == 64 * 4 + (3 * 4 * 4 + 3 * 4) + (4 * 4 + 4)
+    shared = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU())
+    shared.append(shared[1])
+    assert num_other_parameters(shared, layer_rows(shared, plan)) == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,7 @@ def write_pages(folder: Path, summary: RunSummary, network: nn.Module, plan: Pla
     looking = without_windows(network)
     losses, epochs = read_history(folder / METRICS)
     search = read_search(folder)
+    layers = layer_rows(looking, plan)
     content = ReportContent(
         run=folder.name,
         summary=summary,
@@ -62,7 +65,8 @@ def write_pages(folder: Path, summary: RunSummary, network: nn.Module, plan: Pla
         most_confused=_mistaken(summary, material),
         suspects=_suspected(summary, material),
         detectors=first_detectors(network),
-        layers=layer_rows(looking, plan),
+        layers=layers,
+        num_other_parameters=num_other_parameters(looking, layers),
         network=counted(looking, plan),
         environment=_environment(folder),
         data_digest=plan.pictures.digest,
@@ -145,12 +149,19 @@ def layer_rows(network: nn.Module, plan: Plan) -> list[LayerRow]:
     return rows
 
 
+def num_other_parameters(network: nn.Module, rows: Sequence[LayerRow]) -> int:
+    """How many parameters no row has: those of modules with children, and of modules that are not called as such."""
+    listed = {parameter for row in rows for parameter in network.get_submodule(row.name).parameters()}
+    return sum(parameter.numel() for parameter in set(network.parameters()) - listed)
+
+
 def _kind(module: nn.Module) -> str:
-    size = getattr(module, "kernel_size", None)
+    name, size = type(module).__name__, getattr(module, "kernel_size", None)
     if size is None:
-        return type(module).__name__
-    height, width = size if isinstance(size, tuple) else (size, size)
-    return f"{type(module).__name__} {height}x{width}"
+        return name
+    dims = re.search(r"([123])d$", name)
+    sizes = size if isinstance(size, tuple | list) else (size,) * (int(dims[1]) if dims else 2)
+    return f"{name} {'x'.join(map(str, sizes))}"
 
 
 def plan_rows(plan: Plan, material: Material) -> dict[str, Any]:

@@ -89,6 +89,13 @@ def test_a_time_is_rounded_in_one_way_and_named_for_what_it_covers(seconds: floa
     assert f"{round(seconds):,}초" in card(found, "ko")
 
 
+@pytest.mark.parametrize(("language", "words"), [("en", "other parameters"), ("ko", "그 밖의 매개변수")])
+def test_parameters_that_no_layer_has_are_a_row_of_their_own(language: str, words: str) -> None:
+    assert words not in render(content(), language)
+    page = render(replace(content(), num_other_parameters=12_345), language)
+    assert re.search(rf"<th scope=\"row\">{words}</th>.*>12,345</td>", page)
+
+
 def test_every_section_is_there_and_the_contents_lead_to_each() -> None:
     tags = outline(render(content()))
     sections = [attributes["id"] for tag, attributes in tags if tag == "section"]

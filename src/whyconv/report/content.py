@@ -99,6 +99,7 @@ class ReportContent:
         suspects: Pictures whose labels are worth a look, the most doubtful first.
         detectors: Weights of the first convolution (filters, kh, kw, c).
         layers: The network, layer by layer.
+        num_other_parameters: Of the network, those that none of ``layers`` has.
         network: The same, counted: connections, what is shared, what the twins would hold.
         environment: Versions, machine, threads: shown as they are.
         data_digest: Digest of the pictures and labels, as hexadecimal; "" if none was taken.
@@ -119,6 +120,7 @@ class ReportContent:
     suspects: Sequence[SuspectPicture] = ()
     detectors: NDArray[Any] | None = None
     layers: Sequence[LayerRow] = ()
+    num_other_parameters: int = 0
     network: NetworkReport | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     data_digest: str = ""
