@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import house_plan
 import house_rules
+from whyconv.settings import TrainSettings
+from whyconv.training.recipe import Facts, training_plan
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -46,3 +49,16 @@ def test_the_table_of_imports_is_the_one_enforced() -> None:
         for part in PARTS - {"cli", *house_plan.GROUND_FLOOR}
     }
     assert told == enforced
+
+
+def test_the_least_cost_in_the_measures_is_that_of_the_recipe() -> None:
+    passage = (
+        (ROOT / "docs" / "measures.md").read_text(encoding="utf-8").partition("## Cost J")[2].partition("\n## ")[0]
+    )
+    asked = [{"network": "swift"}, {"network": "plain"}, {"network": "resnet18"}]
+    for settings in asked:
+        share = training_plan(TrainSettings(pictures="", **settings), Facts((50,) * 10, 28, 1)).label_smoothing
+        truth = np.full(10, share / 10)
+        truth[3] += 1 - share
+        assert f"s is {share:g}" in passage or f"and {share:g} with other" in passage
+        assert f"{-(truth * np.log(truth)).sum():.3f}" in passage
