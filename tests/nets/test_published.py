@@ -111,8 +111,11 @@ def test_it_takes_its_smallest_side_and_larger_ones_in_gray_and_color(name: str)
 @pytest.mark.parametrize("name", [name for name, (_, _, least) in PUBLISHED.items() if least > 1])
 def test_smaller_pictures_are_refused_and_would_not_work(name: str) -> None:
     least = PUBLISHED[name][2]
-    with pytest.raises(UsageError, match=f"{name} needs pictures of at least {least} pixels a side.*got {least - 1}"):
+    with pytest.raises(
+        UsageError, match=f"{name} needs pictures of at least {least} pixels a side.*got {least - 1}"
+    ) as told:
         outline(name, side=least - 1)
+    assert "--" not in str(told.value)  # inspect says --input, train --size
     if name != "googlenet":  # its pooling rounds up, and takes even one pixel; torchvision's limit is kept
         with pytest.raises(RuntimeError):
             outline(name, side=least)(torch.zeros(1, 3, least - 1, least - 1, device="meta"))

@@ -16,7 +16,7 @@ def require_side(name: str, side: int, least: int) -> None:
     if side < least:
         raise UsageError(
             f"{name} needs pictures of at least {least} pixels a side, for each of its layers makes them smaller; got "
-            f"{side}. Take larger ones, as with --size {least}, or another network: resnet18 takes every size."
+            f"{side}. Take larger ones, or another network: resnet18 takes every size."
         )
 
 
