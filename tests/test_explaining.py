@@ -278,5 +278,5 @@ def test_a_run_without_test_pictures_is_refused(tmp_path: Path, least: None) -> 
 
 
 def test_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match="no finished run"):
+    with pytest.raises(ModelFileError, match="no run folder"):
         workflow.why(tmp_path)

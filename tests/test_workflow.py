@@ -333,5 +333,13 @@ def test_an_unknown_network_fails_before_anything_is_read(tmp_path: Path) -> Non
 def test_a_folder_that_is_no_run_is_told_apart(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="is no run folder"):
         workflow.resume(tmp_path)
-    with pytest.raises(ModelFileError, match="is no finished run"):
+    with pytest.raises(ModelFileError, match=r"is no run folder: it has no run\.toml"):
+        workflow.evaluate(tmp_path)
+    with pytest.raises(ModelFileError, match=r"There is no .*nowhere"):
+        workflow.evaluate(tmp_path / "nowhere")
+    (tmp_path / "model.onnx").touch()
+    with pytest.raises(ModelFileError, match="is no run folder"):
+        workflow.evaluate(tmp_path / "model.onnx")
+    (tmp_path / "run.toml").touch()
+    with pytest.raises(ModelFileError, match=r"is no finished run.*--resume"):
         workflow.evaluate(tmp_path)

@@ -44,7 +44,7 @@ from whyconv.training.outcome import Outcome
 from whyconv.training.pictures import Part
 from whyconv.training.pixel_rows import evenly_chosen, some
 from whyconv.training.realistic import look_through
-from whyconv.training.run_folder import CHECKPOINTS, MODEL, MOST_EXAMPLES, NETWORK, SUMMARY, WEIGHTS, write_json
+from whyconv.training.run_folder import CHECKPOINTS, MODEL, MOST_EXAMPLES, NETWORK, PLAN, SUMMARY, WEIGHTS, write_json
 from whyconv.training.seen import write_seen
 from whyconv.untrusted import MOST_SUMMARY_VALUES, mistakes_in, sound_json_in
 
@@ -163,15 +163,23 @@ def read_summary(run: Path) -> RunSummary:
     """
     try:
         return RunSummary.model_validate_json(sound_json_in(run / SUMMARY, MOST_SUMMARY_VALUES))
-    except FileNotFoundError:
-        raise ModelFileError(
-            f"{run} is no finished run: it has no {SUMMARY}. If its training was stopped, go on with:  "
-            f"whyconv train --resume {as_typed(run)}"
-        ) from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise _no_finished_run(run) from None
     except OSError as error:
         raise ModelFileError(f"{run / SUMMARY} cannot be read: {error.strerror}.") from None
     except ValueError as error:
         raise ModelFileError(f"{run / SUMMARY} is damaged: {mistakes_in(error)}.") from None
+
+
+def _no_finished_run(run: Path) -> ModelFileError:
+    if not run.exists():
+        return ModelFileError(f"There is no {run}. Expected a run folder such as runs/<name>/.")
+    if not (run / PLAN).is_file():
+        return ModelFileError(f"{run} is no run folder: it has no {PLAN}. Expected runs/<name>/.")
+    return ModelFileError(
+        f"{run} is no finished run: it has no {SUMMARY}. If its training was stopped, go on with:  "
+        f"whyconv train --resume {as_typed(run)}"
+    )
 
 
 def _write_model(
