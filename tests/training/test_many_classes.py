@@ -12,6 +12,7 @@ from made_up_run import BARE
 from whyconv.finishing import read_summary
 from whyconv.reporting import _for_page
 from whyconv.results import Evaluation, RunSummary
+from whyconv.show.runs import evaluation_lines
 from whyconv.training.evaluate import confusion_matrix, score
 from whyconv.training.left_out import Regression
 from whyconv.training.run_folder import SUMMARY
@@ -56,6 +57,17 @@ def test_a_summary_of_ten_thousand_classes_is_read_again(tmp_path: Path) -> None
     written = summary_of(found.model_copy(update={"classes": classes}))
     (tmp_path / SUMMARY).write_text(written.model_dump_json(indent=2))
     assert read_summary(tmp_path) == written
+
+
+def test_classes_without_a_score_of_their_own_are_counted_among_those_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("whyconv.training.evaluate.MOST_SCORED", 30)
+    found, *_ = scored(40, 120)
+    assert len(found.classes) == 30
+    (line,) = [line for line in evaluation_lines(found, "en") if " more class" in line]
+    assert line.split()[:3] == ["...", "30", "more"]
+    assert "found more often" not in line
 
 
 def test_the_page_lists_the_classes_that_its_table_is_about() -> None:

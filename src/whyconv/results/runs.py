@@ -87,6 +87,7 @@ class Evaluation(Record):
         acceptance: Of the answers that are not called unsure; None where the file cannot tell unsure ones.
         num_groups: Pictures where copies of one another, and those that were to stay together, count once: what
             intervals are over. None in records of older versions.
+        num_classes: Of the recognizer, also those without a score of their own. None in records of older versions.
     """
 
     part: str
@@ -108,6 +109,7 @@ class Evaluation(Record):
     acceptance: Acceptance | None = None
     num_groups: int | None = None
     tabled: list[str] = Field(default_factory=list)
+    num_classes: int | None = None
 
     @property
     def has_copies(self) -> bool:

@@ -32,7 +32,7 @@ def evaluation_lines(evaluation: Evaluation, language: str) -> list[str]:
         ),
         *_mistake_rows(evaluation, language),
     ]
-    lines = [head, *facts(rows), *_score_lines(evaluation.classes, language)]
+    lines = [head, *facts(rows), *_score_lines(evaluation, language)]
     lines.append(f"  {say('interval_note', language)}")
     if evaluation.has_copies:
         lines += wrap(say("interval_groups", language, n=evaluation.n, groups=evaluation.num_groups), "  ")
@@ -197,8 +197,9 @@ def _promise_rows(evaluation: Evaluation, language: str) -> Iterable[tuple[str, 
         yield say("accepted", language), say("not_available", language)
 
 
-def _score_lines(scores: Sequence[ClassScore], language: str) -> list[str]:
+def _score_lines(evaluation: Evaluation, language: str) -> list[str]:
     """Returns recall and precision of each class; of many, those found least often."""
+    scores = evaluation.classes
     shown = sorted(scores, key=_recall)[: 2 * _FEW] if len(scores) > _MANY_CLASSES else scores
     rows = [
         (
@@ -211,7 +212,7 @@ def _score_lines(scores: Sequence[ClassScore], language: str) -> list[str]:
     ]
     head = tuple(say(f"scores_{column}", language) for column in ("class", "pictures", "recall", "precision"))
     lines = table([head, *rows])
-    hidden = len(scores) - len(shown)
+    hidden = (evaluation.num_classes or len(scores)) - len(shown)
     return [*lines, f"  {say('scores_hidden', language, n=hidden)}"] if hidden else lines
 
 

@@ -71,6 +71,7 @@ def score(  # noqa: PLR0913
         largest_class_fraction=float(counts.max() / counts.sum()),
         loss=float(-np.log(np.maximum(own, _TINY)).mean()),
         classes=scores,
+        num_classes=len(classes),
         confusion=_table(labels, answers, tabled, len(classes)).tolist(),
         tabled=[classes[index] for index in tabled] if len(tabled) < len(classes) else [],
         most_confused=confused,
