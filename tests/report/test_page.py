@@ -96,6 +96,15 @@ def test_parameters_that_no_layer_has_are_a_row_of_their_own(language: str, word
     assert re.search(rf"<th scope=\"row\">{words}</th>.*>12,345</td>", page)
 
 
+@pytest.mark.parametrize(("n", "words"), [(1, "1 test picture that"), (2, "2 test pictures that")])
+def test_one_picture_is_no_pictures(n: int, words: str) -> None:
+    values = {"value": 1.0, "low": 0.2, "high": 1.0, "largest": "a", "guess": 0.5}
+    assert f"On {words}" in texts.say("report_headline_test", "en", n=n, **values)
+    assert f"On {n} validation {words.split()[2]}," in texts.say("report_headline_validation", "en", n=n, **values)
+    for over in ("pictures", "seeds", "draws"):
+        assert texts.say(f"report_over_{over}", "en", n=n) == f"n={n} {over if n > 1 else over[:-1]}"
+
+
 def test_every_section_is_there_and_the_contents_lead_to_each() -> None:
     tags = outline(render(content()))
     sections = [attributes["id"] for tag, attributes in tags if tag == "section"]
