@@ -331,8 +331,6 @@ def test_a_language_not_spoken_is_refused() -> None:
         language("de")
 
 
-# Whose commands are not held to the rule yet.
-NOT_QUOTED_YET = {"planning/again.py", "training/pictures.py"}
 # A command of ours that a sentence has begun, up to a value in it; a period and a blank end the command.
 _BEGUN = re.compile(rf"whyconv ({'|'.join(VERBS)}) (?:(?!\. ).)*$")
 
@@ -354,7 +352,7 @@ def test_commands_in_sentences_can_be_typed_as_they_stand() -> None:
         str(path.relative_to(PACKAGE)): list(unquoted(ast.parse(path.read_text(encoding="utf-8"))))
         for path in PACKAGE.rglob("*.py")
     }
-    assert {path for path, values in found.items() if values} <= NOT_QUOTED_YET
+    assert {path: values for path, values in found.items() if values} == {}
 
 
 @pytest.mark.parametrize(

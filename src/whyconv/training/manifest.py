@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import NamedTuple
 from whyconv import files
 from whyconv.errors import DataError, ModelFileError
 from whyconv.settings import Plan
+from whyconv.texts import as_typed
 from whyconv.untrusted import MOST_HISTORY_BYTES, content_of, json_values
 
 MANIFEST = "pictures.jsonl"
@@ -81,8 +81,8 @@ def not_those_of(plan: Plan, path: Path | None, changes: Changes | None) -> Data
         what = f"{changes}. Put them back. Or train"
     return DataError(
         f"The pictures in {plan.pictures.path} are not those of the plan: {what} anew on what is there now, by the "
-        f"same plan:  whyconv train --config {shlex.quote(str(path or 'RUN/run.toml'))} --accept-changed-data  or by "
-        f"one of its own:  whyconv train {shlex.quote(plan.pictures.path)}"
+        f"same plan:  whyconv train --config {as_typed(path or 'RUN/run.toml')} --accept-changed-data  or by "
+        f"one of its own:  whyconv train {as_typed(plan.pictures.path)}"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,7 +20,7 @@ from whyconv.inspection import Inspection, inspect
 from whyconv.machine import memory_bytes
 from whyconv.results import Note, Notify, Unreadable
 from whyconv.settings import PicturesPlan, Plan, TrainSettings
-from whyconv.texts import say
+from whyconv.texts import as_typed, say
 from whyconv.training.manifest import PictureRow, compare, not_those_of, read_manifest
 from whyconv.training.pixel_rows import LabelledPixels, PixelRows, Pixels
 
@@ -275,7 +274,7 @@ def require_classes(plan: Plan, division: Division) -> None:
         raise DataError(
             f"The pictures in {plan.pictures.path} have the classes {', '.join(classes)}, the plan has "
             f"{', '.join(plan.network.classes)}. Other classes are another training:  "
-            f"whyconv train {shlex.quote(plan.pictures.path)}"
+            f"whyconv train {as_typed(plan.pictures.path)}"
         )
 
 
