@@ -33,6 +33,7 @@ def variants() -> Iterator[ReportContent]:
     yield content(losses=[900.0] + [0.5] * 99)
     yield content(tuple(f"class {i}" for i in range(40)))
     yield content(detectors=np.ones((4, 5, 5, 2)), reasons={"side": Note(key="report_about_plan")})
+    yield replace(content(), num_other_parameters=336)
     yield ReportContent(run="bare", summary=without_scores())
     yield content(summary=without_scores(validation=evaluation(part="validation")), most_confused=[])
     perfect = evaluation().model_copy(update={"most_confused": [], "surest_wrong": [], "calibration": None})
