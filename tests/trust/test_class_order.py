@@ -128,5 +128,5 @@ def test_other_names_in_the_plan_are_refused(finished, tmp_path: Path, accept: b
     plan = Plan.read(Path(finished[1].run) / "run.toml")
     network = plan.network.model_copy(update={"classes": ["lies", "rests"]})
     (tmp_path / "edited.toml").write_text(plan.model_copy(update={"network": network}).to_toml())
-    with pytest.raises(DataError, match=r"the classes lies, stands, the plan has lies, rests\."):
+    with pytest.raises(DataError, match=r"other classes than the plan \(new: stands; not there: rests\)\."):
         workflow.train_from_file(tmp_path / "edited.toml", out=str(tmp_path / "runs"), accept_changed_data=accept)

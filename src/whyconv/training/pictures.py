@@ -14,6 +14,7 @@ from whyconv.errors import DataError
 from whyconv.images.check import require_trainable
 from whyconv.images.prepare import PicturePolicy
 from whyconv.images.sources import Pictures
+from whyconv.images.sources.listing import few
 from whyconv.images.split import LEFT_OUT, TEST, TRAIN, VALIDATION, Material, assign_parts, components, digest_numbers
 from whyconv.images.store import PixelStore, open_store
 from whyconv.inspection import Inspection, inspect
@@ -269,12 +270,13 @@ def require_classes(plan: Plan, division: Division) -> None:
     Raises:
         DataError: They have other names.
     """
-    classes = list(division.inspection.pictures.classes)
-    if classes != plan.network.classes:
+    there, planned = division.inspection.pictures.classes, plan.network.classes
+    if list(there) != planned:
+        new, gone = few(sorted({*there} - {*planned})), few(sorted({*planned} - {*there}))
+        told = [f"{what}: {names}" for what, names in (("new", new), ("not there", gone)) if names]
         raise DataError(
-            f"The pictures in {plan.pictures.path} have the classes {', '.join(classes)}, the plan has "
-            f"{', '.join(plan.network.classes)}. Other classes are another training:  "
-            f"whyconv train {as_typed(plan.pictures.path)}"
+            f"The pictures in {plan.pictures.path} have other classes than the plan ({'; '.join(told)}). Other classes "
+            f"are another training:  whyconv train {as_typed(plan.pictures.path)}"
         )
 
 
