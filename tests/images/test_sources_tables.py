@@ -97,6 +97,20 @@ def test_files_that_are_missing_stay_and_say_so(lay):
         pictures.read(1)
 
 
+def test_a_name_longer_than_the_disk_takes_is_that_of_a_missing_file(lay):
+    name = "가" * 100  # of 300 bytes
+    root = lay("images/a.jpg", "b.jpg")
+    (note,) = [
+        note
+        for note in read_pictures(write(root, f"file,label\nb.jpg,cat\n{name}.jpg,dog\n")).notes
+        if note.key == "table_files_missing"
+    ]
+    assert note.values["names"] == f"{name}.jpg"
+    for path in (f"{name}.jpg", f"{name}/a.jpg"):
+        with pytest.raises(DataError, match=r"None of the 1 files named in labels.csv is there"):
+            read_pictures(write(root, f"file,label\n{path},cat\n"))
+
+
 def test_if_all_files_are_missing_the_place_looked_in_is_named(lay):
     root = lay("images/a.jpg")
     with pytest.raises(DataError, match=r"None of the 1 files named in labels.csv is there, for example .*b\.jpg"):

@@ -118,7 +118,7 @@ class FileContents:
 
     def missing(self) -> list[str]:
         """Returns the paths where no file is."""
-        return [path for path in self.paths if not Path(self.root, path).exists()]
+        return [path for path in self.paths if not is_there(Path(self.root, path))]
 
 
 def numbers_among(classes: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
@@ -206,6 +206,11 @@ class Pictures:
         if not are_reordered(self.classes, wanted):
             return self
         return replace(self, labels=numbers_among(self.classes, wanted)[self.labels], classes=tuple(wanted))
+
+
+def is_there(path: Path) -> bool:
+    """Returns whether a file or folder is there; one whose name is longer than the disk takes is not."""
+    return os.path.exists(path)  # noqa: PTH110 - pathlib raises an OSError for such names
 
 
 def read_file(path: Path) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from whyconv.errors import DataError
 from whyconv.images.sources.archives import MemberContents
 from whyconv.images.sources.labels import part_words
-from whyconv.images.sources.listing import FileContents, Pictures, few, printable
+from whyconv.images.sources.listing import FileContents, Pictures, few, is_there, printable
 from whyconv.results import Note
 
 _MOST_LOOKED_FOR = 500
@@ -53,14 +53,14 @@ def _member_hint(missing: str, names: Sequence[str]) -> str:
 
 def _missing_hint(first: Path, missing: Sequence[str], table: Path) -> str:
     """Says where files that are missing may lie: with an ending, or one folder deeper."""
-    if first.parent.is_dir():
+    if is_there(first.parent) and first.parent.is_dir():
         found = min((path.name for path in first.parent.iterdir() if path.stem == first.name), default=None)
         if found is not None:
             return f" There is {printable(found)}: write the names with their endings."
     beside = table if table.is_dir() else table.parent
     looked_for = missing[:: -(-len(missing) // _MOST_LOOKED_FOR)]
     folders = sorted(path for path in beside.iterdir() if path.is_dir())
-    counts = {path: sum((path / name).is_file() for name in looked_for) for path in folders}
+    counts = {path: sum(is_there(path / name) for name in looked_for) for path in folders}
     return _told_of_folders(
         {path: num for path, num in counts.items() if num}, looked_for, "" if table.is_dir() else table.stem
     )
@@ -74,7 +74,7 @@ def _told_of_folders(counts: dict[Path, int], looked_for: Sequence[str], stem: s
     own = own or [path for path in full if len(parts) == 1 and part_words(path.name)[0] == parts]
     meant = own if len(own) == 1 else full
     if len(meant) == 1:
-        name = next(name for name in looked_for if (meant[0] / name).is_file())
+        name = next(name for name in looked_for if is_there(meant[0] / name))
         folder = printable(meant[0].name)
         return f" There is {folder}/{printable(name)}: move the table into {folder}."
     if full:

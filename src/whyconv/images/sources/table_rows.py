@@ -213,7 +213,7 @@ def _inside(text: str, base: str, shelf: Shelf) -> str:
             f"{shortened(text)} leaves the folder of the table; put the table above the pictures, or write whole paths"
         )
     found = next((base + path for path in paths if shelf.has(base + path)), None)
-    return _as_there(base + paths[min(1, len(paths) - 1)], shelf) if found is None else found
+    return _as_there(base + posixpath.normpath(slashed), shelf) if found is None else found
 
 
 def _as_there(path: str, shelf: Shelf) -> str:
