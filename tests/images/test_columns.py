@@ -10,6 +10,7 @@ from whyconv.errors import DataError
 from whyconv.images.shards import open_shards
 from whyconv.images.sources import pictures_from_arrays, read_pictures
 from whyconv.images.sources.columns import class_text, label_text
+from whyconv.texts import say
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -149,6 +150,10 @@ def test_half_a_character_is_no_label():
         label_text("a\ud800")
 
 
+# The sentence that names the columns, by those that there are.
+COLUMNS = ("table_columns", "table_columns_no_part", "table_columns_no_label", "table_columns_pictures")
+
+
 def taken(tmp_path, text):
     """The column of labels, that of parts, and warnings with what they name."""
     (tmp_path / "any.csv").write_text(text)
@@ -156,7 +161,30 @@ def taken(tmp_path, text):
         (tmp_path / name).write_bytes(b"")
     notes = {note.key: note for note in read_pictures(tmp_path / "any.csv").notes}
     warned = {key: note.values for key, note in notes.items() if key.startswith("table_") and note.level == "warning"}
-    return notes["table_columns"].values["label"], notes["table_columns"].values["part"], warned
+    (values,) = (note.values for key, note in notes.items() if key in COLUMNS)
+    return values["label"], values["part"], warned
+
+
+@pytest.mark.parametrize(
+    ("columns", "english", "korean"),
+    [
+        ("file,label,split", "pictures from column file, labels from column label, parts from column split.",
+         "이미지는 file 열, 라벨은 label 열, 분할은 split 열에서 읽었습니다."),
+        ("file,label", "pictures from column file, labels from column label.",
+         "이미지는 file 열, 라벨은 label 열에서 읽었습니다."),
+        ("file,split", "pictures from column file, parts from column split.",
+         "이미지는 file 열, 분할은 split 열에서 읽었습니다."),
+        ("file", "pictures from column file.", "이미지는 file 열에서 읽었습니다."),
+    ],
+)  # fmt: skip
+def test_columns_are_named_that_there_are(tmp_path, columns, english, korean):
+    cells = {"file": "a.jpg", "label": "cat", "split": "train"}
+    (tmp_path / "any.csv").write_text(f"{columns}\n{','.join(cells[name] for name in columns.split(','))}\n")
+    (tmp_path / "a.jpg").write_bytes(b"")
+    notes = read_pictures(tmp_path / "any.csv", require_labels=False).notes
+    (note,) = [note for note in notes if note.key in COLUMNS]
+    assert say(note.key, "en", **note.values) == f"any.csv: {english}"
+    assert say(note.key, "ko", **note.values) == f"any.csv: {korean}"
 
 
 @pytest.mark.parametrize("beside", ["x", "w", "h", "width", "Height"])
@@ -173,8 +201,8 @@ def test_a_set_that_is_a_part_is_one(tmp_path, name):
     rows = ["a.jpg,x,train", "b.jpg,y,train", "c.jpg,x,Val", "d.jpg,y,"]
     assert taken(tmp_path, "\n".join([f"file_name,label,{name}", *rows]))[1:] == (name, {})
     _, part, warned = taken(tmp_path, "\n".join([f"file_name,label,{name}", *rows[:2], "c.jpg,x,tets"]))
-    assert (part, warned["table_column_of_parts"]["columns"]) == ("-", name)
-    assert taken(tmp_path, f"file_name,label,{name}\na.jpg,x,spring\nb.jpg,y,train\n")[1:] == ("-", {})
+    assert (part, warned["table_column_of_parts"]["columns"]) == ("", name)
+    assert taken(tmp_path, f"file_name,label,{name}\na.jpg,x,spring\nb.jpg,y,train\n")[1:] == ("", {})
     label, part, warned = taken(tmp_path, "\n".join([f"file_name,label,split,{name}", "a.jpg,x,test,train"]))
     assert (label, part, warned) == ("label", "split", {})
 
@@ -182,8 +210,8 @@ def test_a_set_that_is_a_part_is_one(tmp_path, name):
 def test_a_column_of_parts_that_is_not_taken_is_told(tmp_path):
     rows = "a.jpg,x,train,val,\nb.jpg,y,test,val,1\n"
     _, part, warned = taken(tmp_path, f"file_name,label,phase,step,n\n{rows}")
-    assert (part, warned) == ("-", {"table_column_of_parts": {"file": "any.csv", "columns": "phase"}})
-    assert taken(tmp_path, "file_name,label\na.jpg,train\nb.jpg,test\n")[1:] == ("-", {})
+    assert (part, warned) == ("", {"table_column_of_parts": {"file": "any.csv", "columns": "phase"}})
+    assert taken(tmp_path, "file_name,label\na.jpg,train\nb.jpg,test\n")[1:] == ("", {})
 
 
 def test_looking_at_rows_counts_no_mistake_twice(tmp_path):

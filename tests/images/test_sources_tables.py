@@ -286,7 +286,7 @@ def test_labels_file_and_class_folders_that_disagree_are_both_told(lay):
 def test_labels_file_and_class_folders_that_agree_need_no_warning(lay):
     root = lay("cat/a.jpg", "dog/b.jpg")
     write(root, "file_name,label\ncat/a.jpg,cat\ndog/b.jpg,dog\n", "metadata.csv")
-    assert keys(read_pictures(root))[:2] == ["read_as_table", "table_columns"]
+    assert keys(read_pictures(root))[:2] == ["read_as_table", "table_columns_no_part"]
 
 
 def test_labels_file_of_few_pictures_gives_way_to_class_folders(lay):

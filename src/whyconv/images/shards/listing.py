@@ -32,7 +32,7 @@ from whyconv.untrusted import json_in
 ENTRY = np.dtype([("start", "<i8"), ("size", "<i8"), ("label", "<i4")])
 
 # Raised whenever a listing is laid out or labels are read in another way: older ones are then made anew.
-_VERSION = 4
+_VERSION = 5
 _DAMAGE = (tarfile.TarError, EOFError, ValueError, OverflowError)
 
 

@@ -88,13 +88,7 @@ def choose_columns(
             f"{printable(table.path.name)} has {' and '.join(problems)}. Its columns: {columns}. "
             "Expected a first line such as file_name,label."
         )
-    values = {
-        "file": printable(table.path.name),
-        "path": path or content or "",
-        "label": label or "-",
-        "part": part or "-",
-    }
-    notes.append(Note(key="table_columns", values=values))
+    notes.append(_taken_note(table, path or content or "", label, part))
     left = [name for name, parts in of_parts.items() if name not in (path, label, part, group) and len(parts) > 1]
     if left:
         values = {"file": printable(table.path.name), "columns": few(left)}
@@ -107,6 +101,18 @@ def choose_columns(
         }
         notes.append(Note(key="table_columns_passed_over", values=values, level="warning"))
     return Columns(path, content, label, part, group)
+
+
+def _taken_note(table: Table, path: str, label: str | None, part: str | None) -> Note:
+    """Names the columns that were taken, and none that is not there."""
+    key = {
+        (True, True): "table_columns",
+        (True, False): "table_columns_no_part",
+        (False, True): "table_columns_no_label",
+        (False, False): "table_columns_pictures",
+    }[label is not None, part is not None]
+    values = {"file": printable(table.path.name), "path": path, "label": label or "", "part": part or ""}
+    return Note(key=key, values=values)
 
 
 def has_labels(table: Table) -> bool:
