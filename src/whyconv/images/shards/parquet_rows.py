@@ -10,7 +10,7 @@ from typing import IO, Any
 from whyconv.errors import DataError
 from whyconv.images.sources.columns import Columns, choose_columns, class_text, columns_of_parts
 from whyconv.images.sources.listing import printable
-from whyconv.images.sources.table_files import import_parquet, table_of
+from whyconv.images.sources.table_files import import_parquet, plain_type, table_of
 from whyconv.images.sources.table_rows import part_number
 from whyconv.results import Note
 
@@ -53,7 +53,8 @@ def parquet_rows(
     if columns.content is None or columns.label is None:
         raise DataError(f"{printable(place)} holds paths and no pictures. Expected a column of the files' bytes.")
     names = table.class_names.get(columns.label, [])
-    are_numbers = not names and str(parquet.schema_arrow.field(columns.label).type).startswith(_NUMBERS)
+    kind = plain_type(parquet.schema_arrow.field(columns.label).type)
+    are_numbers = not names and str(kind).startswith(_NUMBERS)
     return columns.content, are_numbers, _rows_of_groups(place, parquet, columns, names, problems)
 
 

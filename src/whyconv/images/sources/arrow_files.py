@@ -13,7 +13,6 @@ from whyconv.images.sources.listing import printable
 ARROW_ENDINGS = (".arrow",)
 
 _FILE_MAGIC = b"ARROW1"
-_ROWS_AT_ONCE = 1024
 
 
 def open_arrow(path: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
@@ -36,10 +35,12 @@ def open_arrow(path: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
         raise DataError(f"{name} cannot be read as Arrow: {reason}. Is the file complete?") from None
 
 
-def arrow_rows(path: Path, columns: Sequence[str], content: str | None) -> Iterator[tuple[int, list[Any]]]:
+def arrow_rows(
+    path: Path, columns: Sequence[str], content: str | None, at_once: int
+) -> Iterator[tuple[int, list[Any]]]:
     """Yields the row number from 1 and the values of ``columns``; of ``content`` only its field ``path``."""
     line = 0
-    for batch in open_arrow(path).to_batches(max_chunksize=_ROWS_AT_ONCE):
+    for batch in open_arrow(path).to_batches(max_chunksize=at_once):
         found = [
             _without_bytes(batch.column(name)) if name == content else batch.column(name).to_pylist()
             for name in columns

@@ -28,7 +28,10 @@ PART_COLUMN_NAMES = ("split", "part", "subset", "partition")
 # These may say anything else: they are taken where all they hold is names of parts.
 _MAYBE_PART_NAMES = ("set", "data_set", "dataset")
 _PLACE_NAMES = frozenset(("x", "w", "h", "width", "height"))
-_ROWS_LOOKED_AT = 1_000
+_ROWS_LOOKED_AT, _NAMES_LOOKED_AT = 1_000, 16
+_LONGEST_NAME = 4_096
+# No name of a file has them, and every picture does.
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 # Of a pair of surrogates; JSON can hold one alone.
 _HALF = re.compile("[\ud800-\udfff]")
 
@@ -159,9 +162,24 @@ def _only_parts(table: Table, columns: Sequence[str], most: int | None) -> dict[
 
 
 def _content(table: Table) -> str | None:
-    """The column of pictures: by its name, or the only one of bytes that is not called as labels and parts are."""
+    """The column of pictures: by its name, or the only one of bytes that holds neither labels nor parts nor names."""
+    if named := _choose(table.binary, BYTES_NAMES, []):
+        return named
     rest = [name for name in table.binary if not _choose([name], (*LABEL_NAMES, *PART_COLUMN_NAMES), [])]
-    return _choose(table.binary, BYTES_NAMES, []) or (rest[0] if len(rest) == 1 else None)
+    rest = [name for name in rest if not (_key(name) in PATH_NAMES and _holds_names(table, name))]
+    return rest[0] if len(rest) == 1 else None
+
+
+def _holds_names(table: Table, column: str) -> bool:
+    """Whether a column of bytes holds names of files, by its first values."""
+    found = [values[0] for _, values in islice(table.rows([column], at_once=_NAMES_LOOKED_AT), _NAMES_LOOKED_AT)]
+    found = [value for value in found if value is not None]
+    return bool(found) and all(isinstance(value, bytes) and is_name(value) for value in found)
+
+
+def is_name(value: bytes) -> bool:
+    """Whether bytes may be the name of a file, as those of a picture are not; empty ones may be a name left out."""
+    return len(value) <= _LONGEST_NAME and not _CONTROL.search(value)
 
 
 def label_text(value: object) -> str | None:

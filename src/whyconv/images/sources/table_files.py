@@ -30,6 +30,7 @@ _DELIMITERS = ",;\t|"
 _WORD = re.compile(r"\w")
 _LINES_LOOKED_AT = 1_000
 _LONGEST_FIELD = 1 << 24
+_ROWS_AT_ONCE = 1024
 
 Row = tuple[int, list[Any]]
 
@@ -54,19 +55,20 @@ class Table:
     problems: list[str] = field(default_factory=list)
     opened: IO[bytes] | None = None
 
-    def rows(self, columns: Sequence[str], content: str | None = None) -> Iterator[Row]:
+    def rows(self, columns: Sequence[str], content: str | None = None, at_once: int = _ROWS_AT_ONCE) -> Iterator[Row]:
         """Yields the line number (Parquet and Arrow: the row number, from 1) and the values of ``columns``.
 
-        Of ``content``, the column of the pictures' bytes, only the field ``path`` is read; None without one.
+        Of ``content``, the column of the pictures' bytes, only the field ``path`` is read; None without one. Of Parquet
+        and Arrow, ``at_once`` rows are held in memory.
         """
         ending = self.path.suffix.lower()
         if ending in ARROW_ENDINGS:
-            yield from arrow_rows(self.path, columns, content)
+            yield from arrow_rows(self.path, columns, content, at_once)
             return
         read = _json_rows if ending in JSONL_ENDINGS else _csv_rows
         with _saying_what_is_closed(self.path):
             if self.opened is not None or ending in PARQUET_ENDINGS:
-                yield from _parquet_rows(self, columns, content)
+                yield from _parquet_rows(self, columns, content, at_once)
             else:
                 yield from read(self, columns)
 
@@ -202,8 +204,14 @@ def table_of(path: Path, schema: Any, opened: IO[bytes] | None = None) -> Table:
 
 
 def is_binary(kind: Any) -> bool:  # noqa: ANN401 - pyarrow has no types
-    """Whether a pyarrow type holds bytes."""
-    return str(kind) in ("binary", "large_binary", "binary_view") or str(kind).startswith("fixed_size_binary")
+    """Whether a pyarrow type holds bytes, dictionary-encoded or not."""
+    name = str(plain_type(kind))
+    return name in ("binary", "large_binary", "binary_view") or name.startswith("fixed_size_binary")
+
+
+def plain_type(kind: Any) -> Any:  # noqa: ANN401 - pyarrow has no types
+    """The pyarrow type of the values themselves, where they are dictionary-encoded (pandas calls them categories)."""
+    return kind.value_type if str(kind).startswith("dictionary<") else kind
 
 
 def _struct_fields(kind: Any) -> list[str]:  # noqa: ANN401
@@ -219,7 +227,7 @@ def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
         return {}
 
 
-def _parquet_rows(table: Table, columns: Sequence[str], content: str | None) -> Iterator[Row]:
+def _parquet_rows(table: Table, columns: Sequence[str], content: str | None, at_once: int) -> Iterator[Row]:
     """Yields rows batch by batch; of ``content`` only the field ``path`` is read, None without one."""
     arrow = importlib.import_module("pyarrow")
     try:
@@ -231,7 +239,7 @@ def _parquet_rows(table: Table, columns: Sequence[str], content: str | None) -> 
                 if name != content or "path" in fields[name]
             ]
             line = 0
-            for batch in file.iter_batches(columns=wanted, batch_size=1024) if wanted else _empty_rows(file):
+            for batch in file.iter_batches(columns=wanted, batch_size=at_once) if wanted else _empty_rows(file):
                 found = {name: batch.column(name).to_pylist() for name in batch.schema.names}
                 for row in range(batch.num_rows):
                     line += 1

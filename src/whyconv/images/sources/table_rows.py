@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from whyconv.errors import DataError
-from whyconv.images.sources.columns import Columns, class_text, label_text
+from whyconv.images.sources.columns import Columns, class_text, is_name, label_text
 from whyconv.images.sources.labels import PART_ALIASES, part_of
 from whyconv.images.sources.listing import few, printable, shortened
 from whyconv.images.sources.table_files import Table
@@ -168,6 +168,8 @@ def _rows(table: Table, columns: Columns, file: TableFile, shelf: Shelf, listing
 
 
 def _path_text(path: object, column: str | None) -> str:
+    # Names of files are bytes, and not always UTF-8.
+    path = path.decode("utf-8", "surrogateescape") if isinstance(path, bytes) and is_name(path) else path
     if path is None or path == "" or (isinstance(path, str) and not path.strip()):
         raise ValueError(f"{column} is empty")
     if not isinstance(path, str):
