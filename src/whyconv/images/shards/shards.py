@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from whyconv.errors import DataError, PictureError
 from whyconv.images.shards.listing import Listing, listing_of
 from whyconv.images.shards.order import Blocks
+from whyconv.images.shards.parquet_heads import open_parquet
 from whyconv.images.shards.places import absolute, expand, is_here, opened, read_part
 from whyconv.images.sources.labels import MINUS_ONE, TRAIN, is_minus_one_none, minus_one_note, number_classes
 from whyconv.images.sources.listing import MAX_FILE_BYTES, are_reordered, few, numbers_among, printable
-from whyconv.images.sources.table_files import import_parquet
 from whyconv.images.threads import SMALL_BYTES, map_in_order
 from whyconv.results import Note, Notify, Progress, ignore
 
@@ -272,7 +272,7 @@ def _of_column(listing: Listing, entries: NDArray[np.void]) -> Iterator[bytes | 
     group, column = -1, None
     with opened(listing.place) as file:
         try:
-            parquet = import_parquet().ParquetFile(file)
+            parquet = open_parquet(listing.place, listing.version, file)
             for entry in entries:
                 if int(entry["start"]) != group:
                     group = int(entry["start"])
