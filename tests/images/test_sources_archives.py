@@ -169,9 +169,9 @@ def test_more_members_than_are_read_are_counted_and_not_listed(tmp_path, monkeyp
     monkeypatch.setattr("whyconv.images.sources.tar_members.MOST_MEMBERS", 5)
     monkeypatch.setattr("whyconv.images.sources.zip_members.MOST_MEMBERS", 5)
     for write, ending in ((write_zip, "zip"), (write_tar, "tar")):
-        assert len(read_pictures(write(tmp_path / f"five.{ending}", {f"a/{k}.png": b"x" for k in range(5)}))) == 5
+        assert len(read_pictures(write(tmp_path / f"five.{ending}", {f"{k}/a.png": b"x" for k in range(5)}))) == 5
         with pytest.raises(DataError, match="has more than"):
-            read_pictures(write(tmp_path / f"six.{ending}", {f"a/{k}.png": b"x" for k in range(6)}))
+            read_pictures(write(tmp_path / f"six.{ending}", {f"{k}/a.png": b"x" for k in range(6)}))
 
 
 def test_a_damaged_member_is_one_picture_that_cannot_be_read(tmp_path):

@@ -197,7 +197,7 @@ def test_what_is_no_tar_inside_is_refused(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_packed_tar_cut_anywhere_is_refused(tmp_path, cache, kind):
-    whole = PACKED[kind](tar_of({f"a/{k}.png": RNG.bytes(3000) for k in range(4)}))
+    whole = PACKED[kind](tar_of({f"{k}/a.png": RNG.bytes(3000) for k in range(4)}))
     for length in [*range(10, len(whole), len(whole) // 12), len(whole) - 1]:
         path = tmp_path / f"cut.{kind}"
         path.write_bytes(whole[:length])
@@ -212,7 +212,7 @@ RNG = np.random.default_rng(1)
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_packed_tar_with_one_changed_byte_is_refused(tmp_path, kind):
-    whole = bytearray(PACKED[kind](tar_of({f"a/{k}.png": RNG.bytes(3000) for k in range(4)})))
+    whole = bytearray(PACKED[kind](tar_of({f"{k}/a.png": RNG.bytes(3000) for k in range(4)})))
     for place in range(20, len(whole) - 20, len(whole) // 12):
         path = tmp_path / f"a.{kind}"
         path.write_bytes(bytes([*whole[:place], whole[place] ^ 0x10, *whole[place + 1 :]]))
@@ -272,12 +272,12 @@ def test_a_cache_that_cannot_be_made_is_said(tmp_path):
 
 def test_too_many_members_are_noticed_while_they_go_by(tmp_path, monkeypatch):
     monkeypatch.setattr("whyconv.images.sources.tar_members.MOST_MEMBERS", 5)
-    content = tar_of({f"a/{k}.png": bytes(100_000) for k in range(50)})
+    content = tar_of({f"{k}/a.png": bytes(100_000) for k in range(50)})
     written = _watch(monkeypatch)
     with pytest.raises(DataError, match="has more than"):
         read_pictures(packed(tmp_path / "six.tar.gz", content))
     assert sum(written) < len(content) / 5
-    assert len(read_pictures(packed(tmp_path / "five.tar.gz", tar_of({f"a/{k}.png": b"x" for k in range(5)})))) == 5
+    assert len(read_pictures(packed(tmp_path / "five.tar.gz", tar_of({f"{k}/a.png": b"x" for k in range(5)})))) == 5
 
 
 @pytest.mark.parametrize("kind", ["tar", *KINDS])
@@ -324,7 +324,7 @@ def _crc32(data):
 
 @pytest.mark.parametrize("place", [512 * 2, 512 * 4])
 def test_a_damaged_list_of_members_is_no_shorter_list(tmp_path, place):
-    content = bytearray(tar_of({f"a/{k}.png": b"x" for k in range(5)}))
+    content = bytearray(tar_of({f"{k}/a.png": b"x" for k in range(5)}))
     content[place + 3] ^= 1
     (tmp_path / "a.tar").write_bytes(content)
     for path in (tmp_path / "a.tar", packed(tmp_path / "a.tar.gz", bytes(content))):

@@ -31,6 +31,11 @@ class ArchivedTree:
     prefix: str
     shelf: Shelf
 
+    @property
+    def around(self) -> str:
+        """The folder that was packed, with a final ``/``, where all of ``tree`` lies in it; else ""."""
+        return "" if self.prefix else folder_around(self.tree)
+
     def within(self, pictures: Pictures) -> Pictures:
         """Returns pictures that were read as files of a folder, as members of the archive."""
         if not isinstance(pictures.contents, FileContents):

@@ -174,7 +174,7 @@ class _Request:
         return self._read_tree(archived.tree, archived)
 
     def _read_tree(self, tree: Tree, archived: ArchivedTree | None = None) -> tuple[str, Pictures]:
-        shape = shape_of(tree.files)
+        shape = shape_of(tree.files, archived.around if archived and self.layout != "folders" else "")
         readings = self._readings(tree, shape, archived)
         if self.layout not in ("auto", *readings):
             found = f"It can be read as: {', '.join(readings)}." if readings else "No other reading fits either."
@@ -224,9 +224,12 @@ class _Request:
         if shape.is_flat_parts:
             return flat_parts_error(self.where, shape, names, table_of_another_name(tree, shape.base))
         error = no_classes_error(self.where, names, table_of_another_name(tree, shape.base))
-        if archived is None or not label_ending(archived.members.names):
+        if archived is None:
             return error
-        return DataError(f"{error} If these are samples, with a label beside each picture, say --layout webdataset.")
+        hint = f" If {printable(archived.around)} is a class, say --layout folders." if archived.around else ""
+        if label_ending(archived.members.names):
+            hint += " If these are samples, with a label beside each picture, say --layout webdataset."
+        return DataError(f"{error}{hint}")
 
     def _folders(self, tree: Tree, shape: Shape, archived: ArchivedTree | None, *, with_parts: bool) -> Pictures:
         pictures = read_folders(

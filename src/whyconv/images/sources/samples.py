@@ -113,17 +113,27 @@ def read_samples(
 
 
 def _samples(names: Sequence[str]) -> list[dict[str, int]]:
-    """The members of each sample by ending; they follow each other."""
+    """The members of each sample by ending, in the order of the first.
+
+    They need not follow each other, as in a folder that was packed in the order of the disk; a second picture of the
+    same name that does not follow is another sample.
+    """
     found: list[dict[str, int]] = []
+    latest: dict[str, dict[str, int]] = {}
     last = None
     for index, name in enumerate(names):
         match = SAMPLE_NAME.fullmatch(name)
         if match is None:
             continue
-        if match[1] != last:
-            found.append({})
-            last = match[1]
-        found[-1].setdefault(match[2].lower(), index)
+        key, ending = match[1], match[2].lower()
+        sample = latest.get(key)
+        if sample is None or (
+            key != last and ending in PICTURE_ENDINGS and not sample.keys().isdisjoint(PICTURE_ENDINGS)
+        ):
+            sample = latest[key] = {}
+            found.append(sample)
+        sample.setdefault(ending, index)
+        last = key
     return found
 
 

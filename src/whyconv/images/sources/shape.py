@@ -150,13 +150,18 @@ class Shape:
         return bool(top.inside) and not (_is_named_as(name, top) and not top.classes)
 
 
-def shape_of(files: Sequence[str]) -> Shape:
-    """Returns how files lie; single folders around class folders are looked through."""
+def shape_of(files: Sequence[str], around: str = "") -> Shape:
+    """Returns how files lie; single folders around class folders are looked through.
+
+    Args:
+        files: Paths, with ``/``.
+        around: A folder that all of them lie in and that is no class, with a final ``/``: the one that was packed.
+    """
     folders = _Folders()
     for path in files:
         folders.add(path.rpartition("/")[0])
     folders.sum_up()
-    base = _base(folders)
+    base = _base(folders, around)
     tops = {name: _top(folders, f"{base}{name}/") for name in folders.inside.get(base, {})}
     return Shape(base, folders.direct.get(base, 0), tops)
 
@@ -187,15 +192,15 @@ class _Folders:
         return folder
 
 
-def _base(folders: _Folders) -> str:
-    """The single folders around several ones, or around a part; "" where pictures lie in the innermost itself."""
-    passed = ""
+def _base(folders: _Folders, around: str) -> str:
+    """The single folders around several ones, or around a part; ``around`` where pictures lie in the innermost."""
+    passed = around
     while len(inside := folders.inside.get(passed, {})) == 1 and not folders.direct.get(passed):
         name = next(iter(inside))
         if part_of(name):
             return passed
         passed += f"{name}/"
-    return "" if folders.direct.get(passed) else passed
+    return around if folders.direct.get(passed) else passed
 
 
 def _top(folders: _Folders, path: str) -> TopFolder:
