@@ -100,6 +100,43 @@ def test_minus_one_beside_classes_from_0_up_is_no_label_as_in_arrays(tmp_path, e
         assert spoken(arrays) == spoken(pictures)
 
 
+def spelled_csv(root, labels, name="set.csv"):
+    rows = [f"{row}.png,{'' if label is None else label}" for row, label in enumerate(labels)]
+    (root / name).write_text("\n".join(["file_name,label", *rows]))
+    for row in range(len(labels)):
+        (root / f"{row}.png").write_bytes(picture(row))
+    return root / name
+
+
+@pytest.mark.parametrize("name", ["set.csv", "set.tsv"])
+@pytest.mark.parametrize("labels", [labels for labels, _ in MINUS_ONES[:4]] + [[-1, 0, 2, None], [0, -1, -1, -1]])
+def test_numbers_in_text_files_say_what_a_column_of_numbers_says(tmp_path, name, labels):
+    """Nothing but numbers in a file of texts is a column of numbers."""
+    pictures = read_pictures(spelled_csv(tmp_path, labels, name))
+    # Where a number is missing, pandas writes all of them as 0.0, 1.0.
+    whole = write(tmp_path / "set.parquet", {"image": shots(4), "label": labels})
+    assert [each and each.removesuffix(".0") for each in spoken(pictures)] == spoken(read_pictures(whole))
+    is_none = -1 in labels and spoken(pictures)[labels.index(-1)] is None
+    told = [(note.values["array"], note.values["num"]) for note in pictures.notes if note.key == "labels_minus_one"]
+    assert told == [(name, str(labels.count(-1)))] * is_none
+    # Said of those that are empty alone.
+    empty = [note.values["num"] for note in pictures.notes if note.key == "table_labels_empty"]
+    assert empty == [str(labels.count(None))] * (None in labels)
+
+
+@pytest.mark.parametrize("labels", [["-1", "0", "cat", "1"], ["-1", "0.5", "0", "1"], ["-1", "0", "-2", "1"]])
+def test_minus_one_among_other_texts_is_a_class(tmp_path, labels):
+    pictures = read_pictures(spelled_csv(tmp_path, labels))
+    assert (spoken(pictures), [note for note in pictures.notes if note.key == "labels_minus_one"]) == (labels, [])
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_a_class_that_is_called_minus_one_is_a_class(tmp_path, ending):
+    """As the feelings of texts are named: negative, neither, positive."""
+    where = write(tmp_path / f"set.{ending}", {"image": shots(4), "label": [0, 1, 2, -1]}, ["-1", "0", "1"])
+    assert spoken(read_pictures(where)) == ["-1", "0", "1", None]
+
+
 def test_minus_one_means_the_same_in_every_part_of_tables(tmp_path):
     write(tmp_path / "train-0.parquet", {"image": shots(3), "label": [0, 1, 2]})
     write(tmp_path / "test-0.parquet", {"image": shots(3), "label": [-1, 1, 2]})

@@ -33,6 +33,7 @@ _ADDITION = r"(?:sets?|data|datasets?|images?|imgs?|pictures?|photos?|files?|fol
 _PART_WORD = re.compile(rf"{_ADDITION}?({'|'.join(sorted(PART_ALIASES, key=len, reverse=True))}){_ADDITION}?")
 
 _NO_LABEL = frozenset(("nan", "na", "n/a", "#n/a", "<na>", "null", "none"))
+_MINUS_ONE, _ZERO, _WHOLE = (re.compile(rf"{digits}(?:\.0*)?") for digits in ("-1", "0+", "[0-9]+"))
 _NUMBER = re.compile(r"([0-9]+)(?:\.([0-9]*))?")
 
 
@@ -149,13 +150,20 @@ def match_names(pattern: re.Pattern[str], names: Iterable[str], group: str) -> l
     return [(found[key] or None) if (found := pattern.search(name)) else None for name in names]
 
 
+def is_minus_one(label: str) -> bool:
+    """Whether a label is -1, also as pandas writes it beside labels that are missing: ``-1.0``."""
+    return _MINUS_ONE.fullmatch(label) is not None
+
+
 def is_minus_one_none(numbers: Iterable[str]) -> bool:
     """Whether -1 is no label among classes that are numbers: beside those from 0 up, as scikit-learn and torch have it.
 
     Beside 1 alone it is the other class of two, beside other negative numbers one of them.
     """
     names = set(numbers)
-    return {MINUS_ONE, "0"} <= names and all(name.isdecimal() for name in names - {MINUS_ONE})
+    others = {name for name in names if not is_minus_one(name)}
+    has_zero = any(_ZERO.fullmatch(name) for name in others)
+    return len(others) < len(names) and has_zero and all(map(_WHOLE.fullmatch, others))
 
 
 def minus_one_note(source: str, num: int) -> Note:

@@ -14,7 +14,7 @@ from whyconv.errors import DataError
 from whyconv.images.sources.columns import Columns, class_text, is_name, label_text
 from whyconv.images.sources.labels import PART_ALIASES, part_of
 from whyconv.images.sources.listing import few, printable, shortened
-from whyconv.images.sources.table_files import Table
+from whyconv.images.sources.table_files import CSV_ENDINGS, Table
 
 _MOST_PROBLEMS = 10
 # Of a path, and of a name in it: no disk takes more, and pictures written as texts have more.
@@ -77,7 +77,7 @@ class Listing:
         keys: What stays together, None without such a column.
         file_of: Which table.
         line_of: Which line or, in Parquet, which row from 1.
-        has_texts: Whether a label is a text, also where it is written in digits; else they are numbers.
+        has_texts: Whether a label is a text where it could be a number, as it cannot in CSV, or that of a named class.
         num_repeated: Rows that say again what an earlier row said.
         respelled: Rows whose ending is written in other letters than that of the file: as written, and the file.
         problems: The first mistakes.
@@ -150,6 +150,8 @@ def _rows(table: Table, columns: Columns, file: TableFile, shelf: Shelf, listing
     asked = list(dict.fromkeys(name for name in wanted if name is not None))
     names = table.class_names.get(columns.label or "", [])
     base = posixpath.join(*file.path.parent.relative_to(shelf.root).parts, "")
+    is_typed = file.path.suffix.lower() not in CSV_ENDINGS
+    listing.has_texts |= bool(names)
     for line, values in table.rows(asked, columns.content):
         found = dict(zip(asked, values, strict=True))
         path, label, part, key = (found.get(name) if name is not None else None for name in wanted)
@@ -159,7 +161,7 @@ def _rows(table: Table, columns: Columns, file: TableFile, shelf: Shelf, listing
                 path = _inside(text, base, shelf)
                 if posixpath.splitext(path)[1] != posixpath.splitext(text)[1]:
                     listing.respelled.append((text, path))
-            listing.has_texts |= isinstance(label, str | bytes)
+            listing.has_texts |= is_typed and isinstance(label, str | bytes)
             yield _Row(line, str(path or ""), class_text(label, names), part_number(part) or file.part, label_text(key))
         except ValueError as error:
             listing.complain(f"line {line}: {printable(str(error))}")

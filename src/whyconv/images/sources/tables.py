@@ -14,8 +14,8 @@ from whyconv.images.sources.containers import ContainedPictures
 from whyconv.images.sources.file_parts import file_part_notes
 from whyconv.images.sources.folders import groups_by_pattern, labels_by_pattern
 from whyconv.images.sources.labels import (
-    MINUS_ONE,
     group_numbers,
+    is_minus_one,
     is_minus_one_none,
     minus_one_note,
     none_notes,
@@ -109,8 +109,9 @@ def _without_minus_one(
     """The labels, where they are numbers of which -1 says that there is none, without it."""
     if texts is not listing.labels or listing.has_texts or not is_minus_one_none({each for each in texts if each}):
         return texts
-    notes.append(minus_one_note(few(file.path.name for file in files), texts.count(MINUS_ONE)))
-    return [None if text == MINUS_ONE else text for text in texts]
+    known = [None if text is not None and is_minus_one(text) else text for text in texts]
+    notes.append(minus_one_note(few(file.path.name for file in files), known.count(None) - texts.count(None)))
+    return known
 
 
 def _order(table: Table, columns: Columns) -> list[str]:
