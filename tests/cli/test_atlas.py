@@ -12,6 +12,7 @@ from command_line import Demo, Outcome
 from made_up_atlas import made_up_atlas
 from tiny_training import write_bars
 from whyconv.atlas import one_set
+from whyconv.images.cache import list_stores
 from whyconv.study.protocol import Extent
 
 
@@ -26,6 +27,16 @@ def test_json_goes_to_stdout_and_words_to_stderr(
     assert "희소 연결이 얻는 것과 변수 공유가 얻는 것" in outcome.text
     assert "missing" in outcome.text
     assert "변수 공유" in (tmp_path / "found" / "atlas.svg").read_text(encoding="utf-8")
+
+
+def test_decoded_pictures_lie_in_the_folder_that_is_named(
+    tmp_path: Path, run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(one_set, "AT_LARGEST_SIZE", (Extent(1, (0.05, 0.3), steps=3),))
+    outcome = run("atlas", write_bars(tmp_path / "bars", n=100), "--store", "kept", "--minutes", 0.1)
+    assert outcome.code == 0, outcome.text
+    assert {each.kind for each in list_stores(tmp_path / "kept")} == {"pixels", "survey"}
+    assert list_stores() == []
 
 
 def test_wrong_words_are_wrong_use(run: Callable[..., Outcome], tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def measure_atlas(  # noqa: PLR0913
     side: int | None = None,
     minutes: float | None = None,
     seed: int = 0,
+    store: Path | None = None,
     language: str = "en",
 ) -> Atlas:
     """Measures the control square on every set, and writes ``atlas.json`` and ``atlas.svg`` after each of them.
@@ -40,6 +41,7 @@ def measure_atlas(  # noqa: PLR0913
         side: Of the pictures in pixels, 8, 16 or 32; by default 8 for sets of fewer than 16 pixels, else 16.
         minutes: For the trainings on each set, 3 by default.
         seed: Of the division, the draws, the starting weights and the order.
+        store: Folder for decoded pictures; None is the default one.
         language: Of the figure.
 
     Raises:
@@ -55,7 +57,7 @@ def measure_atlas(  # noqa: PLR0913
     for number, place in enumerate(places, 1):
         notify(Note(key="atlas_set", values={"name": place.name, "number": number, "total": len(places)}))
         try:
-            found = measure_set(place, folder / PIECES, place.side or side, minutes, seed, notify)
+            found = measure_set(place, folder / PIECES, place.side or side, minutes, seed, notify, store=store)
             atlas = atlas.model_copy(update={"sets": [*atlas.sets, found]})
         except (DataError, UsageError, ModelFileError) as error:
             notify(Note(key="atlas_skipped", values={"name": place.name, "reason": str(error)}, level="warning"))

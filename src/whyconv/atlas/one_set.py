@@ -60,8 +60,15 @@ class Piece(Record):
     square: Square | None = None
 
 
-def measure_set(
-    place: NamedPlace, pieces: Path, side: int | None, minutes: float, seed: int, notify: Notify
+def measure_set(  # noqa: PLR0913
+    place: NamedPlace,
+    pieces: Path,
+    side: int | None,
+    minutes: float,
+    seed: int,
+    notify: Notify,
+    *,
+    store: Path | None = None,
 ) -> AtlasSet:
     """Reads and divides a set, and measures its square at the side and in the minutes that were asked for.
 
@@ -72,6 +79,7 @@ def measure_set(
         minutes: For the trainings.
         seed: Of everything random.
         notify: Told of notes and progress.
+        store: Folder for decoded pictures; None is the default one.
 
     Raises:
         DataError: The pictures cannot be read, or are too few.
@@ -79,10 +87,10 @@ def measure_set(
     """
     began = time.perf_counter()
     settings = TrainSettings.of({"pictures": place.where, "seed": seed}, where="whyconv atlas")
-    inspection = inspect(place.where, notify=notify)
+    inspection = inspect(place.where, store=store, notify=notify)
     division = divide(inspection, settings, seed=seed, notify=notify)
     question = settle_question(side, minutes, False, seed, side_for(inspection))
-    pictures = _pictures_at(division, question.side, notify)
+    pictures = _pictures_at(division, question.side, store, notify)
     path = pieces / f"{division.digest}-{question.side}.json"
     piece = _read_piece(path, question)
     if piece is None or piece.square is None:
@@ -122,9 +130,9 @@ def _read_piece(path: Path, question: Question) -> Piece | None:
     return piece if (piece.question, piece.version) == (question, __version__) else None
 
 
-def _pictures_at(division: Division, side: int, notify: Notify) -> SquarePictures:
+def _pictures_at(division: Division, side: int, store: Path | None, notify: Notify) -> SquarePictures:
     policy = PicturePolicy(side=side, channels=channels_for(division.inspection))
-    train, validation, test = load_parts(division, policy, store=None, notify=notify)
+    train, validation, test = load_parts(division, policy, store=store, notify=notify)
     seen, alone = some(train.data, division.without_copies(TRAIN)), some(test.data, test.independent)
     if len(alone) < _LEAST_TEST or len(seen) < _LEAST_TRAIN:
         raise DataError(

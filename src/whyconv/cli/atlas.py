@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from whyconv import texts
-from whyconv.cli.options import Json, Lang, Seed
+from whyconv.cli.options import Json, Lang, Seed, Store
 from whyconv.cli.terminal import listening, print_json, print_text
 from whyconv.errors import needing_extra
 
@@ -23,6 +23,7 @@ def atlas(  # noqa: PLR0913, PLR0917
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="Time for each set, 3 by default.")] = None,
     seed: Seed = None,
+    store: Store = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the atlas.")] = Path("atlas"),
     as_json: Json = False,
     lang: Lang = None,
@@ -43,7 +44,16 @@ def atlas(  # noqa: PLR0913, PLR0917
     from whyconv.show.text import printable
 
     with listening(language) as notify:
-        found = measure_atlas(sets or [], out, notify, side=side, minutes=minutes, seed=seed or 0, language=language)
+        found = measure_atlas(
+            sets or [],
+            out,
+            notify,
+            side=side,
+            minutes=minutes,
+            seed=seed or 0,
+            store=Path(store) if store else None,
+            language=language,
+        )
     if as_json:
         print_json(found.model_dump_json())
     figure, record = (printable(str(out / name)) for name in ("atlas.svg", "atlas.json"))
