@@ -152,5 +152,21 @@ def test_stacked_rows_are_those_of_one_array():
     whole = RNG.integers(0, 9, (10, 2))
     rows = StackedRows((whole[:3], whole[3:3], whole[3:7], whole[7:]))
     assert rows.shape == (10, 2)
-    assert all(np.array_equal(rows[row], whole[row]) for row in range(10))
+    assert all(np.array_equal(rows[row], whole[row]) for row in range(-10, 10))
+    for row in (10, -11):
+        with pytest.raises(IndexError):
+            rows[row]
     assert all(np.array_equal(rows[i:j], whole[i:j]) for i in range(12) for j in range(12))
+
+
+def test_a_row_is_asked_of_the_array_that_has_it_and_of_no_other():
+    class Watched(np.ndarray):
+        def __getitem__(self, rows):
+            asked.append((self.shape[0], rows))
+            return super().__getitem__(rows)
+
+    asked = []
+    whole = RNG.integers(0, 9, (10, 2))
+    rows = StackedRows(tuple(part.view(Watched) for part in (whole[:3], whole[3:7], whole[7:9])))
+    assert np.array_equal(rows[5], whole[5])
+    assert [each for each in asked if each[0] in (3, 4, 2)] == [(4, 2)]

@@ -10,8 +10,10 @@ import threading
 import tokenize
 import zipfile
 import zlib
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, Literal, NamedTuple, Protocol
@@ -81,21 +83,25 @@ class StackedRows:
         """Type of one value."""
         return self.parts[0].dtype
 
-    @property
+    @cached_property
     def starts(self) -> tuple[int, ...]:
         """The first row of each part."""
         return (0, *itertools.accumulate(part.shape[0] for part in self.parts[:-1]))
 
     def __getitem__(self, rows: int | slice, /) -> np.ndarray:
         """Returns one row, or a slice of rows in steps of one, as an array."""
-        first, last, _ = (slice(rows, rows + 1) if isinstance(rows, int) else rows).indices(self.shape[0])
-        stacked = np.concatenate(
+        if isinstance(rows, int):
+            # Picture by picture all are read so: the other parts are not asked for no rows each time.
+            row = range(self.shape[0])[rows]
+            number = bisect_right(self.starts, row) - 1
+            return np.asarray(self.parts[number][row - self.starts[number]])
+        first, last, _ = rows.indices(self.shape[0])
+        return np.concatenate(
             [
                 np.asarray(part[max(first - start, 0) : max(last - start, 0)])
                 for part, start in zip(self.parts, self.starts, strict=True)
             ]
         )
-        return stacked[0] if isinstance(rows, int) else stacked
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ class Block:
             pixels = np.asarray(self.rows[row])
         except OSError as error:
             raise PictureError(f"the array cannot be read: {error}") from None
-        pixels = np.moveaxis(pixels, 0, -1) if self.is_channels_first else pixels
+        pixels = pixels.transpose(1, 2, 0) if self.is_channels_first else pixels
         if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
             raise PictureError("it holds values that are no numbers (NaN or infinite)")
         rounded_to = self.rule and self.rule.rounded_to
