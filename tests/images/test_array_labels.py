@@ -1,12 +1,14 @@
-"""Labels in arrays that are none, and what is said of them."""
+"""Labels in arrays as people write them, those that are none, and what is said of them."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from whyconv.errors import DataError
-from whyconv.images.sources import Pictures, pictures_from_arrays
+from whyconv.images.sources import Pictures, pictures_from_arrays, read_pictures
 from whyconv.results import Note
 
 
@@ -17,6 +19,49 @@ def pictures_of(y: object, classes: tuple[str, ...] = ()) -> Pictures:
 
 def noted(pictures: Pictures, key: str) -> list[Note]:
     return [note for note in pictures.notes if note.key == key]
+
+
+def spoken(pictures: Pictures) -> list[str | None]:
+    return [pictures.classes[label] if label >= 0 else None for label in pictures.labels]
+
+
+@pytest.mark.parametrize(
+    ("y", "expected"),
+    [(np.array([2, 0, 1]), ["2", "0", "1"]), (np.array([[2, 0, 1]]), ["2", "0", "1"]),
+     (np.array([-1, 1, 1]), ["-1", "1", "1"]), (np.array([True, False, True]), ["1", "0", "1"]),
+     (np.eye(3)[[2, 0, 1]], ["2", "0", "1"]), (np.array(["b", "a ", ""]), ["b", "a", None]),
+     (np.array([b"caf\xc3\xa9", b"a", b"a"]), ["caf\u00e9", "a", "a"]),
+     (np.array([1.0, np.nan, 0.0]), ["1", None, "0"])],
+)  # fmt: skip
+def test_labels_as_people_write_them(y: np.ndarray, expected: list[str | None]) -> None:
+    assert spoken(pictures_from_arrays(np.full((3, 4, 4), 9, np.uint8), y)) == expected
+
+
+@pytest.mark.parametrize(
+    ("y", "classes", "expected"),
+    [([-1, 0, 1], (), [None, "0", "1"]), ([-1.0, 0.0, np.nan], (), [None, "0", None]),
+     ([-1, 1, 1], (), ["-1", "1", "1"]),
+     ([-2, -1, 0], (), ["-2", "-1", "0"]), ([-1, 1, 2], ("a", "b", "c"), [None, "b", "c"]),
+     (["-1", "0", "1"], (), ["-1", "0", "1"])],
+)  # fmt: skip
+def test_minus_one_beside_classes_from_0_up_is_no_label(
+    y: list[object], classes: tuple[str, ...], expected: list[str | None]
+) -> None:
+    pictures = pictures_of(y, classes)
+    assert spoken(pictures) == expected
+    told = [note.values["num"] for note in noted(pictures, "labels_minus_one")]
+    assert told == ["1"] * (expected[0] is None)
+    assert "-1" in pictures.classes or expected[0] is None
+
+
+def test_minus_one_means_the_same_in_every_part(tmp_path: Path) -> None:
+    x = np.full((3, 4, 4), 9, np.uint8)
+    np.savez(tmp_path / "set.npz", x_train=x, y_train=[0, 1, 2], x_test=x, y_test=[-1, 1, 2])
+    assert spoken(read_pictures(tmp_path / "set.npz")) == ["0", "1", "2", None, "1", "2"]
+
+
+def test_order_of_numbered_classes() -> None:
+    assert pictures_of([-1, 10, 2]).classes == ("-1", "2", "10")
 
 
 @pytest.mark.parametrize(
