@@ -166,6 +166,16 @@ def test_of_an_even_number_of_channels_one_more_comes_after(size: int, tmp_path:
     assert count_network(read_onnx(path), "even").layers[0].connections == 6 * len(met)
 
 
+def test_channels_beyond_the_first_and_the_last_are_no_data_in_a_file(tmp_path: Path) -> None:
+    """Torch writes local response normalization as padding and a mean over neighboring channels."""
+    network = nn.Sequential(nn.Conv2d(3, 6, 3), nn.LocalResponseNorm(4), nn.MaxPool2d(2))
+    graph = read_onnx(export(network.eval(), torch.zeros(2, 3, 8, 8), tmp_path / "m.onnx"))
+    pooling = next(layer for layer in count_network(graph, "file").layers if layer.kind == "pooling")
+    met = [other for each in range(6) for other in range(6) if -2 <= other - each <= 1]
+    assert pooling.connections == 36 * len(met)
+    assert not [node for node in graph.nodes if node.reach == "unknown"]
+
+
 def resized(path: Path, scales: list[float], opset: int, **attributes: Any) -> Path:
     """A file that enlarges a map of 3 x 3: by scales, or to twice and three times its sides where there are none."""
     arrays = {"scales": np.array([1, 1, *scales], np.float32), "sizes": np.array([1, 1, 6, 9])}

@@ -73,6 +73,37 @@ def test_padding_that_others_read_too_is_no_data():
     assert found.connections == moved_pairs(network, shape) - 36  # what is handed on has no weights
 
 
+def local_response(x: Tensor, size: int) -> Tensor:
+    """As it is written by hand where a window of odd size pads itself."""
+    met = functional.avg_pool3d(x.unsqueeze(1), (size, 1, 1), stride=1, padding=(size // 2, 0, 0)).squeeze(1)
+    return x / (1 + met)
+
+
+def met_channels(channels: int, size: int) -> int:
+    """Pairs of channels that meet: each, size // 2 before it and (size - 1) // 2 after it, where there are so many."""
+    return sum(-(size // 2) <= b - a <= (size - 1) // 2 for a in range(channels) for b in range(channels))
+
+
+@pytest.mark.parametrize("shape", [(4, 2, 2), (6, 3, 5), (5, 7), (3, 2, 3, 2)])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 9])
+def test_channels_beyond_the_first_and_the_last_are_no_data(size, shape):
+    found = inspect_network(nn.LocalResponseNorm(size), shape)
+    layer = next(each for each in found.layers if each.connections)
+    assert layer.connections == met_channels(shape[0], size) * math.prod(shape[1:])
+    assert layer.density == layer.connections / math.prod(shape) ** 2
+
+
+def test_places_are_followed_behind_what_normalizes_over_channels():
+    for normalize in (nn.LocalResponseNorm(5), Made(lambda net, x: local_response(x, 5))):
+        network = nn.Sequential(nn.Conv2d(3, 8, 3), normalize, nn.MaxPool2d(3, 2), nn.Conv2d(8, 4, 3))
+        found = inspect_network(network, (3, 16, 16))
+        assert found.fields is not None
+        # By hand: 1 + 2 for the first convolution, 2 for pooling, 2 steps of 2 places for the last one.
+        assert [axis.size for axis in found.fields.layers[-1].field.axes] == [9, 9]
+        assert not found.fields.layers[-1].reach.reason
+        assert next(each for each in found.layers if each.operation == "aten.avg_pool3d").connections == 34 * 14 * 14
+
+
 PIECES: dict[str, tuple[Made, tuple[int, ...]]] = {
     "channels": (Made(lambda net, x: net.a(x.reshape(-1, 1, 6, 6)), a=nn.Conv2d(1, 2, 3)), (3, 6, 6)),
     "patches": (Made(lambda net, x: net.a(cut(x, 4)), a=nn.Conv2d(1, 2, 3, padding=1)), (1, 8, 8)),

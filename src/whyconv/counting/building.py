@@ -13,6 +13,9 @@ from whyconv.counting.graph import Graph, Node, Parameter, Reach, Used
 from whyconv.counting.layout import Dim, Layout, canonical_shape, guessed_layout, num_pictures, picture_layout
 from whyconv.results.network import LayerKind
 
+# Before and after, along each axis.
+Pads = tuple[tuple[int, int], ...]
+
 
 @dataclass(frozen=True)
 class Crop:
@@ -132,9 +135,16 @@ class More(TypedDict, total=False):
 
 
 class Builder:
-    """Collects nodes and values; ``finish`` makes the graph of them."""
+    """Collects nodes and values; ``finish`` makes the graph of them.
+
+    Attributes:
+        padded: By name, what constant padding made along no axis of places; of what, and how much of it on each axis.
+    """
+
+    padded: dict[str, tuple[Value, Value, Pads]]
 
     def __init__(self) -> None:
+        self.padded = {}
         self.nodes: list[Node] = []
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.inputs: list[str] = []
@@ -218,13 +228,25 @@ class Builder:
         so many pieces side by side, ``num_pieces``.
         """
         expected = _map_layout(value.shape, value.layout[0] if value.layout else ())
-        if canonical_shape(value.layout) == canonical_shape(expected):
+        if self.is_map(value):
             return replace(value, layout=expected)
         call = Call("layout", (value.shape,), self.nodes[-1].module if self.nodes else "")
         if all(length == 1 for length in value.shape[2:]):
             return self.add(call, "reshape", "all", [value], [expected])[0]
         reason = "channels or tokens are taken for places"
         return self.add(call, "reshape", "unknown", [value], [expected], reason=reason)[0]
+
+    def is_map(self, value: Value) -> bool:
+        """Whether its axes are (n, c, places...) as they are."""
+        expected = _map_layout(value.shape, value.layout[0] if value.layout else ())
+        return canonical_shape(value.layout) == canonical_shape(expected)
+
+    def without_padding(self, value: Value, first: int) -> tuple[Value, Pads]:
+        """What the value was before constant padding of axes from ``first`` on, and that padding; itself, and none."""
+        made, source, pads = self.padded.get(value.name, (None, value, ()))
+        if made != value or any(map(any, pads[:first])):
+            return value, ((0, 0),) * len(value.shape)
+        return source, pads
 
     def is_computed(self, value: Value) -> bool:
         """Whether layers with weights came before, and it is no picture that was only moved about."""

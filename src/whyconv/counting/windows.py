@@ -11,7 +11,7 @@ from whyconv.counting.axis import Axis
 from whyconv.counting.building import Builder, Call, Value
 from whyconv.counting.convolution import Convolution
 from whyconv.counting.graph import Reach
-from whyconv.counting.layout import Factor, Layout, merged, num_pieces, picture_layout, places
+from whyconv.counting.layout import Factor, Layout, is_place, merged, num_pictures, num_pieces, picture_layout, places
 from whyconv.results.network import LayerKind
 
 
@@ -86,9 +86,41 @@ def connect_locally(
 
 def pool(builder: Builder, call: Call, x: Value, window: Window) -> list[Value]:
     """Enters a pooling layer; what is beyond its first output depends on the same windows."""
+    if (over_channels := _pool_channels(builder, call, x, window)) is not None:
+        return over_channels
     x = builder.as_map(x)
     axes = window.axes(x.shape[2:], call.shape[2:])
     return builder.add(call, "pooling", _reach(axes), [x], [_like(x, shape) for shape in call.shapes], axes=axes)
+
+
+def _pool_channels(builder: Builder, call: Call, x: Value, window: Window) -> list[Value] | None:
+    """Enters pooling over neighboring channels, as local response normalization has it; None where it is none.
+
+    Constant padding right before it is put apart: it is no channel.
+    """
+    first = len(x.shape) - len(window.kernel)
+    if builder.is_map(x) or first < 1:
+        return None
+    axes = window.axes(x.shape[first:], call.shape[first:])
+    slid = [number for number, axis in enumerate(axes, first) if _reach([axis]) != "same"]
+    is_met = all(axes[axis - first].stride == axes[axis - first].dilation == 1 for axis in slid)  # none is left out
+    if not is_met or any(is_place(factor) for axis in slid for factor in x.layout[axis]):
+        return None
+    source, around = builder.without_padding(x, first)
+    met = math.prod(
+        Axis(length, axis.kernel, 1, _add(axis.padding, pads), num_outputs=axis.output_length).num_connections
+        for length, axis, pads in zip(source.shape[first:], axes, around[first:], strict=True)
+    )
+    layout = tuple(
+        (Factor("c", size),) if axis in slid else dim
+        for axis, (dim, size) in enumerate(zip(x.layout, call.shape, strict=True))
+    )
+    count = met * math.prod(x.shape[:first]) // num_pictures(x.layout)
+    return builder.add(call, "pooling", "same", [source], [layout] * len(call.shapes), connections=count)
+
+
+def _add(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return one[0] + other[0], one[1] + other[1]
 
 
 def _like(x: Value, shape: Sequence[int]) -> Layout:
@@ -148,7 +180,10 @@ def pad(builder: Builder, call: Call, x: Value, padding: Sequence[tuple[int, int
     if not along_places or any(number < 0 for pair in full for number in pair):
         is_same = all(not x.layout[axis] or x.layout[axis][0].role == "c" for axis in moved)
         reach: Reach = "same" if is_same else "unknown"
-        return builder.add(call, "pad", reach, [x], [layout], reason="" if is_same else "places are cut off")
+        made = builder.add(call, "pad", reach, [x], [layout], reason="" if is_same else "places are cut off")
+        if is_same and mode == "zeros" and min(map(min, full)) >= 0:
+            builder.padded[made[0].name] = (made[0], x, full)
+        return made
     roles = sorted(factor.role for dim in layout for factor in dim if factor.role[0] == "x")
     where = {x.layout[axis][0].role: axis for axis in range(depth) if len(x.layout[axis]) == 1}
     if any(role not in where for role in roles):
