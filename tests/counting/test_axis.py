@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whyconv.counting import Axis, PaddingMode
+from whyconv.counting.bordered import BorderedAxis
 from whyconv.errors import UsageError
 
 NUMPY_MODE = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
@@ -38,9 +39,36 @@ def slide(axis: Axis) -> list[list[int]]:
     return rows
 
 
+@st.composite
+def bordered(draw: st.DrawFn) -> tuple[Axis, list[list[int]]]:
+    """An axis that slides over what was padded before, and the input under each tap of each output."""
+    outer = draw(axes())
+    mode = draw(st.sampled_from(["zeros", "reflect", "replicate", "circular"]))
+    before = draw(st.integers(0, outer.length - 1))
+    after = draw(st.integers(0, outer.length - 1 - before))
+    length = outer.length - before - after
+    most = {"reflect": length - 1, "circular": length}.get(mode, 12)
+    if max(before, after) > most:
+        mode = "zeros"
+    border = Axis(length, 1, 1, (before, after), mode=mode)
+    within = [row[0] for row in slide(border)]
+    return BorderedAxis.of(outer, border), [[-1 if at < 0 else within[at] for at in row] for row in slide(outer)]
+
+
 @given(axes())
 def test_every_count_is_that_of_sliding_by_hand(axis: Axis) -> None:
-    rows = slide(axis)
+    compare(axis, slide(axis))
+    starts = [output * axis.stride for output in range(axis.output_length)]
+    reached = {start + tap * axis.dilation for start in starts for tap in range(axis.kernel)}
+    assert axis.num_places_reached == (len(reached) if axis.mode == "zeros" else axis.num_inputs_met)
+
+
+@given(bordered())
+def test_so_is_that_of_an_axis_over_padding(found: tuple[Axis, list[list[int]]]) -> None:
+    compare(*found)
+
+
+def compare(axis: Axis, rows: list[list[int]]) -> None:
     assert axis.output_length == len(rows)
     assert axis.sources().tolist() == rows
     assert axis.tap_counts == [sum(row[tap] >= 0 for row in rows) for tap in range(axis.kernel)]
@@ -50,9 +78,6 @@ def test_every_count_is_that_of_sliding_by_hand(axis: Axis) -> None:
     assert axis.inputs_per_output == (min(inputs), max(inputs))
     assert axis.num_outputs_on_data == sum(max(row) >= 0 for row in rows)
     assert axis.num_inputs_met == len({place for row in rows for place in row} - {-1})
-    starts = [output * axis.stride for output in range(len(rows))]
-    reached = {start + tap * axis.dilation for start in starts for tap in range(axis.kernel)}
-    assert axis.num_places_reached == (len(reached) if axis.mode == "zeros" else axis.num_inputs_met)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,33 @@ def test_padding_of_zeros_is_no_data_wherever_it_is_put(name):
     assert not found.not_analyzed
 
 
+WITHIN = {
+    "reflected by the layer": nn.Sequential(nn.ZeroPad2d(2), nn.Conv2d(2, 3, 3, padding=1, padding_mode="reflect")),
+    "reflected apart": nn.Sequential(nn.ZeroPad2d((1, 0, 2, 1)), nn.ReflectionPad2d((2, 1, 1, 3)), nn.Conv2d(2, 3, 3)),
+    "repeated": nn.Sequential(
+        nn.ZeroPad2d((1, 0, 0, 0)), nn.Conv2d(2, 3, (5, 3), 2, padding=2, padding_mode="replicate")
+    ),
+    "around": nn.Sequential(nn.ZeroPad2d((0, 1, 2, 0)), nn.Conv2d(2, 3, 5, padding=2, padding_mode="circular")),
+    "behind an activation": nn.Sequential(
+        nn.ZeroPad2d(1), nn.ReLU(), nn.ReplicationPad2d(2), nn.ReLU(), nn.Conv2d(2, 1, 3)
+    ),
+    "and zeros again": nn.Sequential(nn.ZeroPad2d(1), nn.ReflectionPad2d(2), nn.Conv2d(2, 3, 3, padding=1, dilation=2)),
+    "no zeros within": nn.Sequential(nn.ReflectionPad2d(2), nn.Conv2d(2, 3, 5, padding=1)),
+    "along one axis": nn.Sequential(nn.ZeroPad1d((2, 0)), nn.Conv1d(2, 3, 4, padding=3, padding_mode="replicate")),
+}
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_padding_of_zeros_is_no_data_where_other_padding_repeats_it(name):
+    network = WITHIN[name]
+    shape = (2, 7) if name == "along one axis" else (2, 6, 7)
+    found = inspect_network(network, shape)
+    layer = found.layers[-1]
+    assert layer.connections == moved_pairs(network, shape)
+    assert layer.density == layer.connections / (math.prod(shape) * math.prod(layer.output))
+    assert not found.not_analyzed
+
+
 def test_padding_that_others_read_too_is_no_data():
     network, shape = Made(two_users, a=nn.Conv2d(1, 2, 3)), (1, 6, 6)
     found = inspect_network(network, shape).totals

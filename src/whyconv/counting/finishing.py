@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from whyconv.counting.axis import Axis
+from whyconv.counting.bordered import BorderedAxis
 from whyconv.counting.graph import Graph, Node
 
 _MOST_STEPS = 8
@@ -102,7 +103,7 @@ def _counted_on(node: Node, axes: tuple[Axis, ...]) -> Node:
 
 
 def _behind_padding(nodes: list[Node]) -> list[Node]:
-    """Convolutions that meet constant padding which stays an operation of its own: for them too it is no data."""
+    """Convolutions that meet padding which stays an operation of its own: for them too it is no data of its own."""
     makers = {name: node for node in nodes for name in node.outputs}
     return [_counted_on(node, _axes_on_data(node, makers)) if _may_meet_padding(node) else node for node in nodes]
 
@@ -114,15 +115,21 @@ def _may_meet_padding(node: Node) -> bool:
 def _axes_on_data(node: Node, makers: Mapping[str, Node]) -> tuple[Axis, ...]:
     """The axes of a convolution, widened by the padding that lies before it, also behind what works on each number."""
     axes, before = node.axes, makers.get(node.inputs[0])
-    while before is not None and len(before.inputs) == 1 and all(axis.mode == "zeros" for axis in axes):
+    while before is not None and len(before.inputs) == 1:
         if before.kind == "pad" and before.reach == "window" and len(before.axes) == len(axes):
-            if not _is_constant(before):
-                break
-            axes = tuple(map(_widened, axes, before.axes))
+            axes = tuple(map(_over, axes, before.axes))
         elif before.kind not in ("pointwise", "normalization") or before.reach != "same":
             break
         before = makers.get(before.inputs[0])
     return axes
+
+
+def _over(axis: Axis, pad: Axis) -> Axis:
+    """The axis as one over what ``pad`` pads."""
+    if not any(pad.padding):
+        return axis
+    is_one = not any(axis.padding) or axis.mode == pad.mode == "zeros"
+    return _widened(axis, pad) if is_one and not isinstance(axis, BorderedAxis) else BorderedAxis.of(axis, pad)
 
 
 def _fold_biases(nodes: list[Node], graph: Graph) -> list[Node]:
