@@ -100,6 +100,38 @@ def test_padding_that_others_read_too_is_no_data():
     assert found.connections == moved_pairs(network, shape) - 36  # what is handed on has no weights
 
 
+def around(x: Tensor, axis: int, before: int, after: int) -> Tensor:
+    """A ring by hand: what lies at the end goes before, what lies at the start after."""
+    size = x.shape[axis]
+    first, last = x.narrow(axis, size - before, before), x.narrow(axis, 0, after)
+    return torch.cat([*([first] if before else []), x, *([last] if after else [])], axis)
+
+
+@pytest.mark.parametrize("sides", [((1, 1), (1, 1)), ((2, 1), (0, 3)), ((4, 5), (6, 0)), ((5, 5), (6, 6))])
+def test_a_ring_laid_by_hand_is_circular_padding(sides):
+    rows, columns = sides
+    network = Made(lambda net, x: net.a(around(around(x, 2, *rows), 3, *columns)), a=nn.Conv2d(2, 3, (5, 4)))
+    padded = nn.Sequential(nn.CircularPad2d((*columns, *rows)), nn.Conv2d(2, 3, (5, 4)))
+    found, expected = (inspect_network(each, (2, 6, 7)) for each in (network, padded))
+    assert found.totals.connections == moved_pairs(network, (2, 6, 7)) == expected.totals.connections
+    assert [each.reach.mean for each in found.fields.layers[-1:]] == [
+        each.reach.mean for each in expected.fields.layers
+    ]
+    assert not found.fields.not_analyzed
+
+
+def test_what_is_joined_otherwise_is_no_ring():
+    for other in (
+        lambda x: torch.cat([x[:, :, :1], x, x[:, :, -1:]], 2),  # repeated
+        lambda x: torch.cat([x[:, :, -2:-1], x], 2),
+        lambda x: torch.cat([x[:, :, -1:].flip(3), x], 2),
+        lambda x: torch.cat([x[:, :, -2:], x.relu()], 2),
+        lambda x: torch.cat([x[:, :, -1:, 1:], x[:, :, :, :-1]], 2),
+    ):
+        network = Made(lambda net, x, other=other: net.a(other(x)), a=nn.Conv2d(2, 3, 3))
+        assert inspect_network(network, (2, 6, 7)).fields.not_analyzed
+
+
 def local_response(x: Tensor, size: int) -> Tensor:
     """As it is written by hand where a window of odd size pads itself."""
     met = functional.avg_pool3d(x.unsqueeze(1), (size, 1, 1), stride=1, padding=(size // 2, 0, 0)).squeeze(1)

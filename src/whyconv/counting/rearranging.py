@@ -24,7 +24,7 @@ from whyconv.counting.layout import (
     places,
     reshape,
 )
-from whyconv.counting.windows import unfold_crops
+from whyconv.counting.windows import pad, unfold_crops
 from whyconv.results.network import LayerKind
 
 
@@ -157,7 +157,7 @@ def join(builder: Builder, call: Call, values: Sequence[Value], axis: int, *, is
             pictures = math.gcd(*(value.shape[0] for value in values))
             dims[0] = merged((Factor("c", call.shape[0] // pictures), Factor("n", pictures)))
             return builder.add(call, "concatenate", "same", values, [tuple(dims)])
-        if windows := unfold_crops(builder, call, values, axis):
+        if windows := unfold_crops(builder, call, values, axis) or _ring(builder, call, values, axis):
             return windows
     if is_new and not call.weights:
         spread = [replace(value, layout=(*value.layout[:axis], (), *value.layout[axis:])) for value in values]
@@ -171,6 +171,32 @@ def join(builder: Builder, call: Call, values: Sequence[Value], axis: int, *, is
     dims[axis] = (Factor(role, call.shape[axis]),)
     reach: Reach = "unknown" if touched else "same"
     return builder.add(call, "concatenate", reach, values, [tuple(dims)], reason="places are joined" if touched else "")
+
+
+def _ring(builder: Builder, call: Call, values: Sequence[Value], axis: int) -> list[Value] | None:
+    """Enters a map with its own end before it and its own start after it as circular padding; None where it is none."""
+    whole = next((value for value in values if value.crop is None), values[0])
+    lengths = places(whole.layout)
+    roles = [factor.role for factor in whole.layout[axis]]
+    if len(roles) != 1 or lengths.get(roles[0]) != whole.shape[axis]:
+        return None
+    index, length = values.index(whole), whole.shape[axis]
+    around = (
+        [(length - before.shape[axis], 1, before.shape[axis]) for before in values[:index]],
+        [(0, 1, after.shape[axis]) for after in values[index + 1 :]],
+    )
+    if max(map(len, around)) > 1:
+        return None
+    expected = [
+        Crop(whole.name, tuple(row if name == roles[0] else (0, 1, size) for name, size in lengths.items()))
+        for rows in around
+        for row in rows
+    ]
+    if expected != [value.crop for value in values if value is not whole]:
+        return None
+    before, after = (sum(row[2] for row in rows) for rows in around)
+    pads = [(before, after) if each == axis else (0, 0) for each in range(len(whole.shape))]
+    return pad(builder, call, whole, pads, "circular")
 
 
 def combine(builder: Builder, call: Call, values: Sequence[Value], kind: LayerKind = "pointwise") -> list[Value]:
