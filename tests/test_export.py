@@ -117,11 +117,38 @@ def test_layers_that_cannot_be_counted_are_described_without_counts(exported, er
 
     path, _, _ = exported
     counted = describe_layers(path)
-    monkeypatch.setattr("whyconv.export.count_network", fail)
+    monkeypatch.setattr("whyconv.counting.network.count_network", fail)
     described = describe_layers(path)
     assert any("connections" in row for row in counted)
+    assert not any("not_counted" in row for row in counted)
     names = {"map", "kind", "kernel", "stride", "padding", "dilation", "groups", "output"}
-    assert described == [{name: value for name, value in row.items() if name in names} for row in counted]
+    reason = "no" if isinstance(error, ModelFileError) else "IndexError: list index out of range"
+    assert described == [
+        {name: value for name, value in row.items() if name in names}
+        | ({"not_counted": reason} if "connections" in row else {})
+        for row in counted
+    ]
+
+
+def test_of_a_layer_that_is_not_understood_the_reason_stands_in_place_of_its_counts(tmp_path: Path) -> None:
+    nodes = [
+        onnx.helper.make_node("MatMul", ["x", "w"], ["wide"]),
+        onnx.helper.make_node("Relu", ["wide"], ["bright"]),
+        onnx.helper.make_node("MatMul", ["bright", "v"], ["answer"]),
+    ]
+    ends = [onnx.helper.make_tensor_value_info(*each) for each in (("x", 1, ["n", 4]), ("answer", 1, ["n"]))]
+    weights = [
+        onnx.numpy_helper.from_array(np.ones(shape, np.float32), name) for name, shape in (("w", (4, 3)), ("v", 3))
+    ]
+    onnx.save(
+        onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", ends[:1], ends[1:], weights)), tmp_path / "m.onnx"
+    )
+    wide, bright, answer = describe_layers(tmp_path / "m.onnx")
+    assert wide["connections"] == 12
+    assert "not_counted" not in wide
+    assert "not_counted" not in bright
+    assert answer["not_counted"] == "a product of a matrix and a vector, or with a stack of matrices"
+    assert "connections" not in answer
 
 
 def test_a_stop_while_layers_are_counted_stays_a_stop(exported, monkeypatch) -> None:
@@ -131,7 +158,7 @@ def test_a_stop_while_layers_are_counted_stays_a_stop(exported, monkeypatch) -> 
         except KeyboardInterrupt as interrupt:
             raise RuntimeError("wrapped") from interrupt
 
-    monkeypatch.setattr("whyconv.export.count_network", stop)
+    monkeypatch.setattr("whyconv.counting.network.count_network", stop)
     with pytest.raises(KeyboardInterrupt):
         describe_layers(exported[0])
 

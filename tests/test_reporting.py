@@ -12,10 +12,11 @@ import torch
 from torch import nn
 
 from tiny_training import tiny_plan
+from whyconv.errors import StoppedError
 from whyconv.planning import threads_for
 from whyconv.report.page import plan_rows as shown_rows
 from whyconv.report.page import speaker
-from whyconv.reporting import _kind, layer_rows, num_other_parameters, plan_reasons, plan_rows
+from whyconv.reporting import _kind, counted, layer_rows, num_other_parameters, plan_reasons, plan_rows
 from whyconv.settings import Plan, TrainSettings
 from whyconv.texts import say
 from whyconv.training.recipe import MOST_EPOCHS, Facts, augment_plan, batch_for, training_plan
@@ -229,3 +230,35 @@ def test_rows_of_layers_and_the_other_parameters_add_up() -> None:
     shared = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU())
     shared.append(shared[1])
     assert num_other_parameters(shared, layer_rows(shared, plan)) == 0
+
+
+class Called(nn.Module):
+    """Raises what it is given, the first time or always."""
+
+    def __init__(self, error: BaseException, *, is_once: bool = False) -> None:
+        super().__init__()
+        self.error, self.is_once, self.num_calls = error, is_once, 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.num_calls += 1
+        if self.is_once and self.num_calls > 1:
+            return x
+        try:
+            raise self.error
+        except BaseException as error:
+            raise RuntimeError("of others") from error
+
+
+@pytest.mark.parametrize("stop", [StoppedError("Stopped.", 143), KeyboardInterrupt()])
+@pytest.mark.parametrize("is_once", [True, False])
+def test_a_stop_while_the_network_is_counted_stays_a_stop(stop: BaseException, is_once: bool) -> None:
+    with pytest.raises(type(stop)):
+        counted(Called(stop, is_once=is_once), tiny_plan())
+
+
+def test_why_a_network_was_not_counted_is_kept_and_said() -> None:
+    found = counted(Called(ValueError("a wrong number")), tiny_plan())
+    assert set(found) == {"not_counted"}
+    assert "of others" in found["not_counted"]
+    assert say("report_not_counted", reason=found["not_counted"]).endswith(found["not_counted"])
+    assert set(counted(nn.Sequential(nn.Conv2d(1, 2, 3)), tiny_plan())) == {"network"}

@@ -167,6 +167,20 @@ def stopped_by(interrupt: KeyboardInterrupt) -> StoppedError:
     return StoppedError(f"Stopped by {name}.", exit_code=128 + number)
 
 
+def let_through(error: BaseException, kind: type[WhyconvError]) -> None:
+    """Raises an error of whyconv, such as a stop, or a Ctrl-C that others wrapped into an error of their own.
+
+    Args:
+        error: Whatever was met.
+        kind: What is raised again; everything else is left to the caller.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, kind | KeyboardInterrupt):
+            raise cause
+        cause = cause.__cause__ or cause.__context__
+
+
 def nearest(name: str, options: Iterable[str]) -> str:
     """Returns " Did you mean 'x'?" for the option nearest to ``name``, or "" where none is near."""
     close = difflib.get_close_matches(name, list(options), n=1, cutoff=0.6)

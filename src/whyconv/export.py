@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from whyconv import __version__, files
-from whyconv.counting.network import count_network
+from whyconv.counting.network import count_if_possible
 from whyconv.counting.onnx_graph import read_onnx
-from whyconv.errors import ModelFileError, StoppedError, WhyconvError
+from whyconv.errors import ModelFileError, WhyconvError, let_through
 from whyconv.images.array_levels import White
 from whyconv.images.prepare import PicturePolicy
 from whyconv.model_file import METADATA_KEY, NOVELTY_PREFIX, Metadata
@@ -41,6 +41,7 @@ _COUNTED = (
     *("weights", "connections", "density", "locality_factor", "sharing_factor"),
     *("multiply_adds", "nominal_multiply_adds"),
 )
+_WITHOUT_COUNTS = ("Relu", "Flatten")
 
 
 class Answering(nn.Module):
@@ -159,31 +160,28 @@ def export_maps(path: Path, model_path: Path) -> None:
 def describe_layers(model_path: Path) -> list[dict[str, Any]]:
     """What ``layers.json`` holds of every layer: name of the map, kind, kernel, stride, padding, shape, and its counts.
 
-    Shapes are those of one picture, without the batch; what a layer does not have is left out, and all counts where the
-    file cannot be counted.
+    Shapes are those of one picture, without the batch; what a layer does not have is left out. In place of counts that
+    could not be made is the reason, ``not_counted``.
     """
     model = onnx.shape_inference.infer_shapes(onnx.load(model_path, load_external_data=False))
     shapes = {
         info.name: [place.dim_value for place in info.type.tensor_type.shape.dim[1:]]
         for info in (*model.graph.value_info, *model.graph.output)
     }
-    counts = _counted_layers(model_path)
-    return [
-        _layer_row(node, shapes.get(node.output[0])) | _counts(counts.get(node.output[0])) for node in _layers(model)
-    ]
+    report = count_if_possible(lambda: read_onnx(model_path), model_path.name)
+    counted = report if isinstance(report, str) else {layer.map: layer for layer in report.layers}
+    return [_layer_row(node, shapes.get(node.output[0])) | _counts(node, counted) for node in _layers(model)]
 
 
-def _counted_layers(model_path: Path) -> dict[str, LayerCount]:
-    try:
-        return {layer.map: layer for layer in count_network(read_onnx(model_path), model_path.name).layers}
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is no reason to lose a training that has ended
-        _let_through(error, StoppedError)
-        return {}
-
-
-def _counts(layer: LayerCount | None) -> dict[str, Any]:
+def _counts(node: onnx.NodeProto, counted: dict[str, LayerCount] | str) -> dict[str, Any]:
+    """What a layer counts, or that it is not counted and why; nothing of what has no counts anywhere."""
+    layer = None if isinstance(counted, str) else counted.get(node.output[0])
     found = {} if layer is None else {name: getattr(layer, name) for name in _COUNTED}
-    return {name: value for name, value in found.items() if value is not None}
+    found = {name: value for name, value in found.items() if value is not None}
+    if found or node.op_type in _WITHOUT_COUNTS:
+        return found
+    reason = counted if isinstance(counted, str) else layer.reason if layer else ""
+    return {"not_counted": reason or "the counts have no layer of its own for it"}
 
 
 def compare(recognizer: Recognizer, network: nn.Module, plan: NetworkPlan, pixels: Pixels) -> Parity:
@@ -241,7 +239,7 @@ def _to_onnx(answering: nn.Module, plan: NetworkPlan) -> onnx.ModelProto:
                 verbose=False,
             )
     except Exception as error:  # every exporter pass has errors of its own kind
-        _let_through(error, WhyconvError)
+        let_through(error, WhyconvError)
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelFileError(
             f"The network cannot be written as ONNX: {reason}. Its weights are in model.safetensors."
@@ -250,15 +248,6 @@ def _to_onnx(answering: nn.Module, plan: NetworkPlan) -> onnx.ModelProto:
         exporter_log.setLevel(level)
     assert program is not None
     return program.model_proto
-
-
-def _let_through(error: BaseException, kind: type[WhyconvError]) -> None:
-    """Raises an error of whyconv, such as a stop, or a Ctrl-C that others wrapped into an error of their own."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, kind | KeyboardInterrupt):
-            raise cause
-        cause = cause.__cause__ or cause.__context__
 
 
 def _describe(model: onnx.ModelProto, properties: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from whyconv.counting.network import count_network
+from whyconv.counting.network import count_if_possible
 from whyconv.errors import ModelFileError
 from whyconv.measures.trace import trace
 from whyconv.nets.invariant import fitting_side
@@ -29,7 +29,6 @@ from whyconv.report import (
     write_report,
 )
 from whyconv.results import Note, RunSummary, Search
-from whyconv.results.network import NetworkReport
 from whyconv.settings import AugmentPlan, FrozenPlan, NetworkPlan, OptimizerName, Plan, TrainSettings
 from whyconv.training.history import read_history
 from whyconv.training.optimizers import FORMULAS
@@ -67,7 +66,7 @@ def write_pages(folder: Path, summary: RunSummary, network: nn.Module, plan: Pla
         detectors=first_detectors(network),
         layers=layers,
         num_other_parameters=num_other_parameters(looking, layers),
-        network=counted(looking, plan),
+        **counted(looking, plan),
         environment=_environment(folder),
         data_digest=plan.pictures.digest,
         search=search,
@@ -116,14 +115,12 @@ def first_detectors(network: nn.Module) -> NDArray[Any] | None:
     return None
 
 
-def counted(network: nn.Module, plan: Plan) -> NetworkReport | None:
-    """The network's connections and what they share; None where it cannot be read."""
+def counted(network: nn.Module, plan: Plan) -> dict[str, Any]:
+    """The network's connections and what they share, as fields of the content: or why they could not be counted."""
     sizes = plan.network
-    try:
-        side = sizes.window or sizes.side
-        return count_network(trace(network, (sizes.in_channels, side, side)), sizes.name)
-    except Exception:  # noqa: BLE001 - a network that cannot be counted is no reason to lose the training it is about
-        return None
+    side = sizes.window or sizes.side
+    found = count_if_possible(lambda: trace(network, (sizes.in_channels, side, side)), sizes.name)
+    return {"not_counted": found} if isinstance(found, str) else {"network": found}
 
 
 def layer_rows(network: nn.Module, plan: Plan) -> list[LayerRow]:

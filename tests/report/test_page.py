@@ -30,6 +30,7 @@ def variants() -> Iterator[ReportContent]:
     """Runs that between them have everything to say."""
     yield content(losses=[1.0, float("nan"), 0.5])
     yield content(network=network(60, unknown=2))
+    yield content(network=None, not_counted="the network fails on a picture")
     yield content(losses=[900.0] + [0.5] * 99)
     yield content(tuple(f"class {i}" for i in range(40)))
     yield content(detectors=np.ones((4, 5, 5, 2)), reasons={"side": Note(key="report_about_plan")})

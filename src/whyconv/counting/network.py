@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from whyconv.counting.convolution import Convolution
 from whyconv.counting.graph import Graph, Node
 from whyconv.counting.layer import BYTES_PER_NUMBER, corner
+from whyconv.errors import StoppedError, WhyconvError, let_through
 from whyconv.results.layer import Corner, TapSharing
 from whyconv.results.network import LayerCount, NetworkReport, NetworkTotals, ParameterCount
 
@@ -40,6 +41,27 @@ def count_network(graph: Graph, source: str) -> NetworkReport:
         not_analyzed={layer.name: layer.reason for layer in layers if layer.kind == "not_analyzed"},
         notes=list(graph.notes),
     )
+
+
+def count_if_possible(read: Callable[[], Graph], source: str) -> NetworkReport | str:
+    """Counts a network where having no counts is no reason to lose what they are about, such as a training.
+
+    Args:
+        read: Reads its graph.
+        source: What the network is called.
+
+    Returns:
+        The counts, or why there are none.
+
+    Raises:
+        StoppedError: The work was stopped, and so does a Ctrl-C; also where others made an error of theirs of it.
+    """
+    try:
+        return count_network(read(), source)
+    except Exception as error:  # noqa: BLE001 - whatever a network nobody foresaw makes of reading it
+        let_through(error, StoppedError)
+        lines = str(error).strip().splitlines() or ["no reason given"]
+        return lines[0] if isinstance(error, WhyconvError) else f"{type(error).__name__}: {lines[0]}"
 
 
 def _count(node: Node, graph: Graph, seen: set[str]) -> LayerCount:

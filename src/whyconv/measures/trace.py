@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from whyconv.counting.finishing import finished
 from whyconv.counting.graph import Graph
-from whyconv.errors import UsageError
+from whyconv.errors import StoppedError, UsageError, let_through
 from whyconv.measures.modules import evaluating, following
 from whyconv.measures.recorder import Made, Recorder
 from whyconv.results import Note
@@ -46,6 +46,7 @@ def trace(network: nn.Module, input_shape: Sequence[int]) -> Graph:
     try:
         return _call(network, shape, has_numbers=False)[0]
     except Exception as error:
+        let_through(error, StoppedError)
         if any(parameter.is_meta for parameter in network.parameters()):
             raise _failed(network, shape, error) from error
         reason = _first_line(error)

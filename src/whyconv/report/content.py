@@ -101,6 +101,7 @@ class ReportContent:
         layers: The network, layer by layer.
         num_other_parameters: Of the network, those that none of ``layers`` has.
         network: The same, counted: connections, what is shared, what the twins would hold.
+        not_counted: Why there is no ``network``, where it could not be counted.
         environment: Versions, machine, threads: shown as they are.
         data_digest: Digest of the pictures and labels, as hexadecimal; "" if none was taken.
         search: What was tried before step 1; None where nothing was.
@@ -122,6 +123,7 @@ class ReportContent:
     layers: Sequence[LayerRow] = ()
     num_other_parameters: int = 0
     network: NetworkReport | None = None
+    not_counted: str = ""
     environment: dict[str, Any] = field(default_factory=dict)
     data_digest: str = ""
     search: Search | None = None

@@ -203,8 +203,10 @@ def _kind_of(groups: Sequence[DuplicateGroup], kind: str) -> list[DuplicateGroup
 
 
 def _sharing(content: ReportContent, say: Say) -> dict[str, Any] | None:
-    """The layers with free weights, their chart and the factors of the whole."""
+    """The layers with free weights, their chart and the factors of the whole; or why they were not counted."""
     network = content.network
+    if content.not_counted:
+        return {"reason": content.not_counted}
     if network is None or not network.weighted:
         return None
     layers, totals = network.weighted[:MOST_LAYERS], network.totals
