@@ -63,11 +63,14 @@ def start_network(
 
 
 def _require_sides(network: nn.Module, plan: Plan) -> None:
-    """Asks the network about black pictures of every other side that it is to learn at: nothing else tells."""
+    """Asks the network about black pictures of every other side that it is to learn at: nothing else tells.
+
+    Random numbers that it draws for its answers are put back: the training begins as it would have without.
+    """
     was_training = network.training
     for side in sorted(set(plan.training.sides) - {plan.network.side}):
         try:
-            with torch.no_grad():
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 network.eval()(torch.zeros(2, plan.network.in_channels, side, side))
         except Exception as error:
             raise UsageError(
