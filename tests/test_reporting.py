@@ -232,6 +232,17 @@ def test_rows_of_layers_and_the_other_parameters_add_up() -> None:
     assert num_other_parameters(shared, layer_rows(shared, plan)) == 0
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+def test_layers_of_torchscript_are_among_the_others_and_said_not_to_be_counted() -> None:
+    compiled = torch.jit.script(nn.Sequential(nn.Conv2d(2, 2, 3), nn.ReLU()))
+    network, plan = nn.Sequential(nn.Conv2d(1, 2, 3), compiled, nn.Flatten(), nn.Linear(32, 2)), tiny_plan()
+    rows = layer_rows(network, plan)
+    assert [row.name for row in rows] == ["0", "2", "3"]
+    assert num_other_parameters(network, rows) == 2 * 2 * 9 + 2
+    reason = counted(network, plan)["not_counted"]
+    assert reason.startswith("The modules of TorchScript cannot be followed: 1 and 2 more of Sequential. Hand over")
+
+
 class Called(nn.Module):
     """Raises what it is given, the first time or always."""
 

@@ -124,7 +124,7 @@ def counted(network: nn.Module, plan: Plan) -> dict[str, Any]:
 
 
 def layer_rows(network: nn.Module, plan: Plan) -> list[LayerRow]:
-    """Every module without children that the network calls, in the order of the calls."""
+    """Every module without children that the network calls, in the order of the calls; none of TorchScript's."""
     rows: list[LayerRow] = []
     names = {module: name for name, module in network.named_modules() if not list(module.children())}
 
@@ -133,7 +133,8 @@ def layer_rows(network: nn.Module, plan: Plan) -> list[LayerRow]:
         size = sum(parameter.numel() for parameter in module.parameters())
         rows.append(LayerRow(names[module], _kind(module), shape, size))
 
-    hooks = [module.register_forward_hook(note) for module in names if not isinstance(module, nn.Identity)]
+    told = [module for module in names if not isinstance(module, nn.Identity | torch.jit.ScriptModule)]
+    hooks = [module.register_forward_hook(note) for module in told]
     sizes = plan.network
     side = sizes.window or sizes.side
     try:

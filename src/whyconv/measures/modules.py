@@ -35,6 +35,21 @@ class Place:
         self.stack.pop()
 
 
+def require_hooks(network: nn.Module) -> None:
+    """Makes sure that the calls of the network's modules can be followed.
+
+    Raises:
+        UsageError: One of them is TorchScript, which takes no hooks.
+    """
+    found = [path for path, module in network.named_modules() if path and isinstance(module, torch.jit.ScriptModule)]
+    if found:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        raise UsageError(
+            f"The modules of TorchScript cannot be followed: {found[0]}{more} of {type(network).__name__}. Hand over "
+            "the network with the modules that torch.jit.script or torch.jit.trace was given."
+        )
+
+
 @contextmanager
 def following(network: nn.Module) -> Iterator[Place]:
     """Follows the calls of the network's modules by hooks, which are gone after the block whatever happens.
@@ -42,8 +57,7 @@ def following(network: nn.Module) -> Iterator[Place]:
     Raises:
         UsageError: One of them is TorchScript, which takes no hooks.
     """
-    if any(path and isinstance(module, torch.jit.ScriptModule) for path, module in network.named_modules()):
-        raise UsageError("The modules of TorchScript cannot be followed. Hand over the network that it was made of.")
+    require_hooks(network)
     place = Place()
     hooks = []
     try:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from whyconv.counting.finishing import finished
 from whyconv.counting.graph import Graph
 from whyconv.errors import StoppedError, UsageError, let_through
-from whyconv.measures.modules import evaluating, following
+from whyconv.measures.modules import evaluating, following, require_hooks
 from whyconv.measures.recorder import Made, Recorder
 from whyconv.results import Note
 
@@ -35,7 +35,7 @@ def trace(network: nn.Module, input_shape: Sequence[int]) -> Graph:
         The network for one picture. What was not understood has the kind "not_analyzed", with the reason.
 
     Raises:
-        UsageError: The network cannot be called on such a picture.
+        UsageError: The network cannot be called on such a picture, or has modules of TorchScript.
     """
     network = getattr(network, "_orig_mod", network)  # what torch.compile was given
     shape = (1, *input_shape)
@@ -43,6 +43,7 @@ def trace(network: nn.Module, input_shape: Sequence[int]) -> Graph:
         raise UsageError(
             f"The input shape {tuple(input_shape)} is none. Expected channels, height, width: (3, 224, 224)."
         )
+    require_hooks(network)
     try:
         return _call(network, shape, has_numbers=False)[0]
     except Exception as error:
@@ -69,9 +70,10 @@ def trace_made(network: nn.Module, input_shape: Sequence[int]) -> tuple[Graph, d
         The network for one picture, and for each value that torch held as (n, c, places...) where it came from.
 
     Raises:
-        UsageError: The network cannot be called on such a picture.
+        UsageError: The network cannot be called on such a picture, or has modules of TorchScript.
     """
     shape = (1, *input_shape)
+    require_hooks(network)
     try:
         return _call(network, shape, has_numbers=True)
     except Exception as error:
