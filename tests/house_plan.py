@@ -72,7 +72,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("recognizer",),
         "model_file",
     ),
-    "estimator": ("workflow", "recognizer", "model_file", "images"),
+    "estimator": ("workflow", "export", "recognizer", "model_file", "images"),
     "cli": ("*",),
     "__main__": ("cli",),
     "": ("*",),  # __init__.py of the package: names handed out when asked for

@@ -8,6 +8,7 @@ import pickle
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from tiny_training import bars
 from whyconv import PictureClassifier
 from whyconv.errors import DataError, SettingsError
 from whyconv.images.array_levels import white_of
+from whyconv.recognizer import open_recognizer
 
 DATA = bars(80)
 LABELS = np.array(["lies", "stands"])[DATA.labels]
@@ -139,6 +141,26 @@ def test_what_is_told_of_the_training_names_the_labels_that_were_given(labels: n
         assert wrong.truth == truth
         assert {wrong.truth, wrong.answer} == set(found.class_names)
     assert {name for pair in found.most_confused for name in (pair.truth, pair.answer)} <= set(found.class_names)
+
+
+@pytest.mark.parametrize("labels", [np.array([7, 3]), np.array(["dog", "cat"]), np.array([True, False])])
+def test_its_recognizer_answers_with_the_labels_that_were_given(labels: np.ndarray, tmp_path: Path) -> None:
+    fitted = small(epochs=15).fit(DATA.pixels, labels[DATA.labels])
+    saved = tmp_path / "model.onnx"
+    saved.write_bytes(fitted.recognizer_.content)
+    expected = [str(label) for label in fitted.predict(DATA.pixels)]
+    for recognizer in (fitted.recognizer_, open_recognizer(saved, num_threads=1)):
+        assert recognizer.classes == tuple(str(label) for label in sorted(labels.tolist()))
+        assert [one.labels[0].label for one in recognizer.predict(DATA.pixels)] == expected
+        assert np.array_equal(recognizer.predict_proba(DATA.pixels), fitted.predict_proba(DATA.pixels))
+
+
+@pytest.mark.parametrize("names", [("a" * 1001, "b"), ("\ud800", "b")])
+def test_labels_that_cannot_be_names_are_answered_all_the_same(names: tuple[str, str]) -> None:
+    labels = np.array(names)
+    fitted = small(epochs=1).fit(DATA.pixels, labels[DATA.labels])
+    assert fitted.recognizer_.classes == ("0", "1")
+    assert set(fitted.predict(DATA.pixels)) <= set(names)
 
 
 def test_too_few_labels_are_told_by_their_names_and_as_arrays_have_them() -> None:

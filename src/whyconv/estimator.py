@@ -15,7 +15,8 @@ from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from whyconv.errors import ArrayError, DataError, PictureError, SettingsError, StoppedError
+from whyconv.errors import ArrayError, DataError, ModelFileError, PictureError, SettingsError, StoppedError
+from whyconv.export import with_classes
 from whyconv.images.array_levels import UNCLEAR, are_unclear, smaller_white, to_levels, white_of
 from whyconv.model_file import find_model
 from whyconv.recognizer import Recognizer
@@ -52,7 +53,8 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes:
         classes_: Labels, sorted (classes,).
-        recognizer_: The exported recognizer that answers; it names classes by their places in ``classes_``.
+        recognizer_: The exported recognizer that answers; it names classes by their labels as text, or, where these
+            cannot be names (two alike, or of more than 1,000 letters), by their places in ``classes_``.
         run_: What the training amounted to, with labels as text; its ``run`` is empty, for no folder is kept.
         image_shape_: Shape of one picture given to ``fit``.
         image_dtype_: Type of its values.
@@ -177,10 +179,11 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             model = find_model(run.run).read_bytes()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        given = dict(zip(names, map(str, classes), strict=True))
+        labels = [str(label) for label in classes]
+        given = dict(zip(names, labels, strict=True))
         validation = None if run.validation is None else run.validation.with_names(given)
         kept = run.model_copy(update={"run": "", "validation": validation})
-        return kept, Recognizer(model, num_threads=self.threads)
+        return kept, Recognizer(_named(model, labels), num_threads=self.threads)
 
     def _asked(self, folder: Path) -> TrainSettings:
         """The settings of a training of which everything lies in ``folder``."""
@@ -191,6 +194,14 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         asked |= {name: str(path) for name, path in places.items()}
         asked |= {"seed": seed, "test_fraction": 0.0}
         return TrainSettings.of(asked, where="PictureClassifier")
+
+
+def _named(model: bytes, labels: list[str]) -> bytes:
+    """The file with classes called by their labels; as it is where these cannot be names."""
+    try:
+        return with_classes(model, labels)
+    except ModelFileError:
+        return model
 
 
 def _no_pixels(array: NDArray[Any]) -> str:

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import warnings
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from whyconv.counting.onnx_graph import read_onnx
 from whyconv.errors import ModelFileError, WhyconvError, let_through
 from whyconv.images.array_levels import White
 from whyconv.images.prepare import PicturePolicy
-from whyconv.model_file import METADATA_KEY, NOVELTY_PREFIX, Metadata
+from whyconv.model_file import METADATA_KEY, NOVELTY_PREFIX, Metadata, read_metadata
 from whyconv.nets import Committee
 from whyconv.nets.windowed import Windowed, mean_of_windows
 from whyconv.onnx_file.seal import sealed, without_seal
@@ -34,6 +35,7 @@ from whyconv.training.evaluate import softmax
 from whyconv.training.logits import network_logits
 from whyconv.training.pixel_rows import Pixels
 from whyconv.training.views import seen
+from whyconv.untrusted import json_values
 
 TOLERANCE = 1e-4
 _PARITY_BATCH = 256
@@ -138,6 +140,25 @@ def export(path: Path, network: nn.Module, metadata: Metadata, plan: NetworkPlan
     _describe(model, {METADATA_KEY: metadata.model_dump_json()})
     onnx.checker.check_model(model, full_check=True)
     files.write_bytes(path, sealed(model.SerializeToString()))
+
+
+def with_classes(model: bytes, names: Sequence[str]) -> bytes:
+    """Returns an exported file whose classes are called otherwise.
+
+    Args:
+        model: Content of the file.
+        names: Of the classes, in the order of the probabilities; they differ from one another.
+
+    Raises:
+        ModelFileError: These are no names of so many classes.
+    """
+    named = onnx.load_model_from_string(without_seal(model))
+    for pair in named.metadata_props:
+        if pair.key == METADATA_KEY:
+            pair.value = json.dumps(json_values(pair.value) | {"classes": list(names)})
+    content = sealed(named.SerializeToString())
+    read_metadata(content, "the file")
+    return content
 
 
 def export_maps(path: Path, model_path: Path) -> None:
