@@ -250,6 +250,39 @@ def test_dark_pictures_of_levels_are_answered(of_levels: Recognizer, pixels: np.
     np.testing.assert_array_equal(of_levels.predict_proba(np.zeros_like(levels)), expected[[0] * 4])
 
 
+WHOLE = [np.int8, np.int16, np.int32, np.int64, np.uint32, np.uint64]
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_whole_numbers_of_0_and_1_alone_are_not_answered_as_nearly_black(
+    recognizer: Recognizer, of_levels: Recognizer, pixels: np.ndarray, kind: type[np.integer]
+) -> None:
+    bits = (pixels[:3] > 127).astype(kind)
+    for asked, trained in ((recognizer, ""), (of_levels, ".*trained on 0 to 255")):
+        told = f"array of {bits.dtype} that holds 0 and 1 and nothing else{trained}: give it as bool"
+        for given in (bits, list(bits), bits[0], bits[:1], bits[..., :1]):
+            with pytest.raises(PictureError, match=told):
+                asked.predict_proba(given)
+        with pytest.raises(PictureError, match=told):
+            explain(asked, bits[0])
+        # What the message says to do.
+        np.testing.assert_allclose(asked.predict_proba(bits == 1), expected_probabilities(255 * (bits == 1)), atol=1e-6)
+        np.testing.assert_allclose(asked.predict_proba(bits.astype("u1")), expected_probabilities(bits), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [*WHOLE[1:], np.uint16])
+def test_dark_pictures_of_whole_numbers_are_answered_where_others_say_what_they_are(
+    recognizer: Recognizer, of_levels: Recognizer, pixels: np.ndarray, kind: type[np.integer]
+) -> None:
+    shown = pixels[:4].copy()
+    shown[0], shown[1] = 0, RANDOM.integers(0, 2, shown[1].shape)
+    for asked in (of_levels,) if kind == np.uint16 else (recognizer, of_levels):
+        np.testing.assert_allclose(asked.predict_proba(shown.astype(kind)), expected_probabilities(shown), atol=1e-6)
+        black = np.zeros_like(shown, kind)
+        np.testing.assert_allclose(asked.predict_proba(black), expected_probabilities(0 * shown), atol=1e-6)
+        np.testing.assert_allclose(asked.predict_proba(black[0]), expected_probabilities(0 * shown[:1]), atol=1e-6)
+
+
 def test_an_array_of_two_channels_is_no_guess(recognizer: Recognizer) -> None:
     with pytest.raises(UsageError, match="one gray picture of 8 x 9 with alpha, or 8 of 9 x 2"):
         recognizer.predict(np.zeros((8, 9, 2), np.uint8))

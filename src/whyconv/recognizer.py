@@ -12,7 +12,7 @@ import numpy as np
 
 from whyconv.answer_sets import least_probability, require_level
 from whyconv.errors import ModelFileError, PictureError, UsageError
-from whyconv.images.array_levels import HELD_FRACTIONS, White, hold_fractions, to_levels
+from whyconv.images.array_levels import White, hold_ones, to_levels, why_unclear
 from whyconv.images.prepare import PicturePolicy, prepare
 from whyconv.images.sources import list_images
 from whyconv.images.sources.listing import read_file
@@ -361,17 +361,18 @@ def _items_of_array(pictures: np.ndarray, white: White | None) -> tuple[Iterable
         )
     if is_single:
         return [_as_item(0, pictures)], True
-    is_dark = white is not None and hold_fractions(pictures, white, is_alone=len(pictures) == 1)
-    loaders = (partial(_of_many, picture, white, is_dark=is_dark) for picture in pictures)
+    unclear = why_unclear(pictures, white, is_alone=len(pictures) == 1)
+    loaders = (partial(_of_many, picture, white, unclear) for picture in pictures)
     return ((f"[{index}]", load) for index, load in enumerate(loaders)), False
 
 
-def _of_many(picture: np.ndarray, white: White | None, *, is_dark: bool) -> np.ndarray:
+def _of_many(picture: np.ndarray, white: White | None, unclear: str) -> np.ndarray:
     """One picture of an array, whose numbers have the scale of all of them."""
-    if is_dark:
-        raise PictureError(HELD_FRACTIONS.format(white=white))
-    # From here on it stands alone, where a dark one would be taken for fractions.
-    return picture if picture.dtype.kind != "f" or white is None or white == 1 else to_levels(picture, white)
+    if unclear:
+        raise PictureError(unclear)
+    # From here on it stands alone, where a dark one would be taken for fractions, or for a mask.
+    is_scaled = picture.dtype.kind == "f" and white not in (None, 1)
+    return to_levels(picture, white or 255) if is_scaled or hold_ones(picture, white) else picture
 
 
 def _as_item(index: int, picture: Picture) -> tuple[str, Loader]:

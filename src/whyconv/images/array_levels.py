@@ -21,7 +21,11 @@ UNCLEAR = (
     "white, or clip to 0-1 if white is 1"
 )
 
-HELD_FRACTIONS = "an array that holds fractions up to 1; this recognizer was trained on 0 to {white}"
+_HELD_ONES = (
+    "an array of {dtype} that holds 0 and 1 and nothing else{trained}: give it as bool if 1 is white, as uint8 if the "
+    "picture is that dark"
+)
+_HELD_FRACTIONS = "an array that holds fractions up to 1; this recognizer was trained on 0 to {white}"
 
 
 def are_fractions(low: float, high: float) -> bool:
@@ -114,16 +118,44 @@ def to_levels(values: np.ndarray, white: int) -> np.ndarray:
     return levels
 
 
-def hold_fractions(values: np.ndarray, white: int, *, is_alone: bool) -> bool:
-    """Whether floats are fractions of 1 where those of the training went up to ``white``: nearly black they would be.
+def why_unclear(values: np.ndarray, white: int | None, *, is_alone: bool) -> str:
+    """Why it cannot be told what numbers mean, as they would be nearly black by the white of the training; else "".
 
     All black is black by any white.
 
     Args:
         values: Numbers.
-        white: 1, 255 or 65535.
-        is_alone: They are one picture's, which may be dark: whole numbers are taken for levels.
+        white: 1, 255 or 65535: that of the training; None where that had no arrays.
+        is_alone: They are one picture's, which may be dark: floats that are whole numbers are taken for levels.
     """
-    if white == 1 or values.dtype.kind != "f" or not values.size or not are_fractions(values.min(), values.max()):
+    if _hold_fractions(values, white, is_alone=is_alone):
+        return _HELD_FRACTIONS.format(white=white)
+    if hold_ones(values, white):
+        trained = "" if white is None else f", and this recognizer was trained on 0 to {white}"
+        return _HELD_ONES.format(dtype=values.dtype, trained=trained)
+    return ""
+
+
+def hold_ones(values: np.ndarray, white: int | None) -> bool:
+    """Whether whole numbers are 0 and 1 alone, as of a mask or of fractions that were rounded, and 1 is not white.
+
+    uint8 says by itself what it is; so does uint16, but where white is 255.
+
+    Args:
+        values: Numbers.
+        white: As for ``why_unclear``.
+    """
+    kind, size = values.dtype.kind, values.dtype.itemsize
+    says_itself = kind == "u" and (size == 1 or (size == 2 and white != 255))
+    if white == 1 or kind not in "iu" or says_itself or not values.size:
+        return False
+    return bool(values.max() == 1 and values.min() >= 0)
+
+
+def _hold_fractions(values: np.ndarray, white: int | None, *, is_alone: bool) -> bool:
+    """Whether floats are fractions of 1 where those of the training went up to a larger ``white``."""
+    if white in (None, 1) or values.dtype.kind != "f" or not values.size:
+        return False
+    if not are_fractions(values.min(), values.max()):
         return False
     return any((row != np.rint(row)).any() for row in values) if is_alone else bool(values.any())

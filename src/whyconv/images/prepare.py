@@ -9,7 +9,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from whyconv.errors import PictureError
-from whyconv.images.array_levels import HELD_FRACTIONS, hold_fractions, to_levels
+from whyconv.images.array_levels import to_levels, why_unclear
 from whyconv.images.decode import check_shape, decode, decode_array
 from whyconv.images.facts import Box
 
@@ -139,12 +139,11 @@ def fit(pixels: np.ndarray, policy: PicturePolicy, *, box: Box | None = None) ->
 
 def _levels(values: np.ndarray, white: int | None) -> np.ndarray:
     """An array of a picture that stands alone as uint8; as it is where nobody said what is white."""
-    if white is None:
-        return values
-    check_shape(values)
-    if hold_fractions(values, white, is_alone=True):
-        raise PictureError(HELD_FRACTIONS.format(white=white))
-    return to_levels(values, white)
+    if white is not None:
+        check_shape(values)
+    if unclear := why_unclear(values, white, is_alone=True):
+        raise PictureError(unclear)
+    return values if white is None else to_levels(values, white)
 
 
 def _fitted_size(width: float, height: float, policy: PicturePolicy) -> tuple[int, int]:
