@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from whyconv.answer_sets import least_probability
-from whyconv.training import reliability
+from whyconv.training import chance
 from whyconv.training.calibration import calibration_error
 from whyconv.training.reliability import debiased_error, score_acceptance, score_sets
 
@@ -54,9 +54,9 @@ def test_many_pictures_are_simulated_together_and_the_band_is_that_of_one_by_one
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = answers(12_000, 4)
-    monkeypatch.setattr(reliability, "_MOST_CELLS", 12_000)
+    monkeypatch.setattr(chance, "_MOST_CELLS", 12_000)
     alone = debiased_error(*asked)
-    monkeypatch.setattr(reliability, "_MOST_CELLS", 1_000)
+    monkeypatch.setattr(chance, "_MOST_CELLS", 1_000)
     together = debiased_error(*asked)
     assert together.value + together.bias == pytest.approx(alone.value + alone.bias, abs=1e-12)
     # The band is 4 deviations of one simulated error wide; two means over 1,000 differ by at most 4 of theirs.
@@ -119,8 +119,79 @@ def test_pictures_alone_and_copies_are_simulated_together(monkeypatch: pytest.Mo
     found = debiased_error(probabilities, labels, number)
     assert found.bias == pytest.approx(np.mean(errors), abs=4 * np.std(errors) * (1 / 1000 + 1 / 4000) ** 0.5)
     assert (found.low, found.high) == pytest.approx(np.quantile(errors, [0.025, 0.975]) - np.mean(errors), rel=0.15)
-    monkeypatch.setattr(reliability, "_DRAWN_AT_ONCE", 20_000)
+    monkeypatch.setattr(chance, "_DRAWN_AT_ONCE", 20_000)
     assert debiased_error(probabilities, labels, number).bias == pytest.approx(found.bias, abs=0.2 * found.high)
+
+
+def mixed_copies(sizes: np.ndarray, seed: int, worst: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probabilities (ascending), starts of 15 bins, and groups of these sizes, whose members are answered unlike."""
+    generator, groups = np.random.default_rng(seed), np.repeat(np.arange(len(sizes)), sizes)
+    sure = 1 - worst * generator.beta(1, 3, len(sizes))[groups] * generator.random(len(groups))
+    order = np.argsort(sure, kind="stable")
+    return sure[order], np.linspace(0, len(groups), 16).round().astype(int)[:-1], groups[order]
+
+
+def rights_by_hand(sure: np.ndarray, starts: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Right answers in each bin of 1,000 recognizers, drawn group by group as it is defined."""
+    generator = np.random.default_rng(99)
+    drawn = generator.random((1000, groups.max() + 1))
+    return np.stack([np.add.reduceat(numbers[groups] < sure, starts, dtype=int) for numbers in drawn])
+
+
+SIZES = {
+    "pairs": np.full(1500, 2),
+    "of many sizes": np.r_[np.full(300, 2), np.full(100, 5), np.full(8, 120)],
+    "one huge": np.r_[2000, np.full(400, 3)],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "worst", "most_wrong", "near"),
+    [
+        *((name, 0.9, most_wrong, 0.06) for name in SIZES for most_wrong in (20_000, 0)),
+        # Of what is rare 1,000 draws say less. Of a huge group that is wrong ten times in them, next to nothing.
+        *((name, 0.02, 20_000, 0.12) for name in ("pairs", "of many sizes")),
+    ],
+)
+def test_copies_are_right_as_often_as_when_they_are_drawn_group_by_group(
+    name: str, worst: float, most_wrong: int, near: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chance, "_MOST_WRONG", most_wrong)
+    asked = mixed_copies(SIZES[name], 5, worst)
+    found, expected = chance.simulated_rights(*asked), rights_by_hand(*asked)
+    spread = expected.std(axis=0)
+    assert (np.abs(found.mean(axis=0) - expected.mean(axis=0)) < 4.5 * (2 / 1000) ** 0.5 * spread).all()
+    assert found.std(axis=0).sum() == pytest.approx(spread.sum(), rel=near)
+    said = np.add.reduceat(asked[0], asked[1])
+    errors, plain = (np.abs(each - said).sum(axis=1) for each in (found, expected))
+    assert errors.mean() == pytest.approx(plain.mean(), abs=4.5 * (2 / 1000) ** 0.5 * plain.std())
+    assert np.quantile(errors, [0.025, 0.975]) == pytest.approx(np.quantile(plain, [0.025, 0.975]), rel=2 * near)
+
+
+def test_the_covariances_of_copies_are_those_of_the_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of a group are both right with the smaller of their probabilities."""
+    monkeypatch.setattr(chance, "_ROWS", 7)
+    sure, starts, groups = mixed_copies(np.r_[np.full(12, 2), 9, 1, 1, 4], 3, 0.8)
+    bins = np.repeat(np.arange(15), np.diff(starts, append=len(sure)))
+    both = np.where(groups[:, None] == groups, np.minimum(sure[:, None], sure) - np.outer(sure, sure), 0)
+    shown = np.eye(15)[bins]
+    means, covariances = chance._Copies.of(sure, bins, groups, 15).moments()
+    assert means == pytest.approx(shown.T @ sure)
+    assert covariances == pytest.approx(shown.T @ both @ shown, abs=1e-12)
+
+
+@pytest.mark.parametrize("each", [2, 10, 250_000])
+@pytest.mark.parametrize("power", [1, 40])
+def test_a_million_copies_are_simulated_in_bounded_time(each: int, power: int) -> None:
+    generator, n = np.random.default_rng(0), 1_000_000
+    sure = np.sort((0.5 + 0.5 * generator.random(n)) ** (1 / power))
+    groups = generator.permutation(n) // each
+    began = time.process_time()
+    found = chance.simulated_rights(sure, np.linspace(0, n, 16).round().astype(int)[:-1], groups)
+    # Group by group it is a hundred times as long.
+    assert time.process_time() - began < 6
+    assert found.shape == (1000, 15)
+    assert found.sum(axis=1).mean() == pytest.approx(sure.sum(), rel=0.05)
 
 
 def test_pictures_that_are_there_five_times_have_the_calibration_error_of_one_each() -> None:

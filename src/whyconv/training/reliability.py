@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from whyconv.answer_sets import conformal_rank, least_probability
 from whyconv.results import Acceptance, DebiasedError, Estimate, SetScore
+from whyconv.training.chance import simulated_rights
 from whyconv.training.intervals import share
 
 SET_LEVEL = 0.95
 _NUM_BINS, _LEAST_IN_BIN = 15, 10
-_NUM_SIMULATIONS = 1000
-# Pictures that are simulated one by one; of more, neighbors in probability are simulated together.
-_MOST_CELLS = 6000
-_DRAWN_AT_ONCE = 2_000_000
 
 
 def debiased_error(
@@ -27,8 +24,9 @@ def debiased_error(
     A recognizer whose probabilities are all true is simulated 1,000 times with the same first probabilities, always
     with the same seed: each answer is right with just that probability. The mean error of these is subtracted; the
     middle 95 % of theirs, less the same mean, are the band in which a perfectly calibrated recognizer would lie. Of
-    more than 6,000 independent pictures, those that are neighbors in probability share their mean in the simulation, so
-    that its time and memory have a bound; of copies the memory has one, and the time grows with their number.
+    more than 6,000 independent pictures, those that are neighbors in probability share their mean in the simulation;
+    of so many copies that more than 20,000 would be wrong, sums of right answers are normal. So time and memory have a
+    bound.
 
     Args:
         probabilities: In [0, 1], shape (n, classes).
@@ -49,79 +47,11 @@ def debiased_error(
     sure = sure[order]
     expected = np.add.reduceat(sure, starts)
     value = float(np.abs(np.add.reduceat(right, starts, dtype=np.int64) - expected).sum() / n)
-    rights = _simulated_rights(sure, starts, None if groups is None else groups[order])
+    rights = simulated_rights(sure, starts, None if groups is None else groups[order])
     simulated = np.abs(rights - expected).sum(axis=1) / n
     bias = float(simulated.mean())
     low, high = np.quantile(simulated, [0.025, 0.975]) - bias
     return DebiasedError(value=value - bias, low=float(low), high=float(high), bias=bias, n=n, num_bins=num_bins)
-
-
-def _simulated_rights(
-    sure: NDArray[np.float64], starts: NDArray[np.int_], groups: NDArray[np.int64] | None
-) -> NDArray[np.int64]:
-    """Right answers in each bin, of recognizers whose probabilities are true.
-
-    Args:
-        sure: Probabilities of the first answers (n,), ascending.
-        starts: Of the bins (bins,).
-        groups: Of the pictures (n,), or None.
-
-    Returns:
-        (1,000, bins).
-    """
-    draws, n, num_bins = np.random.default_rng(0), len(sure), len(starts)
-    bins = np.repeat(np.arange(num_bins), np.diff(starts, append=n))
-    if groups is None:
-        return _rights_alone(sure, bins, num_bins, draws)
-    _, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    together = sizes[numbers] > 1
-    alone = _rights_alone(sure[~together], bins[~together], num_bins, draws)
-    if not together.any():
-        return alone
-    return alone + _rights_together(sure[together], bins[together], numbers[together], num_bins, draws)
-
-
-def _rights_alone(
-    sure: NDArray[np.float64], bins: NDArray[np.int_], num_bins: int, draws: np.random.Generator
-) -> NDArray[np.int64]:
-    """Of pictures that are independent; neighbors in probability are drawn at once where there are many."""
-    n, starts = len(sure), np.flatnonzero(np.diff(bins, prepend=-1))
-    cells = np.union1d(starts, np.linspace(0, n, min(n, _MOST_CELLS), endpoint=False).round().astype(int))
-    counts = np.diff(cells, append=n)
-    means = np.minimum(np.add.reduceat(sure, cells) / counts, 1.0) if n else sure
-
-    def drawn(size: int) -> NDArray[np.int64]:
-        return draws.binomial(counts, means, (size, len(cells)))
-
-    return _summed(drawn, bins[cells], num_bins)
-
-
-def _rights_together(
-    sure: NDArray[np.float64],
-    bins: NDArray[np.int_],
-    groups: NDArray[np.int_],
-    num_bins: int,
-    draws: np.random.Generator,
-) -> NDArray[np.int64]:
-    """Of groups that are answered alike: one number in [0, 1) for each, right are those of its pictures above it."""
-    names, numbers = np.unique(groups, return_inverse=True)
-
-    def drawn(size: int) -> NDArray[np.bool_]:
-        return draws.random((size, len(names)))[:, numbers] < sure
-
-    return _summed(drawn, bins, num_bins)
-
-
-def _summed(
-    drawn: Callable[[int], NDArray[np.int64] | NDArray[np.bool_]], bins: NDArray[np.int_], num_bins: int
-) -> NDArray[np.int64]:
-    """Draws of columns whose bins (columns,) ascend, in pieces for their memory: sums of each bin (1,000, num_bins)."""
-    rights = np.zeros((_NUM_SIMULATIONS, num_bins), np.int64)
-    starts, at_once = np.flatnonzero(np.diff(bins, prepend=-1)), max(1, _DRAWN_AT_ONCE // max(1, len(bins)))
-    for begin in range(0, _NUM_SIMULATIONS, at_once) if len(bins) else ():
-        found = drawn(min(at_once, _NUM_SIMULATIONS - begin))
-        rights[begin : begin + len(found), bins[starts]] = np.add.reduceat(found, starts, axis=1, dtype=np.int64)
-    return rights
 
 
 def score_sets(
