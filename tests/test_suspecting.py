@@ -112,6 +112,11 @@ def test_few_are_judged_where_little_was_learned_and_they_are_large(
     assert rows.max() < num_train
 
 
+def test_of_thousands_of_classes_fewer_are_judged() -> None:
+    assert len(rows_to_judge(1_000_000, 15, 8, 1000)) == 50_000
+    assert len(rows_to_judge(1_000_000, 15, 8, 10_000)) == 5_000
+
+
 def test_parts_are_ranked_together_and_claims_are_their_own() -> None:
     labels = np.array([0, 1, 0], np.int32)
     timid = Judged("train", ["a", "b", "c"], labels, np.array([[0.4, 0.3, 0.3], [0.3, 0.4, 0.3], [0.3, 0.45, 0.25]]))

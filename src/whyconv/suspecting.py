@@ -36,6 +36,8 @@ _EPOCHS_FOR_ALL = 15
 _LEAST_PIXELS = 500 * 128**2
 # Their features take half a gigabyte where layers are 1,280 channels wide, and more when they are turned.
 _MOST_PICTURES = 50_000
+# Probabilities of theirs, one for each class: 200 MB a table, of which two are held.
+_MOST_CELLS = 50_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +82,10 @@ def find_suspects(
     train, classes = material.train, plan.network.classes
     if learned is not None:
         rows = evenly_chosen(len(train), plan.frozen.looked_at if plan.frozen is not None else 0)
-        few = evenly_chosen(len(rows), min(len(rows), _MOST_PICTURES))
+        few = evenly_chosen(len(rows), _most_pictures(len(classes)))
         rows, layers = rows[few], [learned.frozen_features[few]]
     else:
-        rows = rows_to_judge(len(train), num_epochs, plan.network.side)
+        rows = rows_to_judge(len(train), num_epochs, plan.network.side, len(classes))
         layers = looks_of_layers(folder / "why.onnx", some(train.data, rows).pixels, plan.threads)
     held_out = [part for part in (material.validation, material.test) if len(part)]
     judged = [left_out(material, rows, layers)]
@@ -108,24 +110,29 @@ def left_out(material: Material, rows: NDArray[np.int64], layers: Sequence[NDArr
     train, division = material.train, material.division
     labels, num_classes = train.data.labels[rows], len(division.inspection.pictures.classes)
     copies = division.inspection.duplicates.group[division.indices(TRAIN)[rows]]
-    votes = [probabilities_left_out(features, labels, num_classes, copies) for features in layers]
+    votes = (probabilities_left_out(features, labels, num_classes, copies) for features in layers)
     return Judged(train.name, [train.names[row] for row in rows.tolist()], labels, agreed(votes))
 
 
-def rows_to_judge(num_train: int, num_epochs: int, side: int) -> NDArray[np.int64]:
+def rows_to_judge(num_train: int, num_epochs: int, side: int, num_classes: int = 2) -> NDArray[np.int64]:
     """Training pictures that are judged, evenly chosen: few where the network has learned little and they are large.
 
     Args:
         num_train: Pictures there are.
         num_epochs: Of the training.
         side: Of the pictures, in pixels.
+        num_classes: Of them.
 
     Returns:
-        Their rows; at least 2 where there are so many, at most 50,000.
+        Their rows; at least 2 where there are so many, at most 50,000, and fewer of more than 1,000 classes.
     """
     after_so_many = round(min(1.0, num_epochs / _EPOCHS_FOR_ALL) ** 2 * num_train)
     wanted = max(2, _LEAST_PIXELS // side**2, after_so_many)
-    return evenly_chosen(num_train, min(wanted, num_train, _MOST_PICTURES))
+    return evenly_chosen(num_train, min(wanted, num_train, _most_pictures(num_classes)))
+
+
+def _most_pictures(num_classes: int) -> int:
+    return max(2, min(_MOST_PICTURES, _MOST_CELLS // num_classes))
 
 
 def looks_of_layers(path: Path, pixels: Pixels, num_threads: int) -> list[NDArray[np.float32]]:

@@ -13,9 +13,11 @@ from whyconv.finishing import read_summary
 from whyconv.reporting import _for_page
 from whyconv.results import Evaluation, RunSummary
 from whyconv.show.runs import evaluation_lines
+from whyconv.training import left_out, pixel_rows
 from whyconv.training.evaluate import confusion_matrix, score
-from whyconv.training.left_out import Regression
+from whyconv.training.left_out import Regression, probabilities_left_out
 from whyconv.training.run_folder import SUMMARY
+from whyconv.training.suspects import Doubts, agreed, doubts
 
 
 def scored(num_classes: int, n: int) -> tuple[Evaluation, np.ndarray, np.ndarray]:
@@ -90,9 +92,41 @@ def test_scores_of_thousands_of_classes_take_no_table_of_all() -> None:
 def test_ridge_regression_takes_no_table_of_all_classes() -> None:
     labels = np.arange(20, dtype=np.int32) * 250
     tracemalloc.start()
-    targets = Regression(np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32), labels, 5000).targets
+    Regression(np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32), labels, 5000)
     taken = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert taken < 20e6
-    assert targets.shape == (20, 5000)
-    assert (targets.argmax(axis=1) == labels).all()
+
+
+def test_judging_labels_takes_two_tables_of_probabilities_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixel_rows, "_CELLS", 20_000)
+    monkeypatch.setattr(left_out, "_MOST_FITTED", 20_000)
+    random, n, classes = np.random.default_rng(0), 3000, 500
+    labels = random.integers(0, classes, n).astype(np.int32)
+    layers = [random.normal(size=(n, 4)).astype(np.float32) for _ in range(3)]
+    copies = np.where(np.arange(n) < 40, 0, np.arange(n) // 2)
+    tracemalloc.start()
+    found = agreed(probabilities_left_out(each, labels, classes, copies) for each in layers)
+    doubts(found, labels)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert taken < 2.6 * n * classes * 4
+
+
+def test_a_few_rows_at_a_time_change_nothing_that_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(1)
+    labels = random.integers(0, 7, 200).astype(np.int32)
+    layers = [(random.normal(size=(200, 5)) + labels[:, None]).astype(np.float32) for _ in range(2)]
+    copies = np.where(np.arange(200) < 30, 0, np.arange(200) // 2)
+
+    def judged() -> tuple[np.ndarray, Doubts]:
+        found = agreed([probabilities_left_out(each, labels, 7, copies) for each in layers])
+        return found, doubts(found, labels)
+
+    whole, told = judged()
+    monkeypatch.setattr(pixel_rows, "_CELLS", 50)
+    parts, again = judged()
+    assert parts == pytest.approx(whole, abs=1e-5)
+    assert again.ranked().tolist() == told.ranked().tolist()
+    assert again.is_sure.tolist() == told.is_sure.tolist()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+# Of a table, that are worked on together.
+_CELLS = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +45,13 @@ def evenly_chosen(count: int, wanted: int) -> NDArray[np.int64]:
     if not wanted or wanted >= count:
         return np.arange(count)
     return np.linspace(0, count - 1, wanted).round().astype(np.int64)
+
+
+def row_blocks(count: int, width: int) -> Iterator[slice]:
+    """Yields all rows of a table, a few at a time, so that a few numbers for each of its cells take little memory."""
+    at_once = max(1, _CELLS // max(1, width))
+    for start in range(0, count, at_once):
+        yield slice(start, min(start + at_once, count))
 
 
 Pixels = NDArray[np.uint8] | PixelRows

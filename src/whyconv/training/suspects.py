@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from whyconv.training.pixel_rows import row_blocks
 
 _TINY = 1e-12
 
@@ -47,13 +49,15 @@ def doubts(probabilities: NDArray[np.floating], labels: NDArray[np.int32]) -> Do
         Northcutt, Jiang, Chuang, *Confident learning: estimating uncertainty in dataset labels* (2021), JAIR 70:
         section 3.1 for the joint, 3.2 for the label's own probability as the order.
     """
-    rows = np.arange(len(labels))
-    own = probabilities[rows, labels].astype(np.float64)
-    others = probabilities.astype(np.float64)
-    others[rows, labels] = -1
-    likely = others.argmax(axis=1)
+    own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    likely, is_beaten = np.zeros(len(labels), np.int64), np.zeros(len(labels), bool)
+    for some in row_blocks(*probabilities.shape):
+        others, places = probabilities[some].astype(np.float64), np.arange(len(labels[some]))
+        others[places, labels[some]] = -1
+        likely[some] = others.argmax(axis=1)
+        is_beaten[some] = others[places, likely[some]] > own[some]
     counted = confident_classes(probabilities, labels)
-    return Doubts(own, likely, others[rows, likely] > own, (counted >= 0) & (counted != labels))
+    return Doubts(own, likely, is_beaten, (counted >= 0) & (counted != labels))
 
 
 def confident_classes(probabilities: NDArray[np.floating], labels: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -63,15 +67,31 @@ def confident_classes(probabilities: NDArray[np.floating], labels: NDArray[np.in
     own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     # A class without pictures claims none.
     least = np.where(counts > 0, np.bincount(labels, own, num_classes) / np.maximum(counts, 1), np.inf)
-    claimed = np.where(probabilities >= least, probabilities, -1.0)
-    return np.where(claimed.max(axis=1) >= 0, claimed.argmax(axis=1), -1)
+    found = np.full(len(labels), -1, np.int64)
+    for some in row_blocks(*probabilities.shape):
+        claimed = np.where(probabilities[some] >= least, probabilities[some], -1.0)
+        found[some] = np.where(claimed.max(axis=1) >= 0, claimed.argmax(axis=1), -1)
+    return found
 
 
-def agreed(votes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def agreed(votes: Iterable[NDArray[np.floating]]) -> NDArray[np.floating]:
     """The geometric mean of several probabilities (n, classes), with rows that sum to 1.
 
-    What one of them takes for granted, because its features were learned with the label, the others can deny.
+    What one of them takes for granted, because its features were learned with the label, the others can deny. Of votes
+    that are made one by one there are two tables in memory at a time.
+
+    Args:
+        votes: At least one.
     """
-    logs = np.mean([np.log(np.maximum(vote, _TINY)) for vote in votes], axis=0)
-    together = np.exp(logs - logs.max(axis=1, keepdims=True))
-    return np.asarray(together / together.sum(axis=1, keepdims=True))
+    logs, count = np.zeros((0, 0)), 0
+    for vote in votes:
+        logs = logs if count else np.zeros_like(vote)
+        for some in row_blocks(*vote.shape):
+            logs[some] += np.log(np.maximum(vote[some], _TINY))
+        count += 1
+        # Else it would be kept until the next one is there.
+        del vote
+    for some in row_blocks(*logs.shape):
+        together = np.exp((logs[some] - logs[some].max(axis=1, keepdims=True)) / count)
+        logs[some] = together / together.sum(axis=1, keepdims=True)
+    return logs
