@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tiny_training import bars, write_bars
-from whyconv import workflow
+from whyconv import machine, scoring, workflow
 from whyconv.errors import DataError, ModelFileError, PictureError, UsageError
 from whyconv.files import digest
 from whyconv.finishing import read_summary
 from whyconv.recognizer import open_recognizer
 from whyconv.results import Event, Note, RunSummary
 from whyconv.show.runs import evaluation_lines
+from whyconv.training import pictures
 from whyconv.training.run_folder import SUMMARY, read_plan
 from whyconv.training.seen import SEEN
 
@@ -47,6 +50,28 @@ def evaluate(summary: RunSummary, where: Path, **words: str) -> tuple[RunSummary
     events: list[Event] = []
     found = workflow.evaluate(Path(summary.run), str(where), events.append, **words)
     return found, {event.key: event for event in events if isinstance(event, Note)}
+
+
+def test_threads_that_another_machine_had_are_cut_to_the_cores_of_this_one(
+    summary: RunSummary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[int] = []
+
+    def noted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, num_threads: int, **words: Any) -> Any:
+            used.append(num_threads)
+            return function(*given, num_threads=1, **words)
+
+        return call
+
+    plan = read_plan(Path(summary.run)).model_copy(update={"threads": 64})
+    monkeypatch.setattr(workflow, "read_plan", lambda run: plan)
+    monkeypatch.setattr(machine, "num_cores", lambda: 3)
+    monkeypatch.setattr(scoring, "open_recognizer", noted(open_recognizer))
+    monkeypatch.setattr(pictures, "inspect", noted(pictures.inspect))
+    found = workflow.evaluate(Path(summary.run))
+    assert used == [3, 3]
+    assert found.test.confusion == summary.test.confusion
 
 
 def test_the_asked_sizes_of_the_parts_are_kept(summary: RunSummary) -> None:

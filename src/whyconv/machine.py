@@ -31,6 +31,15 @@ def num_cores(cgroup: Path = _CGROUP, own_groups: Path = _OWN_GROUPS) -> int:
     return max(1, cores // (_decimal(os.environ.get("LOCAL_WORLD_SIZE", "")) or 1))
 
 
+def threads_here(recorded: int) -> int:
+    """Returns how many threads to use where a run recorded so many, maybe on another machine, and no weights follow.
+
+    Args:
+        recorded: Threads of the run's training.
+    """
+    return min(recorded, num_cores())
+
+
 def set_thread_habits() -> None:
     """Sets how torch's threads wait and how it asks for memory; to be called before torch is imported.
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from whyconv.images.split import TEST
+from whyconv.machine import threads_here
 from whyconv.measures.shifting import all_shifts, usual_reach
 from whyconv.measures.translation import translation
 from whyconv.recognizer import Recognizer, open_recognizer
@@ -96,7 +97,7 @@ class _Served(nn.Module):
 def network_of(run: Path, plan: Plan) -> nn.Module:
     """A run's network: of torch's, or, where it started from a frozen one, its exported file in the place of one."""
     if plan.frozen is not None:
-        return _Served(open_recognizer(run, num_threads=plan.threads))
+        return _Served(open_recognizer(run, num_threads=threads_here(plan.threads)))
     return build_stored(plan.network, run / WEIGHTS).eval()
 
 
@@ -104,7 +105,7 @@ def _measure(
     network: nn.Module, plan: Plan, division: Division, notify: Notify, kind: ShiftKind, **limits: float
 ) -> Translation | NotMeasured:
     side, is_real = plan.network.side, kind == "crop"
-    with torch_habits(plan.threads):
+    with torch_habits(threads_here(plan.threads)):
         reach, most = _affordable(network, plan, kind, limits["seconds"])
         if reach < 1:
             return NotMeasured(what=kind, reason="why_too_small")

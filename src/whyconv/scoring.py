@@ -14,6 +14,7 @@ from whyconv.images.sources import PART_NAMES, numbers_among
 from whyconv.images.sources.arrays import ArrayContents
 from whyconv.images.split import LEFT_OUT, TEST, TRAIN
 from whyconv.inspection import Inspection, inspect
+from whyconv.machine import threads_here
 from whyconv.promises import judged
 from whyconv.recognizer import Answers, Recognizer, open_recognizer
 from whyconv.results import Evaluation, Note, Notify, RunSummary, Suspects, Unreadable
@@ -36,7 +37,7 @@ def score_own_test(run: Path, plan: Plan, division: Division, summary: RunSummar
     rows = division.indices(TEST)
     if not len(rows):
         raise DataError(f"{run} has no test part. Name labelled pictures:  whyconv evaluate {as_typed(run)} PICTURES")
-    recognizer = open_recognizer(run, num_threads=plan.threads)
+    recognizer = open_recognizer(run, num_threads=threads_here(plan.threads))
     labels = numbers_among(division.inspection.pictures.classes, recognizer.classes)[division.labels[rows]]
     if (labels < 0).any():
         raise DataError(f"The file of {run} does not know all classes of its plan, which must have been changed since.")

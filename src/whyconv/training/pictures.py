@@ -18,7 +18,7 @@ from whyconv.images.sources.listing import few
 from whyconv.images.split import LEFT_OUT, TEST, TRAIN, VALIDATION, Material, assign_parts, components, digest_numbers
 from whyconv.images.store import PixelStore, open_store
 from whyconv.inspection import Inspection, inspect
-from whyconv.machine import memory_bytes
+from whyconv.machine import memory_bytes, threads_here
 from whyconv.results import Note, Notify, Unreadable
 from whyconv.settings import PicturesPlan, Plan, TrainSettings
 from whyconv.texts import as_typed, say
@@ -258,7 +258,7 @@ def divide_as(plan: Plan, notify: Notify) -> Division:
         group_by=asked.group_by or None,
         store=Path(asked.store) if asked.store else None,
         notify=notify,
-        num_threads=plan.threads,
+        num_threads=threads_here(plan.threads),
         classes=plan.network.classes,
     )
     return divide(inspection, asked, seed=plan.seed, notify=lambda event: None)
@@ -358,7 +358,7 @@ def parts_of(
     policy = PicturePolicy(side=side or plan.network.side, channels=plan.network.in_channels)
     store = Path(plan.pictures.store) if plan.pictures.store else None
     return policy, load_parts(
-        division, policy, store=store, notify=notify, num_threads=plan.threads, read_once=read_once
+        division, policy, store=store, notify=notify, num_threads=threads_here(plan.threads), read_once=read_once
     )
 
 
