@@ -30,6 +30,7 @@ from whyconv.errors import (
     UsageError,
     WhyconvError,
 )
+from whyconv.finishing import read_summary
 from whyconv.recognizer import open_recognizer
 from whyconv.results import Event, Note
 from whyconv.settings import Plan
@@ -158,11 +159,17 @@ def test_a_run_that_the_clock_ended_is_repeated_bit_for_bit(
     assert first.stopped == "clock"
     assert 5 <= first.num_steps < min(30, 7 * epochs)  # about 45 s are left of the minute
     assert "run_budget_asked" in [event.key for event in events if isinstance(event, Note)]
+    record = Path(first.run) / "summary.json"
+    if epochs == 1:
+        # As earlier versions wrote it.
+        record.write_text(record.read_text().replace('"stopped": "clock"', '"stopped": "planned"'))
+        assert read_summary(record.parent).stopped == "planned"
     again = workflow.train_from_file(Path(first.run) / "run.toml", out=str(tmp_path))
     third = workflow.train_from_file(Path(again.run) / "run.toml", out=str(tmp_path))
     weights = [(Path(each.run) / "model.safetensors").read_bytes() for each in (first, again, third)]
     assert weights[0] == weights[1] == weights[2]
     assert again.num_steps == third.num_steps == first.num_steps
+    assert workflow.resume(Path(first.run)).stopped == "clock"
     # Once changed, the plan beside the summary is a plan of its own.
     plan = Path(first.run) / "run.toml"
     plan.write_text(plan.read_text().replace(f"epochs = {epochs}\n", "epochs = 5\n"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from torch import nn
 
@@ -153,7 +154,7 @@ def _ended_before(folder: Path, network: nn.Module, plan: Plan) -> Outcome | Non
         return None
     summary = _summary_of(folder, plan)
     load_weights(folder / WEIGHTS, network)
-    reason = summary.stopped or "planned"
+    reason = what_ended(summary, plan) or "planned"
     skipped = tuple(summary.skipped_steps)
     return Outcome(summary.best_epoch, summary.num_epochs, summary.num_steps, summary.seconds, reason, skipped)
 
@@ -167,6 +168,14 @@ def _summary_of(folder: Path, plan: Plan) -> RunSummary:
             f"changed plan:  whyconv train --config {as_typed(folder / PLAN)}"
         )
     return summary
+
+
+def what_ended(summary: RunSummary, plan: Plan) -> Literal["", "planned", "no_gain", "clock"]:
+    """Why a training ended; also where an earlier version took an end by the clock in the last epoch for the plan's."""
+    recipe = plan.training
+    planned = recipe.steps or recipe.epochs * plan.steps_per_epoch
+    is_short = 0 < summary.num_steps < min(planned, recipe.stop_after or planned)
+    return "clock" if summary.stopped == "planned" and is_short and plan.frozen is None else summary.stopped
 
 
 def is_made_by(summary: RunSummary, plan: Plan, path: Path) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from whyconv.carrying_out import carry_out, is_made_by
+from whyconv.carrying_out import carry_out, is_made_by, what_ended
 from whyconv.errors import ModelFileError, UsageError
 from whyconv.explained import answered
 from whyconv.explaining import measure_why, settle_question
@@ -344,7 +344,7 @@ def _with_the_end_of_its_run(plan: Plan, path: Path, notify: Notify) -> Plan:
         summary = read_summary(path.parent)
     except ModelFileError:
         return plan
-    if summary.stopped != "clock" or not is_made_by(summary, plan, path):
+    if what_ended(summary, plan) != "clock" or not is_made_by(summary, plan, path):
         return plan
     notify(Note(key="run_repeats_clock", values={"steps": summary.num_steps}))
     if plan.frozen is not None and not summary.num_steps:
