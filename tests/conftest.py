@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from command_line import Demo, run_whyconv
-from whyconv.machine import set_thread_habits
+from whyconv.machine import num_cores, set_thread_habits
 
 # What is expected here is what a processor computes; tests of a graphics card are asked for by `make gpu-test`.
 if "WHYCONV_TEST_CARD" not in os.environ:
@@ -34,6 +34,13 @@ def shared_data() -> Callable[[str], Path]:
         return folder
 
     return find
+
+
+@pytest.fixture
+def two_cores() -> None:
+    """Skips a test that asks for two threads where the process may use one core: so many are refused there."""
+    if num_cores() < 2:
+        pytest.skip("asks for two threads, and this process may use one core")
 
 
 @pytest.fixture(scope="session")

@@ -193,6 +193,7 @@ def test_a_stop_after_the_training_says_how_to_go_on(
     assert workflow.resume(tmp_path / "bars-1").num_epochs == 3
 
 
+@pytest.mark.usefixtures("two_cores")
 def test_a_caller_finds_torch_and_the_search_path_as_they_were(place: Path, tmp_path: Path) -> None:
     torch.manual_seed(11)
     before = (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), list(sys.path))

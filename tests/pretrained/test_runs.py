@@ -20,6 +20,7 @@ from whyconv.errors import MissingExtraError, ModelFileError, StoppedError, Usag
 from whyconv.images.cache import list_stores, remove_stores
 from whyconv.images.prepare import PicturePolicy
 from whyconv.inspection import inspect
+from whyconv.machine import num_cores
 from whyconv.nets.efficientnet import EfficientNetLite0
 from whyconv.nets.pretrained import SHA256
 from whyconv.pretrained import choosing, deciding, published, starting
@@ -34,6 +35,8 @@ from whyconv.study import Extent
 from whyconv.texts import say
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.history import read_history
+
+THREADS = min(2, num_cores())
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +168,7 @@ def write_photos(folder: Path, n: int = 40, side: int = 72) -> Path:
 
 def test_the_published_network_is_tuned_by_its_plan_and_repeated_bit_for_bit(made_up, tmp_path: Path) -> None:
     notes: list[Note] = []
-    asked = {"out": str(tmp_path / "runs"), "store": str(tmp_path / "store"), "threads": 2, "flips": "off"}
+    asked = {"out": str(tmp_path / "runs"), "store": str(tmp_path / "store"), "threads": THREADS, "flips": "off"}
     photos = write_photos(tmp_path / "photos", 32)
     summary = workflow.train(str(photos), notes.append, start="pretrained", epochs=3, batch=8, **asked)
     run, keys = Path(summary.run), [each.key for each in notes if isinstance(each, Note)]
@@ -202,7 +205,7 @@ def test_epochs_of_tuning_are_decided_once_the_looking_is_done(made_up, tmp_path
     monkeypatch.setattr(deciding, "measure", lambda *_: speeds)
     look = deciding._look
     monkeypatch.setattr(deciding, "_look", lambda *words: 30 + look(*words))
-    asked = {"out": str(tmp_path / "runs"), "store": str(tmp_path / "store"), "threads": 2, "flips": "off"}
+    asked = {"out": str(tmp_path / "runs"), "store": str(tmp_path / "store"), "threads": THREADS, "flips": "off"}
     photos = write_photos(tmp_path / "photos", 16)
     summary = workflow.train(str(photos), start="pretrained", minutes=1, only_model=True, **asked)
     plan = Plan.read(Path(summary.run) / "run.toml")
@@ -220,7 +223,7 @@ def test_the_deadline_of_tuning_leaves_what_comes_after_it(made_up, tmp_path: Pa
         return seen[0][1]
 
     monkeypatch.setattr(starting, "decide", note)
-    asked = {"out": str(tmp_path / "runs"), "store": str(tmp_path / "store"), "threads": 2, "flips": "off"}
+    asked = {"out": str(tmp_path / "runs"), "store": str(tmp_path / "store"), "threads": THREADS, "flips": "off"}
     workflow.train(
         str(write_photos(tmp_path / "photos", 16)), start="pretrained", minutes=1, batch=4, only_model=True, **asked
     )
@@ -233,7 +236,7 @@ def test_the_deadline_of_tuning_leaves_what_comes_after_it(made_up, tmp_path: Pa
 
 def test_a_part_of_the_last_epoch_is_tuned_where_no_more_fits(made_up, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(deciding, "tuned_in", lambda _, share, *__: replace(share, first_block=12, epochs=1.5))
-    asked = {"out": str(tmp_path / "runs"), "store": str(tmp_path / "store"), "threads": 2, "flips": "off"}
+    asked = {"out": str(tmp_path / "runs"), "store": str(tmp_path / "store"), "threads": THREADS, "flips": "off"}
     photos = write_photos(tmp_path / "photos", 32)
     summary = workflow.train(str(photos), start="pretrained", minutes=1, batch=4, only_model=True, **asked)
     run = Path(summary.run)
@@ -256,7 +259,7 @@ def test_tuning_for_which_no_time_is_left_is_skipped_whole_and_repeated_so(
     decide = starting.decide
     monkeypatch.setattr(starting, "decide", lambda *words, **more: replace(decide(*words, **more), deadline=0.0))
     notes: list[Note] = []
-    asked = {"out": str(tmp_path / "runs"), "store": str(tmp_path / "store"), "threads": 2, "flips": "off"}
+    asked = {"out": str(tmp_path / "runs"), "store": str(tmp_path / "store"), "threads": THREADS, "flips": "off"}
     photos = write_photos(tmp_path / "photos", 16)
     summary = workflow.train(str(photos), notes.append, start="pretrained", epochs=3, only_model=True, **asked)
     assert "start_tuning_skipped" in [each.key for each in notes if isinstance(each, Note)]

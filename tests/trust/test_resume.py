@@ -41,6 +41,7 @@ def resumed(begun: Path, place: Path, **words: int) -> tuple[Path, list[Note]]:
     return run, [event for event in events if isinstance(event, Note) and event.key == "run_other_machine"]
 
 
+@pytest.mark.usefixtures("two_cores")
 def test_with_another_number_of_threads_it_goes_on_and_says_that_bits_differ(
     begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
