@@ -15,15 +15,20 @@ from made_up_study import (
     made_up_price,
 )
 from made_up_why import whole_why
+from whyconv.report.why_hyperparameters import hyperparameters_block
+from whyconv.report.why_network import price_block
+from whyconv.report.why_square import square_block
 from whyconv.results import Crossing, Estimate
 from whyconv.results.hyperparameters import LayerSetting
 from whyconv.results.numbers import crossing_number, in_points
+from whyconv.results.record import Record
 from whyconv.show.curves import curve_lines
 from whyconv.show.detectors import detector_lines
 from whyconv.show.hyperparameters import hyperparameter_lines
 from whyconv.show.price import price_lines
 from whyconv.show.square import square_lines
-from whyconv.training.intervals import paired
+from whyconv.texts import say
+from whyconv.training.intervals import mean, paired
 
 
 def said(lines: list[str]) -> str:
@@ -51,6 +56,26 @@ def test_the_price_is_told_whoever_wins() -> None:
     assert "c: no difference can be told from 0 (+0.5 ± 1.0)" in text
     assert "farthest at row 2, column 2 (50.0 %); 61.0 % of their variance" in text
     assert "is 0.42 between neighbors and -0.17 at 2 places' distance" in text
+
+
+def with_accuracy(found: Record, accuracy: Estimate) -> Record:
+    """The record with this accuracy in the place of its first score's."""
+    first, *others = found.scores
+    return found.model_copy(update={"scores": [first.model_copy(update={"accuracy": accuracy}), *others]})
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("values", [[1.0, 1.0, 1.0], [0.94, 0.94, 0.94], [0.94, 0.94, 0.942]])
+def test_where_all_repetitions_agree_it_is_said_that_this_is_no_certainty(values: list[float], language: str) -> None:
+    found = mean(values, "seeds")
+    square, hyper = (with_accuracy(each, found) for each in (whole_why().square, made_up_hyperparameters()))
+    told = say("interval_no_width", language)
+    expected = len(set(values)) == 1
+    price = made_up_price(layer_price("a"), layer_price("b", tied=found))
+    for lines in (square_lines(square, language), hyperparameter_lines(hyper, language), price_lines(price, language)):
+        assert (told in said(lines)) == expected
+    for block in (square_block(square, language), hyperparameters_block(hyper, language), price_block(price, language)):
+        assert (told in [str(note).replace("\xa0", " ") for note in block.notes]) == expected
 
 
 def test_a_price_needs_both_intervals() -> None:

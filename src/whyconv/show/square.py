@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from whyconv.results import CHANGES, CONTROLS, CORNERS, PLACES, Change, Corner, GainSplit, Place, Square
 from whyconv.results.claims import unlearned_words
-from whyconv.results.numbers import in_percent, in_points
+from whyconv.results.numbers import in_percent, in_points, some_have_no_width
 from whyconv.show.curves import corner_name, curve_lines
 from whyconv.show.matched import matched_lines
 from whyconv.show.text import printable, table, wrap
@@ -136,6 +136,8 @@ def _closing_lines(square: Square, language: str) -> list[str]:
         "tuning": protocol.num_tuning_draws,
     }
     lines = wrap(say("square_interval_note", language, **values), "  ")
+    if some_have_no_width(one.accuracy for one in square.scores):
+        lines += wrap(say("interval_no_width", language), "  ")
     trained = [one for one in square.scores if not one.same_as and one.arm != "averaged"]
     at_edge = sum(one.is_rate_at_edge for one in trained)
     if at_edge and len(protocol.learning_rates) > 2:
