@@ -132,6 +132,18 @@ def test_a_relative_pattern_is_gone_on_with_from_another_folder(
     assert digest(again) == digest(summary)
 
 
+def test_a_run_whose_test_shards_cannot_be_used_counts_every_picture_once_and_can_be_repeated(tmp_path: Path) -> None:
+    write_data(tmp_path / "s", bars(80), 40)
+    write_tar(tmp_path / "s" / "test-000.tar", [(f"{number}", picture(number, 8), None) for number in range(20)])
+    words = {**WORDS, "epochs": 1, "out": str(tmp_path / "out"), "store": str(tmp_path / "cache")}
+    summary = train(f"{tmp_path}/s/*.tar", **words)
+    counts = Plan.read(Path(summary.run) / "run.toml").pictures
+    assert counts.num_train + counts.num_validation + counts.num_test == 80
+    assert min(counts.num_validation, counts.num_test) >= 10
+    again = train_from_file(Path(summary.run) / "run.toml", out=str(tmp_path / "again"))
+    assert digest(again) == digest(summary)
+
+
 def test_a_finished_run_is_scored_by_its_sample(whole: RunSummary) -> None:
     scored = evaluate(Path(whole.run))
     assert scored.test is not None

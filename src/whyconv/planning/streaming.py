@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from whyconv.errors import DataError, UsageError
 from whyconv.images.prepare import PicturePolicy
 from whyconv.images.shards import Sample, Shards, are_shards, draw_sample, open_shards
 from whyconv.images.shards.sample import write_sample
 from whyconv.images.sources.file_parts import file_part_notes
 from whyconv.images.sources.labels import TEST, TRAIN, VALIDATION
-from whyconv.images.sources.listing import printable
-from whyconv.results import Note, Notify
+from whyconv.images.sources.listing import PART_NAMES, printable
+from whyconv.results import Event, Note, Notify
 from whyconv.settings import PRETRAINED, SCRATCH, Plan, StreamPlan, TrainSettings
 from whyconv.texts import as_typed
 from whyconv.training.mixing import mixing
@@ -22,6 +24,13 @@ from whyconv.training.streamed import MOST_OF_AN_EPOCH, Stream, window_for
 
 SAMPLE = "sample"
 _USUAL_FRACTION = 0.15
+# What the division of the sample says, and of which parts nothing that was drawn can be used then.
+_CARVED: dict[str, tuple[int, ...]] = {
+    "split_kept": (),
+    "split_validation_carved": (VALIDATION,),
+    "split_test_carved": (TEST,),
+    "split_both_carved": (VALIDATION, TEST),
+}
 # Times the variance of a full shuffle, from which on it is worth a word.
 _POORLY_MIXED = 1.5
 
@@ -44,10 +53,19 @@ class Drawn:
     validation_fraction: float
     test_fraction: float
 
-    @staticmethod
-    def tells(notify: Notify) -> Notify:
-        """What is told of the division of the sample: not that it is the user's own."""
-        return lambda event: None if isinstance(event, Note) and event.key == "split_kept" else notify(event)
+    def tells(self, notify: Notify) -> Notify:
+        """What is told of the division of the sample: not whose it is, but what stands in for an empty part."""
+
+        def tell(event: Event) -> None:
+            if not isinstance(event, Note) or event.key not in _CARVED:
+                notify(event)
+                return
+            for part in sorted({*_CARVED[event.key], *self.sample.stood_in_for}):
+                if (count := event.values[f"num_{PART_NAMES[part]}"]) != "0":
+                    values = {"part": PART_NAMES[part], "n": count}
+                    notify(Note(key="stream_part_stood_in_for", values=values, level="warning"))
+
+        return tell
 
     def stream(self, division: Division, policy: PicturePolicy, seed: int, asked: StreamPlan | None = None) -> Stream:
         """All that is learned from.
@@ -67,8 +85,11 @@ class Drawn:
                 f"{printable(self.shards.asked)}: the sample has {len(pictures.classes)} of {len(self.shards.classes)} "
                 "classes: all pictures of the others that were drawn cannot be read."
             )
-        held = {survey.digests[row].tobytes() for row, part in enumerate(pictures.parts) if part in (VALIDATION, TEST)}
-        left_out = self.sample.left_out(self.shards)
+        # Also what the division took from the sample's training pictures, where it found none of a part.
+        is_held = np.isin(pictures.parts, (VALIDATION, TEST)) | np.isin(division.parts, (VALIDATION, TEST))
+        rows = np.flatnonzero(is_held).tolist()
+        held = {survey.digests[row].tobytes() for row in rows}
+        left_out = self.sample.left_out(self.shards, (pictures.names[row] for row in rows))
         blocks = self.shards.blocks(self.block, left_out)
         if (count := int(blocks.count.sum())) < 2:
             raise DataError(f"{printable(self.shards.asked)}: fewer than 2 pictures are left to learn from.")

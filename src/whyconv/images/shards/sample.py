@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +24,8 @@ MOST_VALIDATION, MOST_TEST, MOST_SHOWN = 2_000, 5_000, 5_000
 _LEAST_OF_A_CLASS = 2
 _MOST_BYTES = 2_000_000_000
 _DRAWN, _READ_AT_ONCE = 13, 8
+# As they are written here: shard and entry of a picture of the sample.
+_NAME = re.compile(r"(?:^|/)(\d{6,})-[^/]*/(\d{8,})\.[a-z0-9]+$")
 # For people who look into the file: pictures are known by their content.
 _ENDINGS = {b"\xff\xd8\xff": "jpg", b"\x89PNG": "png", b"RIFF": "webp", b"GIF8": "gif", b"BM": "bmp"}
 
@@ -33,23 +36,36 @@ class Sample:
 
     Attributes:
         rows: By part: int64 (n, 2), shard and entry of each, in ascending order.
+        stood_in_for: Parts that shards name and that nothing of can be used: drawn from those that are trained on.
     """
 
     rows: dict[int, NDArray[np.int64]]
+    stood_in_for: frozenset[int] = frozenset()
 
-    def left_out(self, shards: Shards) -> list[NDArray[np.int64]]:
-        """For each shard the entries that are never learned from: those of validation and test, in ascending order."""
-        kept = np.concatenate([self.rows[part] for part in (VALIDATION, TEST)])
-        return [np.sort(kept[kept[:, 0] == number, 1]) for number in shards.first_named()]
+    def left_out(self, shards: Shards, names: Iterable[str] = ()) -> list[NDArray[np.int64]]:
+        """For each shard the entries that are never learned from, in ascending order.
+
+        Args:
+            shards: That this was drawn from.
+            names: Of pictures in the sample's folder that are held back beside those of validation and test.
+        """
+        found = [(int(match[1]), int(match[2])) for name in names if (match := _NAME.search(name))]
+        counts = [each.count for each in shards.listings]
+        # The folder may hold others by now.
+        also = [(number, entry) for number, entry in found if number < len(counts) and entry < counts[number]]
+        kept = [self.rows[VALIDATION], self.rows[TEST], np.array(also, np.int64).reshape(-1, 2)]
+        numbers, entries = np.concatenate(kept).T
+        return [np.unique(entries[numbers == number]) for number in shards.first_named()]
 
 
 def draw_sample(shards: Shards, *, seed: int, validation_fraction: float, test_fraction: float) -> Sample:
     """Draws pictures for validation and test, and some of those that are trained on.
 
-    Each part is drawn uniformly from the shards of that part, where there are such, else from those that are trained
-    on, without those drawn before. A shard that is named several times is drawn from as one. Of every class two are
-    left to be trained on, where it has as many: the first that were drawn for validation and test are given back.
-    Of classes that are met fewer than twice among the training ones then, the first pictures are added to these.
+    Each part is drawn uniformly from the shards of that part, where these have pictures with a class, else from those
+    that are trained on, without those drawn before: at least one where any are wanted. A shard that is named several
+    times is drawn from as one. Of every class two are left to be trained on, where it has as many: the first that were
+    drawn for validation and test are given back. Of classes that are met fewer than twice among the training ones then,
+    the first pictures are added to these.
 
     Args:
         shards: What is drawn from.
@@ -65,13 +81,15 @@ def draw_sample(shards: Shards, *, seed: int, validation_fraction: float, test_f
     learned = [number for number in shards.learned_shards() if number in unlike]
     pool = int(shards.counts[learned].sum())
     fraction, most = {TEST: test_fraction, VALIDATION: validation_fraction}, _most_of_parts(shards)
-    rows, taken = dict[int, NDArray[np.int64]](), np.zeros((0, 2), np.int64)
+    rows, taken, stood_in_for = dict[int, NDArray[np.int64]](), np.zeros((0, 2), np.int64), set[int]()
     for part in (TEST, VALIDATION):
         own = [number for number, named in enumerate(shards.parts) if named == part and number in unlike]
-        if own:
+        if own and shards.counts[own].any():
             rows[part] = _drawn(shards, own, most[part], generator, taken[:0])
         else:
-            rows[part] = _drawn(shards, learned, min(round(fraction[part] * pool), most[part]), generator, taken)
+            stood_in_for |= {part} if own and fraction[part] else set()
+            wanted = min(max(fraction[part] > 0, round(fraction[part] * pool)), most[part])
+            rows[part] = _drawn(shards, learned, wanted, generator, taken)
             taken = np.concatenate([taken, rows[part]])
     back = _given_back(shards, learned, taken)
     rows = {part: _without(own, back) for part, own in rows.items()}
@@ -80,7 +98,7 @@ def draw_sample(shards: Shards, *, seed: int, validation_fraction: float, test_f
     rows[TRAIN] = _with_rare_classes(shards, learned, shown, taken)
     if len(rows[TRAIN]) < 2:
         raise DataError(f"{printable(shards.asked)}: too few pictures with a label are left to train on.")
-    return Sample(rows)
+    return Sample(rows, frozenset(stood_in_for))
 
 
 def _most_of_parts(shards: Shards) -> dict[int, int]:
