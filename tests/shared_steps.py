@@ -58,10 +58,10 @@ def normalized(group: Group) -> dict[str, Any]:
     }
 
 
-def normalization_case() -> tuple[nn.BatchNorm2d, Tensor, Tensor]:
-    """A layer, pictures whose mean is far from 0, and what their outputs are weighed with."""
+def normalization_case(*, tracks: bool = True) -> tuple[nn.BatchNorm2d, Tensor, Tensor]:
+    """A layer that has running statistics or none, pictures whose mean is far from 0, and weights of its outputs."""
     generator = torch.Generator().manual_seed(5)
-    layer = nn.BatchNorm2d(4, momentum=0.4)
+    layer = nn.BatchNorm2d(4, momentum=0.4, track_running_stats=tracks)
     with torch.no_grad():
         layer.weight.copy_(torch.rand(4, generator=generator) + 0.5)
         layer.bias.copy_(torch.randn(4, generator=generator))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -70,6 +73,41 @@ def test_a_process_with_one_number_of_each_channel_normalizes_by_those_of_all() 
     assert layer.running_mean.tolist() == [3.0, 0.0]
     assert layer.running_var.tolist() == [8.0, 0.0]
     torch.testing.assert_close(y, torch.tensor([[-1.0, 0.0]]), atol=1e-5, rtol=1e-5)
+
+
+def test_a_layer_without_running_statistics_is_that_of_the_whole_batch_too() -> None:
+    layer, x, goal = shared_steps.normalization_case(tracks=False)
+    x.requires_grad_()
+    y = layer(x)
+    torch.autograd.backward((y * goal).sum())
+    parts, sums = [slice(0, 4), slice(4, 5), slice(5, 11)], list[torch.Tensor]()
+    barrier = threading.Barrier(len(parts))
+
+    def total(values: torch.Tensor) -> torch.Tensor:
+        sums.append(values)
+        barrier.wait(timeout=60)
+        found = torch.stack(sums[-len(parts) :]).sum(dim=0)
+        barrier.wait(timeout=60)
+        return found
+
+    def normalized(part: slice) -> list[torch.Tensor | None]:
+        own_layer, own = copy.deepcopy(layer), x[part].detach().clone().requires_grad_()
+        own_layer.zero_grad()
+        with normalizing_together(own_layer, total):
+            own_y = own_layer(own)
+        torch.autograd.backward((own_y * goal[part]).sum())
+        own_layer.eval()
+        with normalizing_together(own_layer, total):  # where it answers, nobody is waited for
+            assert torch.equal(own_layer(own), type(layer).forward(own_layer, own))
+        return [own_y.detach(), own.grad, own_layer.weight.grad, own_layer.bias.grad]
+
+    with ThreadPoolExecutor(len(parts)) as pool:
+        ys, xs, weights, biases = zip(*pool.map(normalized, parts), strict=True)
+    assert len(sums) == 2 * len(parts)
+    torch.testing.assert_close(torch.cat(ys), y.detach(), rtol=1e-5, atol=2e-5)
+    torch.testing.assert_close(torch.cat(xs), x.grad, rtol=1e-4, atol=2e-6)
+    torch.testing.assert_close(sum(weights), layer.weight.grad, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(sum(biases), layer.bias.grad, rtol=1e-4, atol=1e-4)
 
 
 def test_normalization_is_that_of_the_whole_batch(tmp_path: Path) -> None:

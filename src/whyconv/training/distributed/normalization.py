@@ -40,15 +40,16 @@ def normalizing_together(network: nn.Module, total: Total) -> Iterator[None]:
 
 
 def _normalized(layer: _BatchNorm, total: Total, x: Tensor) -> Tensor:
-    if not layer.training or layer.running_mean is None or layer.running_var is None:
+    if not layer.training:
         return type(layer).forward(layer, x)
     with torch.no_grad():
         mean, variance, count = _moments(x.detach(), total)
-        assert layer.num_batches_tracked is not None
-        layer.num_batches_tracked.add_(1)
-        momentum = layer.momentum if layer.momentum is not None else 1 / float(layer.num_batches_tracked)
-        layer.running_mean.lerp_(mean, momentum)
-        layer.running_var.lerp_(variance * (count / max(1.0, count - 1)), momentum)
+        if layer.running_mean is not None and layer.running_var is not None:
+            assert layer.num_batches_tracked is not None
+            layer.num_batches_tracked.add_(1)
+            momentum = layer.momentum if layer.momentum is not None else 1 / float(layer.num_batches_tracked)
+            layer.running_mean.lerp_(mean, momentum)
+            layer.running_var.lerp_(variance * (count / max(1.0, count - 1)), momentum)
     return _Normalize.apply(x, layer.weight, layer.bias, mean, variance, layer.eps, count, total)  # type: ignore[no-untyped-call]
 
 
