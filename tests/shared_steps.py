@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from tiny_training import bars, tiny_plan
 from whyconv import together
+from whyconv.errors import DataError
 from whyconv.images.prepare import PicturePolicy
 from whyconv.images.shards import open_shards
 from whyconv.nets import swift
@@ -155,6 +156,7 @@ def agreed(group: Group) -> dict[str, Any]:
         "part": torch.tensor(np.arange(7)[group.part(7)]),
         "whole": group.whole(rows[group.part(7)], 7),
         "greatest": torch.tensor(group.greatest([group.rank, 5 - group.rank])),
+        "each": group.said_by_each("é" * 400 if group.rank == 1 else f"from {group.rank}"),
         "lately": torch.tensor([group.greatest_lately([group.rank, step]) for step in (3, 4, 5)]),
         "told": [group.told(f"first from {group.rank}"), group.told(f"second from {group.rank}")],
         "content": list(group.content(bytes([group.rank + 7]) * 3)),
@@ -224,6 +226,32 @@ def streamed_run(group: Group, shards: str) -> dict[str, Any]:
             session.run_epoch(lambda: bool(losses.append(session.losses[-1])))
     train.close()
     return {"losses": torch.tensor(losses, dtype=torch.float64), "read": sum(read)}
+
+
+def unread_by_the_second(group: Group, shards: str, folder: str) -> dict[str, Any]:
+    """What each of two processes says, and which step it came to, where the second cannot read the third window."""
+    plan, run = tiny_plan(side=8, network="plain", batch=16, epochs=10), Path(folder) if group.leads else None
+    train = StreamedPictures(stream_of(shards), 16, 1, ignore, group=group)
+    read = train._read
+
+    def failing(number: int, *own: int) -> Any:
+        if number == 2 and not group.leads:
+            raise DataError("a.tar cannot be read: stale.")
+        return read(number, *own)
+
+    train._read = failing  # type: ignore[method-assign]
+    started = start_network(plan, group=group)
+    session = loop._Session(started, train, bars(8, seed=1), plan, (), run, math.inf, ignore, group)
+    session.begin()
+    said = ""
+    try:
+        with session.asking():
+            while session.ended() is None:
+                session.run_epoch(lambda: 0)
+    except DataError as error:
+        said = str(error)
+    train.close()
+    return {"said": said, "step": session.step, "weights": [each.detach() for each in started.parameters()]}
 
 
 def stream_of(shards: str) -> Stream:

@@ -233,3 +233,18 @@ def test_two_processes_learn_what_one_does(shards: Path, tmp_path: Path) -> None
     assert len(alone[0]["losses"]) == 30
     # Each has read its half of the rows, of blocks of its own.
     assert both[0]["read"] + both[1]["read"] < 1.5 * alone[0]["read"]
+
+
+def test_a_shard_that_only_the_second_process_cannot_read_loses_nothing(shards: Path, tmp_path: Path) -> None:
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    words = str(shards), str(tmp_path / "run")
+    both = in_processes(2, "shared_steps:unread_by_the_second", tmp_path / "both", *words)
+    first_step = 2 * 4  # of the third window of 64 pictures
+    assert [each["step"] for each in both] == [first_step] * 2
+    for each in both:
+        assert each["said"].startswith(
+            f"Process 1 of 2: a.tar cannot be read: stale. Stopped at step {first_step} of 30"
+        )
+    assert "whyconv train --resume" in both[0]["said"]
+    state = states(tmp_path / "run" / "checkpoints")[0]
+    assert state == state_path(tmp_path / "run" / "checkpoints", first_step)

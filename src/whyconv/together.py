@@ -16,7 +16,7 @@ from whyconv.planning import Material, material_of
 from whyconv.results import RunSummary, ignore
 from whyconv.scoring_together import Following
 from whyconv.settings import Plan
-from whyconv.training.distributed import Group, joined, launched
+from whyconv.training.distributed import ALONE, Group, joined, launched
 from whyconv.training.loop import train_network
 from whyconv.training.outcome import Outcome
 from whyconv.training.pixel_rows import LabelledPixels
@@ -153,5 +153,5 @@ def _train_along(group: Group, plan: Plan, *, reads_file: bool) -> Following:
 def train_on(network: nn.Module, material: Material, plan: Plan, **words: Any) -> Outcome:  # noqa: ANN401
     """``train_network`` on the training and validation part; ``words`` are the rest of what it takes."""
     names = material.train.names if material.stream is None else ()
-    with material.visited(plan, words.get("notify", ignore)) as train:
+    with material.visited(plan, words.get("notify", ignore), words.get("group", ALONE)) as train:
         return train_network(network, train, material.validation.data, plan, names=names, **words)

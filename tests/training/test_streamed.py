@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from concurrent.futures import CancelledError
+import threading
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from whyconv.images.shards import open_shards
 from whyconv.results import Note, ignore
 from whyconv.settings import StreamPlan
 from whyconv.training import streamed
+from whyconv.training.distributed import Group
 from whyconv.training.mixing import mixing
 from whyconv.training.streamed import Stream, StreamedPictures, window_for
 
@@ -202,3 +204,48 @@ def test_mixing_against_brute_force(tmp_path: Path) -> None:
     assert found is not None
     assert found.value == pytest.approx(np.mean(wanted))
     assert (found.n, order.windows) == (32, 4)
+
+
+class Talking(Group):
+    """Two processes in one, each in a thread of its own."""
+
+    said = ["", ""]  # noqa: RUF012
+    barrier = threading.Barrier(2)
+
+    def __init__(self, rank: int) -> None:
+        self.rank, self.size = rank, 2
+
+    def said_by_each(self, text: str) -> list[str]:
+        self.said[self.rank] = text
+        self.barrier.wait(timeout=60)
+        found = list(self.said)
+        self.barrier.wait(timeout=60)
+        return found
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_one_process_cannot_read_ends_all_of_them_at_the_same_step(tmp_path: Path, text: str, rank: int) -> None:
+    source = stream(tmp_path, text)
+    steps = source.order(8).window_steps
+
+    def train(own: int) -> tuple[int, str]:
+        pictures = StreamedPictures(source, 8, 1, ignore, group=Talking(own))
+        read = pictures._read
+
+        def failing(number: int, *rows: int) -> Any:
+            if number == 2 and own == rank:
+                raise DataError("a.tar cannot be read.")
+            return read(number, *rows)
+
+        pictures._read = failing  # type: ignore[method-assign]
+        for step in range(100):
+            try:
+                pictures.seen(step * 8 + np.arange(own * 4, own * 4 + 4))
+            except DataError as error:
+                pictures.close()
+                return step, str(error)
+        return 100, ""
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(train, range(2)))
+    assert found == [(2 * steps, f"Process {rank} of 2: a.tar cannot be read.")] * 2

@@ -14,6 +14,7 @@ from whyconv.errors import DataError
 from whyconv.images.prepare import PicturePolicy
 from whyconv.results import Notify
 from whyconv.settings import PicturesPlan, Plan, TrainSettings
+from whyconv.training.distributed import ALONE, Group
 from whyconv.training.pictures import Division, Part
 from whyconv.training.pixel_rows import LabelledPixels
 from whyconv.training.streamed import Stream, StreamedPictures
@@ -57,14 +58,14 @@ class Material:
         return [int(count) for count in np.bincount(self.train.data.labels, minlength=num_classes)]
 
     @contextmanager
-    def visited(self, plan: Plan, notify: Notify) -> Iterator[LabelledPixels | Visited]:
+    def visited(self, plan: Plan, notify: Notify, group: Group = ALONE) -> Iterator[LabelledPixels | Visited]:
         """What a training by ``plan`` learns from; of a stream, what is read ahead is given up at the end."""
         if self.stream is None:
             yield self.train.data
             return
         recipe = plan.training
         steps = min(recipe.steps or recipe.epochs * plan.steps_per_epoch, recipe.stop_after or sys.maxsize)
-        pictures = StreamedPictures(self.stream, recipe.batch, plan.threads, notify, steps=steps)
+        pictures = StreamedPictures(self.stream, recipe.batch, plan.threads, notify, steps=steps, group=group)
         try:
             yield pictures
         finally:

@@ -184,6 +184,7 @@ class _Session:
             yield
         except DataError as error:
             self.save()
+            self.group.meet()  # no launcher that ends all where one ends comes before the state is there
             raise DataError(f"{error} {self._how_to_go_on()}") from error
 
     def ended(self) -> Literal["planned", "no_gain", "clock"] | None:

@@ -21,6 +21,7 @@ from whyconv.images.threads import map_in_order
 from whyconv.results import Note, Notify, ignore
 from whyconv.settings import StreamPlan
 from whyconv.training.augment import NUM_DRAWS
+from whyconv.training.distributed import ALONE, Group
 from whyconv.training.visits import Visits
 
 # After so many pictures at most validation is asked, and the state saved.
@@ -105,12 +106,20 @@ class StreamedPictures:
         num_threads: That decode, where they are of use.
         notify: Told of what was left out.
         steps: Of the training: nothing is read for later ones.
+        group: The processes that train together, each of which visits its rows of every step.
     """
 
     def __init__(
-        self, stream: Stream, batch: int, num_threads: int, notify: Notify, *, steps: int = sys.maxsize
+        self,
+        stream: Stream,
+        batch: int,
+        num_threads: int,
+        notify: Notify,
+        *,
+        steps: int = sys.maxsize,
+        group: Group = ALONE,
     ) -> None:
-        self.stream, self.batch, self._steps = stream, batch, steps
+        self.stream, self.batch, self._steps, self._group = stream, batch, steps, group
         self._order = stream.order(batch)
         self._num_threads, self._notify = num_threads if stream.shards.gains_by_threads() else 1, notify
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="whyconv-stream")
@@ -162,7 +171,7 @@ class StreamedPictures:
             self._next[1].cancel()
         self._now = None  # its memory is free before the next is waited for
         future = self._next[1] if self._next is not None and is_ahead else self._pool.submit(self._read, *key)
-        window = future.result()
+        window = self._waited_for(future)
         self._now = key, window
         self._next = None
         if self._first_step(number + 1) < self._steps:
@@ -170,6 +179,21 @@ class StreamedPictures:
             self._next = ahead, self._pool.submit(self._read, *ahead)
         self._tell(window)
         return window
+
+    def _waited_for(self, future: Future[_Window]) -> _Window:
+        """What was read, once each process has its own: where one of them cannot read, all end before the same step.
+
+        Raises:
+            DataError: A process cannot read.
+        """
+        if self._group.size == 1:
+            return future.result()
+        # The windows of all processes begin at the same steps.
+        error = future.exception()
+        for rank, reason in enumerate(self._group.said_by_each(str(error) if isinstance(error, DataError) else "")):
+            if reason:
+                raise DataError(f"Process {rank} of {self._group.size}: {reason}")
+        return future.result()
 
     def _read(self, number: int, first: int, last: int) -> _Window:
         """Reads the rows ``first`` up to ``last`` of every batch of a window, block by block."""

@@ -46,6 +46,7 @@ def test_what_is_said_and_added_up_is_the_same_everywhere(tmp_path: Path) -> Non
         assert each["told"] == ["first from 0", "second from 0"]
         assert each["content"] == [7, 7, 7]
         assert each["nothing"] == []
+        assert each["each"] == ["from 0", "é" * 250, "from 2"]
 
 
 def test_the_leader_goes_last(tmp_path: Path) -> None:

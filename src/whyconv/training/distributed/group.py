@@ -26,6 +26,7 @@ from whyconv.training.precision import Forward
 PATIENCE_SECONDS = 60.0
 Result = TypeVar("Result")
 _LOOK_SECONDS, _FAREWELL_SECONDS = 0.2, 10.0
+_SAID_BYTES = 500
 
 
 class Group:
@@ -82,6 +83,10 @@ class Group:
     def content(self, data: bytes = b"") -> bytes:
         """As ``told``, for many bytes and processes that are all there."""
         return data
+
+    def said_by_each(self, text: str) -> list[str]:
+        """What each process says, by rank, up to 500 bytes of it; all of them call this at the same point."""
+        return [text]
 
     def meet(self) -> None:
         """Waits until all processes are here, however long each works."""
@@ -185,6 +190,13 @@ class Together(Group):
         if len(values):
             distributed.broadcast(values, 0)
         return values.numpy().tobytes()
+
+    def said_by_each(self, text: str) -> list[str]:
+        """What each process says, by rank."""
+        said, own = torch.zeros(self.size, _SAID_BYTES, dtype=torch.uint8), text.encode()[:_SAID_BYTES]
+        said[self.rank, : len(own)] = torch.tensor(list(own), dtype=torch.uint8)
+        # What is cut in the middle of a letter ends before it.
+        return [row.numpy().tobytes().rstrip(b"\0").decode(errors="ignore") for row in self.total(said)]
 
     def meet(self) -> None:
         """Waits until all processes are here.
