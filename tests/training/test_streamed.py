@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from shard_files import number_of, picture, write_numbered, write_parquet, write_tar
-from whyconv.errors import DataError
+from tiny_training import tiny_plan
+from whyconv.errors import DataError, DivergedError
 from whyconv.images.content import content_digest
 from whyconv.images.prepare import PicturePolicy
 from whyconv.images.shards import open_shards
@@ -20,7 +21,10 @@ from whyconv.results import Note, ignore
 from whyconv.settings import StreamPlan
 from whyconv.training import streamed
 from whyconv.training.distributed import Group
+from whyconv.training.loop import train_network
 from whyconv.training.mixing import mixing
+from whyconv.training.pixel_rows import LabelledPixels
+from whyconv.training.start import start_network
 from whyconv.training.streamed import Stream, StreamedPictures, window_for
 
 POLICY = PicturePolicy(side=4, channels=3)
@@ -133,6 +137,30 @@ def test_pictures_that_cannot_be_read_and_copies_of_held_ones_are_replaced_and_t
     assert "a-0.tar[" in str(told["stream_unread"].values["named"])
     assert told["stream_copies"].values["n"] == 1
     assert np.array_equal(numbers(StreamedPictures(pictures.stream, 8, 1, ignore), range(25)), seen)
+
+
+def test_visits_are_named_by_the_shard_and_the_picture_there(tmp_path: Path, text: str) -> None:
+    source = stream(tmp_path, text)
+    pictures, steps = StreamedPictures(source, 8, 1, ignore), 2 * source.order(8).steps
+    seen = numbers(pictures, range(steps)).ravel().tolist()
+    shards = (tmp_path / "s" / f"pics-{shard:03d}.tar" for shard in range(3))
+    places = [f"{shard}[{entry}]" for shard, count in zip(shards, (70, 1, 129), strict=True) for entry in range(count)]
+    assert [pictures.name_of(row) for row in range(8 * steps)] == [places[number] for number in seen]
+    assert pictures.name_of(3) == places[seen[3]]
+
+
+def test_pictures_of_a_step_without_a_number_are_named(tmp_path: Path, text: str) -> None:
+    pictures = StreamedPictures(stream(tmp_path, text), 8, 1, ignore)
+    plan = tiny_plan(side=4, channels=3, batch=8, learning_rate=1e30)
+    network = plan.network.model_copy(update={"classes": list("abc")})
+    recipe = plan.training.model_copy(update={"class_offsets": [0.0] * 3})
+    plan = plan.model_copy(update={"network": network, "training": recipe})
+    nothing = LabelledPixels(np.zeros((0, 4, 4, 3), np.uint8), np.zeros(0, np.int32))
+    with pytest.raises(DivergedError, match=r"The pictures of this step: .*pics-00\d\.tar\[\d+\], ") as raised:
+        train_network(start_network(plan), pictures, nothing, plan)
+    pictures.close()
+    assert len(raised.value.rows) == 8
+    assert all(pictures.name_of(row) in str(raised.value) for row in raised.value.rows)
 
 
 def test_where_nothing_can_be_read_it_ends(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ class Divergence:
 
     Args:
         recipe: Says whether a step may be left out.
-        names: Of the training pictures, row for row; may be empty.
+        name_of: Gives the name of a training picture by its row.
         folder: The run folder, named in messages.
         notify: Told of the first steps that are left out.
 
@@ -36,8 +36,10 @@ class Divergence:
         skipped: The steps that were left out, with their pictures as long as these are not too many in all.
     """
 
-    def __init__(self, recipe: TrainingPlan, names: Sequence[str], folder: Path | None, notify: Notify) -> None:
-        self._recipe, self._names, self._folder, self._notify = recipe, names, folder, notify
+    def __init__(
+        self, recipe: TrainingPlan, name_of: Callable[[int], str], folder: Path | None, notify: Notify
+    ) -> None:
+        self._recipe, self._name_of, self._folder, self._notify = recipe, name_of, folder, notify
         self._skips = recipe.on_divergence == "skip"
         self.skipped: list[SkippedStep] = []
         self._num_kept, self._named = 0, list[SkippedStep]()
@@ -83,7 +85,7 @@ class Divergence:
             raise self.error(place, rows)
         if self._num_in_a_row >= MOST_IN_A_ROW:
             raise self.error(f"{place}, as at the {MOST_IN_A_ROW - 1} steps before it, which were left out", rows)
-        names = [self._name(row) for row in rows]
+        names = [self._name_of(row) for row in rows]
         left_out = SkippedStep(step=step, what=what, value=str(value), pictures=names)
         self._named.append(left_out)
         self._num_kept += len(names)
@@ -107,12 +109,9 @@ class Divergence:
         """The error that ends a training, with what to do; ``rows`` where it was a step on these pictures."""
         advice = f"A lower --learning-rate than {self._recipe.learning_rate:g} should help"
         advice += ", and --on-divergence skip leaves single steps out" if rows and not self._skips else ""
-        pictures = f" The pictures of this step: {_first([self._name(row) for row in rows])}." if rows else ""
+        pictures = f" The pictures of this step: {_first([self._name_of(row) for row in rows])}." if rows else ""
         where = self._folder or "the run folder"
         return DivergedError(f"{what}. {advice}; what was saved before is in {where}/{CHECKPOINTS}.{pictures}", rows)
-
-    def _name(self, row: int) -> str:
-        return self._names[row] if self._names else f"row {row}"
 
 
 def _first(names: Sequence[str]) -> str:

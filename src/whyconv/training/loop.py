@@ -74,7 +74,7 @@ def train_network(  # noqa: PLR0913
         train: The training part, or what visits it in another way than in passes of random order.
         validation: The validation part; may be empty, then the last epoch counts as best.
         plan: Every number of the recipe.
-        names: Of the training pictures, for messages.
+        names: Of the training pictures, for messages; else they are called as they are visited.
         folder: The run folder.
         notify: Told of every epoch.
         stop_requested: Asked after every step; what it returns but 0 is the exit code of the stop. Several processes
@@ -127,7 +127,9 @@ class _Session:
         self.visited: Visited = AtHand(train) if isinstance(train, LabelledPixels) else train
         self.folder, self.notify = folder, notify
         self.history = History(folder / METRICS, notify) if folder else None
-        self.divergence = Divergence(plan.training, names, folder, notify)
+        self.divergence = Divergence(
+            plan.training, names.__getitem__ if names else self.visited.name_of, folder, notify
+        )
         recipe = plan.training
         self.optimizer = build_optimizer(
             recipe.optimizer,

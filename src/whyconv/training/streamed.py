@@ -78,6 +78,10 @@ class Stream:
         first, last = int(self.blocks.first[block]), int(self.blocks.last[block])
         return shard, self.shards.usable(shard, first, last, self.left_out[shard])[places]
 
+    def name(self, shard: int, entry: int) -> str:
+        """What a picture is called in messages."""
+        return f"{printable(self.shards.listings[shard].place)}[{entry}]"
+
 
 def window_for(policy: PicturePolicy) -> int:
     """Pictures of a window: 16,384, or what takes a quarter of a gigabyte."""
@@ -127,6 +131,7 @@ class StreamedPictures:
         self._next: tuple[tuple[int, int, int], Future[_Window]] | None = None
         self._is_closed = Event()
         self.num_unread = self.num_copies = 0
+        self._placed: tuple[int, tuple[NDArray[np.int64], NDArray[np.int64]]] | None = None
 
     def steps_per_epoch(self, batch: int) -> int:
         """Steps after which validation is asked; at most a pass."""
@@ -146,6 +151,16 @@ class StreamedPictures:
         window = self._window(number, own)
         at = step_of_window * len(rows)
         return window.pixels[at : at + len(rows)], window.labels[at : at + len(rows)]
+
+    def name_of(self, row: int) -> str:
+        """The picture of a visit, in its shard; of one that could not be read, not what was seen in its place."""
+        step, at = divmod(row, self.batch)
+        number, step_of_window = self._place(step)
+        if self._placed is None or self._placed[0] != number:
+            self._placed = number, self._order.window(number, slice(0, self.batch))
+        blocks, places = (each[step_of_window, at] for each in self._placed[1])
+        shard, entry = self.stream.entries(int(blocks), places)
+        return self.stream.name(shard, int(entry))
 
     def close(self) -> None:
         """Stops reading ahead, after the blocks that are being read."""
@@ -233,7 +248,7 @@ class StreamedPictures:
         for entry, label, content in zip(
             entries.tolist(), labels.tolist(), stream.shards.read(shard, entries), strict=True
         ):
-            name = f"{printable(stream.shards.listings[shard].place)}[{entry}]"
+            name = stream.name(shard, entry)
             try:
                 if isinstance(content, PictureError):
                     raise content

@@ -39,6 +39,9 @@ class Visited(Protocol):
     def seen(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         """Pixels (n, side, side, channels), 0-255, and labels (n,) of pictures that ``visits`` names, of one step."""
 
+    def name_of(self, row: int) -> str:
+        """What a picture that ``visits`` names is called in messages."""
+
 
 class AtHand:
     """Pictures any of which can be read at any time.
@@ -61,6 +64,10 @@ class AtHand:
     def seen(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         """Pixels and labels of some."""
         return self.data.pixels[rows], self.data.labels[rows]
+
+    def name_of(self, row: int) -> str:
+        """Its row: names are not known here."""
+        return f"row {row}"
 
 
 class _Pass:
