@@ -56,6 +56,23 @@ def numbers(pictures: StreamedPictures, steps: range, own: slice | None = None) 
     return found
 
 
+class Talking(Group):
+    """Two processes in one, each in a thread of its own; one such pair at a time."""
+
+    said = ["", ""]  # noqa: RUF012
+    barrier = threading.Barrier(2)
+
+    def __init__(self, rank: int) -> None:
+        self.rank, self.size = rank, 2
+
+    def said_by_each(self, text: str) -> list[str]:
+        self.said[self.rank] = text
+        self.barrier.wait(timeout=60)
+        found = list(self.said)
+        self.barrier.wait(timeout=60)
+        return found
+
+
 @pytest.fixture
 def text(tmp_path: Path) -> str:
     return write_numbered(tmp_path / "s", (70, 1, 129))
@@ -137,6 +154,37 @@ def test_pictures_that_cannot_be_read_and_copies_of_held_ones_are_replaced_and_t
     assert "a-0.tar[" in str(told["stream_unread"].values["named"])
     assert told["stream_copies"].values["n"] == 1
     assert np.array_equal(numbers(StreamedPictures(pictures.stream, 8, 1, ignore), range(25)), seen)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_each_picture_that_cannot_be_read_is_counted_once_however_often_it_is_come_to(
+    tmp_path: Path, processes: int
+) -> None:
+    damaged = set(range(0, 60, 3))
+    samples = [(f"{n:03d}", b"no picture" if n in damaged else picture(n), f"c{n % 2}") for n in range(60)]
+    path = write_tar(tmp_path / "s" / "a-0.tar", samples)
+    source, notes = stream(tmp_path, f"{path}::{path}", window=16), list[Note]()
+
+    def train(rank: int) -> None:
+        notify: Any = notes.append if rank == 0 else ignore
+        group = Group() if processes == 1 else Talking(rank)
+        pictures = StreamedPictures(source, 8, 1, notify, group=group)
+        for step in range(3 * source.order(8).steps):
+            pictures.seen(step * 8 + np.arange(8)[group.part(8)])
+        pictures.close()
+
+    with ThreadPoolExecutor(processes) as pool:
+        list(pool.map(train, range(processes)))
+    counts = [int(note.values["n"]) for note in notes]
+    assert counts == sorted(set(counts))
+    named = [name for note in notes for name in str(note.values["named"]).replace("; ...", "").split("; ")]
+    assert len(named) == len(set(named))
+    if processes == 1:
+        assert counts[-1] == len(damaged)
+        assert {note.key for note in notes} == {"stream_unread"}
+    else:
+        assert 0 < counts[-1] <= len(damaged)
+        assert {(note.key, note.values["processes"]) for note in notes} == {("stream_unread_by_first", 2)}
 
 
 def test_visits_are_named_by_the_shard_and_the_picture_there(tmp_path: Path, text: str) -> None:
@@ -232,23 +280,6 @@ def test_mixing_against_brute_force(tmp_path: Path) -> None:
     assert found is not None
     assert found.value == pytest.approx(np.mean(wanted))
     assert (found.n, order.windows) == (32, 4)
-
-
-class Talking(Group):
-    """Two processes in one, each in a thread of its own."""
-
-    said = ["", ""]  # noqa: RUF012
-    barrier = threading.Barrier(2)
-
-    def __init__(self, rank: int) -> None:
-        self.rank, self.size = rank, 2
-
-    def said_by_each(self, text: str) -> list[str]:
-        self.said[self.rank] = text
-        self.barrier.wait(timeout=60)
-        found = list(self.said)
-        self.barrier.wait(timeout=60)
-        return found
 
 
 @pytest.mark.parametrize("rank", [0, 1])

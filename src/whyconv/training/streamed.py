@@ -92,15 +92,19 @@ def window_for(policy: PicturePolicy) -> int:
 class _Window:
     pixels: NDArray[np.uint8]
     labels: NDArray[np.int32]
-    unread: list[str]
+    unread: dict[tuple[int, int], str]  # by shard and entry: the reason
     num_copies: int
+
+
+# Pixels, label, shard and entry, and why there are no pixels.
+_Prepared = tuple[NDArray[np.uint8] | None, int, tuple[int, int], str]
 
 
 class StreamedPictures:
     """Pictures of a stream, as a training visits them.
 
     A picture that cannot be read, and a copy of one that is held back, is left out: the one before it in the window is
-    seen in its place, so that a batch stays whole. Both are told.
+    seen in its place, so that a batch stays whole. Both are told: each of the former once, visits of the latter.
 
     Memory: twice the window's pixels, and the bytes of a few blocks.
 
@@ -130,7 +134,10 @@ class StreamedPictures:
         self._now: tuple[tuple[int, int, int], _Window] | None = None
         self._next: tuple[tuple[int, int, int], Future[_Window]] | None = None
         self._is_closed = Event()
-        self.num_unread = self.num_copies = 0
+        # A shard that is named twice is the same.
+        self._first_named = stream.shards.first_named()
+        self._unread = set[tuple[int, int]]()
+        self._num_copies = 0
         self._placed: tuple[int, tuple[NDArray[np.int64], NDArray[np.int64]]] | None = None
 
     def steps_per_epoch(self, batch: int) -> int:
@@ -216,7 +223,7 @@ class StreamedPictures:
         policy = self.stream.policy
         pixels = np.empty((len(blocks), policy.side, policy.side, policy.channels), np.uint8)
         labels, is_read = np.zeros(len(blocks), np.int32), np.zeros(len(blocks), bool)
-        unread, num_copies = list[str](), 0
+        unread, num_copies = dict[tuple[int, int], str](), 0
         by_block = np.lexsort((places, blocks))
         jobs = np.split(by_block, np.flatnonzero(np.diff(blocks[by_block])) + 1)
         prepared = map_in_order(
@@ -228,19 +235,19 @@ class StreamedPictures:
         for rows, found in zip(jobs, prepared, strict=True):
             if self._is_closed.is_set():
                 raise CancelledError
-            for row, (picture, label, reason) in zip(rows.tolist(), found, strict=True):
+            for row, (picture, label, which, reason) in zip(rows.tolist(), found, strict=True):
                 labels[row] = label
                 if picture is not None:
                     pixels[row], is_read[row] = picture, True
                 elif reason:
-                    unread.append(reason)
+                    unread[which] = reason
                 else:
                     num_copies += 1
         _fill(pixels, labels, is_read, self.stream.shards.asked)
         return _Window(pixels, labels, unread, num_copies)
 
-    def _prepared(self, block: int, places: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.uint8] | None, int, str]]:
-        """Pixels and label of each, or why there are no pixels; "" for a copy of what is held back."""
+    def _prepared(self, block: int, places: NDArray[np.int64]) -> Iterator[_Prepared]:
+        """Pixels, label and place of each, or why there are no pixels; "" for a copy of what is held back."""
         stream = self.stream
         shard, entries = stream.entries(block, places)
         first = int(entries[0])
@@ -248,26 +255,32 @@ class StreamedPictures:
         for entry, label, content in zip(
             entries.tolist(), labels.tolist(), stream.shards.read(shard, entries), strict=True
         ):
-            name = stream.name(shard, entry)
+            which = self._first_named[shard], entry
             try:
                 if isinstance(content, PictureError):
                     raise content
                 if content_digest(content).tobytes() in stream.held:
-                    yield None, label, ""
+                    yield None, label, which, ""
                     continue
-                yield prepare(content, stream.policy), label, ""
+                yield prepare(content, stream.policy), label, which, ""
             except PictureError as error:
-                yield None, label, f"{name}: {error}"
+                yield None, label, which, f"{stream.name(shard, entry)}: {error}"
 
     def _tell(self, window: _Window) -> None:
-        if window.unread:
-            self.num_unread += len(window.unread)
-            named = "; ".join(window.unread[:_MOST_NAMED]) + "; ..." * (len(window.unread) > _MOST_NAMED)
-            values = {"n": self.num_unread, "named": named}
-            self._notify(Note(key="stream_unread", values=values, level="warning"))
+        # The others of several processes tell nobody what they could not read.
+        is_alone = self._group.size == 1
+        processes = {} if is_alone else {"processes": self._group.size}
+        new = [reason for which, reason in window.unread.items() if which not in self._unread]
+        if new:
+            self._unread |= set(window.unread)
+            named = "; ".join(new[:_MOST_NAMED]) + "; ..." * (len(new) > _MOST_NAMED)
+            values = {"n": len(self._unread), "named": named} | processes
+            key = "stream_unread" if is_alone else "stream_unread_by_first"
+            self._notify(Note(key=key, values=values, level="warning"))
         if window.num_copies:
-            self.num_copies += window.num_copies
-            self._notify(Note(key="stream_copies", values={"n": self.num_copies}))
+            self._num_copies += window.num_copies
+            key = "stream_copies" if is_alone else "stream_copies_by_first"
+            self._notify(Note(key=key, values={"n": self._num_copies} | processes))
 
 
 def seconds_to_read(stream: Stream, num_threads: int) -> float:
