@@ -99,6 +99,11 @@ def append_line(path: Path, line: str) -> None:
         raise _storage_error(path, error, len(data), 0) from error
 
 
+def is_part(path: Path) -> bool:
+    """Whether a file is one that was being written here, and has not been put in place."""
+    return path.name.startswith(".") and path.name.endswith(_PART)
+
+
 def remove_parts(folder: Path) -> None:
     """Removes what processes that were killed left of files they were writing; only for who alone writes there."""
     for path in folder.glob(f".*{_PART}"):

@@ -34,6 +34,15 @@ def test_every_picture_is_in_one_piece_and_pieces_are_whole_batches(count: int, 
     assert plan.in_piece <= max(1024, batch)
 
 
+def test_paths_are_those_that_were_given_in_the_folder_where_they_were(tmp_path: Path) -> None:
+    plans = [
+        plan_for(MODEL, paths, batch=8, top=3, sets=None, around=around)
+        for paths, around in ((["a.png"], "/one"), (["a.png"], "/two"), (["/one/a.png"], "/one"), (["./a.png"], "/one"))
+    ]
+    assert len({plan.pictures for plan in plans}) == 4
+    assert plans[2] == plan_for(MODEL, ["/one/a.png"], batch=8, top=3, sets=None, around="/two")
+
+
 def test_a_new_folder_gets_the_plan_and_the_recognizer(tmp_path: Path) -> None:
     plan = begin(tmp_path / "out", planned(), MODEL)
     assert plan == planned()
@@ -95,6 +104,11 @@ def test_a_folder_whose_recognizer_is_missing_gets_it(tmp_path: Path) -> None:
     (tmp_path / RECOGNIZER).unlink()
     begin(tmp_path, planned(), MODEL)
     assert (tmp_path / RECOGNIZER).read_bytes() == MODEL
+
+
+def test_what_a_killed_command_was_writing_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / f".{PLAN}.abc.part").write_text("{", encoding="utf-8")
+    assert begin(tmp_path, planned(), MODEL) == planned()
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:

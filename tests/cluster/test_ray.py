@@ -77,7 +77,7 @@ def test_the_rows_are_those_of_predict_and_what_is_there_is_not_answered_again(t
     make_pictures(tmp_path / "pictures", NUM_PICTURES)
     write_model(tmp_path / "model.onnx")
     before = set(Path(tempfile.gettempdir()).glob("whyconv-ray-*"))
-    words = ("predict", "model.onnx", str(tmp_path / "pictures"), "--top", "2")
+    words = ("predict", "model.onnx", "pictures", "--top", "2")
     done = run_whyconv(tmp_path, *words, "--cluster", "local", "--to", "out")
     assert done.returncode == 3, done.stdout  # one of them is no picture
     assert "1 of 70 files could not be read" in done.stdout

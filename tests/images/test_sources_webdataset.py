@@ -46,6 +46,12 @@ def test_shards_are_one_set_with_parts_by_their_names(tmp_path):
     assert pictures.skipped == ()
 
 
+def test_a_part_without_labels_may_come_first(tmp_path):
+    shard(tmp_path / "test.tar", {"a.png": b"A", "b.png": b"B"})
+    shard(tmp_path / "train.tar", {"c.png": b"C", "c.cls": b"x", "d.png": b"D", "d.cls": b"y"})
+    assert spoken(read_pictures(tmp_path)) == [None, None, "x", "y"]
+
+
 def test_parts_are_folders_and_one_tar_is_a_set(tmp_path):
     for part in ("train", "test"):
         shard(tmp_path / part / "0.tar", {"a.png": b"A", "a.cls": b"x", "b.png": b"B", "b.cls": b"y"})

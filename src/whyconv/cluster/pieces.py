@@ -58,12 +58,23 @@ def piece_path(folder: Path, piece: int) -> Path:
     return folder / f"part-{piece:06d}.parquet"
 
 
-def plan_for(model: bytes, paths: Sequence[str], *, batch: int, top: int, sets: float | None) -> PiecesPlan:
-    """What is asked for; pieces are whole batches, of at most 1,024 pictures where a batch is no larger."""
+def plan_for(
+    model: bytes, paths: Sequence[str], *, batch: int, top: int, sets: float | None, around: str = ""
+) -> PiecesPlan:
+    """What is asked for; pieces are whole batches, of at most 1,024 pictures where a batch is no larger.
+
+    Args:
+        model: The recognizer's file.
+        paths: As they were given.
+        batch: Pictures that the network sees at once.
+        top: Labels for each picture.
+        sets: Level of answer sets, or None.
+        around: The folder in which paths that are no whole ones lie.
+    """
     share = -(-len(paths) // _LEAST_PIECES)
     return PiecesPlan(
         model=files.digest_bytes(model),
-        pictures=_pictures_digest(paths),
+        pictures=_pictures_digest(paths, around),
         num_pictures=len(paths),
         in_piece=max(1, min(-(-share // batch), MOST_IN_PIECE // batch)) * batch,
         batch=batch,
@@ -96,7 +107,7 @@ def begin(folder: Path, wanted: PiecesPlan, model: bytes) -> PiecesPlan:
     path = folder / PLAN
     if path.exists():
         wanted = _require_same(folder, _read(path), wanted)
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or not all(map(files.is_part, folder.iterdir()))):
         raise UsageError(f"--to {folder} is not empty, and nothing in it says what it is. Name a new folder.")
     else:
         files.write_text(path, wanted.model_dump_json(indent=2) + "\n")
@@ -131,9 +142,12 @@ def _require_same(folder: Path, there: PiecesPlan, wanted: PiecesPlan) -> Pieces
     return there
 
 
-def _pictures_digest(paths: Sequence[str]) -> str:
-    """Of paths in their order; 32 hex characters."""
+def _pictures_digest(paths: Sequence[str], around: str) -> str:
+    """Of paths in their order, as whole ones and as they were given; 32 hex characters."""
     hasher = hashlib.blake2b(digest_size=16)
     for path in paths:
-        hasher.update(os.fsencode(path) + b"\0")
+        whole = str(Path(around, path))
+        hasher.update(os.fsencode(whole) + b"\0")
+        if whole != path:
+            hasher.update(os.fsencode(path) + b"\0\0")
     return hasher.hexdigest()

@@ -86,8 +86,9 @@ def predict_on_cluster(  # noqa: PLR0913
     if sets is not None:
         recognizer.least_probability(sets)
     to = to.absolute()
-    found = [str(Path(path).absolute()) for path in list_images(paths)]
-    plan = begin(to, plan_for(recognizer.content, found, batch=batch, top=top, sets=sets), recognizer.content)
+    found, around = list(map(str, list_images(paths))), str(Path.cwd())
+    wanted = plan_for(recognizer.content, found, batch=batch, top=top, sets=sets, around=around)
+    plan = begin(to, wanted, recognizer.content)
     with sole_writer(to, to / LOCK, doing="writes to", then="ask again: what it has answered stays"):
         # Another command may have begun at the same moment, with another plan.
         plan = begin(to, plan, recognizer.content)
@@ -130,7 +131,7 @@ def _answer(
         ]
         answering = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             _Answering,
-            fn_constructor_args=(str(to), plan.model_dump()),
+            fn_constructor_args=(str(to), plan.model_dump(), str(Path.cwd())),
             num_cpus=1,
             compute=ray.data.ActorPoolStrategy(size=num_workers),
         )
@@ -159,10 +160,11 @@ class _Answering:
     Args:
         to: The folder of answers, with the recognizer.
         plan: A ``PiecesPlan``.
+        around: The folder in which paths that are no whole ones lie; rows have the paths that were given.
     """
 
-    def __init__(self, to: str, plan: dict[str, Any]) -> None:
-        self._folder, self._plan = Path(to), PiecesPlan(**plan)
+    def __init__(self, to: str, plan: dict[str, Any], around: str) -> None:
+        self._folder, self._plan, self._around = Path(to), PiecesPlan(**plan), around
         if not (self._folder / RECOGNIZER).exists():
             raise DataError(
                 f"{platform.node()} does not see {to}, which was made by the machine that the command runs on. Name a "
@@ -174,7 +176,7 @@ class _Answering:
         """Writes the answers of one piece."""
         piece, plan = int(row["piece"]), self._plan
         paths = [os.fsdecode(path) for path in row["paths"].split(b"\0")]
-        items = ((path, partial(read_file, Path(path))) for path in paths)
+        items = ((path, partial(read_file, Path(self._around, path))) for path in paths)
         # Two labels at least, for the margin between them.
         answers = self._recognizer.stream(items, batch_size=plan.batch, top=max(plan.top, 2), sets=plan.sets)
         to = piece_path(self._folder, piece)

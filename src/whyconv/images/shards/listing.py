@@ -18,7 +18,7 @@ from whyconv import files
 from whyconv.errors import DataError
 from whyconv.images.cache import SHARDS, default_folder
 from whyconv.images.shards.parquet_rows import MOST_PROBLEMS, Row, parquet_rows
-from whyconv.images.shards.places import is_tar_file, opened, version_of
+from whyconv.images.shards.places import is_tar_file, opened, require_parts, version_of
 from whyconv.images.sources.file_parts import part_of_place
 from whyconv.images.sources.labels import TRAIN
 from whyconv.images.sources.listing import printable
@@ -121,6 +121,7 @@ def listing_of(place: str, folder: Path | None) -> Listing:
     path = (folder or default_folder()) / SHARDS / f"{key.hexdigest()}.entries"
     about = _recall(path) if version.mark else None
     if about is None:
+        require_parts(place, version.num_bytes)
         about = _write(place, path)
     return Listing(
         place=place,

@@ -31,6 +31,10 @@ _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _SEPARATOR = "::"
 _READ_AHEAD_BYTES = 1 << 22
+_NO_PARTS = (
+    "the server gives no part of a file, only all of it (HTTP Range is not supported), and shards are read in parts. "
+    "Download them, or use a server that does."
+)
 # The second are asked where the first say nothing: with both, plans of before would no longer know their shards.
 _TAGS = (
     ("ETag", "etag", "md5Hash", "blob_id", "LastModified", "mtime"),
@@ -246,6 +250,25 @@ def opened(place: str) -> Iterator[IO[bytes]]:
             raise DataError(f"{printable(place)} cannot be read: {_reason(error)}.") from error
 
 
+def require_parts(place: str, num_bytes: int) -> None:
+    """Makes sure that a server gives parts of a shard: one that gives all of it each time would be asked for every block.
+
+    Raises:
+        DataError: It does not, or the shard cannot be read.
+    """
+    if not _protocol(place).startswith("http") or num_bytes < 2:
+        return
+    system, path = _system(place)
+    with _saying_why(place, lambda: system.open(path, "rb", cache_type="none", size=num_bytes)) as file:
+        try:
+            file.seek(num_bytes - 1)
+            file.read(1)
+        except ValueError:
+            raise DataError(f"{printable(place)}: {_NO_PARTS}") from None
+        except Exception as error:
+            raise DataError(f"{printable(place)} cannot be read: {_reason(error)}.") from error
+
+
 def read_part(place: str, start: int, end: int) -> bytes:
     """The bytes of a shard from ``start`` up to ``end``; safe to call from several threads.
 
@@ -259,6 +282,8 @@ def read_part(place: str, start: int, end: int) -> bytes:
     else:
         system, path = _system(place)
         content = _saying_why(place, lambda: system.cat_file(path, start=start, end=end))
+    if len(content) > end - start:
+        raise DataError(f"{printable(place)}: {_NO_PARTS}")
     if len(content) != end - start:
         raise DataError(f"{printable(place)} has become shorter: bytes {start:,} to {end:,} are not there.")
     return bytes(content)

@@ -158,7 +158,7 @@ class Shards:
         starts = entries["start"]
         if listing.column:
             return np.flatnonzero(np.diff(starts)) + 1
-        most = _BYTES_HERE if is_here(listing.place) else _BYTES_ELSEWHERE
+        most = _most_bytes(listing.place)
         # By the place in a grid, so that no run of neighbors grows without end.
         return np.flatnonzero(np.diff(starts // most)) + 1
 
@@ -173,15 +173,15 @@ class Shards:
         if listing.column:
             yield from _of_column(listing, entries)
             return
-        is_large = entries["size"] > MAX_FILE_BYTES
-        sound = entries[~is_large]
-        start = int(sound["start"].min(initial=1 << 62))
-        end = int((sound["start"] + sound["size"]).max(initial=0))
-        content = memoryview(read_part(listing.place, start, end)) if len(sound) else memoryview(b"")
-        for entry, large in zip(entries, is_large, strict=True):
-            if large:
-                yield PictureError(f"the file has {entry['size']:,} bytes; at most {MAX_FILE_BYTES:,} are read")
-            else:
+        for together in _runs(entries, _most_bytes(listing.place)):
+            if together["size"][0] > MAX_FILE_BYTES:
+                size = together["size"][0]
+                yield PictureError(f"the file has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
+                continue
+            start = int(together["start"].min())
+            end = int((together["start"] + together["size"]).max())
+            content = memoryview(read_part(listing.place, start, end))
+            for entry in together:
                 at = int(entry["start"]) - start
                 yield bytes(content[at : at + int(entry["size"])])
 
@@ -243,6 +243,17 @@ def _without_minus_one(
             num += sum(counts[place][row] for row, text in enumerate(each.texts) if text == MINUS_ONE)
             names.append(PurePosixPath(place).name)
     return result, [minus_one_note(few(names), int(num))]
+
+
+def _most_bytes(place: str) -> int:
+    return _BYTES_HERE if is_here(place) else _BYTES_ELSEWHERE
+
+
+def _runs(entries: NDArray[np.void], most: int) -> list[NDArray[np.void]]:
+    """Entries that are read together: between two of them may lie what is far larger, such as a film."""
+    gaps = entries["start"][1:] - (entries["start"] + entries["size"])[:-1]
+    is_large = entries["size"] > MAX_FILE_BYTES
+    return np.split(entries, np.flatnonzero((gaps > most) | is_large[1:] | is_large[:-1]) + 1)
 
 
 def _numbers(listing: Listing, number: dict[tuple[str | None, int], int]) -> NDArray[np.int32]:
