@@ -26,6 +26,34 @@ def test_links_and_named_tests_are_there(page: Path) -> None:
     assert [str(path) for path in links + tests if not path.exists()] == []
 
 
+def cells(row: str) -> list[str]:
+    """Returns the cells of a row of a table; ``\\|`` is no border between two."""
+    return re.split(r"(?<!\\)\|", row.strip().removeprefix("|").removesuffix("|"))
+
+
+def broken_tables(text: str) -> list[str]:
+    """Returns the header of every table below which no row of dashes has as many cells."""
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    broken = []
+    for table in re.findall(r"(?:^\|.*\n)+", prose + "\n", flags=re.MULTILINE):
+        header, *rest = map(cells, table.splitlines())
+        dashes = [cell for cell in rest[0] if re.fullmatch(r" *:?-+:? *", cell)] if rest else []
+        if not (len(dashes) == len(header) == len(rest[0] if rest else [])):
+            broken.append(table.splitlines()[0])
+    return broken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_table_is_one(page: Path) -> None:
+    assert broken_tables(page.read_text(encoding="utf-8")) == []
+
+
+def test_a_broken_table_is_noticed() -> None:
+    assert broken_tables("| a | b \\| c |\n| --- | :-: |\n| 1 | 2 |\n") == []
+    for dashes in ("| --- |\n", "| --- | --- | --- |\n", "| 1 | 2 |\n", ""):
+        assert broken_tables(f"text\n\n| a | b |\n{dashes}\ntext\n") == ["| a | b |"]
+
+
 def test_every_page_is_in_the_index() -> None:
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     assert [page.name for page in (ROOT / "docs").glob("*.md") if page.name not in index and page.stem != "index"] == []
