@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 
@@ -61,6 +62,16 @@ def test_every_error_is_public() -> None:
         tree |= {child.__name__ for child in children}
         pending += children
     assert {name for name in PUBLIC if name.endswith("Error")} == tree
+
+
+@pytest.mark.parametrize("name", sorted(name for name in PUBLIC if name.endswith("Error")))
+def test_every_error_survives_the_way_out_of_another_process(name: str) -> None:
+    kind = getattr(whyconv, name)
+    made = {"MissingExtraError": ("Reading Parquet", "tables"), "DivergedError": ("J is nan.", [3, 1])}
+    error = kind(*made.get(name, ("What is wrong.", 143) if name == "StoppedError" else ("What is wrong.",)))
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is kind
+    assert (str(again), again.exit_code, vars(again)) == (str(error), error.exit_code, vars(error))
 
 
 def test_another_name_is_an_attribute_error() -> None:

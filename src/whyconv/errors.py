@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import difflib
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -50,7 +50,10 @@ class MissingExtraError(UsageError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs an optional package. Install it with:  pip install 'whyconv[{extra}]'")
-        self.extra = extra
+        self.what, self.extra = what, extra
+
+    def __reduce__(self) -> tuple[Callable[[str, str], MissingExtraError], tuple[str, str]]:
+        return type(self), (self.what, self.extra)
 
 
 @contextmanager
