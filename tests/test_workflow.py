@@ -33,7 +33,7 @@ from whyconv.errors import (
 from whyconv.finishing import read_summary
 from whyconv.recognizer import open_recognizer
 from whyconv.results import Event, Note
-from whyconv.settings import Plan
+from whyconv.settings import Plan, TrainSettings
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.cost import cost
 from whyconv.training.run_folder import sole_trainer
@@ -330,6 +330,16 @@ def test_wrong_settings_are_all_named_at_once() -> None:
     with pytest.raises(SettingsError, match=r"epoch is not known. Did you mean 'epochs'") as error:
         workflow.train("pets/", epoch=3, batch=1)
     assert "batch = 1: input should be greater than or equal to 2" in str(error.value)
+
+
+def test_settings_beside_settings_are_refused_and_paths_are_taken_as_such(tmp_path: Path) -> None:
+    pictures = write_bars(tmp_path / "bars", n=30)
+    settings = TrainSettings(pictures=str(pictures), out=str(tmp_path / "runs"), **SMALL)
+    with pytest.raises(UsageError, match="beside it epochs, seed"):
+        workflow.train(settings, epochs=3, seed=5)
+    assert not (tmp_path / "runs").exists()
+    with pytest.raises(UsageError, match="Did you mean 'plain'"):
+        workflow.train(pictures, network="plan", out=tmp_path / "runs", store=tmp_path / "store")
 
 
 def test_an_unknown_network_fails_before_anything_is_read(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from os import PathLike, fspath
 from pathlib import Path
 
 import torch
@@ -46,7 +47,7 @@ from whyconv.training.stopping import stops_say_how_to_go_on, uninterrupted
 
 
 def train(
-    settings: TrainSettings | str | Path,
+    settings: TrainSettings | str | PathLike[str],
     notify: Notify = ignore,
     *,
     only_model: bool = False,
@@ -60,7 +61,7 @@ def train(
         notify: Told of notes, progress and epochs.
         only_model: Write the weights, the exported file and the scores only: no report, maps, tables or examples.
         profile: Tell how near reading comes to bare decoding, a step to its convolutions alone, an epoch to its steps.
-        **wanted: Fields of ``TrainSettings``, when ``settings`` is a path.
+        **wanted: Fields of ``TrainSettings``, when ``settings`` is a path; paths among them as text or as ``Path``.
 
     Returns:
         What the run amounts to; its ``run`` is the folder everything was written to.
@@ -68,18 +69,30 @@ def train(
     Raises:
         SettingsError: A setting is unknown or out of range.
         DataError: The pictures cannot be trained on.
+        UsageError: There are settings beside a ``TrainSettings``.
         ModelFileError: The file of starting weights cannot be used, or does not fit the network.
         StoppedError: Ctrl-C, SIGTERM or SIGHUP; once there is a plan, the run can be resumed.
         DivergedError: The cost J became no number; what was saved before is there.
         ParityError: The exported file answers otherwise than torch.
     """
-    asked = settings
-    if not isinstance(asked, TrainSettings):
-        asked = TrainSettings.of({"pictures": str(settings), **wanted}, where="train")
+    asked = _asked(settings, wanted)
     return in_all_processes(lambda group: _train(asked, notify, group, only_model=only_model, profile=profile))
 
 
 def _train(
+def _asked(settings: TrainSettings | str | PathLike[str], wanted: dict[str, object]) -> TrainSettings:
+    if not isinstance(settings, TrainSettings):
+        given = {"pictures": settings, **wanted}
+        texts = {name: fspath(value) if isinstance(value, PathLike) else value for name, value in given.items()}
+        return TrainSettings.of(texts, where="train")
+    if wanted:
+        raise UsageError(
+            f"train was given a TrainSettings, and beside it {', '.join(wanted)}. Expected all settings in the one, or "
+            'the pictures with settings by name: train("pets/", minutes=5).'
+        )
+    return settings
+
+
     settings: TrainSettings, notify: Notify, group: Group, *, only_model: bool = False, profile: bool = False
 ) -> RunSummary:
     began = time.perf_counter()
