@@ -37,12 +37,12 @@ class Inspection:
 
 
 def check(
-    where: str | Path,
+    where: str | os.PathLike[str],
     *,
     layout: str = "auto",
     label_from: str | None = None,
     group_by: str | None = None,
-    store: Path | None = None,
+    store: str | os.PathLike[str] | None = None,
     notify: Notify = ignore,
 ) -> CheckReport:
     """Looks at labelled pictures: what is there, what cannot be read, what would mislead a training.
@@ -62,7 +62,11 @@ def check(
         UsageError: ``layout`` or a regular expression is wrong, or shards were named.
         DataError: There is nothing to read, or it cannot be read without guessing.
     """
-    return inspect(where, layout=layout, label_from=label_from, group_by=group_by, store=store, notify=notify).report
+    kept = None if store is None else Path(store)
+    found = inspect(
+        os.fspath(where), layout=layout, label_from=label_from, group_by=group_by, store=kept, notify=notify
+    )
+    return found.report
 
 
 def inspect(  # noqa: PLR0913

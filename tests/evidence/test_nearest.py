@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from tiny_model import SIDE, write_model
-from whyconv.errors import UsageError
-from whyconv.evidence import explain
+from whyconv.errors import ModelFileError, UsageError
+from whyconv.evidence import explain, open_explainer
+from whyconv.recognizer import open_recognizer
 from whyconv.report.evidence import render_evidence
 from whyconv.results.evidence import Evidence
 from whyconv.show.evidence import evidence_lines
@@ -75,6 +76,12 @@ def test_where_there_are_none_the_reason_is_told(run: Path) -> None:
     (run / "features.npy").unlink()
     found = ask(run)
     assert (found.nearest, found.why_no_nearest) == ([], "no_files")
+
+
+def test_a_run_folder_that_is_not_there_is_refused(run: Path) -> None:
+    for model in (run / "model.onnx", open_recognizer(run)):
+        with pytest.raises(ModelFileError, match="run is nope, where there is no folder"):
+            open_explainer(model, "nope")
 
 
 def test_none_are_asked_for_or_fewer_than_none(run: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 from typing import get_args
 
@@ -24,10 +25,10 @@ NEAREST = 6
 
 
 def explain(
-    model: Explainer | Recognizer | str | Path,
+    model: Explainer | Recognizer | str | PathLike[str],
     picture: Picture,
     *,
-    run: str | Path | None = None,
+    run: str | PathLike[str] | None = None,
     label: str | None = None,
     kind: MapKind | None = None,
     num_nearest: int = NEAREST,
@@ -50,7 +51,7 @@ def explain(
         PictureError: The picture cannot be read.
         UsageError: There is no such class; or a class activation map is asked for, and the network has none; or
             ``picture``, ``kind`` or ``num_nearest`` is nothing of what it may be.
-        ModelFileError: The file is missing, damaged or not written by whyconv.
+        ModelFileError: The file is missing, damaged or not written by whyconv; or ``run`` is no folder.
     """
     if not _is_whole(num_nearest):
         raise UsageError(f"num_nearest is {num_nearest!r}. Expected a whole number from 0.")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from whyconv.counting.graph import Graph
+from whyconv.errors import ModelFileError
 from whyconv.evidence.activation import Map, logit_parts
 from whyconv.evidence.field import field_graph
 from whyconv.evidence.heads import Head, find_head
@@ -123,7 +125,7 @@ class Explainer:
         return open_session(content, self.recognizer.num_threads, self.recognizer.where)
 
 
-def open_explainer(model: Recognizer | str | Path, run: str | Path | None = None) -> Explainer:
+def open_explainer(model: Recognizer | str | PathLike[str], run: str | PathLike[str] | None = None) -> Explainer:
     """Opens a run folder or an exported file, to be asked about many pictures.
 
     Args:
@@ -131,9 +133,11 @@ def open_explainer(model: Recognizer | str | Path, run: str | Path | None = None
         run: The run folder, where ``model`` is not one.
 
     Raises:
-        ModelFileError: As for ``open_recognizer``.
+        ModelFileError: As for ``open_recognizer``; or ``run`` is no folder.
     """
+    if run is not None and not Path(run).is_dir():
+        raise ModelFileError(f"run is {Path(run)}, where there is no folder. Expected a run folder: runs/<name>/.")
     if isinstance(model, Recognizer):
         return Explainer(model, None if run is None else Path(run))
-    folder = Path(model) if run is None else Path(run)
+    folder = Path(model if run is None else run)
     return Explainer(open_recognizer(model), folder if folder.is_dir() else None)
