@@ -6,12 +6,16 @@ import copy
 import os
 import pickle
 import signal
+import sys
 import threading
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -83,6 +87,22 @@ def test_wrong_input_is_refused_with_its_shape(fitted: PictureClassifier) -> Non
 def test_the_same_seed_gives_the_same_answers(fitted: PictureClassifier) -> None:
     again = clone(fitted).fit(DATA.pixels[..., 0], LABELS)
     assert np.array_equal(again.predict_proba(DATA.pixels[..., 0]), fitted.predict_proba(DATA.pixels[..., 0]))
+
+
+def test_two_at_once_become_what_they_become_one_after_the_other() -> None:
+    def fit(seed: int) -> bytes:
+        return small(epochs=1, random_state=seed).fit(DATA.pixels, LABELS).recognizer_.content
+
+    alone, streams, filters = [fit(0), fit(1)], (sys.stdout, sys.stderr), warnings.filters[:]
+    habits = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.get_rng_state().tolist()
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(fit, [0, 1]))
+    assert alone[0] != alone[1]
+    assert together == alone
+    assert (sys.stdout, sys.stderr) == streams
+    assert warnings.filters == filters
+    after = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.get_rng_state().tolist()
+    assert after == habits
 
 
 def test_it_works_in_a_grid_search() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import warnings
-from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,13 @@ from whyconv.settings import NetworkPlan
 from whyconv.training.evaluate import softmax
 from whyconv.training.logits import network_logits
 from whyconv.training.pixel_rows import Pixels
+from whyconv.training.torch_habits import sole_thread
 from whyconv.training.views import seen
 from whyconv.untrusted import json_values
 
 TOLERANCE = 1e-4
 _PARITY_BATCH = 256
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # colors, for a terminal
 _COUNTED = (
     *("weights", "connections", "density", "locality_factor", "sharing_factor"),
     *("multiply_adds", "nominal_multiply_adds"),
@@ -242,13 +245,8 @@ def _same_answer(expected: NDArray[np.float64], found: NDArray[np.float32]) -> N
 
 def _to_onnx(answering: nn.Module, plan: NetworkPlan) -> onnx.ModelProto:
     example = torch.zeros((2, plan.side, plan.side, plan.in_channels), dtype=torch.uint8)
-    exporter_log = logging.getLogger("torch.onnx")
-    level = exporter_log.level
-    exporter_log.setLevel(logging.ERROR)
     try:
-        # The exporter speaks to its own developers; what a person must know is in the error below.
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
+        with sole_thread(), _unheard():
             program = torch.onnx.export(
                 answering,
                 (example,),
@@ -261,14 +259,33 @@ def _to_onnx(answering: nn.Module, plan: NetworkPlan) -> onnx.ModelProto:
             )
     except Exception as error:  # every exporter pass has errors of its own kind
         let_through(error, WhyconvError)
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelFileError(
-            f"The network cannot be written as ONNX: {reason}. Its weights are in model.safetensors."
+            f"The network cannot be written as ONNX: {_reason(error)}. Its weights are in model.safetensors."
         ) from error
-    finally:
-        exporter_log.setLevel(level)
     assert program is not None
     return program.model_proto
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """The exporter speaks to its own developers; what a person must know is in its errors."""
+    exporter_log = logging.getLogger("torch.onnx")
+    level = exporter_log.level
+    exporter_log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        exporter_log.setLevel(level)
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what an error of the exporter came from: itself it says which of its steps failed."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = _ESCAPES.sub("", str(error)).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__).rstrip(".")
 
 
 def _describe(model: onnx.ModelProto, properties: dict[str, str]) -> None:

@@ -23,7 +23,7 @@ from whyconv.training.pixel_rows import LabelledPixels
 from whyconv.training.run_folder import CHECKPOINTS, PLAN, SUMMARY, write_json
 from whyconv.training.start import start_network
 from whyconv.training.stopping import stop_requests
-from whyconv.training.torch_habits import torch_habits
+from whyconv.training.torch_habits import sole_thread, torch_habits
 from whyconv.untrusted import json_in, json_values
 
 _LAUNCH = "launch.json"
@@ -32,6 +32,8 @@ _TIMED_STEPS = 8
 
 def in_all_processes(lead: Callable[[Group], RunSummary]) -> RunSummary:
     """Carries out a training in the processes that a launcher has started, or in this one where none has.
+
+    Of several threads of a process one trains at a time; ``lead`` is called when it is its turn.
 
     Args:
         lead: What the leader does; calls ``gather`` before a training that the others take part in.
@@ -43,7 +45,7 @@ def in_all_processes(lead: Callable[[Group], RunSummary]) -> RunSummary:
         UsageError: The launcher's variables are wrong.
         LostProcessError: Another process is gone, frozen or out of reach.
     """
-    with joined(launched()) as group:
+    with sole_thread(), joined(launched()) as group:
         if not group.leads:
             return _follow(group)
         summary = lead(group)

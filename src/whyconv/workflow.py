@@ -44,6 +44,7 @@ from whyconv.training.run_folder import (
     tell_other_machine,
 )
 from whyconv.training.stopping import stops_say_how_to_go_on, uninterrupted
+from whyconv.training.torch_habits import sole_thread
 
 
 def train(
@@ -331,9 +332,10 @@ def why(
     read_summary(run)
     plan = read_plan(run)
     question = settle_question(side, minutes, quick, seed, plan.network.side)
-    if saved := answered(run, question, plan.pictures.digest, notify):
-        return saved
-    return measure_why(run, plan, divide_again(plan, notify, run / PLAN), question, notify)
+    with sole_thread():
+        if saved := answered(run, question, plan.pictures.digest, notify):
+            return saved
+        return measure_why(run, plan, divide_again(plan, notify, run / PLAN), question, notify)
 
 
 @contextmanager

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+
 import pytest
 import torch
 from torch.utils import deterministic as memory
 
-from whyconv.training.torch_habits import torch_habits
+from whyconv.training.torch_habits import sole_thread, torch_habits
 
 
 def state() -> tuple[object, ...]:
@@ -39,3 +43,46 @@ def test_torch_is_left_as_it_was_found(deterministic: bool, warns: bool, flushes
         torch.set_num_threads(first[0])
         torch.use_deterministic_algorithms(first[1], warn_only=first[2])
         torch.set_flush_denormal(not first[3])
+
+
+def test_a_second_thread_waits_and_the_same_one_does_not() -> None:
+    steps: list[str] = []
+    waits = threading.Event()
+
+    def second() -> None:
+        waits.set()
+        with torch_habits(1):
+            steps.append("second")
+
+    thread = threading.Thread(target=second)
+    with torch_habits(1), sole_thread(), torch_habits(1):
+        thread.start()
+        waits.wait()
+        thread.join(0.2)
+        steps.append("first")
+    thread.join(60)
+    assert steps == ["first", "second"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_process_forked_beside_a_training_does_not_wait_for_it() -> None:
+    begun, end = threading.Event(), threading.Event()
+
+    def train() -> None:
+        with sole_thread():
+            begun.set()
+            end.wait()
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    begun.wait()
+    try:
+        if not (child := os.fork()):
+            signal.alarm(20)
+            with sole_thread():
+                os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        end.set()
+        thread.join()

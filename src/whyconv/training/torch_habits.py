@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +11,28 @@ from typing import Any
 
 import torch
 from torch.utils import deterministic
+
+_locks = [threading.RLock()]
+
+
+@contextmanager
+def sole_thread() -> Iterator[None]:
+    """One thread of this process at a time is in here; others wait, and the same one may come in again.
+
+    A training sets what torch has once for all threads (its habits, its random numbers), and exports by torch's tracer,
+    which is not made for two threads: two at once would take each other's numbers, and end in errors.
+    """
+    with _locks[0]:
+        yield
+
+
+def _free() -> None:
+    """In a process that was forked off: the thread that may hold the lock is not in it."""
+    _locks[0] = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free)
 
 
 @contextmanager
@@ -23,9 +47,17 @@ def torch_habits(threads: int) -> Iterator[None]:
     On a graphics card float32 is computed in float32. Torch counts the way back through its pooling as not
     deterministic, and is not heard there: the same bits were seen every time. It warns of what else is not.
 
+    Another thread that comes here waits for the end of the block.
+
     Args:
         threads: Of the processor, >= 1.
     """
+    with sole_thread(), _habits(threads):
+        yield
+
+
+@contextmanager
+def _habits(threads: int) -> Iterator[None]:
     num_threads, random_state = torch.get_num_threads(), torch.get_rng_state()
     is_deterministic = torch.are_deterministic_algorithms_enabled()
     warns_only = torch.is_deterministic_algorithms_warn_only_enabled()
