@@ -45,6 +45,17 @@ def test_torch_is_left_as_it_was_found(deterministic: bool, warns: bool, flushes
         torch.set_flush_denormal(not first[3])
 
 
+def test_gradients_are_there_whatever_the_caller_does_without() -> None:
+    weight = torch.ones(2, requires_grad=True)
+    for without in (torch.no_grad, torch.inference_mode):
+        with without():
+            with torch_habits(1):
+                (weight * 3).sum().backward()
+            assert not torch.is_grad_enabled()
+    assert weight.grad is not None
+    assert weight.grad.tolist() == [6, 6]
+
+
 def test_a_second_thread_waits_and_the_same_one_does_not() -> None:
     steps: list[str] = []
     waits = threading.Event()

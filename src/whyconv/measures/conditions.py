@@ -54,8 +54,14 @@ def conditions(network: nn.Module, input_shape: Sequence[int]) -> Conditions:
     network = getattr(network, "_orig_mod", network)
     kind = next((each.dtype for each in network.parameters() if each.is_floating_point()), torch.float32)
     generator = torch.Generator().manual_seed(_SEED)
-    pictures = torch.rand((2, *input_shape), generator=generator).to(kind)
-    with evaluating(network), following(network) as place, torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with (
+        torch.inference_mode(False),  # see trace
+        torch.no_grad(),
+        torch.random.fork_rng(devices=[]),
+        evaluating(network),
+        following(network) as place,
+    ):
+        pictures = torch.rand((2, *input_shape), generator=generator).to(kind)
         watch = Watch(place, type(network).__name__)
         watch.note(pictures, Moving())
         try:

@@ -23,6 +23,7 @@ _NUM_DRAWS = 2000
 _MOST_NUMBERS = 8_000_000  # of pictures whose gradient is taken at a time
 
 
+@torch.inference_mode(False)
 def effective_field(network: nn.Module, pictures: Tensor, layer: str | None = None, *, seed: int = 0) -> EffectiveField:
     """Measures in which square around the middle a layer's gradient lies.
 
@@ -77,6 +78,7 @@ def effective_field(network: nn.Module, pictures: Tensor, layer: str | None = No
     )
 
 
+@torch.inference_mode(False)
 def effective_map(network: nn.Module, pictures: Tensor, layer: str) -> NDArray[np.float64]:
     """Returns the mean over pictures of |d y / d x| summed over channels, (h, w), for a picture of it.
 

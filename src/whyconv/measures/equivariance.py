@@ -42,6 +42,7 @@ _ALONE = 2  # copies of each picture whose last map alone is moved, one along ea
 Floats = NDArray[np.float64]
 
 
+@torch.inference_mode(False)
 def equivariance(
     network: nn.Module,
     pictures: Tensor,

@@ -27,6 +27,7 @@ from whyconv.results.identities import Identities, LayerIdentities
 MOST_BYTES = 1_000_000_000
 
 
+@torch.inference_mode(False)
 def identities(
     network: nn.Module,
     input_shape: tuple[int, ...],

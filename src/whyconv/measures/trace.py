@@ -81,7 +81,13 @@ def trace_made(network: nn.Module, input_shape: Sequence[int]) -> tuple[Graph, d
 
 
 def _call(network: nn.Module, shape: tuple[int, ...], *, has_numbers: bool) -> tuple[Graph, dict[str, Made]]:
-    with evaluating(network), following(network) as place, torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with (
+        torch.inference_mode(False),  # in which torch shows operations whole: conv2d, and not what it consists of
+        torch.no_grad(),
+        torch.random.fork_rng(devices=[]),
+        evaluating(network),
+        following(network) as place,
+    ):
         kind = next((each.dtype for each in network.parameters() if each.is_floating_point()), torch.float32)
         picture = _made_up(shape, kind) if has_numbers else torch.empty(shape, dtype=kind, device="meta")
         recorder = Recorder(network, picture, place, has_numbers=has_numbers)

@@ -29,6 +29,7 @@ MOST_MULTIPLY_ADDS = 5_000_000_000  # seconds
 MOST_FOR_A_LAYER = 500_000_000  # of a network, which has many
 
 
+@torch.inference_mode(False)
 def verify(
     layer: nn.Module,
     input_shape: Sequence[int],
@@ -60,6 +61,7 @@ def verify(
     return _tried(layer, windows, name or str(layer), most_multiply_adds, seed)
 
 
+@torch.inference_mode(False)
 def verify_convolution(
     convolution: Convolution, *, most_multiply_adds: int = MOST_MULTIPLY_ADDS, seed: int = 0
 ) -> Verification:
@@ -81,6 +83,7 @@ def verify_convolution(
     return _tried(layer, with_weights(convolution, inner), str(inner), most_multiply_adds, seed)
 
 
+@torch.inference_mode(False)
 def verify_network(
     network: nn.Module, input_shape: Sequence[int], *, most_multiply_adds: int = MOST_FOR_A_LAYER, seed: int = 0
 ) -> list[Verification]:

@@ -41,8 +41,9 @@ def torch_habits(threads: int) -> Iterator[None]:
 
     The number of threads, deterministic algorithms only, and numbers below 1.2e-38 taken for 0 (they slow a sure
     network down many times). New memory is not filled with NaN, as torch otherwise does where algorithms are to be
-    deterministic: nothing here reads what it did not write, and a step would take longer. All of it, and the state of
-    torch's random numbers, is put back at the end; torch's worker threads that were started meanwhile keep the last.
+    deterministic: nothing here reads what it did not write, and a step would take longer. Gradients are there, also
+    where the caller does without. All of it, and the state of torch's random numbers, is put back at the end; torch's
+    worker threads that were started meanwhile keep the last.
 
     On a graphics card float32 is computed in float32. Torch counts the way back through its pooling as not
     deterministic, and is not heard there: the same bits were seen every time. It warns of what else is not.
@@ -67,7 +68,7 @@ def _habits(threads: int) -> Iterator[None]:
     torch.set_flush_denormal(True)
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
-        with _card_habits():
+        with torch.inference_mode(False), _card_habits():
             yield
     finally:
         torch.set_num_threads(num_threads)
