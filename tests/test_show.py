@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -300,6 +302,19 @@ def test_a_run_in_json_has_plain_fractions() -> None:
     assert (test["accuracy"], test["low"], test["high"], test["n"]) == pytest.approx((0.841, 0.799, 0.88, 301))
     assert test["balanced_accuracy"] == pytest.approx(0.816)
     assert run_values(SUMMARY.model_copy(update={"validation": None}))["validation"] is None
+
+
+def test_the_form_in_json_is_the_one_that_is_documented() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "files.md").read_text(encoding="utf-8")
+    table = page.partition("### Scores in JSON")[2].partition("\nAll other")[0]
+    values, kept = run_values(SUMMARY), SUMMARY.model_dump(mode="json")
+    for row in re.findall(r"^\| `.+$", table, flags=re.MULTILINE):
+        names = re.findall("`([a-z_.]+)`", row)
+        for name, origin in zip(names[: len(names) // 2], names[len(names) // 2 :], strict=True):
+            estimate, end = origin.split(".")
+            assert values["test"].pop(name) == kept["test"][estimate][end]
+    del kept["test"]["accuracy"], kept["test"]["balanced_accuracy"]
+    assert values["test"] == kept["test"]
 
 
 def test_one_line_an_epoch() -> None:

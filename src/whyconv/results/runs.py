@@ -218,8 +218,9 @@ class SkippedStep(Record):
 
 
 class RunSummary(Record):
-    """What a finished run amounts to: what ``train --json`` and ``evaluate --json`` print.
+    """What a finished run amounts to, as ``summary.json`` holds it.
 
+    ``train --json`` and ``evaluate --json`` print accuracies of the parts as plain fractions; see docs/files.md.
     After ``evaluate``, ``test`` is the score of the pictures in ``evaluated``, and nothing was compared with torch.
     ``certificate`` is there where the run was asked to be invariant, ``windows`` where it answers through windows.
     ``skipped_steps`` are those of ``num_steps`` that were left out.
