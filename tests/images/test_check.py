@@ -11,6 +11,8 @@ from whyconv.images.check import check, require_trainable
 from whyconv.images.duplicates import find
 from whyconv.images.sources import Pictures, read_pictures
 from whyconv.images.survey import survey
+from whyconv.inspection import check as look
+from whyconv.results import CheckReport
 
 BROKEN = b"\xff\xd8\xff\xe0 a JPEG that ends here"
 
@@ -298,3 +300,19 @@ def test_the_picture_in_both_files_of_the_course_is_found(shared_data, tmp_path)
     assert report.num_pictures == 259
     assert len(report.leaks) == 1
     assert sorted(report.leaks[0].parts) == ["test", "train"]
+
+
+def test_a_report_is_the_same_after_its_way_through_json(tmp_path):
+    """Sentences in sentences too: how the parts of a split are laid out is one in the sentence of the reading."""
+    write(
+        tmp_path / "data", {f"{part}/{name}": data for part in ("train", "test") for name, data in many("a", 3).items()}
+    )
+    write(
+        tmp_path / "data",
+        {f"{part}/{name}": data for part in ("train", "test") for name, data in many("b", 3, 9).items()},
+    )
+    report = look(str(tmp_path / "data"), store=str(tmp_path / "store"))
+    assert any(hasattr(value, "key") for note in report.notes for value in note.values.values())
+    again = CheckReport.model_validate_json(report.model_dump_json())
+    assert again == report
+    assert repr(again) == repr(report)

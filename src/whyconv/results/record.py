@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Record(BaseModel):
@@ -60,6 +60,16 @@ class Note(Record):
     key: str
     values: dict[str, Any] = Field(default_factory=dict)
     level: Literal["info", "warning"] = "info"
+
+    @field_validator("values")
+    @classmethod
+    def _notes_again(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Sentences that stand in this one, and come from JSON, are notes as they were."""
+        return {name: _as_note(value) for name, value in values.items()}
+
+
+def _as_note(value: Any) -> Any:  # noqa: ANN401
+    return Note.model_validate(value) if isinstance(value, dict) and value.keys() == Note.model_fields.keys() else value
 
 
 class Progress(Record):
