@@ -256,6 +256,20 @@ def test_all_mistakes_are_named_at_once() -> None:
         assert word in str(mistakes.value)
 
 
+@pytest.mark.parametrize(
+    ("minutes", "seed", "said"),
+    [("1", 0, "minutes = '1'"), (True, 0, "minutes = True"), (float("nan"), 0, "nan"), (None, 1.5, "seed = 1.5")],
+)
+def test_what_is_no_number_is_told(minutes: object, seed: object, said: str) -> None:
+    with pytest.raises(UsageError, match=f"1 mistake.*\n.*{said}: expected"):
+        explaining.settle_question(None, minutes, False, seed, 8)
+
+
+def test_numbers_of_numpy_are_taken() -> None:
+    asked = explaining.settle_question(np.int64(16), np.float32(2), False, np.int64(4), 8)
+    assert asked == Question(side=16, minutes=2.0, seed=4)
+
+
 @pytest.mark.parametrize(("found", "settled"), [(6, 8), (8, 8), (15, 8), (16, 16), (96, 16)])
 def test_the_side_follows_from_the_run(found: int, settled: int) -> None:
     assert explaining.settle_question(None, None, False, 0, found) == Question(side=settled, minutes=10.0, seed=0)

@@ -286,3 +286,12 @@ def test_dark_pictures_of_whole_numbers_are_answered_where_others_say_what_they_
 def test_an_array_of_two_channels_is_no_guess(recognizer: Recognizer) -> None:
     with pytest.raises(UsageError, match="one gray picture of 8 x 9 with alpha, or 8 of 9 x 2"):
         recognizer.predict(np.zeros((8, 9, 2), np.uint8))
+
+
+@pytest.mark.parametrize("num_threads", [-1, 0, 1.5, True, "2"])
+def test_threads_that_are_none_are_refused_when_it_is_opened(recognizer: Recognizer, num_threads: Any) -> None:
+    said = f"num_threads is {num_threads!r}. Expected a whole number from 1"
+    with pytest.raises(UsageError, match=said):
+        open_recognizer(recognizer.where, num_threads=num_threads)
+    with pytest.raises(UsageError, match=said):
+        recognizer.with_threads(num_threads)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
+from operator import index
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +34,16 @@ _CLASSES = 10  # of networks that say no number themselves
 _MOST_INPUT_NUMBERS = 10**10
 
 
-def inspect_network(name: str | Path | nn.Module, input_shape: Sequence[int] | None = None) -> NetworkReport:
+def inspect_network(
+    name: str | PathLike[str] | nn.Module, input_shape: Sequence[int] | str | None = None
+) -> NetworkReport:
     """Counts a network.
 
     Args:
-        name: A run folder, an ONNX file, a network of the catalogue, ``package.module:callable``, or a torch module.
-            Only the last two run code that is not whyconv's own.
-        input_shape: Channels, height, width of one picture. Runs and most ONNX files know it.
+        name: A run folder or what ``train`` returned, an ONNX file, a network of the catalogue,
+            ``package.module:callable``, or a torch module. Only the last two run code that is not whyconv's own.
+        input_shape: Channels, height, width of one picture: (3, 224, 224), or "3x224x224" as on the command line. Runs
+            and most ONNX files know it.
 
     Returns:
         The counts; printing them prints a table. All are exact.
@@ -132,11 +137,14 @@ def _build_for_real(name: str, input_shape: Sequence[int] | None) -> tuple[nn.Mo
     return build_default(name, **sizes), input_shape
 
 
-def read_network(name: str | Path | nn.Module, input_shape: Sequence[int] | None = None) -> tuple[Graph, str]:
+def read_network(
+    name: str | PathLike[str] | nn.Module, input_shape: Sequence[int] | str | None = None
+) -> tuple[Graph, str]:
     """Reads a network as ``inspect_network`` does; returns its graph, and what it is called."""
-    if not isinstance(name, str | Path):
+    input_shape = _as_shape(input_shape)
+    if not isinstance(name, str | PathLike):
         return _read_module(name, input_shape), type(name).__name__
-    name, path = str(name), Path(name)
+    name, path = fspath(name), Path(name)
     if path.is_dir():
         return _read_run(path, input_shape)
     if path.suffix.lower() == ".onnx" or path.is_file():
@@ -165,7 +173,10 @@ def _shape_for(name: str, input_shape: Sequence[int] | None) -> Sequence[int]:
             raise
         raise UsageError(f"{error} Nor is there a run folder or a file of that name.") from None
     if input_shape is None:
-        raise UsageError(f"{name} takes pictures of which size? Say it with --input, such as --input 3x224x224.")
+        raise UsageError(
+            f"{name} takes pictures of which size? Say it with --input, such as --input 3x224x224; in Python:  "
+            f"inspect({name!r}, (3, 224, 224))"
+        )
     asked = f"--input {_crossed(input_shape)}"
     _require_numbers(input_shape, asked)
     is_square = len(set(input_shape[1:])) == 1
@@ -176,13 +187,37 @@ def _shape_for(name: str, input_shape: Sequence[int] | None) -> Sequence[int]:
 
 
 def _read_module(network: nn.Module, input_shape: Sequence[int] | None) -> Graph:
+    with needing_extra("Inspecting a torch network", "train"):
+        from torch import nn
+
+        from whyconv.measures import trace
+    if not isinstance(network, nn.Module):
+        raise UsageError(
+            f"{network!r} is no network. Expected a torch module, not the class or function that makes it; or a run "
+            "folder, an ONNX file, the name of a network, or package.module:callable."
+        )
     if input_shape is None:
         raise UsageError("This network takes pictures of which size? Say it: inspect(network, (3, 224, 224)).")
-    with needing_extra("Inspecting a torch network", "train"):
-        from whyconv.measures import trace
     _require_numbers(input_shape, str(tuple(input_shape)))
     with _channels_first(input_shape, is_named=False):
         return trace(network, input_shape)
+
+
+def _as_shape(given: Sequence[int] | str | None) -> tuple[int, ...] | None:
+    """What was given as the shape of a picture, as whole numbers; no number is a shape of none."""
+    if given is None:
+        return None
+    if isinstance(given, str):
+        return parse_shape(given)
+    try:
+        shape = tuple(map(index, given))
+    except TypeError:
+        shape = ()
+    if not shape:
+        raise UsageError(
+            f"input_shape is {given!r}; expected channels, height and width as whole numbers: (3, 224, 224)."
+        )
+    return shape
 
 
 def parse_shape(text: str) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Literal
 
@@ -83,18 +84,23 @@ def settle_question(side: int | None, minutes: float | None, quick: bool, seed: 
         UsageError: Names every mistake at once.
     """
     mistakes = []
-    if side is not None and side not in SIDES:
-        mistakes.append(f"side = {side}: expected 8, 16 or 32, a power of two that one of the controls needs")
-    if minutes is not None and not 0 < minutes <= 100_000:
-        mistakes.append(f"minutes = {minutes:g}: expected more than 0")
+    if side is not None and not (_is_number(side, is_whole=True) and side in SIDES):
+        mistakes.append(f"side = {side!r}: expected 8, 16 or 32, a power of two that one of the controls needs")
+    if minutes is not None and not (_is_number(minutes) and 0 < minutes <= 100_000):
+        mistakes.append(f"minutes = {minutes!r}: expected a number above 0, at most 100,000")
     if minutes is not None and quick:
         mistakes.append("quick and minutes: expected one of the two")
-    if not 0 <= seed < 2**31:
-        mistakes.append(f"seed = {seed}: expected 0 to 2147483647")
+    if not (_is_number(seed, is_whole=True) and 0 <= seed < 2**31):
+        mistakes.append(f"seed = {seed!r}: expected a whole number, 0 to 2147483647")
     if mistakes:
         raise UsageError("\n  ".join([f"whyconv why: {len(mistakes)} mistake(s)", *mistakes]))
-    settled = side or _usual_side(found)
-    return Question(side=settled, minutes=None if quick else minutes or USUAL_MINUTES, seed=seed)
+    settled = int(side or _usual_side(found))
+    return Question(side=settled, minutes=None if quick else float(minutes or USUAL_MINUTES), seed=int(seed))
+
+
+def _is_number(value: object, *, is_whole: bool = False) -> bool:
+    """Whether this is a number, Python's or numpy's; True and False are none."""
+    return isinstance(value, Integral if is_whole else Real) and not isinstance(value, bool)
 
 
 def measure_why(run: Path, plan: Plan, division: Division, question: Question, notify: Notify) -> Why:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -45,17 +46,18 @@ class Answers:
     novelty: np.ndarray | None = None
 
 
-def open_recognizer(path: str | Path, *, num_threads: int | None = None) -> Recognizer:
+def open_recognizer(path: str | PathLike[str], *, num_threads: int | None = None) -> Recognizer:
     """Opens a run folder or an exported ONNX file for prediction.
 
     Args:
-        path: ``runs/<name>/`` or ``FILE.onnx``.
+        path: ``runs/<name>/`` or ``FILE.onnx``, or what ``train`` returned.
         num_threads: Threads for decoding and for the network; by default the cores this process may use.
 
     Raises:
         ModelFileError: The file is missing, not ONNX, not written by whyconv, newer than this whyconv,
             damaged, or points to data outside of itself.
     """
+        UsageError: ``num_threads`` is no whole number from 1.
     return Recognizer(find_model(path), num_threads=num_threads)
 
 
@@ -78,12 +80,14 @@ class Recognizer:
         else:
             self.where = "model in memory"
             self._content, self.metadata = model, read_metadata(model, self.where)
-        self._open(num_threads or num_cores())
+        self._open(num_cores() if num_threads is None else num_threads)
         self._check_graph()
 
     def _open(self, num_threads: int) -> None:
-        self._num_threads = num_threads
-        self._session = open_session(self._content, num_threads, self.where)
+        if not _is_count(num_threads):
+            raise UsageError(f"num_threads is {num_threads!r}. Expected a whole number from 1.")
+        self._num_threads = int(num_threads)
+        self._session = open_session(self._content, self._num_threads, self.where)
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def with_threads(self, num_threads: int) -> Recognizer:

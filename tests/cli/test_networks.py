@@ -84,6 +84,26 @@ def test_a_network_that_is_there_is_asked_for_its_size(run: Callable[..., Outcom
     assert "resnet18 takes pictures of which size?" in run("inspect", "resnet18").text
 
 
+@pytest.mark.parametrize("shape", [(), 32, (3.0, 32.0, 32.0), {"side": 32}, b"", (None,)])
+def test_what_is_no_shape_is_refused_in_python(shape: object) -> None:
+    for network in ("lenet5", nn.Conv2d(3, 2, 1)):
+        with pytest.raises(UsageError, match="expected channels, height and width as whole numbers"):
+            inspect_network(network, shape)
+
+
+@pytest.mark.parametrize("network", [nn.Conv2d, lambda x: x, None, 3])
+def test_what_is_no_network_is_refused_in_python(network: object) -> None:
+    with pytest.raises(UsageError, match=r"is no network\. Expected a torch module"):
+        inspect_network(network, (3, 8, 8))
+
+
+def test_what_the_hint_says_can_be_done_in_python() -> None:
+    with pytest.raises(UsageError, match="which size") as asked:
+        inspect_network("lenet5")
+    assert "inspect('lenet5', (3, 224, 224))" in str(asked.value)
+    assert inspect_network("lenet5", "1x32x32").totals == inspect_network("lenet5", np.array([1, 32, 32])).totals
+
+
 def test_an_onnx_file_needs_no_torch(tmp_path: Path) -> None:
     graph = helper.make_graph(
         [helper.make_node("Conv", ["x", "w"], ["y"])],

@@ -177,7 +177,12 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= 0
 
 
-def _number_of(label: str, classes: tuple[str, ...]) -> int:
+def _number_of(label: object, classes: tuple[str, ...]) -> int:
+    if not isinstance(label, str):
+        raise UsageError(
+            f"label is {label!r}; expected the name of a class, as text.{nearest(str(label), classes)} "
+            f"Classes: {', '.join(classes)}."
+        )
     if label not in classes:
         raise UsageError(f"There is no class '{label}'.{nearest(str(label), classes)} Classes: {', '.join(classes)}.")
     return classes.index(label)
