@@ -8,10 +8,15 @@ import shutil
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from torch import nn
 
 import whyconv
 from command_line import VERBS, Demo, run_whyconv
+from tiny_training import write_bars
+from whyconv import workflow
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -71,6 +76,28 @@ def test_the_korean_readme_shows_the_same_commands() -> None:
     assert [command for command, _ in sessions(KOREAN)] == [command for command, _ in sessions(README)]
     assert blocks(KOREAN, "sh") == blocks(README, "sh")
     assert blocks(KOREAN, "python") == blocks(README, "python")
+
+
+def test_what_is_shown_in_python_can_be_followed_by_the_letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_bars(tmp_path / "pets", n=30)
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save("photo.jpg")
+    (code,) = blocks(README, "python")
+    assert code.count("minutes=1") == 1
+    values: dict[str, object] = {}
+    quick = {"network": "lesson", "epochs": 1, "flips": "off", "threads": 1, "store": str(tmp_path / "store")}
+    exec(code.replace("minutes=1", "**quick"), values | {"quick": quick} | {"print": lambda *_: None}, values)
+    values |= {"picture": "photo.jpg", "folder": values["run"], "network": nn.Conv2d(3, 2, 3)}
+    monkeypatch.setattr(workflow, "measure_why", lambda run, *rest: run)
+    section = README.partition("### From Python")[2].partition("\n## ")[0].replace(code, "")
+    calls = re.findall(r"`(whyconv\.\w+\(.+?\))`", section)
+    found = {call: eval(call, {"whyconv": whyconv}, values) for call in calls}
+    assert found["whyconv.why(run)"] == Path("runs/pets-1")
+    assert found["whyconv.explain(run, picture)"].picture == "photo.jpg"
+    assert Path(found["whyconv.export_run(run)"].path).is_file()
+    assert found["whyconv.open_torch(folder)"].metadata.classes == ("lies", "stands")
+    assert whyconv.open(values["run"]).classes == ("lies", "stands")
+    assert whyconv.inspect(values["run"]).totals == whyconv.inspect("runs/pets-1").totals
 
 
 def test_every_verb_has_a_row() -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
@@ -123,7 +124,7 @@ class Metadata(BaseModel):
         return self
 
 
-def find_model(path: str | Path) -> Path:
+def find_model(path: str | PathLike[str]) -> Path:
     """Returns the ONNX file that ``path`` names: itself, or ``model.onnx`` of a run folder.
 
     Raises:

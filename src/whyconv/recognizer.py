@@ -56,8 +56,8 @@ def open_recognizer(path: str | PathLike[str], *, num_threads: int | None = None
     Raises:
         ModelFileError: The file is missing, not ONNX, not written by whyconv, newer than this whyconv,
             damaged, or points to data outside of itself.
-    """
         UsageError: ``num_threads`` is no whole number from 1.
+    """
     return Recognizer(find_model(path), num_threads=num_threads)
 
 

@@ -69,8 +69,8 @@ def train(
 
     Raises:
         SettingsError: A setting is unknown or out of range.
-        DataError: The pictures cannot be trained on.
         UsageError: There are settings beside a ``TrainSettings``.
+        DataError: The pictures cannot be trained on.
         ModelFileError: The file of starting weights cannot be used, or does not fit the network.
         StoppedError: Ctrl-C, SIGTERM or SIGHUP; once there is a plan, the run can be resumed.
         DivergedError: The cost J became no number; what was saved before is there.
@@ -80,7 +80,6 @@ def train(
     return in_all_processes(lambda group: _train(asked, notify, group, only_model=only_model, profile=profile))
 
 
-def _train(
 def _asked(settings: TrainSettings | str | PathLike[str], wanted: dict[str, object]) -> TrainSettings:
     if not isinstance(settings, TrainSettings):
         given = {"pictures": settings, **wanted}
@@ -94,6 +93,7 @@ def _asked(settings: TrainSettings | str | PathLike[str], wanted: dict[str, obje
     return settings
 
 
+def _train(
     settings: TrainSettings, notify: Notify, group: Group, *, only_model: bool = False, profile: bool = False
 ) -> RunSummary:
     began = time.perf_counter()
@@ -300,7 +300,7 @@ def evaluate(
 
 
 def why(
-    run: Path | str,
+    run: str | PathLike[str],
     notify: Notify = ignore,
     *,
     side: int | None = None,
@@ -315,7 +315,7 @@ def why(
     the same question, or for more minutes, is read from ``why.json``, and never replaced by what fewer minutes give.
 
     Args:
-        run: A finished run folder.
+        run: A finished run folder, or what ``train`` returned.
         notify: Told of notes and progress.
         side: Of the square's pictures in pixels, 8, 16 or 32; by default 8 where the run saw fewer than 16, else 16.
         minutes: For all of it, 10 by default; what fits follows from a measurement.

@@ -40,7 +40,8 @@ def explain(
     it is the mean over views, so is the map.
 
     Args:
-        model: A run folder, an ONNX file, an open recognizer, or an ``Explainer``, which is quicker for many pictures.
+        model: A run folder or what ``train`` returned, an ONNX file, an open recognizer, or an ``Explainer``, which is
+            quicker for many pictures.
         picture: A path, file content, or an array (h, w) or (h, w, c).
         run: The run folder, where ``model`` is not one: for the nearest training pictures.
         label: The class that is asked about; by default the answer.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,7 +36,7 @@ _CLASSES = "classes"
 
 
 def export_run(
-    run: str | Path,
+    run: str | PathLike[str],
     notify: Notify = ignore,
     *,
     to: str = "onnx",
@@ -48,7 +49,7 @@ def export_run(
     Asked are all test pictures of the run; without a test part all validation pictures, else all training pictures.
 
     Args:
-        run: A finished run folder.
+        run: A finished run folder, or what ``train`` returned.
         notify: Told of notes and progress.
         to: "onnx", or "torch" for ``model.safetensors`` and ``network.json``.
         any_size: The file takes pictures of any size; only for ONNX.

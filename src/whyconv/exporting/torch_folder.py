@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,14 +15,14 @@ from whyconv.training.run_folder import NETWORK, WEIGHTS
 from whyconv.training.stored import build_stored
 
 
-def open_torch(folder: str | Path) -> Answering:
+def open_torch(folder: str | PathLike[str]) -> Answering:
     """Opens ``model.safetensors`` and ``network.json`` of a run folder, or of ``whyconv export --to torch``.
 
     Nothing but weights and JSON is read; code of others, ``package.module:callable``, runs only after
     ``whyconv.allow_code``.
 
     Args:
-        folder: Where both files are.
+        folder: Where both files are, or what ``train`` returned.
 
     Returns:
         A module in evaluation mode: pixels uint8 (n, side, side, c), prepared as ``metadata.policy`` says, to

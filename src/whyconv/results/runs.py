@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field
 
+from whyconv.errors import UsageError
 from whyconv.results.certificate import Certificate
 from whyconv.results.data import Unreadable
 from whyconv.results.record import Estimate, Record
@@ -218,7 +219,7 @@ class SkippedStep(Record):
 
 
 class RunSummary(Record):
-    """What a finished run amounts to, as ``summary.json`` holds it.
+    """What a finished run amounts to, as ``summary.json`` holds it; where a path is asked for, that of its run folder.
 
     ``train --json`` and ``evaluate --json`` print accuracies of the parts as plain fractions; see docs/files.md.
     After ``evaluate``, ``test`` is the score of the pictures in ``evaluated``, and nothing was compared with torch.
@@ -245,3 +246,8 @@ class RunSummary(Record):
     certificate: Certificate | None = None
     windows: ThroughWindows | None = None
     suspects: Suspects | None = None
+
+    def __fspath__(self) -> str:
+        if not self.run:
+            raise UsageError("This training kept no run folder. Train with whyconv.train, which keeps one.")
+        return self.run
