@@ -251,7 +251,7 @@ def opened(place: str) -> Iterator[IO[bytes]]:
 
 
 def require_parts(place: str, num_bytes: int) -> None:
-    """Makes sure that a server gives parts of a shard: one that gives all of it each time would be asked for every block.
+    """Makes sure that a server gives parts of a shard, where each block is asked for: all of it would come each time.
 
     Raises:
         DataError: It does not, or the shard cannot be read.
