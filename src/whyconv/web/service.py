@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 
 from whyconv.errors import ModelFileError, PictureError
-from whyconv.evidence import Explainer, open_explainer
+from whyconv.evidence import Explainer
 from whyconv.recognizer import Content, Recognizer
 from whyconv.untrusted import json_in
 from whyconv.web.batching import Answered, Batcher, read_picture
@@ -70,7 +70,7 @@ class Service:
     @cached_property
     def explainer(self) -> Explainer:
         """Says what answers rest on."""
-        return open_explainer(self.recognizer, self.run)
+        return Explainer(self.recognizer, self.run)  # whose folder may have been removed by now
 
     @property
     def twin(self) -> Recognizer | None:
