@@ -83,7 +83,7 @@ def test_what_is_learned_from_is_told(shards: Path, tmp_path: Path) -> None:
     assert [event.step for event in events if isinstance(event, EpochRecord)] == [3, 6, 9]
 
 
-@pytest.mark.parametrize("step", [1, 4, 10, 17, 29])
+@pytest.mark.parametrize("step", [4, 17, *(pytest.param(step, marks=pytest.mark.slow) for step in (1, 10, 29))])
 def test_a_stopped_run_goes_on_bit_for_bit_in_the_middle_of_a_shard(
     shards: Path, whole: RunSummary, tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,6 +235,7 @@ def test_two_processes_learn_what_one_does(shards: Path, tmp_path: Path) -> None
     assert both[0]["read"] + both[1]["read"] < 1.5 * alone[0]["read"]
 
 
+@pytest.mark.slow
 def test_a_shard_that_only_the_second_process_cannot_read_loses_nothing(shards: Path, tmp_path: Path) -> None:
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     words = str(shards), str(tmp_path / "run")

@@ -54,6 +54,7 @@ def test_the_leader_goes_last(tmp_path: Path) -> None:
     assert [each["told"] for each in in_processes(3, "shared_steps:heard_late", tmp_path)] == ["the end"] * 3
 
 
+@pytest.mark.slow
 def test_a_step_is_timed_by_all_processes(tmp_path: Path) -> None:
     found = in_processes(2, "shared_steps:timed_together", tmp_path)
     for each in found:
