@@ -5,21 +5,11 @@ import pickle
 import numpy as np
 import pytest
 
+from made_up_arrays import shots, spoken
 from whyconv.errors import DataError, MissingExtraError
 from whyconv.images.sources import read_pictures
 
 h5py = pytest.importorskip("h5py")
-
-RNG = np.random.default_rng(0)
-
-
-def shots(n, *shape):
-    """Returns n random pictures, uint8."""
-    return RNG.integers(0, 256, (n, *(shape or (6, 5, 3))), dtype=np.uint8)
-
-
-def spoken(pictures):
-    return [pictures.classes[label] if label >= 0 else None for label in pictures.labels]
 
 
 def write_pair(folder):

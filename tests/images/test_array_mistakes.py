@@ -6,15 +6,9 @@ import zipfile
 import numpy as np
 import pytest
 
+from made_up_arrays import shots
 from whyconv.errors import DataError, WhyconvError
 from whyconv.images.sources import read_pictures
-
-RNG = np.random.default_rng(0)
-
-
-def shots(n, *shape):
-    """Returns n random pictures, uint8."""
-    return RNG.integers(0, 256, (n, *(shape or (6, 5, 3))), dtype=np.uint8)
 
 
 @pytest.mark.parametrize(

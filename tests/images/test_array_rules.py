@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from made_up_arrays import shots
 from whyconv.errors import DataError
 from whyconv.images.array_levels import to_levels
 from whyconv.images.decode import decode_array
@@ -10,11 +11,6 @@ from whyconv.images.prepare import PicturePolicy, prepare
 from whyconv.images.sources import pictures_from_arrays, read_pictures
 
 RNG = np.random.default_rng(0)
-
-
-def shots(n, *shape):
-    """Returns n random pictures, uint8."""
-    return RNG.integers(0, 256, (n, *(shape or (6, 5, 3))), dtype=np.uint8)
 
 
 def keys(pictures):

@@ -3,20 +3,10 @@
 import numpy as np
 import pytest
 
+from made_up_arrays import shots, spoken
 from whyconv.errors import DataError, UsageError
 from whyconv.images.sources import PART_NAMES, pictures_from_arrays, read_pictures
 from whyconv.results import Note
-
-RNG = np.random.default_rng(0)
-
-
-def shots(n, *shape):
-    """Returns n random pictures, uint8."""
-    return RNG.integers(0, 256, (n, *(shape or (6, 5, 3))), dtype=np.uint8)
-
-
-def spoken(pictures):
-    return [pictures.classes[label] if label >= 0 else None for label in pictures.labels]
 
 
 def keys(pictures):

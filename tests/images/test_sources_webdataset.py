@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from made_up_arrays import spoken
 from whyconv.errors import DataError, UsageError
 from whyconv.images.sources import PART_NAMES, read_pictures
 
@@ -22,10 +23,6 @@ def shard(path: Path, members: dict[str, bytes]) -> Path:
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     return path
-
-
-def spoken(pictures):
-    return [pictures.classes[label] if label >= 0 else None for label in pictures.labels]
 
 
 def test_shards_are_one_set_with_parts_by_their_names(tmp_path):
