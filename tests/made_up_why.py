@@ -49,6 +49,8 @@ from whyconv.study.split import accuracy_of, difference, split_gain
 
 RATES = [0.02, 0.1, 0.5]
 TARGETS = [0.5, 0.7, 0.85]
+# Not the same in any two corners, or their differences would have no spread.
+SPREAD = tuple(zip(CORNERS, (0.02, 0.021, 0.022, 0.023), strict=True))
 
 
 def reached(corner: Corner, target: float) -> Crossing:
@@ -67,8 +69,8 @@ def times(place: Place, target: float) -> Crossing:
     return Crossing(value=0.31, low=0.2, high=0.41, n=3)
 
 
-def by_draw(middle: float) -> list[float]:
-    return [middle - 0.02, middle, middle + 0.02]
+def by_draw(middle: float, half: float = 0.02) -> list[float]:
+    return [middle - half, middle, middle + half]
 
 
 def made_up_square(accuracies: dict[Place, dict[Corner, float]]) -> Square:
@@ -134,7 +136,7 @@ def made_up_square(accuracies: dict[Place, dict[Corner, float]]) -> Square:
             for corner in CORNERS
         ],
         splits=[
-            split_gain({corner: by_draw(accuracies[place][corner]) for corner in CORNERS}, place, n_train)
+            split_gain({corner: by_draw(accuracies[place][corner], half) for corner, half in SPREAD}, place, n_train)
             for place in PLACES
             for n_train in protocol.sizes
         ],

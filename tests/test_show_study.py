@@ -149,19 +149,20 @@ def test_shifts_stand_in_only_where_there_is_something_to_stand_in_for() -> None
     averaged = [one.model_copy(update={"arm": "averaged"}) for one in square.scores if one.arm == "shifts"]
     splits = [one.model_copy(update={"arm": "averaged"}) for one in square.splits if one.arm == "shifts"]
 
-    def told(gain: float, beside: float) -> str:
+    def told(gain: float, beside: float, half: float = 0.02) -> str:
         plain = [
             one.model_copy(update={"gain": about(gain, 0.02)}) if (one.place, one.arm) == ("still", "plain") else one
             for one in square.splits
         ]
         found = {"scores": [*square.scores, *averaged], "splits": [*plain, *splits]}
         return said(
-            curve_lines(square.model_copy(update={**found, "shifts_beside_structure": about(beside, 0.02)}), "en")
+            curve_lines(square.model_copy(update={**found, "shifts_beside_structure": about(beside, half)}), "en")
         )
 
     assert "Shifts in training and test stand in for the structure here" in told(0.1, 0.05)
     assert "Shifts in training and test do not stand in" in told(0.1, -0.05)
-    assert "cannot be told: dense with them" in told(0.1, 0.01)
+    for beside, half in ((0.01, 0.02), (0.05, 0.0), (-0.05, 0.0)):
+        assert "cannot be told: dense with them" in told(0.1, beside, half)
     for gain in (-0.1, 0.01):
         assert "stand in" not in told(gain, 0.05)
 

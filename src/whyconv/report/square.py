@@ -95,7 +95,7 @@ def _box(corner: Corner, accuracy: Estimate, language: str) -> Markup:
 
 def _drawn(arrow: _Arrow) -> Markup:
     """The line, its tip and its label: above and below a level arrow, on the outer side of an upright one."""
-    style = "gains" if arrow.gain.low > 0 else "loses" if arrow.gain.high < 0 else "open"
+    style = "gains" if arrow.gain.sign > 0 else "loses" if arrow.gain.sign < 0 else "open"
     (x1, y1), (x2, y2) = _BOXES[arrow.start], _BOXES[arrow.end]
     number = in_points(arrow.gain)
     if y1 == y2:

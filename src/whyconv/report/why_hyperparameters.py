@@ -8,7 +8,7 @@ from whyconv.report.blocks import Block, Table, teller
 from whyconv.report.curves import Figure
 from whyconv.report.hyperparameters import effects_figure
 from whyconv.results.hyperparameters import FACTORS, Hyperparameters, LayerSetting, SettingScore
-from whyconv.results.numbers import in_percent, in_points, some_have_no_width
+from whyconv.results.numbers import in_percent, in_points
 
 
 def hyperparameters_block(found: Hyperparameters, language: str) -> Block:
@@ -33,7 +33,7 @@ def hyperparameters_block(found: Hyperparameters, language: str) -> Block:
         notes.append(say("report_why_late", n=len(late), seconds=sum(one.seconds for one in late)))
     if small:
         notes.append(say("report_why_small", n=len(small)))
-    if some_have_no_width(one.accuracy for one in found.scores):
+    if any(one.accuracy.has_no_width for one in found.scores):
         notes.append(say("interval_no_width"))
     notes.append(say("hyper_note", rates=rates, validation=found.num_validation, train=found.num_train))
     if at_edge := sum(one.is_rate_at_edge for one in found.scores):

@@ -29,7 +29,6 @@ from whyconv.results.numbers import (
     number_after,
     percent_after,
     points_with_ends,
-    some_have_no_width,
 )
 from whyconv.results.price import LayerPrice, PriceOfSharing
 from whyconv.results.surgery import Surgery
@@ -188,7 +187,7 @@ def price_block(found: PriceOfSharing, language: str) -> Block:
         )
         for one in found.left_out
     ]
-    if some_have_no_width(each for one in found.layers for each in (one.tied, one.gain)):
+    if any(each.has_no_width for one in found.layers for each in (one.tied, one.gain)):
         notes.append(say("interval_no_width"))
     rates = ", ".join(f"{rate:g}" for rate in found.protocol.learning_rates)
     notes.append(say("price_note", rates=rates, validation=found.num_validation, train=found.num_train))

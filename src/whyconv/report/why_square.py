@@ -10,7 +10,7 @@ from whyconv.report.learning import learning_figure, learning_legend, learning_t
 from whyconv.report.square import square_figure
 from whyconv.results import CHANGES, CONTROLS, CORNERS, PLACES, ArmName, Corner, Place, Square
 from whyconv.results.claims import claims, matched_words, moved_words, unlearned_words
-from whyconv.results.numbers import as_number, crossing_number, in_points, some_have_no_width, steps_needed
+from whyconv.results.numbers import as_number, crossing_number, in_points, steps_needed
 from whyconv.results.why import Why
 
 
@@ -73,7 +73,7 @@ def square_block(square: Square, language: str) -> Block:
         "tuning": protocol.num_tuning_draws,
     }
     notes = [say("square_interval_note", **values)]
-    if some_have_no_width(one.accuracy for one in square.scores):
+    if square.some_have_no_width:
         notes.append(say("interval_no_width"))
     return Block(title=say("report_why_square"), about=about, figures=figures, notes=notes)
 
@@ -157,9 +157,9 @@ def controls_block(square: Square, language: str) -> Block:
 def _gain(square: Square, place: Place, language: str) -> str:
     """Who wins, said plainly."""
     say, gain = teller(language), square.split(place).gain
-    if gain.low <= 0 <= gain.high:
+    if not gain.sign:
         return say(f"square_undecided_{place}", points=in_points(gain))
-    verdict = "wins" if gain.low > 0 else "loses"
+    verdict = "wins" if gain.sign > 0 else "loses"
     return say(f"square_{verdict}_{place}", points=in_points(gain).lstrip("+-"))
 
 

@@ -154,15 +154,11 @@ def _in_both_orders(name: Literal["locality", "sharing"], gains: dict[Place, tup
 
 def _sign_of_both(one: Estimate, other: Estimate) -> int:
     """1 or -1 where one order tells it and the other's value does not speak against it; 0 where it cannot be told."""
-    signs = {_sign(one), _sign(other)} - {0}
+    signs = {one.sign, other.sign} - {0}
     if len(signs) == 2:
         return _BY_ORDER
     sign = next(iter(signs), 0)
     return sign if min(sign * one.value, sign * other.value) >= 0 else 0
-
-
-def _sign(gain: Estimate) -> int:
-    return (gain.low > 0) - (gain.high < 0)
 
 
 def _pictures(square: Square) -> list[Claim]:
@@ -194,7 +190,7 @@ def _overfitting(square: Square) -> list[Claim]:
     for place in PLACES:
         dense, convolution = found[place, "dense"], found[place, "convolution"]
         values |= {place: paired[place], f"{place}_dense": dense, f"{place}_convolution": convolution}
-    return [Claim(name="overfitting", holds=_verdict([_sign(paired[place]) for place in PLACES]), values=values)]
+    return [Claim(name="overfitting", holds=_verdict([paired[place].sign for place in PLACES]), values=values)]
 
 
 def _verdict(signs: list[int]) -> Holds:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from statistics import fmean
 
 from whyconv.results.curves import Crossing, Memorized
 from whyconv.results.record import Estimate
-
-# Beyond rounding: one picture of ten billion.
-_NO_WIDTH = 1e-10
 
 
 def in_percent(estimate: Estimate) -> str:
@@ -28,11 +24,6 @@ def in_points(estimate: Estimate) -> str:
 def points_with_ends(estimate: Estimate) -> str:
     """``+3.1 (+1.2 .. +5.0)``: a difference of two accuracies in percentage points, whatever its interval."""
     return f"{100 * estimate.value:+.1f} ({100 * estimate.low:+.1f} .. {100 * estimate.high:+.1f})"
-
-
-def some_have_no_width(estimates: Iterable[Estimate]) -> bool:
-    """Whether repetitions gave one and the same number in some, so that their t interval has no width."""
-    return any(one.n > 1 and one.high - one.low < _NO_WIDTH for one in estimates)
 
 
 def in_spread(estimate: Estimate | None) -> str:

@@ -119,9 +119,8 @@ class LayerPrice(Record):
 
         Told only where the interval over seeds and that over pictures both leave out 0.
         """
-        if min(self.gain.low, self.gain_over_pictures.low) > 0:
-            return "price"
-        return "worth" if max(self.gain.high, self.gain_over_pictures.high) < 0 else "undecided"
+        signs = {self.gain.sign, self.gain_over_pictures.sign}
+        return "price" if signs == {1} else "worth" if signs == {-1} else "undecided"
 
 
 class LayerLeftOut(Record):

@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+# Beyond rounding: one picture of ten billion.
+_NO_WIDTH = 1e-10
+
 
 class Record(BaseModel):
     """A frozen record; printing it prints a table of its fields."""
@@ -47,6 +50,18 @@ class Estimate(Record):
     high: float
     n: int
     over: Literal["pictures", "seeds", "draws", "settings"] = "pictures"
+
+    @property
+    def has_no_width(self) -> bool:
+        """Whether repetitions gave one and the same number, so that their t interval has no width."""
+        return self.n > 1 and self.high - self.low < _NO_WIDTH
+
+    @property
+    def sign(self) -> Literal[-1, 0, 1]:
+        """Of a difference: 1 or -1 where its interval leaves 0 out; 0 where it does not, and where it has no width."""
+        if self.has_no_width or self.low <= 0 <= self.high:
+            return 0
+        return 1 if self.low > 0 else -1
 
     def __repr__(self) -> str:
         return f"{100 * self.value:.1f} % ({100 * self.low:.1f}-{100 * self.high:.1f}, n={self.n} {self.over})"

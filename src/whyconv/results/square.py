@@ -245,6 +245,12 @@ class Square(Record):
         """Those of the protocol, and those beyond their ends that a corner takes; rising."""
         return sorted({*self.protocol.learning_rates, *(one.learning_rate for one in self.scores)})
 
+    @property
+    def some_have_no_width(self) -> bool:
+        """Whether repetitions gave one and the same accuracy or gain somewhere."""
+        gains = [each for one in self.splits for each in (one.gain, one.locality_first, one.sharing_first)]
+        return any(one.has_no_width for one in [*(score.accuracy for score in self.scores), *gains])
+
     def unlearned(self) -> list[CornerScore]:
         """Returns what was trained on the most pictures, as they are or moved, and has not learned them."""
         plain = [one for one in self.scores if (one.arm, one.control, one.same_as) == ("plain", None, "")]

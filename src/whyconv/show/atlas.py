@@ -22,6 +22,8 @@ def atlas_lines(atlas: Atlas, language: str) -> list[str]:
     lines += ["", *wrap(say("atlas_meaning", language), "  ")]
     draws = atlas.sets[0].protocol.num_draws if atlas.sets else 0
     lines += wrap(say("atlas_intervals", language, draws=draws), "  ")
+    if any(one.split(place).gain.has_no_width for one in atlas.sets for place in PLACES):
+        lines += wrap(say("interval_no_width", language), "  ")
     if coarse := [printable(one.name) for one in atlas.sets if one.is_coarse]:
         lines += wrap(say("atlas_coarse", language, names=", ".join(coarse)), "! ")
     if unlearned := [printable(one.name) for one in atlas.sets if not one.has_learned]:
@@ -71,4 +73,4 @@ def _verdict_lines(atlas: Atlas, place: Place, language: str) -> list[str]:
 
 def _verdict(one: AtlasSet, place: Place) -> str:
     gain = one.split(place).gain
-    return "wins" if gain.low > 0 else "loses" if gain.high < 0 else "undecided"
+    return "wins" if gain.sign > 0 else "loses" if gain.sign < 0 else "undecided"

@@ -51,10 +51,10 @@ def _stand_in_lines(square: Square, language: str) -> list[str]:
     Nothing where the structure gains nothing that can be told: there is nothing to stand in for.
     """
     beside = square.shifts_beside_structure
-    if beside is None or square.split("still").gain.low <= 0:
+    if beside is None or square.split("still").gain.sign <= 0:
         return []
-    key = "curves_stands_in" if beside.low > 0 else "curves_stand_in_unknown"
-    key = "curves_does_not_stand_in" if beside.high < 0 else key
+    key = "curves_stands_in" if beside.sign > 0 else "curves_stand_in_unknown"
+    key = "curves_does_not_stand_in" if beside.sign < 0 else key
     values = {
         "helped": in_percent(square.score("dense", "still", arm="averaged").accuracy),
         "plain": in_percent(square.score("convolution", "still").accuracy),

@@ -10,7 +10,7 @@ from whyconv.results.hyperparameters import (
     MainEffect,
     SettingScore,
 )
-from whyconv.results.numbers import in_percent, some_have_no_width
+from whyconv.results.numbers import in_percent
 from whyconv.show.text import table, wrap
 from whyconv.texts import say
 
@@ -32,7 +32,7 @@ def hyperparameter_lines(found: Hyperparameters, language: str) -> list[str]:
     head = [say(one, language) for one in _COLUMNS]
     lines += ["", *table([head, *(_row(one, language) for one in found.scores)])]
     lines += wrap(say("hyper_legend", language, test=found.num_test), "  ")
-    if some_have_no_width(one.accuracy for one in found.scores):
+    if any(one.accuracy.has_no_width for one in found.scores):
         lines += wrap(say("interval_no_width", language), "  ")
     lines += ["", *_effect_lines(found, language), *_left_lines(found, language)]
     rates = ", ".join(f"{rate:g}" for rate in protocol.learning_rates)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from whyconv.results import Estimate
-from whyconv.results.numbers import some_have_no_width
 from whyconv.results.price import LayerLeftOut, LayerPrice, PriceOfSharing
 from whyconv.show.text import printable, table, wrap
 from whyconv.texts import say
@@ -25,7 +24,7 @@ def price_lines(found: PriceOfSharing, language: str) -> list[str]:
         head = tuple(say(column, language) for column in _COLUMNS)
         lines += ["", *table([head, *(_row(one) for one in found.layers)])]
         lines += wrap(say("price_legend", language, seeds=found.protocol.num_seeds), "  ")
-        if some_have_no_width(each for one in found.layers for each in (one.tied, one.gain)):
+        if any(each.has_no_width for one in found.layers for each in (one.tied, one.gain)):
             lines += wrap(say("interval_no_width", language), "  ")
         for one in found.layers:
             lines += ["", *_layer_lines(one, language)]

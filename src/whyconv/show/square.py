@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from whyconv.results import CHANGES, CONTROLS, CORNERS, PLACES, Change, Corner, GainSplit, Place, Square
 from whyconv.results.claims import unlearned_words
-from whyconv.results.numbers import in_percent, in_points, some_have_no_width
+from whyconv.results.numbers import in_percent, in_points
 from whyconv.show.curves import corner_name, curve_lines
 from whyconv.show.matched import matched_lines
 from whyconv.show.text import printable, table, wrap
@@ -83,10 +83,9 @@ def _size_lines(square: Square, place: Place, language: str) -> list[str]:
 
 
 def _verdict_lines(split: GainSplit, place: Place, language: str) -> list[str]:
-    verdict, points = "undecided", in_points(split.gain)
-    if split.gain.low > 0 or split.gain.high < 0:
-        verdict = "wins" if split.gain.low > 0 else "loses"
-        points = in_points(split.gain).lstrip("+-")
+    points, sign = in_points(split.gain), split.gain.sign
+    verdict = {1: "wins", 0: "undecided", -1: "loses"}[sign]
+    points = points.lstrip("+-") if sign else points
     return wrap(say(f"square_{verdict}_{place}", language, points=points), "  ")
 
 
@@ -102,8 +101,8 @@ def _split_lines(split: GainSplit, language: str) -> list[str]:
 
 def _forgetting_lines(square: Square, language: str) -> list[str]:
     """Says why the shared corners can lose on pictures as they are, where they do and gain on moved ones."""
-    still, moved = (square.split(place).gain for place in ("still", "moved"))
-    is_so = square.protocol.readout == "mean" and still.high < 0 < moved.low
+    still, moved = (square.split(place).gain.sign for place in ("still", "moved"))
+    is_so = square.protocol.readout == "mean" and still < 0 < moved
     return wrap(say("square_forgets", language), "  ") if is_so else []
 
 
@@ -136,7 +135,7 @@ def _closing_lines(square: Square, language: str) -> list[str]:
         "tuning": protocol.num_tuning_draws,
     }
     lines = wrap(say("square_interval_note", language, **values), "  ")
-    if some_have_no_width(one.accuracy for one in square.scores):
+    if square.some_have_no_width:
         lines += wrap(say("interval_no_width", language), "  ")
     trained = [one for one in square.scores if not one.same_as and one.arm != "averaged"]
     at_edge = sum(one.is_rate_at_edge for one in trained)
