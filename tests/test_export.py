@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -264,3 +266,23 @@ def test_a_stop_inside_the_export_stays_a_stop(tmp_path: Path) -> None:
     with pytest.raises(StoppedError) as stopped:
         as_file(tmp_path / "m.onnx", Stopping(), tiny_plan())
     assert stopped.value.exit_code == 143
+
+
+def test_the_exporter_is_not_heard_and_other_threads_are(tmp_path: Path, capsys) -> None:
+    def say(words: str) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            stream.write(words)
+            stream.flush()
+
+    class Talking(Normed):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            say("the exporter's thread")
+            other = threading.Thread(target=say, args=("another thread",))
+            other.start()
+            other.join()
+            return super().forward(x)
+
+    as_file(tmp_path / "m.onnx", Talking(), tiny_plan())
+    for heard in capsys.readouterr():
+        assert "another thread" in heard
+        assert "exporter" not in heard

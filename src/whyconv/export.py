@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import re
+import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import onnx
@@ -266,6 +267,26 @@ def _to_onnx(answering: nn.Module, plan: NetworkPlan) -> onnx.ModelProto:
     return program.model_proto
 
 
+class _OthersWords:
+    """A stream without what this thread says; other threads are heard, and all else is that of the stream."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream, self._thread = stream, threading.get_ident()
+
+    def write(self, text: str) -> int:
+        return self._stream.write(text) if self._stream and self._is_heard() else len(text)
+
+    def flush(self) -> None:
+        if self._stream and self._is_heard():
+            self._stream.flush()
+
+    def _is_heard(self) -> bool:
+        return threading.get_ident() != self._thread
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self._stream, name)
+
+
 @contextmanager
 def _unheard() -> Iterator[None]:
     """The exporter speaks to its own developers; what a person must know is in its errors."""
@@ -273,7 +294,8 @@ def _unheard() -> Iterator[None]:
     level = exporter_log.level
     exporter_log.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        out, err = _OthersWords(sys.stdout), _OthersWords(sys.stderr)
+        with warnings.catch_warnings(), redirect_stdout(out), redirect_stderr(err):
             warnings.simplefilter("ignore")
             yield
     finally:
