@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from command_line import Demo
 from tiny_training import bars, tiny_plan, write_bars
 from whyconv import spare_time, workflow
 from whyconv.planning import Material
@@ -113,6 +114,5 @@ def test_after_a_search_the_rate_is_that_of_the_epochs_that_are_left(
     assert found.training.learning_rate == pytest.approx(plan.training.learning_rate * ratio)
 
 
-def test_without_minutes_nothing_is_spare(tmp_path: Path) -> None:
-    run, _ = train(tmp_path, only_model=True)
-    assert read_search(run) is None
+def test_without_minutes_nothing_is_spare(demo_run: Demo) -> None:
+    assert read_search(demo_run.run) is None

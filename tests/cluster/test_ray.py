@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,15 @@ def answering(pid: int) -> list[int]:
     return found
 
 
+def with_word(word: str) -> list[str]:
+    """The processes of this machine that were started with a word."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found += [path.parent.name] if word in path.read_text(errors="replace") else []
+    return found
+
+
 def wait_for_pieces(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
     while len(list(folder.glob("*.parquet"))) < count:
         assert process.poll() is None, process.communicate()[0]
@@ -80,6 +90,7 @@ def test_the_rows_are_those_of_predict_and_what_is_there_is_not_answered_again(t
     words = ("predict", "model.onnx", "pictures", "--top", "2")
     done = run_whyconv(tmp_path, *words, "--cluster", "local", "--to", "out")
     assert done.returncode == 3, done.stdout  # one of them is no picture
+    assert "Ray (local)" in done.stdout
     assert "1 of 70 files could not be read" in done.stdout
     assert run_whyconv(tmp_path, *words, "--to", "plain.parquet").returncode == 3
     assert rows_of(tmp_path / "out") == parquet.read_table(tmp_path / "plain.parquet").to_pylist()
@@ -91,17 +102,41 @@ def test_the_rows_are_those_of_predict_and_what_is_there_is_not_answered_again(t
     told = json.loads(again.stdout[again.stdout.index("{") : again.stdout.index("}") + 1])
     assert (told["num_pieces"] - told["num_before"], told["num_unread"]) == (1, 1)
     assert rows_of(tmp_path / "out") == parquet.read_table(tmp_path / "plain.parquet").to_pylist()
+    # Where all is there nothing is started: nobody answers at this address.
+    last = run_whyconv(tmp_path, *words, "--cluster", "ray://127.0.0.1:1", "--to", "out")
+    assert last.returncode == 3
+    assert f"{told['num_pieces']} of {told['num_pieces']} pieces are there from before" in last.stdout
+    assert "1 of 70 files could not be read" in last.stdout
 
 
-def test_where_all_is_there_nothing_is_started(tmp_path: Path) -> None:
-    make_pictures(tmp_path / "pictures", 1)
-    write_model(tmp_path / "model.onnx")
-    words = ("predict", "model.onnx", str(tmp_path / "pictures"), "--to", "out", "--cluster")
-    assert "Ray (local)" in run_whyconv(tmp_path, *words, "local").stdout
-    again = run_whyconv(tmp_path, *words, "ray://127.0.0.1:1")  # where nobody answers
-    assert again.returncode == 3
-    assert "1 of 1 pieces are there from before" in again.stdout
-    assert "1 of 1 files could not be read" in again.stdout
+# Ray's own error where a machine has no time for it, after all of its processes were started.
+LATE_RAY = """
+from ray._private import services
+from whyconv.cluster.engine import connected
+from whyconv.errors import WhyconvError
+
+def late(*words, **more):
+    raise Exception("The current node timed out during startup.")
+
+services.get_node = late
+try:
+    with connected("local"):
+        pass
+except WhyconvError as error:
+    print(error)
+"""
+
+
+def test_a_ray_that_comes_too_late_is_said_and_nothing_of_it_stays() -> None:
+    with tempfile.TemporaryDirectory(prefix="late") as folder:  # names of sockets have to be short
+        words = [sys.executable, "-c", LATE_RAY]
+        done = subprocess.run(words, env=os.environ | {"TMPDIR": folder}, capture_output=True, text=True, check=True)
+        assert done.stdout == "Ray cannot be started here: The current node timed out during startup.\n"
+        assert list(Path(folder).glob("whyconv-ray-*")) == []
+        deadline = time.monotonic() + 20
+        while (left := with_word(folder)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert left == []
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from whyconv.errors import UsageError, WhyconvError, needing_extra
+from whyconv.errors import UsageError, WhyconvError, let_through, needing_extra
 from whyconv.lock import is_free, sole_writer
 from whyconv.machine import num_cores
 
@@ -72,7 +72,8 @@ def _begin(ray: Any, cluster: str, folder: str | None) -> None:  # noqa: ANN401 
     try:
         with _silence():
             ray.init(**_words(cluster, folder))
-    except (ConnectionError, OSError, RuntimeError, TimeoutError, ValueError) as error:
+    except Exception as error:  # on a machine that is too busy Ray raises no other kind than this
+        let_through(error, WhyconvError)
         what = "Ray cannot be started here" if folder else f"No Ray cluster answers at {cluster}"
         first = str(error).strip().splitlines()[:1]
         raise WhyconvError(f"{what}: {(first or [type(error).__name__])[0]}") from error
