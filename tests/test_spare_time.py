@@ -38,8 +38,8 @@ def test_spare_minutes_go_to_a_search_and_the_plan_says_what_it_found(tmp_path: 
     assert keys.index("search_begins") < keys.index("search_rest") < keys.index("run_plan")
     found, plan = read_search(run), Plan.read(run / "run.toml")
     assert found is not None
-    # On a machine that is busy with other work the clock may end the search before its last round.
-    assert {1, 2} <= {row.round for row in found.trials} <= {1, 2, 3}
+    # On a machine that is busy with other work the clock may end the search after its first round.
+    assert {row.round for row in found.trials} in ({1}, {1, 2}, {1, 2, 3})
     chosen = next(row.setting for row in found.trials if row.number == found.chosen)
     # Where the clock leaves less than twice the usual epochs, the rate is that of fewer.
     rate = plan.training.learning_rate
