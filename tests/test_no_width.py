@@ -58,12 +58,19 @@ def test_no_corner_wins_in_terminal_and_report(value: float) -> None:
         assert set(re.findall(r'class="(?:arrow|tip) (\w+)"', str(figure.chart))) == {"open"}
 
 
+@pytest.mark.parametrize("part", [*PARTS, "interaction"])
+def test_one_number_without_width_is_enough_for_the_sentence(part: str) -> None:
+    assert not SQUARE.some_have_no_width
+    first, *others = SQUARE.splits
+    splits = [first.model_copy(update={part: mean([0.1] * 5)}), *others]
+    assert SQUARE.model_copy(update={"splits": splits}).some_have_no_width
+
+
 @pytest.mark.parametrize("value", [0.5, -0.5])
 def test_sharing_has_no_price(value: float) -> None:
     beyond_doubt = {"gain_over_pictures": mean([value, 0.9 * value, 1.1 * value])}
-    assert (
-        layer_price("a", **beyond_doubt).model_copy(update={"gain": mean([value] * 3, "seeds")}).verdict == "undecided"
-    )
+    price = layer_price("a", **beyond_doubt).model_copy(update={"gain": mean([value] * 3, "seeds")})
+    assert price.verdict == "undecided"
 
 
 @pytest.mark.parametrize("value", [0.5, -0.5])

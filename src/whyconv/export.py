@@ -274,10 +274,10 @@ class _OthersWords:
         self._stream, self._thread = stream, threading.get_ident()
 
     def write(self, text: str) -> int:
-        return self._stream.write(text) if self._stream and self._is_heard() else len(text)
+        return self._stream.write(text) if self._stream is not None and self._is_heard() else len(text)
 
     def flush(self) -> None:
-        if self._stream and self._is_heard():
+        if self._stream is not None and self._is_heard():
             self._stream.flush()
 
     def _is_heard(self) -> bool:

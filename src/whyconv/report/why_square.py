@@ -10,7 +10,7 @@ from whyconv.report.learning import learning_figure, learning_legend, learning_t
 from whyconv.report.square import square_figure
 from whyconv.results import CHANGES, CONTROLS, CORNERS, PLACES, ArmName, Corner, Place, Square
 from whyconv.results.claims import claims, matched_words, moved_words, unlearned_words
-from whyconv.results.numbers import as_number, crossing_number, in_points, steps_needed
+from whyconv.results.numbers import as_number, crossing_number, in_points, steps_needed, told_points, verdict
 from whyconv.results.why import Why
 
 
@@ -157,10 +157,7 @@ def controls_block(square: Square, language: str) -> Block:
 def _gain(square: Square, place: Place, language: str) -> str:
     """Who wins, said plainly."""
     say, gain = teller(language), square.split(place).gain
-    if not gain.sign:
-        return say(f"square_undecided_{place}", points=in_points(gain))
-    verdict = "wins" if gain.sign > 0 else "loses"
-    return say(f"square_{verdict}_{place}", points=in_points(gain).lstrip("+-"))
+    return say(f"square_{verdict(gain)}_{place}", points=told_points(gain))
 
 
 def _needed(square: Square, place: Place, language: str) -> Table:

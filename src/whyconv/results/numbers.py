@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from statistics import fmean
+from typing import Literal
 
 from whyconv.results.curves import Crossing, Memorized
 from whyconv.results.record import Estimate
@@ -19,6 +20,16 @@ def in_points(estimate: Estimate) -> str:
     """``+3.1 ± 1.9``: a difference of two accuracies in percentage points; t intervals reach equally far both ways."""
     value = round(100 * estimate.value, 1) + 0.0  # no -0.0
     return f"{value:+.1f} ± {50 * (estimate.high - estimate.low):.1f}"
+
+
+def verdict(gain: Estimate) -> Literal["wins", "undecided", "loses"]:
+    """What a gain of the convolution on the dense layer says of it."""
+    return "wins" if gain.sign > 0 else "loses" if gain.sign < 0 else "undecided"
+
+
+def told_points(gain: Estimate) -> str:
+    """``in_points``, without its sign where the verdict says it."""
+    return in_points(gain).lstrip("+-") if gain.sign else in_points(gain)
 
 
 def points_with_ends(estimate: Estimate) -> str:

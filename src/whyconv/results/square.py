@@ -247,9 +247,10 @@ class Square(Record):
 
     @property
     def some_have_no_width(self) -> bool:
-        """Whether repetitions gave one and the same accuracy or gain somewhere."""
-        gains = [each for one in self.splits for each in (one.gain, one.locality_first, one.sharing_first)]
-        return any(one.has_no_width for one in [*(score.accuracy for score in self.scores), *gains])
+        """Whether repetitions gave one and the same accuracy, gain or difference in overfitting somewhere."""
+        found = [one.accuracy for one in self.scores] + [one.difference for one in self.gap_differences]
+        found += [each for one in self.splits for each in vars(one).values() if isinstance(each, Estimate)]
+        return any(one.has_no_width for one in found)
 
     def unlearned(self) -> list[CornerScore]:
         """Returns what was trained on the most pictures, as they are or moved, and has not learned them."""

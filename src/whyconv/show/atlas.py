@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from whyconv.results import CORNERS, PLACES, Place
-from whyconv.results.atlas import Atlas, AtlasSet
-from whyconv.results.numbers import in_percent, in_points
+from whyconv.results.atlas import Atlas
+from whyconv.results.numbers import in_percent, in_points, verdict
 from whyconv.show.curves import corner_name
 from whyconv.show.text import printable, table, wrap
 from whyconv.texts import say
@@ -62,15 +62,10 @@ def _point_lines(atlas: Atlas, place: Place, language: str) -> list[str]:
 def _verdict_lines(atlas: Atlas, place: Place, language: str) -> list[str]:
     names: dict[str, list[str]] = {"wins": [], "loses": [], "undecided": []}
     for one in atlas.sets:
-        names[_verdict(one, place)].append(printable(one.name))
+        names[verdict(one.split(place).gain)].append(printable(one.name))
     return [
         line
-        for verdict, found in names.items()
+        for word, found in names.items()
         if found
-        for line in wrap(say(f"atlas_{verdict}", language, names=", ".join(found)), "  ")
+        for line in wrap(say(f"atlas_{word}", language, names=", ".join(found)), "  ")
     ]
-
-
-def _verdict(one: AtlasSet, place: Place) -> str:
-    gain = one.split(place).gain
-    return "wins" if gain.sign > 0 else "loses" if gain.sign < 0 else "undecided"

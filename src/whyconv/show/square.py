@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from whyconv.results import CHANGES, CONTROLS, CORNERS, PLACES, Change, Corner, GainSplit, Place, Square
 from whyconv.results.claims import unlearned_words
-from whyconv.results.numbers import in_percent, in_points
+from whyconv.results.numbers import in_percent, in_points, told_points, verdict
 from whyconv.show.curves import corner_name, curve_lines
 from whyconv.show.matched import matched_lines
 from whyconv.show.text import printable, table, wrap
@@ -83,10 +83,8 @@ def _size_lines(square: Square, place: Place, language: str) -> list[str]:
 
 
 def _verdict_lines(split: GainSplit, place: Place, language: str) -> list[str]:
-    points, sign = in_points(split.gain), split.gain.sign
-    verdict = {1: "wins", 0: "undecided", -1: "loses"}[sign]
-    points = points.lstrip("+-") if sign else points
-    return wrap(say(f"square_{verdict}_{place}", language, points=points), "  ")
+    found = verdict(split.gain)
+    return wrap(say(f"square_{found}_{place}", language, points=told_points(split.gain)), "  ")
 
 
 def _split_lines(split: GainSplit, language: str) -> list[str]:
