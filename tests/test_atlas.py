@@ -54,6 +54,19 @@ def test_one_set_that_cannot_be_read_is_told_and_the_other_is_measured(tmp_path:
     assert any("nothing" in line for line in atlas_lines(atlas, "ko"))
 
 
+def test_the_digits_that_come_along_stand_beside_sets_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars = write_bars(tmp_path / "bars", n=120)
+    monkeypatch.chdir(tmp_path)
+    found = atlases.measure_atlas([str(bars), "digits@8"], tmp_path / "atlas", lambda event: None)
+    assert [(one.name, one.num_classes, one.protocol.side) for one in found.sets] == [("bars", 2, 8), ("digits", 10, 8)]
+    # A folder of that name is what was asked for.
+    bars.rename(tmp_path / "digits")
+    again = atlases.measure_atlas(["digits"], tmp_path / "atlas", lambda event: None)
+    assert [(one.name, one.num_classes) for one in again.sets] == [("digits", 2)]
+
+
 def test_no_set_that_can_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     with pytest.raises(DataError, match=r"None of the 1 set\(s\)"):

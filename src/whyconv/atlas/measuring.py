@@ -16,6 +16,7 @@ from whyconv.results import Note, Notify
 from whyconv.results.atlas import Atlas, SkippedSet
 
 RECORD, FIGURE, PIECES = "atlas.json", "atlas.svg", "sets"
+BROUGHT_ALONG = "digits"
 
 
 def measure_atlas(  # noqa: PLR0913
@@ -35,7 +36,7 @@ def measure_atlas(  # noqa: PLR0913
 
     Args:
         sets: What ``whyconv train`` accepts, or NAME=PLACE, each also with @SIDE behind it: then that counts instead of
-            ``side``; the digits that come with whyconv where there are none.
+            ``side``. ``digits``, where that is no place here, are those that come with whyconv; the default.
         folder: For the atlas; what lies there from before is gone on with.
         notify: Told of notes and progress.
         side: Of the pictures in pixels, 8, 16 or 32; by default 8 for sets of fewer than 16 pixels, else 16.
@@ -52,7 +53,7 @@ def measure_atlas(  # noqa: PLR0913
     minutes = USUAL_MINUTES if minutes is None else minutes
     places = name_places(sets)
     _require_sound([side, *(place.side for place in places)], minutes, seed)
-    places = places or [NamedPlace("digits", str(write_digits(folder / "digits")))]
+    places = [_found(place, folder) for place in places or [NamedPlace(BROUGHT_ALONG, BROUGHT_ALONG)]]
     atlas = Atlas(version=__version__, seed=seed, minutes=minutes, sets=[])
     for number, place in enumerate(places, 1):
         notify(Note(key="atlas_set", values={"name": place.name, "number": number, "total": len(places)}))
@@ -68,6 +69,13 @@ def measure_atlas(  # noqa: PLR0913
     if not atlas.sets:
         raise DataError(f"None of the {len(places)} set(s) could be measured; the reasons stand above.")
     return atlas
+
+
+def _found(place: NamedPlace, folder: Path) -> NamedPlace:
+    """The place itself; the digits that come with whyconv are laid into the atlas first, where they are meant."""
+    if place.where != BROUGHT_ALONG or Path(place.where).exists():
+        return place
+    return place._replace(where=str(write_digits(folder / BROUGHT_ALONG)))
 
 
 def _require_sound(sides: Sequence[int | None], minutes: float, seed: int) -> None:

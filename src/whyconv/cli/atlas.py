@@ -16,7 +16,7 @@ from whyconv.errors import needing_extra
 def atlas(  # noqa: PLR0913, PLR0917
     sets: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SET]...", help="As for `whyconv train`; NAME=PLACE, PLACE@SIDE. Default: the digits."),
+        typer.Argument(metavar="[SET]...", help="As for `whyconv train`; NAME=PLACE, PLACE@SIDE. Default: `digits`."),
     ] = None,
     side: Annotated[
         int | None, typer.Option(metavar="8|16|32", help="Side in pixels; 8 for sets below 16 pixels, else 16.")
