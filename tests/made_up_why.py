@@ -129,7 +129,7 @@ def made_up_square(accuracies: dict[Place, dict[Corner, float]]) -> Square:
                 place=place,
                 control=control,
                 is_unmoved=corner in UNMOVED[control],
-                points=difference(by_draw(0.123), by_draw(0.9)),
+                points=difference(by_draw(0.123), by_draw(0.9, 0.03)),
             )
             for place in PLACES
             for control in CONTROLS

@@ -209,3 +209,11 @@ def test_minutes_go_into_settings_and_steps_of_the_largest_size() -> None:
     assert {(one.num_sizes, one.controlled, one.arms) for one in found} == {(1, (), ())}
     tried = [len(one.learning_rates) * len(one.decays) * one.steps * one.most_times for one in AT_LARGEST_SIZE]
     assert tried == sorted(tried)
+
+
+def test_settings_are_counted_with_the_rates_beyond_the_ends() -> None:
+    plain = made_up_set("digits")
+    rates, decays = plain.protocol.learning_rates, plain.protocol.decays
+    assert plain.num_settings == len(rates) * len(decays)
+    beyond = plain.model_copy(update={"learning_rates": [*rates, 2 * rates[-1]]})
+    assert beyond.num_settings == plain.num_settings + len(decays)

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from whyconv.results import Estimate
-from whyconv.results.numbers import added_spread, as_number, in_percent
+from whyconv.results.numbers import (
+    added_spread,
+    as_number,
+    in_percent,
+    in_points,
+    number_after,
+    percent_after,
+    points_with_ends,
+)
 
 
 def estimate(value: float, low: float, high: float) -> Estimate:
@@ -57,3 +65,18 @@ def test_between_ends_that_may_be_negative_there_is_neither_a_dash_nor_a_word() 
     assert added_spread(estimate(-0.338, -0.36, -0.31)) == "-33.8 (-36..-31)"
     assert as_number(estimate(-0.1, -0.3, 0.1)) == "-0.10 (-0.30..0.10)"
     assert as_number(estimate(0.84, 0.8, 0.88)) == "0.84 (0.80-0.88)"
+
+
+def test_what_is_next_to_nothing_has_no_minus() -> None:
+    tiny = estimate(-1e-4, -4e-4, 4e-4)
+    assert in_points(tiny) == "+0.0 ± 0.0"
+    assert points_with_ends(tiny) == "+0.0 (+0.0 .. +0.0)"
+    assert percent_after(estimate(0.882, 0.8, 0.9), tiny) == "88.2 (+0..+0)"
+    assert number_after(estimate(0.5, 0.4, 0.6), tiny) == "0.50 (+0.00..+0.00)"
+    assert added_spread(estimate(-1e-4, -1e-3, 2e-2)) == "+0.0 (+0..+2)"
+
+
+def test_an_estimate_prints_as_json_has_it() -> None:
+    """Not every estimate is a fraction: seconds, nats, kappa and exponents are none."""
+    assert repr(estimate(0.9833, 0.9684, 0.9913)) == "0.9833 (0.9684-0.9913, n=24 pictures)"
+    assert repr(estimate(-0.01, -0.011, -0.009)) == "-0.01 (-0.011 to -0.009, n=24 pictures)"

@@ -62,6 +62,7 @@ def mismatches(layer: Convolution) -> Iterator[str]:
         "inputs_per_output": (int(inputs.min()), int(inputs.max())),
         "tap_sharing": (int(sharing.min()), int(sharing.max())),
         "weights": weights.numel(),
+        "idle_weights": int((sharing == 0).sum()),
         "dense_weights": jacobian.numel(),
     }
     yield from (name for name, value in found.items() if getattr(layer, name) != value)
@@ -115,9 +116,18 @@ class _MergedTwice(Convolution):
         return self.multiply_adds
 
 
+class _IdleAsIfLocal(Convolution):
+    """Where each weight had one place only, as in the local layer."""
+
+    @property
+    def idle_weights(self) -> int:
+        return max(0, self.weights - self.multiply_adds)
+
+
 @pytest.mark.parametrize(
     ("layer", "wrong"),
     [
+        (_IdleAsIfLocal((Axis(3, 7, padding=(3, 3)),) * 2, 1, 1), ["idle_weights"]),
         (_PaddingCounted((Axis(6, 3, padding=(1, 1)),) * 2, 1, 1), ["multiply_adds", "flops"]),
         (_MergedTwice((Axis(2, 5, padding=(2, 2), mode="circular"),) * 2, 1, 1), ["connections"]),
     ],

@@ -77,6 +77,11 @@ GOLDEN: dict[tuple[str, tuple[tuple[str, str], ...]], dict[str, object]] = {
         "taps.most": 36,
         "taps.along_axes": [[5, 6, 5], [5, 6, 5]],
     },
+    ("2x2", (("kernel", "5"), ("padding", "2"))): {
+        "convolution.idle_weights": 16,
+        "shared_global.idle_weights": 0,
+        "dense.idle_weights": 0,
+    },
     ("32x32x1", (("filters", "6"), ("kernel", "5"))): {"convolution.parameters": 156, "one_channel_parameters": None},
     ("300x300x3", (("filters", "100"), ("kernel", "5"))): {"convolution.parameters": 7_600},
     ("1000x1000x3", (("filters", "6"), ("kernel", "5"))): {

@@ -49,6 +49,26 @@ def test_of_equal_weights_it_is_the_binomial_one(depth: int) -> None:
     )
 
 
+class Standardized(nn.Module):
+    """Divides each picture by its own spread first: by nothing, where it is flat."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(1, 1, 3, padding=1, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer((x - x.mean((1, 2, 3), keepdim=True)) / x.std((1, 2, 3), keepdim=True))
+
+
+def test_gradients_that_are_no_numbers_are_no_field_of_one_pixel() -> None:
+    one_flat = pictures(4).float()
+    one_flat[2] = 0.5
+    with pytest.raises(UsageError, match=r"For 1 of the 4 pictures the gradient from 'layer' is no finite number"):
+        effective_field(Standardized(), one_flat)
+    with pytest.raises(UsageError, match="For 4 of the 4 pictures"):
+        effective_field(convolutions(2, weight=float("nan")), pictures(4))
+
+
 class Either(nn.Module):
     """Bright pictures are seen through one tap, dark ones through a square of 5."""
 

@@ -396,6 +396,11 @@ def test_the_network_is_left_as_it_was() -> None:
         ({"pictures": pictures(), "kind": "zero"}, "cannot be asked for 'zero'"),
         ({"pictures": pictures(), "kind": "crop", "reach": 2, "resampling": "fourier"}, "around a ring"),
         ({"pictures": pictures(), "kind": "crop", "reach": 8}, "cannot be moved by up to 8"),
+        ({"pictures": pictures(), "kind": "crop", "reach": 2.5}, "reach = 2.5: expected a whole number of pixels"),
+        (
+            {"pictures": pictures(), "kind": "crop", "reach": 2, "resampling": "cubic"},
+            "expected one of linear, fourier",
+        ),
         ({"pictures": pictures() * math.nan, "kind": "circular"}, "not finite"),
     ],
 )

@@ -347,6 +347,7 @@ def test_reach_is_eight_pixels_at_most_a_quarter() -> None:
         (some_pictures(3), [0, 1, 2], "crop", 5, "10 x 10 pixels cannot be moved by up to 5"),
         (some_pictures(3), [0, 1, 2], "circular", 10, "cannot be moved by up to 10"),
         (some_pictures(3), [0, 1, 2], "zero", 0, "cannot be moved by up to 0"),
+        (some_pictures(3), [0, 1, 2], "zero", 2.5, "reach = 2.5: expected a whole number of pixels"),
         (some_pictures(3), [0, 1, 2], "zeros", 1, "kind is 'zeros': expected one of .* Did you mean 'zero'"),
         (some_pictures(3), [0.5, 1, 2], "zero", 1, "Labels are float64; expected whole numbers"),
         (some_pictures(3), ["a", "b", "c"], "zero", 1, "Labels are <U1; expected whole numbers"),

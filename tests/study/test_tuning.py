@@ -62,6 +62,21 @@ def test_at_the_rate_taken_the_decay_is_of_the_best_accuracy_and_then_of_the_lea
     assert {one.settings.decay for one in by_loss.values()} == {0.01}
 
 
+def test_rates_that_were_tried_are_told_also_where_none_of_them_is_taken() -> None:
+    """One corner likes the greatest rate best: the next is tried for all, and better for none."""
+    once = MANY.model_copy(update={"most_extensions": 1})
+    tried: set[float] = set()
+
+    def noting(jobs: Sequence[Job]) -> dict[Job, JobResult]:
+        tried.update(one.learning_rate for job in jobs for one in job.settings)
+        return answering(lambda settings: 0.9 if settings.learning_rate == RATES[-1] else 0.5)(jobs)
+
+    found = tune(once, noting).values()
+    assert {one.settings.learning_rate for one in found} == {RATES[-1]}
+    assert {one.rates for one in found} == {(*RATES, 100.0)}
+    assert tried == {*RATES, 100.0}
+
+
 def test_where_nothing_is_tried_nothing_is_taken() -> None:
     assert tune(FEW, lambda jobs: {}) == {}
 

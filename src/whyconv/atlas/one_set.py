@@ -210,6 +210,7 @@ def as_set(place: NamedPlace, square: Square, *, num_train: int, num_classes: in
         num_classes=num_classes,
         largest_class_fraction=square.largest_class_fraction,
         protocol=square.protocol,
+        learning_rates=square.learning_rates,
         scores=atlas_scores(square),
         splits=even_splits(square),
         seconds=seconds,

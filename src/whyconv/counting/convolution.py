@@ -81,6 +81,12 @@ class Convolution:
         return self.channel_pairs * math.prod(axis.kernel for axis in self.axes)
 
     @property
+    def idle_weights(self) -> int:
+        """Free weights that meet padding at every place: nothing moves them and they move nothing."""
+        used = math.prod(sum(count > 0 for count in axis.tap_counts) for axis in self.axes)
+        return self.weights - self.channel_pairs * used
+
+    @property
     def biases(self) -> int:
         """One for each output channel, or none."""
         return self.out_channels if self.has_bias else 0

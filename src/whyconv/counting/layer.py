@@ -69,7 +69,7 @@ def _require_data(layer: Convolution) -> None:
         )
 
 
-def corner(weights: int, biases: int, connections: int, multiply_adds: int) -> Corner:
+def corner(weights: int, biases: int, connections: int, multiply_adds: int, idle_weights: int = 0) -> Corner:
     """One way to make a layer; a weight that never multiplies a number of the picture is idle."""
     parameters = weights + biases
     return Corner(
@@ -80,8 +80,13 @@ def corner(weights: int, biases: int, connections: int, multiply_adds: int) -> C
         num_bytes_with_adam=4 * BYTES_PER_NUMBER * parameters,
         connections=connections,
         multiply_adds=multiply_adds,
-        idle_weights=max(0, weights - multiply_adds),
+        idle_weights=idle_weights,
     )
+
+
+def local_corner(layer: Convolution, biases: int) -> Corner:
+    """The local twin of a convolution, with so many biases."""
+    return corner(layer.local_weights, biases, layer.connections, layer.multiply_adds, layer.idle_local_weights)
 
 
 def _corners(layer: Convolution) -> dict[CornerName, Corner]:
@@ -89,9 +94,9 @@ def _corners(layer: Convolution) -> dict[CornerName, Corner]:
     everywhere = layer.num_outputs if layer.has_bias else 0
     return {
         "dense": corner(layer.dense_weights, everywhere, layer.dense_weights, layer.dense_weights),
-        "local": corner(layer.local_weights, everywhere, layer.connections, layer.multiply_adds),
+        "local": local_corner(layer, everywhere),
         "shared_global": corner(layer.shared_global_weights, layer.biases, layer.dense_weights, layer.dense_weights),
-        "convolution": corner(layer.weights, layer.biases, layer.connections, layer.multiply_adds),
+        "convolution": corner(layer.weights, layer.biases, layer.connections, layer.multiply_adds, layer.idle_weights),
     }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from whyconv.counting.convolution import Convolution
 from whyconv.counting.graph import Graph, Node
-from whyconv.counting.layer import BYTES_PER_NUMBER, corner
+from whyconv.counting.layer import BYTES_PER_NUMBER, corner, local_corner
 from whyconv.errors import StoppedError, WhyconvError, let_through
 from whyconv.results.layer import Corner, TapSharing
 from whyconv.results.network import LayerCount, NetworkReport, NetworkTotals, ParameterCount
@@ -124,7 +124,7 @@ def _weighted(node: Node, num_inputs: int, num_outputs: int) -> dict[str, object
         "locality_factor": layer.locality_factor,
         "sharing_factor": layer.connections / weights if weights else None,
         "taps": _taps(layer, weights) if layer.axes else None,
-        "local": corner(layer.local_weights, biases, layer.connections, layer.multiply_adds),
+        "local": local_corner(layer, biases),
         "dense": corner(dense, biases, dense, dense),
         "multiply_adds": layer.multiply_adds,
         "nominal_multiply_adds": layer.nominal_multiply_adds,
@@ -219,5 +219,5 @@ def _total(counts: Iterable[int | None]) -> int:
 
 def _add_corners(corners: Iterable[Corner | None]) -> Corner:
     there = [corner for corner in corners if corner is not None]
-    fields = ("weights", "biases", "connections", "multiply_adds")
+    fields = ("weights", "biases", "connections", "multiply_adds", "idle_weights")
     return corner(*(sum(getattr(corner, name) for corner in there) for name in fields))

@@ -58,6 +58,12 @@ def effective_field(network: nn.Module, pictures: Tensor, layer: str | None = No
     graph = trace(network, tuple(pictures.shape[1:]))
     field = _field(graph, network, layer, tuple(pictures.shape[2:]))
     mass, distances = _mass(network, pictures, field, _middle(graph, field))
+    if num_broken := int((~np.isfinite(mass)).any(axis=1).sum()):
+        raise UsageError(
+            f"For {num_broken} of the {len(pictures)} pictures the gradient from '{field.name}' is no finite number: a "
+            "weight is none, or the network divides by nothing, as by the spread of a flat picture. There is no "
+            "effective field."
+        )
     if not mass.sum():
         raise UsageError(
             f"No gradient comes back from '{field.name}' to any of the {len(pictures)} pictures: its units are dead, "

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from whyconv.measures.blame import Measured, shares
 from whyconv.measures.listening import listen
 from whyconv.measures.moved_maps import MovedMap, Shift, follow, moved
 from whyconv.measures.recorder import Made
-from whyconv.measures.shifting import mover, window_side
+from whyconv.measures.shifting import mover, require_reach, window_side
 from whyconv.measures.trace import trace_made
 from whyconv.results import Estimate
 from whyconv.results.equivariance import Equivariance, EquivarianceProtocol, LayerEquivariance, Resampling
@@ -120,6 +120,9 @@ def equivariance(
 def _room(kind: str, size: tuple[int, int], reach: int | None, resampling: Resampling) -> int:
     if kind not in ("crop", "circular"):
         raise UsageError(f"Equivariance cannot be asked for '{kind}'. Expected 'crop' or 'circular'.")
+    require_reach(reach)
+    if resampling not in get_args(Resampling):
+        raise UsageError(f"resampling = {resampling!r}: expected one of {', '.join(get_args(Resampling))}.")
     if resampling == "fourier" and kind != "circular":
         raise UsageError("'fourier' moves a map around a ring. Ask for kind 'circular', or for 'linear'.")
     if reach is None and kind == "crop":

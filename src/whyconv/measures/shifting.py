@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import product
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -23,6 +24,16 @@ _PARTS = 4
 def usual_reach(high: int, wide: int) -> int:
     """How far pictures are moved where nothing is asked for: 8 pixels, at most a quarter of the shorter side."""
     return min(_MOST_PIXELS, min(high, wide) // _MOST_FRACTION)
+
+
+def require_reach(reach: object) -> None:
+    """Refuses what is no whole number of pixels; None is left to who asks.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if reach is not None and (isinstance(reach, bool) or not isinstance(reach, Integral)):
+        raise UsageError(f"reach = {reach!r}: expected a whole number of pixels.")
 
 
 def all_shifts(kind: ShiftKind, reach: int) -> list[Shift]:

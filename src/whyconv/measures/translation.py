@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from whyconv.errors import UsageError, nearest
 from whyconv.measures.modules import evaluating
-from whyconv.measures.shifting import Shift, all_shifts, mover, usual_reach, window_side
+from whyconv.measures.shifting import Shift, all_shifts, mover, require_reach, usual_reach, window_side
 from whyconv.results import Estimate
 from whyconv.results.translation import ShiftKind, ShiftScore, Translation, TranslationProtocol
 from whyconv.training.intervals import bootstrap_ends, share, wilson
@@ -89,6 +89,7 @@ def ask(
         UsageError: As in ``translation``.
     """
     _require(pictures, labels, kind)
+    require_reach(reach)
     if kind == "crop" and reach is None:
         raise UsageError("'crop' needs reach: how many pixels there are on every side of what the network looks at.")
     if kind == "fractional" and reach is not None:

@@ -48,6 +48,8 @@ class AtlasSet(Record):
         num_classes: Of the labels.
         largest_class_fraction: Of the test pictures: chance, what always answering the largest class would score.
         protocol: What was trained with what.
+        learning_rates: Tried for every corner alike, those beyond the protocol's ends included; empty in records from
+            before they were kept.
         scores: Of the four corners, pictures as they are and moved.
         splits: The gain, pictures as they are and moved.
         seconds: Time taken, pieces before a stop included.
@@ -61,6 +63,7 @@ class AtlasSet(Record):
     num_classes: int
     largest_class_fraction: float
     protocol: SquareProtocol
+    learning_rates: list[float] = Field(default_factory=list)
     scores: list[AtlasScore]
     splits: list[EvenSplit]
     seconds: float
@@ -73,7 +76,7 @@ class AtlasSet(Record):
     @property
     def num_settings(self) -> int:
         """Pairs of a learning rate and a weight decay that every corner was tuned over."""
-        return len(self.protocol.learning_rates) * len(self.protocol.decays)
+        return len(self.learning_rates or self.protocol.learning_rates) * len(self.protocol.decays)
 
     @property
     def is_coarse(self) -> bool:

@@ -18,7 +18,7 @@ def in_percent(estimate: Estimate) -> str:
 
 def in_points(estimate: Estimate) -> str:
     """``+3.1 ± 1.9``: a difference of two accuracies in percentage points; t intervals reach equally far both ways."""
-    value = round(100 * estimate.value, 1) + 0.0  # no -0.0
+    value = _rounded(100 * estimate.value, 1)
     return f"{value:+.1f} ± {50 * (estimate.high - estimate.low):.1f}"
 
 
@@ -34,7 +34,8 @@ def told_points(gain: Estimate) -> str:
 
 def points_with_ends(estimate: Estimate) -> str:
     """``+3.1 (+1.2 .. +5.0)``: a difference of two accuracies in percentage points, whatever its interval."""
-    return f"{100 * estimate.value:+.1f} ({100 * estimate.low:+.1f} .. {100 * estimate.high:+.1f})"
+    value, low, high = (_rounded(100 * each, 1) for each in (estimate.value, estimate.low, estimate.high))
+    return f"{value:+.1f} ({low:+.1f} .. {high:+.1f})"
 
 
 def in_spread(estimate: Estimate | None) -> str:
@@ -51,7 +52,7 @@ def added_spread(estimate: Estimate | None) -> str:
     if max(abs(estimate.low), abs(estimate.high)) < 5e-4:
         return "0"
     low, high = _whole_ends(estimate)
-    return f"{100 * estimate.value:+.1f} ({low:+d}..{high:+d})"
+    return f"{_rounded(100 * estimate.value, 1):+.1f} ({low:+d}..{high:+d})"
 
 
 def as_number(estimate: Estimate) -> str:
@@ -61,12 +62,13 @@ def as_number(estimate: Estimate) -> str:
 
 def percent_after(after: Estimate, change: Estimate) -> str:
     """``88.2 (+1..+5)``: after, and the interval of the change in percentage points."""
-    return f"{100 * after.value:.1f} ({100 * change.low:+.0f}..{100 * change.high:+.0f})"
+    low, high = _rounded(100 * change.low, 0), _rounded(100 * change.high, 0)
+    return f"{100 * after.value:.1f} ({low:+.0f}..{high:+.0f})"
 
 
 def number_after(after: Estimate, change: Estimate) -> str:
     """``0.84 (+0.01..+0.05)``: after, and the interval of the change."""
-    return f"{after.value:.2f} ({change.low:+.2f}..{change.high:+.2f})"
+    return f"{after.value:.2f} ({_rounded(change.low, 2):+.2f}..{_rounded(change.high, 2):+.2f})"
 
 
 def crossing_number(found: Crossing, *, is_ratio: bool = False) -> str:
@@ -92,6 +94,11 @@ def steps_needed(found: Memorized) -> str:
     if len(steps) == len(found.steps):
         return f"{fmean(steps):.0f} ({min(steps):.0f}-{max(steps):.0f})"
     return f"> {found.most_steps} ({len(steps)}/{len(found.steps)})"
+
+
+def _rounded(value: float, digits: int) -> float:
+    """Rounded to so many digits; what is next to nothing is 0 without a minus."""
+    return round(value, digits) + 0.0
 
 
 def _whole_ends(estimate: Estimate) -> tuple[int, int]:

@@ -35,7 +35,7 @@ def _cell(value: object) -> str:
 
 
 class Estimate(Record):
-    """A measured fraction or mean with its 95 % interval.
+    """A measured number with its 95 % interval: accuracies are fractions, and so are differences of them.
 
     Attributes:
         value: The point estimate.
@@ -64,7 +64,9 @@ class Estimate(Record):
         return 1 if self.low > 0 else -1
 
     def __repr__(self) -> str:
-        return f"{100 * self.value:.1f} % ({100 * self.low:.1f}-{100 * self.high:.1f}, n={self.n} {self.over})"
+        # As JSON has it: not every estimate is a fraction.
+        to = " to " if self.low < 0 else "-"
+        return f"{self.value:.4g} ({self.low:.4g}{to}{self.high:.4g}, n={self.n} {self.over})"
 
     __str__ = __repr__
 

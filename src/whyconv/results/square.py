@@ -216,6 +216,8 @@ class Square(Record):
             the plain convolution's, on pictures as they are, paired by draw; None where not measured.
         matched: The dense network with as many units, parameters or multiply-adds as the convolution; None where only
             that with as many units, the dense corner, was trained.
+        tried_rates: Learning rates that were tried for every corner alike, those beyond the protocol's ends included;
+            empty in records from before they were kept.
         seconds: Time taken.
     """
 
@@ -238,17 +240,19 @@ class Square(Record):
     memorized: list[Memorized] = Field(default_factory=list)
     shifts_beside_structure: Estimate | None = None
     matched: Matched | None = None
+    tried_rates: list[float] = Field(default_factory=list)
     seconds: float
 
     @property
     def learning_rates(self) -> list[float]:
-        """Those of the protocol, and those beyond their ends that a corner takes; rising."""
-        return sorted({*self.protocol.learning_rates, *(one.learning_rate for one in self.scores)})
+        """Those that were tried, rising; where they were not kept, the protocol's and those that a corner takes."""
+        return self.tried_rates or sorted({*self.protocol.learning_rates, *(one.learning_rate for one in self.scores)})
 
     @property
     def some_have_no_width(self) -> bool:
-        """Whether repetitions gave one and the same accuracy, gain or difference in overfitting somewhere."""
+        """Whether repetitions gave one and the same accuracy, loss, gain or difference in overfitting somewhere."""
         found = [one.accuracy for one in self.scores] + [one.difference for one in self.gap_differences]
+        found += [one.points for one in self.losses if not one.is_unmoved]
         found += [each for one in self.splits for each in vars(one).values() if isinstance(each, Estimate)]
         return any(one.has_no_width for one in found)
 

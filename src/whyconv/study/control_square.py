@@ -89,6 +89,7 @@ def measure_square(
         scores=scores,
         **told_by(scores, trials, protocol, chance),
         matched=matched_told(scores, protocol, sizes),
+        tried_rates=sorted({rate for one in tuned.values() for rate in one.rates}),
         seconds=round(time.perf_counter() - began, 1),
     )
 

@@ -44,12 +44,14 @@ class Tuned(NamedTuple):
         times: How many times the steps.
         same_steps: Its settings for the steps that all take.
         is_rate_at_edge: Whether its rate was the least or the greatest tried.
+        rates: All that were tried, with every decay, for every training alike; rising.
     """
 
     settings: Settings
     times: int
     same_steps: Settings
     is_rate_at_edge: bool
+    rates: tuple[float, ...]
 
 
 def tune(protocol: SquareProtocol, run: Run) -> dict[Training, Tuned]:
@@ -91,6 +93,7 @@ def tune(protocol: SquareProtocol, run: Run) -> dict[Training, Tuned]:
             protocol.most_times if one.arm == "random_labels" else chosen[like].times,
             same_steps[like].settings,
             chosen[like].settings.learning_rate in ends,
+            tuple(rates),
         )
         for one, like in wanted.items()
         if like in chosen
