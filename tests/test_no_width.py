@@ -66,6 +66,16 @@ def test_one_number_without_width_is_enough_for_the_sentence(part: str) -> None:
     assert SQUARE.model_copy(update={"splits": splits}).some_have_no_width
 
 
+def test_what_a_control_takes_is_a_number_too() -> None:
+    def lost(*, is_unmoved: bool) -> Square:
+        first, *others = SQUARE.losses
+        update = {"points": mean([-0.1] * 5), "is_unmoved": is_unmoved}
+        return SQUARE.model_copy(update={"losses": [first.model_copy(update=update), *others]})
+
+    assert lost(is_unmoved=False).some_have_no_width
+    assert not lost(is_unmoved=True).some_have_no_width  # exactly 0 by structure: that is certain
+
+
 @pytest.mark.parametrize("value", [0.5, -0.5])
 def test_sharing_has_no_price(value: float) -> None:
     beyond_doubt = {"gain_over_pictures": mean([value, 0.9 * value, 1.1 * value])}
@@ -87,3 +97,13 @@ def test_no_set_of_the_atlas_has_a_winner(value: float) -> None:
     assert NOTE not in as_text(atlas_lines(atlas, "en"))
     names = ", ".join(one.name for one in sets)
     assert told.count(as_text([say("atlas_undecided", "en", names=names)])) == len(PLACES)
+
+
+@pytest.mark.parametrize("part", ["accuracy", "locality", "sharing", "gain"])
+def test_one_number_of_the_atlas_without_width_is_enough_for_the_sentence(part: str) -> None:
+    atlas = made_up_atlas()
+    [one] = atlas.sets
+    field = "scores" if part == "accuracy" else "splits"
+    *others, last = getattr(one, field)
+    changed = one.model_copy(update={field: [*others, last.model_copy(update={part: mean([0.5] * 5)})]})
+    assert NOTE in as_text(atlas_lines(atlas.model_copy(update={"sets": [changed]}), "en"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -170,10 +171,11 @@ def test_the_lectures_table_is_that_of_the_command_line(run_server: Server) -> N
 
 
 def test_the_twin_answers_where_there_is_one(run: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(run, tmp_path / "twin-1")
+    folder = shutil.copytree(run, tmp_path / os.fsdecode(b"tw\xe9n-1"))  # a name that is no UTF-8 is one too
     shutil.copy(folder / "model.onnx", folder / "twin_dense.onnx")
     with serving(folder) as server:
-        assert server.ask("/v1/recognizer").json["has"]["dense_twin"] is True
+        told = server.ask("/v1/recognizer").json
+        assert (told["name"], told["has"]["dense_twin"]) == ("tw\\xe9n-1", True)
         twin, own = (ask(server, f"/v1/{route}?top=3")["predictions"][0]["labels"] for route in ("twin", "predict"))
     assert [one["label"] for one in twin] == [one["label"] for one in own]
 

@@ -134,11 +134,18 @@ def test_evidence_is_drawn_where_the_server_has_it(open_page: Open, expect: Any,
         **{"kind": "class activation", "label": "stands", "values": values.tolist(), "box": [0, 0, 8, 8]},
         "field": {"bounds": [[1, 4], [3, 6]], "num_pixels": 16, "fraction": 0.25},
         "nearest": [{"label": "stands", "distance": 0.125, "png": png}],
+        "notes": [
+            {"key": "evidence_activation_mean", "values": {}},  # no caution: the caption says what the map is
+            {"key": "evidence_field_closer", "values": {}},
+            {"key": "evidence_occlusion_small", "values": {"most": 1.0}},
+        ],
     }
     page = open_page(routes={"**/v1/explain": json.dumps(told)}, has={"evidence": True})
     evidence = page.locator(".evidence")
     expect(evidence).to_contain_text("Class activation map: blue where the last maps speak for “stands”")
     expect(evidence).to_contain_text("16 pixels (25.0 %)")
+    expect(evidence).to_contain_text("Views from closer may add pixels of the middle")
+    expect(evidence).to_contain_text("less than a 1-point difference")
     expect(evidence.locator(".nearest li")).to_have_text("stands, cosine distance 0.125")
     colors = np.array(cells_of(evidence.locator("canvas").first, SIDE, SIDE))
     assert colors[3, 5].tolist() == [40, 110, 225]

@@ -40,6 +40,11 @@ def test_every_sentence_of_the_page_is_said() -> None:
     assert [key for key in sorted(ours() - spoken) if not any(re.fullmatch(one, key) for one in made)] == []
 
 
+def test_no_sentence_takes_the_server_for_the_readers_own_machine() -> None:
+    near = [key for key in sorted(ours()) if re.search("this (computer|machine)|이 컴퓨터", str(sentences()[key]))]
+    assert near == []
+
+
 @pytest.mark.parametrize("key", sorted(ours()))
 def test_the_page_can_fill_in_every_field(key: str) -> None:
     for text in sentences()[key].values():

@@ -135,6 +135,22 @@ def test_the_language_changes_and_nothing_else(open_page: Open) -> None:
     expect(page.locator("#panel-sparsity h2")).to_have_text("Sparsity of connections")  # the address says en
 
 
+def test_a_browser_that_keeps_nothing_speaks_its_own_language_and_another_on_request(
+    open_page: Open, page_address: str
+) -> None:
+    from playwright.sync_api import expect
+
+    page = open_page("table", locale="ko-KR")
+    refuse = "{get() { throw new DOMException('The operation is insecure.', 'SecurityError'); }}"
+    page.add_init_script(f"Object.defineProperty(window, 'localStorage', {refuse})")
+    page.goto(f"{page_address}/#table")  # the address says no language
+    page.reload()
+    expect(page.locator("#panel-table h2")).to_have_text("층 하나의 비용")
+    page.wait_for_selector("html[data-ready]")
+    page.locator("#language").select_option("en")
+    expect(page.locator("#panel-table h2")).to_have_text("What a layer costs")
+
+
 def test_korean_is_spelled_as_in_the_lecture(open_page: Open) -> None:
     page = open_tab(open_page, "table", "ko")
     tabs = page.get_by_role("tab").all_inner_texts()

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from page_checks import example, first_label, sees, write_png
-from page_driver import Open
+from page_checks import example, first_label, gray_of, sees, write_png
+from page_driver import Held, Open, comes, took
 from tiny_training import bars
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -18,6 +18,7 @@ REFUSED = "the server responded with a status of"
 FULL = {"error": {"message": "The server is full."}}
 SEVERAL = "**/v1/predict?top=1"
 PREPARED = "**/v1/prepared"
+UNITS = "**/v1/units*"
 
 
 def refuse(route: Any, status: int = 429) -> None:
@@ -106,6 +107,57 @@ def test_examples_that_came_stay_where_the_others_find_no_room(
     expect(page.get_by_role("alert")).to_have_text("The server is full.")
     expect(page.locator(".examples button")).to_have_count(3)
     sees(page, example(1))
+
+
+def test_no_number_stands_where_the_unit_could_not_be_looked_at(
+    open_page: Open, allowed: dict[str, int], expect: Any
+) -> None:
+    allowed[f"{REFUSED} 503"] = 20
+    page = open_page("sparsity", routes={UNITS: lambda route: refuse(route, 503)})
+    panel = page.locator("#panel-sparsity")
+    outside, restore = (panel.get_by_role("button", name=name) for name in ("Change every pixel outside", "Restore"))
+    numbers, verdict = panel.locator("dl.numbers dd"), panel.locator(".verdict")
+    expect(page.get_by_role("alert")).to_have_text("The server is full.")
+
+    outside.click()  # nothing was looked at yet
+    page.unroute(UNITS)
+    took(page, "unit", restore.click)
+    expect(verdict).to_have_text("Nothing is scribbled yet.")
+    took(page, "scribble", outside.click)
+    expect(verdict).to_contain_text("did not move")
+
+    page.route(UNITS, lambda route: refuse(route, 503))
+    page.get_by_role("button", name="training picture 5").click()
+    expect(verdict).to_be_empty()
+    expect(numbers).to_have_count(0)
+    comes(lambda: gray_of(panel.get_by_label("Scribble here")).tolist(), example(5).tolist())
+    page.unroute(UNITS)
+    outside.click()
+    page.wait_for_load_state("networkidle")
+    expect(verdict).to_be_empty()
+    took(page, "unit", restore.click)
+    took(page, "scribble", outside.click)
+    expect(verdict).to_contain_text("did not move")
+    expect(numbers.nth(3)).to_have_text("0")
+
+
+def test_a_number_is_told_of_the_pixels_that_it_was_measured_on(
+    open_page: Open, allowed: dict[str, int], expect: Any
+) -> None:
+    allowed[f"{REFUSED} 503"] = 1
+    page = open_page("sparsity")
+    panel = page.locator("#panel-sparsity")
+    expect(panel.locator(".verdict")).to_have_text("Nothing is scribbled yet.")
+    page.wait_for_load_state("networkidle")
+    late = Held(page, UNITS)
+    panel.get_by_role("button", name="Change every pixel outside").click()
+    late.wait()
+    page.route(UNITS, lambda route: refuse(route, 503))
+    panel.get_by_role("button", name="Change every pixel inside").click()
+    late.release()
+    expect(page.get_by_role("alert")).to_have_text("The server is full.")
+    expect(panel.locator(".verdict")).to_contain_text("did not move")
+    expect(panel.locator("dl.numbers dd").nth(3)).to_have_text("0")
 
 
 @pytest.mark.parametrize("name", ["cat.txt", "cat.svg", "cat"])

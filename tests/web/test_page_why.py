@@ -19,6 +19,7 @@ from whyconv.study.controls import make_controls
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
+NO_WIDTH = "An interval of no width is no certainty"
 LAYERS = ("conv2d", "max_pool2d", "conv2d_1", "linear")
 
 
@@ -206,6 +207,14 @@ def test_the_lectures_table_counts_any_layer(open_page: Open, expect: Any) -> No
     expect(panel).to_contain_text("convolution: 450")
     took(page, "count", lambda: panel.get_by_label("Padding").fill("2"))
     expect(panel.locator("p.first")).to_have_text("32 × 32 × 3 → 32 × 32 × 6")
+    field = panel.get_by_label("Side of the input")
+    field.fill("5000")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_accessible_description("Whole numbers from 1 to 4,096")
+    expect(panel.locator("p.first")).to_have_text("32 × 32 × 3 → 32 × 32 × 6")
+    field.fill("32")
+    expect(field).not_to_have_attribute("aria-invalid", "true")
+    expect(panel).not_to_contain_text("Whole numbers")
     panel.get_by_label("Stride").fill("2")
     report = count_layer(LayerWords("32x32x3", "6", "5", "2", "2").convolution())
     expect(panel).to_contain_text(f"dense: {report.dense.weights:,}")
@@ -247,6 +256,8 @@ def test_the_controls_change_the_picture_as_the_square_did(open_page: Open, run:
     factor = side // SIDE
     controls = make_controls(side, protocol["multiplier"], protocol["seed"])
     panel = page.locator("#panel-square")
+    expect(panel.locator("table")).to_have_count(2)
+    expect(panel).not_to_contain_text(NO_WIDTH)
     for button, name in (("Permute the pixels", "permuted"), ("Random signs", "signs"), ("Stretch", "multiplied")):
         took(page, "control", panel.get_by_role("button", name=button).click)
         expect(panel.locator("[aria-pressed=true]")).to_contain_text(button)
@@ -267,10 +278,30 @@ def test_the_controls_change_the_picture_as_the_square_did(open_page: Open, run:
     expect(panel.locator("table").nth(1).locator("tbody td").first).to_contain_text("change: exactly 0 points")
 
 
+def test_numbers_that_came_out_the_same_in_every_draw_are_not_shown_as_certain(
+    open_page: Open, run: Path, expect: Any
+) -> None:
+    told = json.loads((run / "why.json").read_text())
+    for loss in told["square"]["losses"]:
+        if loss["control"] == "signs" and not loss["is_unmoved"]:
+            loss["points"] |= {"value": -0.1, "low": -0.1, "high": -0.1}
+    page = open_page("square", routes={"**/v1/why": json.dumps(told)})
+    panel = page.locator("#panel-square")
+    for button, is_said in (("Random signs", True), ("Permute the pixels", False)):
+        took(page, "control", panel.get_by_role("button", name=button).click)
+        expect(panel.locator("p", has_text=NO_WIDTH)).to_have_count(int(is_said))
+
+
 def test_the_choice_of_a_unit_goes_along_from_view_to_view(open_page: Open, expect: Any) -> None:
     page = open_page("sharing")
     page.get_by_label("Layer").select_option("conv2d_1")
-    page.get_by_label("Detector", exact=True).fill("4")
+    detector = page.get_by_label("Detector", exact=True)
+    detector.fill("4")
+    detector.fill("99")
+    expect(detector).to_have_attribute("aria-invalid", "true")
+    page.get_by_role("button", name="the next detector").click()
+    page.get_by_role("button", name="the detector before").click()
+    expect(detector).not_to_have_attribute("aria-invalid", "true")
     page.get_by_role("tab", name="Sparsity").click()
     panel = page.locator("#panel-sparsity")
     expect(panel.get_by_label("Layer")).to_have_value("conv2d_1")

@@ -17,6 +17,7 @@ from http_server import Server, serving
 from served_run import SIDE
 from tiny_training import bars
 from whyconv.evidence import as_message, explain, open_explainer
+from whyconv.results.evidence_notes import map_notes
 from whyconv.study.controls import make_controls
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -39,11 +40,13 @@ def as_npy(array: np.ndarray) -> bytes:
 def test_an_answer_is_explained_as_in_the_library(page_server: Server, page_run: Path) -> None:
     pixels = bars(3, seed=9).pixels[2]
     told = page_server.ask("/v1/explain", pixels.tobytes(), content_type=PIXELS).json
-    expected = as_message(explain(open_explainer(page_run), pixels))
-    assert told.keys() == expected.keys()
+    found = explain(open_explainer(page_run), pixels)
+    expected = as_message(found)
+    assert told.keys() == expected.keys() | {"notes"}
     assert np.allclose(told["values"], expected["values"], atol=1e-6)
     assert (told["kind"], told["label"], told["box"]) == (expected["kind"], expected["label"], list(expected["box"]))
     assert len(told["nearest"]) == len(expected["nearest"])
+    assert [note["key"] for note in told["notes"]] == [note.key for note in map_notes(found)] != []
 
 
 def test_a_lone_file_explains_without_training_pictures(server: Server, colors: dict[str, bytes]) -> None:

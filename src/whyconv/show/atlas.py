@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from whyconv.results import CORNERS, PLACES, Place
-from whyconv.results.atlas import Atlas
+from whyconv.results import CORNERS, PLACES, Estimate, Place
+from whyconv.results.atlas import Atlas, AtlasSet
 from whyconv.results.numbers import in_percent, in_points, verdict
 from whyconv.show.curves import corner_name
 from whyconv.show.text import printable, table, wrap
@@ -22,7 +22,7 @@ def atlas_lines(atlas: Atlas, language: str) -> list[str]:
     lines += ["", *wrap(say("atlas_meaning", language), "  ")]
     draws = atlas.sets[0].protocol.num_draws if atlas.sets else 0
     lines += wrap(say("atlas_intervals", language, draws=draws), "  ")
-    if any(one.split(place).gain.has_no_width for one in atlas.sets for place in PLACES):
+    if any(each.has_no_width for one in atlas.sets for place in PLACES for each in _shown(one, place)):
         lines += wrap(say("interval_no_width", language), "  ")
     if coarse := [printable(one.name) for one in atlas.sets if one.is_coarse]:
         lines += wrap(say("atlas_coarse", language, names=", ".join(coarse)), "! ")
@@ -32,6 +32,11 @@ def atlas_lines(atlas: Atlas, language: str) -> list[str]:
         values = {"name": printable(one.name), "reason": printable(one.reason.replace("\n", " "))}
         lines += wrap(say("atlas_skipped_line", language, **values), "! ")
     return lines
+
+
+def _shown(one: AtlasSet, place: Place) -> list[Estimate]:
+    split = one.split(place)
+    return [*(one.accuracy(corner, place) for corner in CORNERS), *(getattr(split, name) for name in _POINTS)]
 
 
 def _set_lines(atlas: Atlas, language: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 Everything is computed from ``why.onnx``. Where the answer averages several views of a picture, the inside is that of
 the first view, the upright one: its pixels are those of the prepared picture. Where it averages windows, it is that of
-the first, at the top left: its pixels are the first of these rows and columns.
+the first, at the top left: its pixels are the first of these rows and columns. Layers behind the mean have the mean.
 """
 
 from __future__ import annotations

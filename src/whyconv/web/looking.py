@@ -15,6 +15,7 @@ from whyconv.errors import UsageError
 from whyconv.evidence import as_message
 from whyconv.evidence import explain as find_evidence
 from whyconv.images.png import as_png
+from whyconv.results.evidence_notes import map_notes
 from whyconv.web.inside import Inside
 from whyconv.web.parameters import one_of, whole, wholes
 from whyconv.web.refusals import refused
@@ -65,7 +66,8 @@ async def explain(request: Request, service: Service) -> Response:
 
 
 def _evidence(service: Service, pixels: NDArray[np.uint8]) -> dict[str, Any]:
-    return as_message(find_evidence(service.explainer, pixels))
+    found = find_evidence(service.explainer, pixels)
+    return as_message(found) | {"notes": [note.model_dump(mode="json") for note in map_notes(found)]}
 
 
 async def _of_one_place(request: Request, service: Service, look: Look) -> Response:

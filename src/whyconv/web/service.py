@@ -33,7 +33,7 @@ class Service:
     """One recognizer and what is needed to answer for it.
 
     Attributes:
-        name: What the model is called: that of the run folder or the file.
+        name: What the model is called: that of the run folder or the file, printable.
         recognizer: Answers a single question; the batcher has sessions of its own.
         batcher: Answers many.
         run: The run folder; None for a lone ONNX file.

@@ -20,6 +20,7 @@ from typing import Any
 import uvicorn
 
 from whyconv.errors import UsageError
+from whyconv.images.sources.listing import printable
 from whyconv.machine import bound_memory_pools, num_cores
 from whyconv.model_file import find_model
 from whyconv.web.application import WITH_PICTURES, application
@@ -116,7 +117,7 @@ def serve(model: Path, address: Address, limits: Limits, on_ready: Callable[[Rea
         room, metrics = Room(limits.max_waiting, _BODIES * limits.max_body), Metrics()
         batcher = Batcher(choice.recognizers, num_readers=num_cores(), most_at_once=choice.most_at_once, limits=limits)
         run = model if model.is_dir() else None
-        name = model.resolve().name if model.is_dir() else model.stem
+        name = printable(model.resolve().name if model.is_dir() else model.stem)  # JSON has UTF-8 alone
         service = Service(name, choice.recognizers[0], batcher, run, limits, room, metrics)
         app = application(service)
         guard = Guard(app, Access(port, names, is_local, token), room, metrics)

@@ -79,7 +79,7 @@ export function chooser({ texts, recognizer, layers, choice }, { accepts, withPl
   const select = element("select", {}, ...offered.map(({ name, title }) => element("option", { value: name }, title)));
   const layer = () => offered.find(({ name }) => name === choice.layer) ?? offered[0];
   const field = (/** @type {string} */ key, /** @type {"filter" | "y" | "x"} */ part) =>
-    numberField(say(key), { value: 0, min: 0, max: 0 }, (value) => {
+    numberField(texts, key, { value: 0, min: 0, max: 0 }, (value) => {
       choice[part] = value;
       onchange(false);
     });
@@ -102,9 +102,9 @@ export function chooser({ texts, recognizer, layers, choice }, { accepts, withPl
       x: Math.min(choice.x, chosen.columns - 1),
     });
     select.value = chosen.name;
-    setField(filter.input, choice.filter, chosen.filters);
-    setField(row.input, choice.y, chosen.rows);
-    setField(column.input, choice.x, chosen.columns);
+    filter.show(choice.filter, chosen.filters - 1);
+    row.show(choice.y, chosen.rows - 1);
+    column.show(choice.x, chosen.columns - 1);
   }
 
   select.addEventListener("change", () => {
@@ -127,14 +127,4 @@ export function chooser({ texts, recognizer, layers, choice }, { accepts, withPl
   const { window } = recognizer;
   const part = window ? element("p", { class: "about" }, say("page_first_window", window)) : null;
   return { element: element("div", {}, made, part), layer, refresh };
-}
-
-/**
- * @param {HTMLInputElement} input
- * @param {number} value
- * @param {number} length
- */
-function setField(input, value, length) {
-  input.max = String(length - 1);
-  if (Number(input.value) !== value) input.value = String(value);
 }

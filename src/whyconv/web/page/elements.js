@@ -28,19 +28,46 @@ export function button(text, onclick, attributes = {}) {
 }
 
 /**
- * A number with its label.
- * @param {string} text
+ * @typedef {object} NumberField
+ * @property {HTMLElement} element
+ * @property {(value: number, max: number) => void} show Shows a number of the program's own, and what may be typed.
+ */
+
+let fields = 0;
+
+/**
+ * A number with its label; one that does not count is marked, and what would count is said.
+ * @param {import("./texts.js").Texts} texts
+ * @param {string} key Of the label.
  * @param {{value: number, min: number, max: number}} range
  * @param {(value: number) => void} onchange Hears whole numbers within the range only.
- * @returns {{element: HTMLLabelElement, input: HTMLInputElement}}
+ * @returns {NumberField}
  */
-export function numberField(text, { value, min, max }, onchange) {
-  const input = element("input", { type: "number", value, min, max, step: 1 });
-  input.addEventListener("input", () => {
+export function numberField({ say, number }, key, { value, min, max }, onchange) {
+  const id = `range-${++fields}`;
+  const input = element("input", { type: "number", value, min, max, step: 1, "aria-describedby": id });
+  const range = element("small", { id, class: "range", "aria-live": "polite" });
+
+  function counts() {
     const found = input.valueAsNumber;
-    if (Number.isInteger(found) && found >= Number(input.min) && found <= Number(input.max)) onchange(found);
+    const is = Number.isInteger(found) && found >= min && found <= max;
+    input.setAttribute("aria-invalid", String(!is));
+    range.textContent = is ? "" : say("page_number_range", { min: number(min), max: number(max) });
+    return is;
+  }
+
+  input.addEventListener("input", () => {
+    if (counts()) onchange(input.valueAsNumber);
   });
-  return { element: element("label", { class: "field" }, element("span", {}, text), input), input };
+  return {
+    element: element("div", { class: "field" }, range, element("label", {}, element("span", {}, say(key)), input)),
+    show(shown, most) {
+      max = most;
+      input.max = String(most);
+      if (input.valueAsNumber !== shown) input.value = String(shown);
+      counts();
+    },
+  };
 }
 
 /**

@@ -13,7 +13,7 @@ import { square } from "./square.js";
 import { steps } from "./steps.js";
 import { layerTable } from "./table.js";
 import { tabs } from "./tabs.js";
-import { createTexts, fill, firstLanguage } from "./texts.js";
+import { createTexts, fill, firstLanguage, remember } from "./texts.js";
 
 /**
  * What every view is given.
@@ -118,7 +118,7 @@ async function main() {
   let listening = show(context);
   select.addEventListener("change", async () => {
     const language = select.value;
-    localStorage.setItem("language", language);
+    remember(language);
     try {
       const next = await build(language, context);
       if (language !== select.value) return; // another one was chosen meanwhile

@@ -10,6 +10,11 @@ import { decode, fromBase64 } from "./pixels.js";
 const TOP = 5;
 const FOR = [40, 110, 225];
 const AGAINST = [240, 110, 20];
+/** What the map does not say: the server's notes that have a sentence here. */
+const CAUTIONS = {
+  evidence_field_closer: "page_evidence_field_closer",
+  evidence_occlusion_small: "page_evidence_occlusion_small",
+};
 
 /**
  * @param {import("./main.js").Context} context
@@ -88,10 +93,22 @@ async function shownEvidence(context, found, pixels) {
   return [
     element("figure", {}, board.canvas, element("figcaption", {}, label)),
     ...(field ? [element("p", { class: "about" }, say("page_evidence_field", field))] : []),
+    ...cautions(texts, found.notes),
     ...(nearest.length
       ? [element("h4", {}, say("page_nearest")), element("ul", { class: "nearest" }, ...nearest)]
       : [element("p", { class: "about" }, say("page_no_nearest"))]),
   ];
+}
+
+/**
+ * @param {import("./texts.js").Texts} texts
+ * @param {{key: string, values: Record<string, any>}[]} notes
+ */
+function cautions({ say }, notes) {
+  const known = /** @type {Record<string, string>} */ (CAUTIONS);
+  return notes
+    .filter(({ key }) => key in known)
+    .map(({ key, values }) => element("p", { class: "about" }, say(known[key], values)));
 }
 
 /**

@@ -12,6 +12,15 @@ import { scramble } from "./pixels.js";
 import { placeMap } from "./place.js";
 
 /**
+ * A unit on the picture that it was asked about: all numbers of this view speak of these two.
+ * @typedef {object} Looked
+ * @property {Uint8Array} pixels
+ * @property {import("./choice.js").Choice} unit
+ * @property {Uint8Array} seen
+ * @property {number} value
+ */
+
+/**
  * @param {import("./main.js").Context} context
  * @returns {import("./tabs.js").View}
  */
@@ -25,55 +34,73 @@ export function sparsity(context) {
   const numbers = element("dl", { class: "numbers" });
   const verdict = element("p", { "aria-live": "polite", class: "verdict" });
   const reach = element("p", {});
-  let seen = new Uint8Array(side * side).fill(1);
+  /** @type {Looked | null} Null where the last look failed: a scribble could be compared with nothing. */
+  let looked = null;
   let scribbled = picture.pixels;
-  let before = 0;
-  /** Counts the units looked at: what was scribbled for one of them says nothing of the next. */
-  let looked = 0;
   let brush = "outside";
 
   const look = paced(
     "unit",
     async () => {
-      const pixels = picture.pixels;
-      const [told, [map]] = await Promise.all([
-        api.unit(pixels, choice),
-        askMaps(pixels, choice.layer, [choice.filter]),
-      ]);
-      [seen, before, scribbled] = [seenPixels(told, side), told.value, pixels];
-      looked += 1;
+      const [pixels, unit] = [picture.pixels, { ...choice }];
+      const [told, [map]] = await Promise.all([api.unit(pixels, unit), askMaps(pixels, unit.layer, [unit.filter])]);
+      looked = { pixels, unit, seen: seenPixels(told, side), value: told.value };
+      scribbled = pixels;
       place.show(map);
-      paper.shade(seen);
-      paper.frame(frameOf(seen, side));
-      reach.textContent = reachSentence(texts, told, seen);
-      tell(before);
+      paper.shade(looked.seen);
+      paper.frame(frameOf(looked.seen, side));
+      reach.textContent = reachSentence(texts, told, looked.seen);
+      tell(looked, pixels, told.value);
     },
-    trouble,
+    (error) => {
+      forget();
+      trouble(error);
+    },
   );
   const measure = paced(
     "scribble",
-    async (/** @type {Uint8Array} */ pixels, /** @type {number} */ asked) => {
-      const { value } = await api.unit(pixels, choice);
-      if (asked === looked) tell(value);
+    async (/** @type {Uint8Array} */ pixels, /** @type {Looked} */ asked) => {
+      const { value } = await api.unit(pixels, asked.unit);
+      // What was scribbled for one unit says nothing of the next.
+      if (asked === looked) tell(asked, pixels, value);
     },
     trouble,
   );
 
-  function tell(/** @type {number} */ now) {
-    paper.paint(colorsOfPixels(scribbled, channels));
-    const changed = changedPixels(scribbled, picture.pixels, seen, channels);
+  /** What stands there is of another unit or another picture. */
+  function forget() {
+    looked = null;
+    paper.shade(null);
+    paper.frame([]);
+    paper.paint(colorsOfPixels(picture.pixels, channels));
+    numbers.replaceChildren();
+    for (const sentence of [verdict, reach]) sentence.textContent = "";
+  }
+
+  /**
+   * @param {Looked} before
+   * @param {Uint8Array} measured Not what was scribbled since: of that nothing is known yet.
+   * @param {number} now Their number.
+   */
+  function tell({ pixels, seen, value }, measured, now) {
+    paper.paint(colorsOfPixels(measured, channels));
+    const changed = changedPixels(measured, pixels, seen, channels);
     numbers.replaceChildren(
-      ...row(say("page_before"), texts.real(before)),
+      ...row(say("page_before"), texts.real(value)),
       ...row(say("page_now"), texts.real(now)),
       ...row(say("page_changed_outside"), texts.number(changed.outside)),
       ...row(say("page_changed_inside"), texts.number(changed.inside)),
     );
-    const key = now === before ? "page_unmoved" : "page_moved";
+    const key = now === value ? "page_unmoved" : "page_moved";
     verdict.textContent = changed.outside + changed.inside ? say(key) : say("page_not_scribbled");
-    verdict.dataset.moved = String(now !== before);
+    verdict.dataset.moved = String(now !== value);
   }
 
-  function scribble(/** @type {Uint8Array} */ marked) {
+  /** @param {(isSeen: boolean, at: number) => boolean} isMarked */
+  function scribble(isMarked) {
+    if (looked === null) return;
+    const marked = looked.seen.map((is, at) => (isMarked(Boolean(is), at) ? 1 : 0));
+    if (!marked.some(Boolean)) return;
     scribbled = scramble(scribbled, picture, marked);
     measure(scribbled, looked);
   }
@@ -81,13 +108,13 @@ export function sparsity(context) {
   painting(paper, {
     onpaint(y, x) {
       const marked = dab(y, x, side);
-      const kept = marked.map((is, at) => {
-        const isAllowed = brush === "anywhere" || Boolean(seen[at]) === (brush === "inside");
-        return is && isAllowed ? 1 : 0;
-      });
-      if (kept.some(Boolean)) scribble(kept);
+      const isAllowed = (/** @type {boolean} */ isSeen) => brush === "anywhere" || isSeen === (brush === "inside");
+      scribble((isSeen, at) => Boolean(marked[at]) && isAllowed(isSeen));
     },
-    onmove: (y, x) => paper.frame([...frameOf(seen, side), { top: y, left: x, height: 1, width: 1 }]),
+    onmove(y, x) {
+      const frames = looked ? frameOf(looked.seen, side) : [];
+      paper.frame([...frames, { top: y, left: x, height: 1, width: 1 }]);
+    },
   });
   const brushes = radios(
     say("page_brush"),
@@ -114,8 +141,8 @@ export function sparsity(context) {
       element(
         "div",
         { class: "row" },
-        button(say("page_scribble_outside"), () => scribble(seen.map((is) => 1 - is))),
-        button(say("page_scribble_inside"), () => scribble(seen)),
+        button(say("page_scribble_outside"), () => scribble((isSeen) => !isSeen)),
+        button(say("page_scribble_inside"), () => scribble((isSeen) => isSeen)),
         button(say("page_restore"), look),
       ),
     ),

@@ -8,6 +8,9 @@ import { rearrange, resize } from "./pixels.js";
 
 const CONTROLS = ["permuted", "signs", "multiplied"];
 const PLACES = ["still", "moved"];
+const CORNERS = ["dense", "local", "shared_global", "convolution"];
+/** Narrower is rounding. */
+const NO_WIDTH = 1e-10;
 
 /**
  * @param {import("./main.js").Context} context
@@ -53,6 +56,7 @@ export function square(context) {
       element("p", { "aria-live": "polite" }, say(`page_control_${control}_means`, { multiplier: done.multiplier })),
       ...PLACES.map((place) => accuracies(texts, found, control, place)),
       element("p", { class: "about" }, basis(texts, found)),
+      isWithoutWidth(found, control) ? element("p", { class: "about" }, say("page_no_width")) : "",
     );
     note("control", start);
   }
@@ -116,19 +120,39 @@ function accuracies(texts, found, control, place) {
 }
 
 /**
- * @param {import("./texts.js").Texts} texts
+ * What was measured of one corner: its accuracy, and what the control took from it.
  * @param {any} found
  * @param {{corner: string, place: string, control: string}} wanted
  */
-function cornerCell(texts, found, { corner, place, control }) {
-  const { say } = texts;
+function measured(found, { corner, place, control }) {
   const name = control === "none" ? null : control;
   const largest = found.protocol.sizes.at(-1);
   const isWanted = (/** @type {any} */ one) => one.corner === corner && one.place === place && one.control === name;
   const score = found.scores.find(
     (/** @type {any} */ one) => isWanted(one) && one.arm === "plain" && one.n_train === largest,
   );
-  const loss = name ? found.losses.find(isWanted) : null;
+  return { score, loss: name ? found.losses.find(isWanted) : null };
+}
+
+/**
+ * Whether all draws gave one and the same number somewhere in the tables shown: no certainty, though it looks like it.
+ * @param {any} found
+ * @param {string} control
+ */
+function isWithoutWidth(found, control) {
+  const shown = PLACES.flatMap((place) => CORNERS.map((corner) => measured(found, { corner, place, control })));
+  const estimates = shown.flatMap(({ score, loss }) => [score?.accuracy, loss?.is_unmoved ? null : loss?.points]);
+  return estimates.some((one) => one && one.n > 1 && one.high - one.low < NO_WIDTH);
+}
+
+/**
+ * @param {import("./texts.js").Texts} texts
+ * @param {any} found
+ * @param {{corner: string, place: string, control: string}} wanted
+ */
+function cornerCell(texts, found, { corner, place, control }) {
+  const { say } = texts;
+  const { score, loss } = measured(found, { corner, place, control });
   const taken = loss?.is_unmoved ? say("page_unmoved_exactly") : loss ? points(loss.points) : "";
   return element(
     "div",

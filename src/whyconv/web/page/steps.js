@@ -20,7 +20,7 @@ export function steps(context) {
   const grids = element("div", { class: "side-by-side tight" });
   const sums = element("div");
   const running = element("p", { "aria-live": "polite", class: "verdict" });
-  const channel = numberField(say("page_channel"), { value: 0, min: 0, max: 0 }, (value) => {
+  const channel = numberField(texts, "page_channel", { value: 0, min: 0, max: 0 }, (value) => {
     shown = value;
     at = 0;
     draw();
@@ -35,8 +35,7 @@ export function steps(context) {
     async (/** @type {Uint8Array} */ pixels) => {
       told = await api.step(pixels, context.choice);
       shown = Math.min(shown, told.inputs.length - 1);
-      channel.input.max = String(told.inputs.length - 1);
-      channel.input.value = String(shown);
+      channel.show(shown, told.inputs.length - 1);
       at = 0;
       draw();
     },

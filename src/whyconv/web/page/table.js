@@ -27,7 +27,7 @@ export function layerTable({ texts, trouble, calm }) {
   );
   const fields = Object.entries(FIRST).map(
     ([name, value]) =>
-      numberField(say(`page_size_${name}`), { value, min: name === "padding" ? 0 : 1, max: MOST[name] }, (found) => {
+      numberField(texts, `page_size_${name}`, { value, min: name === "padding" ? 0 : 1, max: MOST[name] }, (found) => {
         calm();
         wanted[/** @type {keyof typeof FIRST} */ (name)] = found;
         ask();

@@ -51,6 +51,23 @@ export function fill(root, texts) {
  * @returns {string}
  */
 export function firstLanguage() {
-  const asked = new URLSearchParams(location.search).get("lang") ?? localStorage.getItem("language");
+  const asked = new URLSearchParams(location.search).get("lang") ?? remembered();
   return (asked ?? navigator.language).startsWith("ko") ? "ko" : "en";
+}
+
+function remembered() {
+  try {
+    return localStorage.getItem("language");
+  } catch {
+    return null; // the browser keeps nothing for pages, and says so by an error
+  }
+}
+
+/** @param {string} language Chosen: the next visit begins with it, where the browser keeps something for pages. */
+export function remember(language) {
+  try {
+    localStorage.setItem("language", language);
+  } catch {
+    // A convenience alone.
+  }
 }
