@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import threading
@@ -53,14 +54,17 @@ def test_features_are_the_means(recognizer: Recognizer, pixels: np.ndarray) -> N
 def test_paths_bytes_and_arrays_agree(recognizer: Recognizer, pixels: np.ndarray, files: list[Path]) -> None:
     expected = recognizer.predict_proba(pixels)
     np.testing.assert_array_equal(recognizer.predict_proba(files), expected)
-    np.testing.assert_array_equal(recognizer.predict_proba([path.read_bytes() for path in files]), expected)
+    contents = [path.read_bytes() for path in files]
+    for kind in (bytes, bytearray, memoryview):
+        np.testing.assert_array_equal(recognizer.predict_proba([kind(content) for content in contents]), expected)
     np.testing.assert_array_equal(recognizer.predict_proba(list(pixels)), expected)
     np.testing.assert_array_equal(recognizer.predict_proba(files[0].parent), expected)
 
 
 def test_one_picture_gives_one_prediction(recognizer: Recognizer, pixels: np.ndarray, files: list[Path]) -> None:
     expected = expected_probabilities(pixels[:1])[0]
-    for one in (files[0], str(files[0]), files[0].read_bytes(), pixels[0]):
+    content = files[0].read_bytes()
+    for one in (files[0], str(files[0]), content, bytearray(content), memoryview(content), pixels[0]):
         prediction = recognizer.predict(one)
         assert [label.label for label in prediction.labels] == [CLASSES[k] for k in np.argsort(-expected)]
         assert [label.probability for label in prediction.labels] == pytest.approx(sorted(expected)[::-1], abs=1e-6)
@@ -113,6 +117,13 @@ def test_where_a_row_cannot_be_left_out_the_file_is_named(recognizer: Recognizer
 def test_what_is_no_picture_is_refused(recognizer: Recognizer, nonsense: object) -> None:
     with pytest.raises(UsageError, match="Expected"):
         recognizer.predict(nonsense)
+
+
+def test_an_open_file_is_not_taken_for_many_pictures(recognizer: Recognizer, files: list[Path]) -> None:
+    with files[0].open("rb") as file:
+        for given in (file, [file], io.BytesIO(files[0].read_bytes())):
+            with pytest.raises(UsageError, match=r"Expected .*of an open file: file\.read\(\)"):
+                recognizer.predict(given)
 
 
 @pytest.mark.parametrize("wrong", [{"top": 0}, {"batch_size": 0}])
@@ -281,6 +292,42 @@ def test_dark_pictures_of_whole_numbers_are_answered_where_others_say_what_they_
         black = np.zeros_like(shown, kind)
         np.testing.assert_allclose(asked.predict_proba(black), expected_probabilities(0 * shown), atol=1e-6)
         np.testing.assert_allclose(asked.predict_proba(black[0]), expected_probabilities(0 * shown[:1]), atol=1e-6)
+
+
+def many(kind: type[np.generic], white: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures of one array, of which two are so dark that alone they would have another white; and their levels."""
+    shown = RANDOM.integers(0, white + 1, (4, SIDE, SIDE, 3)).astype(np.float64)
+    shown[1] = RANDOM.integers(0, 256 if white > 255 else 2, shown[1].shape)
+    shown[2] = RANDOM.integers(0, 2, shown[2].shape)
+    if np.dtype(kind).kind == "f":
+        shown[1] = RANDOM.integers(0, 11, shown[1].shape) / 10
+        shown[2] *= 1.5
+    shown[0, 0, 0] = white
+    given = shown.astype(kind)
+    return given, np.rint(given.astype(np.float64) * (255 / white)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "white"),
+    [
+        *((kind, 255) for kind in (np.float16, np.float32, np.float64, np.int32)),
+        *((kind, 65535) for kind in (np.uint16, np.int32, np.int64)),
+    ],
+)
+def test_a_dark_picture_among_others_has_the_white_of_all_of_them(recognizer: Recognizer, kind, white: int) -> None:
+    given, levels = many(kind, white)
+    expected = expected_probabilities(levels)
+    np.testing.assert_allclose(recognizer.predict_proba(given), expected, atol=1e-6)
+    np.testing.assert_allclose(recognizer.predict_proba(given[..., :1]), recognizer.predict_proba(levels[..., :1]))
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -3.0])
+def test_a_picture_without_numbers_leaves_the_others_as_they_are(recognizer: Recognizer, odd: float) -> None:
+    given, levels = many(np.float32, 255)
+    given[3, 0, 0, 0] = odd
+    found = recognizer.predict(given)
+    assert found[0] == recognizer.predict(levels)[0]
+    assert found[3].error
 
 
 def test_an_array_of_two_channels_is_no_guess(recognizer: Recognizer) -> None:

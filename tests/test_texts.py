@@ -48,6 +48,8 @@ MADE = {
             "sides",
         ),
     ),
+    "plan_head": ("", "_unjudged"),
+    "plan_tuned": ("", "_unjudged"),
     "plan_schedule_": ("cosine", "constant", "linear"),
     "plan_fit_": ("letterbox", "stretch"),
     "plan_initial_": ("swift", "plain", "lesson"),

@@ -13,7 +13,7 @@ import numpy as np
 
 from whyconv.answer_sets import least_probability, require_level
 from whyconv.errors import ModelFileError, PictureError, UsageError
-from whyconv.images.array_levels import White, hold_ones, to_levels, why_unclear
+from whyconv.images.array_levels import White, hold_ones, to_levels, white_of, why_unclear
 from whyconv.images.prepare import PicturePolicy, prepare
 from whyconv.images.sources import list_images
 from whyconv.images.sources.listing import read_file
@@ -24,11 +24,12 @@ from whyconv.onnx_file.running import open_session, run_session
 from whyconv.results import Prediction, RankedLabel
 
 Content = bytes | np.ndarray
-Picture = str | Path | bytes | np.ndarray
+Picture = str | Path | bytes | bytearray | memoryview | np.ndarray
 Loader = Callable[[], Content]
 
 BATCH_SIZE = 32
 TOP = 5
+_A_PICTURE = "a path, an array, or file content (of an open file: file.read())"
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Recognizer:
 
         Args:
             pictures: One picture (path, file content, or array (h, w), (h, w, 1), (h, w, 3) or (h, w, 4)), or
-                many: a folder, an array (n, h, w) or (n, h, w, c), or any iterable of single pictures.
+                many: a folder, an array (n, h, w) or (n, h, w, c) of one scale, or any iterable of single pictures.
             top: How many labels to give, most probable first; all of them by default.
             sets: Give the set of labels that holds the truth in at least this fraction of pictures like those of the
                 validation part, such as 0.95, as ``label_set``.
@@ -338,17 +339,16 @@ def _as_items(pictures: Picture | Iterable[Picture], white: White | None) -> tup
     """Returns (name, loader) pairs, and whether one single picture was meant."""
     if isinstance(pictures, str | Path) and Path(pictures).is_dir():
         return ((str(path), partial(read_file, path)) for path in list_images([pictures])), False
-    if isinstance(pictures, str | Path | bytes):
+    if isinstance(pictures, str | Path | bytes | bytearray | memoryview):
         return [_as_item(0, pictures)], True
     if isinstance(pictures, np.ndarray):
         return _items_of_array(pictures, white)
     if isinstance(pictures, Mapping):
         raise UsageError(f"{type(pictures).__name__} is a mapping. Expected one picture or many, such as its values().")
-    if isinstance(pictures, Iterable):
+    # Python would give the lines of an open file as many pictures.
+    if not hasattr(pictures, "read") and isinstance(pictures, Iterable):
         return (_as_item(index, picture) for index, picture in enumerate(pictures)), False
-    raise UsageError(
-        f"{type(pictures).__name__} is no picture. Expected a path, file content, an array, or many of them."
-    )
+    raise UsageError(f"{type(pictures).__name__} is no picture. Expected {_A_PICTURE}, or many of them.")
 
 
 def _items_of_array(pictures: np.ndarray, white: White | None) -> tuple[Iterable[tuple[str, Loader]], bool]:
@@ -366,14 +366,25 @@ def _items_of_array(pictures: np.ndarray, white: White | None) -> tuple[Iterable
     if is_single:
         return [_as_item(0, pictures)], True
     unclear = why_unclear(pictures, white, is_alone=len(pictures) == 1)
-    loaders = (partial(_of_many, picture, white, unclear) for picture in pictures)
+    told = _white_of_all(pictures) if white is None else None
+    loaders = (partial(_of_many, picture, white, told, unclear) for picture in pictures)
     return ((f"[{index}]", load) for index, load in enumerate(loaders)), False
 
 
-def _of_many(picture: np.ndarray, white: White | None, unclear: str) -> np.ndarray:
-    """One picture of an array, whose numbers have the scale of all of them."""
+def _white_of_all(pictures: np.ndarray) -> White | None:
+    """What is white by the range of a whole array; None where its type says so, or the range does not."""
+    kind, size = pictures.dtype.kind, pictures.dtype.itemsize
+    if kind not in "iuf" or (kind == "u" and size <= 2) or not pictures.size:
+        return None
+    return white_of(pictures.dtype, pictures.min(), pictures.max())
+
+
+def _of_many(picture: np.ndarray, white: White | None, told: White | None, unclear: str) -> np.ndarray:
+    """One picture of an array, whose numbers have the scale of all of them: by training, else as they tell."""
     if unclear:
         raise PictureError(unclear)
+    if told:
+        return to_levels(picture, told)
     # From here on it stands alone, where a dark one would be taken for fractions, or for a mask.
     is_scaled = picture.dtype.kind == "f" and white not in (None, 1)
     return to_levels(picture, white or 255) if is_scaled or hold_ones(picture, white) else picture
@@ -382,6 +393,8 @@ def _of_many(picture: np.ndarray, white: White | None, unclear: str) -> np.ndarr
 def _as_item(index: int, picture: Picture) -> tuple[str, Loader]:
     if isinstance(picture, str | Path):
         return str(picture), partial(read_file, Path(picture))
-    if isinstance(picture, bytes | np.ndarray):
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return f"[{index}]", partial(bytes, picture)
+    if isinstance(picture, np.ndarray):
         return f"[{index}]", lambda: picture
-    raise UsageError(f"Picture {index} is of type {type(picture).__name__}. Expected a path, file content or an array.")
+    raise UsageError(f"Picture {index} is of type {type(picture).__name__}. Expected {_A_PICTURE}.")

@@ -18,6 +18,7 @@ from whyconv.evidence.message import levels
 from whyconv.evidence.occlusion import occlusion_map, patches_for
 from whyconv.evidence.views import on_the_picture
 from whyconv.images.closer import margin
+from whyconv.images.png import as_png
 from whyconv.recognizer import Recognizer
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -219,3 +220,10 @@ def test_the_message_is_the_map_in_bytes(tiny: Explainer) -> None:
     assert np.abs(back - found.map.values).max() <= (message["high"] - message["low"]) / 510 + 1e-12
     assert base64.b64decode(message["png"])[:4] == b"\x89PNG"
     assert message["kind"] == "class activation"
+
+
+def test_bytes_of_any_kind_are_file_content(tiny: Explainer) -> None:
+    content = as_png(drawn(tiny)[0])
+    found = [explain(tiny, kind(content)) for kind in (bytes, bytearray, memoryview)]
+    assert found[0].label == found[1].label == found[2].label
+    assert found[0].probability == found[1].probability == found[2].probability

@@ -204,11 +204,11 @@ def test_a_file_for_any_size_takes_any_size(run: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_for_torch_opens_as_a_module_that_answers_the_same(run: Path, tmp_path: Path) -> None:
-    out = tmp_path / "bars-torch"
+    out = tmp_path / "before"  # what is put aside meanwhile must not be called as what is written
     for _ in range(2):  # one that an export wrote is replaced
         report = export_run(run, to="torch", out=out)
     assert {each.name for each in out.iterdir()} == {"model.safetensors", "network.json"}
-    assert [each.name for each in tmp_path.iterdir()] == ["bars-torch"]
+    assert [each.name for each in tmp_path.iterdir()] == ["before"]
     assert report.num_bytes == sum(each.stat().st_size for each in out.iterdir())
     module = open_torch(out)
     assert not module.training

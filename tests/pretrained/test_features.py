@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from tiny_backbone import SIDE, write_backbone
 from whyconv.errors import StoppedError, StorageError
 from whyconv.pretrained import features as room
 from whyconv.pretrained.backbone import FrozenNetwork
-from whyconv.pretrained.features import BATCH, Bank
+from whyconv.pretrained.features import BATCH, Bank, mean_over_views
 from whyconv.pretrained.foreign import foreign_backbone
 from whyconv.results import Progress
 from whyconv.training.pixel_rows import LabelledPixels
@@ -66,3 +67,17 @@ def test_a_stop_is_heard_between_two_batches(network: FrozenNetwork, tmp_path: P
             "train", data(3 * BATCH), "upright", notify=lambda event: None, stop_requested=lambda: next(answers)
         )
     assert caught.value.exit_code == 130
+
+
+@pytest.mark.parametrize("num_views", [1, 2, 4])
+def test_the_mean_over_views_takes_no_more_memory_than_one_of_them(num_views: int) -> None:
+    views = np.random.default_rng(0).normal(size=(num_views, 1000, 250)).astype(np.float32)
+    expected = views.mean(axis=0)
+    tracemalloc.start()
+    found = mean_over_views(iter(views))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.dtype == np.float32
+    assert np.array_equal(found, expected)
+    assert not np.shares_memory(found, views)
+    assert peak < 1.2 * found.nbytes

@@ -120,6 +120,28 @@ def test_a_fixed_number_of_pictures_is_made_free_where_that_changes_nothing(tmp_
     assert answers(free, shown).std(axis=0).min() > 0
 
 
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.UINT8])
+def test_features_that_depend_on_the_other_pictures_are_refused(kind: int, tmp_path: Path) -> None:
+    """Normalized by the pictures of the batch, as a network is that was exported in training mode."""
+    model = tiny_backbone(kind=kind)
+    place = next(k for k, node in enumerate(model.graph.node) if node.op_type == "Conv")
+    model.graph.node[place].output[0] = "raw"
+    for name, value in (("gains", 1), ("shifts", 0), ("means", 0), ("variances", 1)):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.full(WIDTH, value, np.float32), name))
+    inputs = ["raw", "gains", "shifts", "means", "variances"]
+    for is_training in (0, 1):
+        node = onnx.helper.make_node(
+            "BatchNormalization", inputs, ["conv", "m", "v"][: 1 + 2 * is_training], training_mode=is_training
+        )
+        model.graph.node.insert(place + 1, node)
+        path = tmp_path / f"{is_training}.onnx"
+        path.write_bytes(model.SerializeToString())
+        del model.graph.node[place + 1]
+    assert foreign_backbone(tmp_path / "0.onnx", 1).width == WIDTH
+    with pytest.raises(ModelFileError, match=r"1\.onnx cannot be started from: its features depend on the other pic"):
+        foreign_backbone(tmp_path / "1.onnx", 1)
+
+
 def test_a_fixed_number_that_cannot_be_freed_is_refused(tmp_path: Path) -> None:
     model = tiny_backbone(batch=2)
     node = model.graph.node[-4]

@@ -247,6 +247,10 @@ def test_a_part_of_the_last_epoch_is_tuned_where_no_more_fits(made_up, tmp_path:
     assert summary.num_steps == plan.training.steps
     rows = frozen_rows(plan, plan.frozen, SimpleNamespace(policy=PicturePolicy(side=224, channels=3)))
     assert rows["steps"] == plan.training.steps
+    assert (rows["head"].key, rows["tuned"].key) == ("plan_head", "plan_tuned")
+    unjudged = plan.model_copy(update={"pictures": plan.pictures.model_copy(update={"num_validation": 0})})
+    rows = frozen_rows(unjudged, plan.frozen, SimpleNamespace(policy=PicturePolicy(side=224, channels=3)))
+    assert (rows["head"].key, rows["tuned"].key) == ("plan_head_unjudged", "plan_tuned_unjudged")
     # The rate has fallen by then as far as at the end of whole epochs.
     assert records[-1].learning_rate < 0.2 * plan.training.learning_rate
     second = Path(workflow.train_from_file(run / "run.toml", out=str(tmp_path / "runs")).run)

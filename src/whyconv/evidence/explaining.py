@@ -88,6 +88,8 @@ def read_pixels(recognizer: Recognizer, picture: Picture) -> NDArray[np.uint8]:
         PictureError: It cannot be read.
         UsageError: It is nothing that can be read as a picture.
     """
+    if isinstance(picture, bytearray | memoryview):
+        picture = bytes(picture)
     if not isinstance(picture, str | Path | bytes | np.ndarray):
         raise UsageError(f"{type(picture).__name__} is no picture. Expected a path, file content or an array.")
     try:

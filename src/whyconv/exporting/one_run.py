@@ -185,7 +185,8 @@ def _write_torch(source: Source, path: Path) -> ExportReport:
 
 def _put_in_place(folder: Path, path: Path) -> None:
     """Renames a folder to ``path``; one that an export wrote before is taken away first, and put back on failure."""
-    before = folder.with_name("before") if path.exists() else None
+    # A name that cannot be the folder's own, whatever that is.
+    before = folder.with_name(f"{folder.name}.before") if path.exists() else None
     if before is not None:
         path.rename(before)
     try:

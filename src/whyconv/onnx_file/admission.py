@@ -49,7 +49,7 @@ _OWN_DOMAINS = ("", "ai.onnx")
 # Whose condition is computed anew in each round: nobody can tell from the file whether they end.
 _ENDLESS = ("Loop",)
 # Why a file is not run, the worst first.
-_REASONS = ("external", "domain", "endless", "function", "training")
+_REASONS = ("external", "sparse", "domain", "endless", "function", "training")
 # The smallest numbers have two bits.
 _NUMBERS_IN_A_BYTE = 4
 
@@ -89,8 +89,8 @@ def admit(content: bytes, where: str, *, runs: bool = True) -> dict[str, str]:
     Args:
         content: The whole file.
         where: What it is called in errors.
-        runs: Whether it is to be run. If it is only read, data in other files, operators of others and loops are no
-            matter: nothing beside the file is opened.
+        runs: Whether it is to be run. If it is only read, data in other files, sparse tensors, operators of others and
+            loops are no matter: nothing beside the file is opened, and no tensor is filled up.
 
     Returns:
         Its metadata.
@@ -160,6 +160,12 @@ def _judge(kind: str, operator: str, domain: str, found: Admitted) -> None:
     if kind in ("function", "training"):
         what = "operators of its own" if kind == "function" else "a training of its own"
         found.reasons.setdefault(kind, f"brings {what}, which is refused. Export it without.")
+    if kind == "sparse":
+        found.reasons.setdefault(
+            kind,
+            "holds sparse tensors, which are refused: their few bytes may stand for more numbers than the memory can "
+            "hold. Export it with plain ones.",
+        )
     if domain not in _OWN_DOMAINS:
         found.reasons.setdefault(
             "domain",

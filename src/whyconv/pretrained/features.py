@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,6 +136,12 @@ class Bank:
         return np.lib.format.open_memmap(path, "w+", kind, shape)
 
 
-def mean_over_views(parts: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """The mean of arrays of one shape."""
-    return np.mean(parts, axis=0, dtype=np.float32)
+def mean_over_views(parts: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """The mean of arrays of one shape, at least one; they are asked for one by one, as each may fill the memory."""
+    rest = iter(parts)
+    total, count = np.array(next(rest)), 1
+    for part in rest:
+        total += part
+        count += 1
+    total /= count
+    return total

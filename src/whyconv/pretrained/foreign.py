@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 from onnx import TensorProto
 from torch import Tensor
 
@@ -46,6 +47,9 @@ _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 # Of several outputs with one vector a picture, these names go before the others.
 _NAMES = ("features", "embedding", "embeddings", "pooler_output", "image_embeds")
 _SAME = 1e-3
+# Of the largest feature: by as much may features in half precision differ among others and alone. Normalization by the
+# batch moves them by some tenths.
+_SAME_ALONE = 1e-2
 # Of all pictures that a file takes at once: a picture of the largest side, or 334 of 224 pixels.
 _MOST_TRIED_PIXELS = LARGEST_SIDE**2
 
@@ -181,8 +185,8 @@ def _with_features(backbone: Backbone, outputs: Sequence[str], threads: int) -> 
     Raises:
         ModelFileError: There is none.
     """
-    count = _fixed_number(backbone) or 2
-    answers = FrozenNetwork(backbone, threads).run(_pictures(backbone, count), outputs)
+    count, network = _fixed_number(backbone) or 2, FrozenNetwork(backbone, threads)
+    answers = network.run(_pictures(backbone, count), outputs)
     fit = [
         (name, each)
         for name, each in zip(outputs, answers, strict=True)
@@ -197,7 +201,29 @@ def _with_features(backbone: Backbone, outputs: Sequence[str], threads: int) -> 
     # Among equals the first of the file.
     name, answer = min(fit, key=lambda pair: (pair[1].ndim, pair[0] not in _NAMES))
     places = map_places(answer.shape, backbone.layout) if answer.ndim == 4 else backbone.places
-    return replace(backbone, features=name, rank=answer.ndim, width=pooled(answer, places).shape[1], places=places)
+    width = pooled(answer, places).shape[1]
+    network.backbone = replace(backbone, features=name, rank=answer.ndim, width=width, places=places)
+    if not _fixed_number(backbone):
+        _require_alone(network)
+    return network.backbone
+
+
+def _require_alone(network: FrozenNetwork) -> None:
+    """Makes sure that it says the same of a picture whatever others it is shown with.
+
+    Raises:
+        ModelFileError: It does not.
+    """
+    noise = _noise(network.backbone, 2)
+    # Of another range than the first: what goes by the whole batch then cannot look as if it did not.
+    noise[1] //= 4
+    together = network.look(noise, "upright")[0]
+    alone = np.concatenate([network.look(noise[row : row + 1], "upright")[0] for row in range(2)])
+    if np.abs(together - alone).max() > _SAME_ALONE * np.abs(together).max():
+        raise ModelFileError(
+            f"{network.backbone.name} cannot be started from: its features depend on the other pictures of the batch. "
+            "Export it in evaluation mode, and not quantized by what it is shown."
+        )
 
 
 def map_places(shape: Sequence[int], layout: Layout) -> tuple[int, int]:
@@ -249,10 +275,14 @@ def _fixed_number(backbone: Backbone) -> int:
 
 
 def _pictures(backbone: Backbone, count: int) -> Tensor:
-    """Noise: pictures no two of which are alike."""
+    """Noise, normalized."""
+    return as_seen(_noise(backbone, count), backbone.mean, backbone.std, "upright")
+
+
+def _noise(backbone: Backbone, count: int) -> NDArray[np.uint8]:
+    """Pictures no two of which are alike."""
     shape = (count, backbone.side, backbone.side, 3)
-    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    return as_seen(pixels, backbone.mean, backbone.std, "upright")
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
 def _dims(info: onnx.ValueInfoProto) -> list[int | str]:

@@ -33,6 +33,7 @@ from whyconv.training.run_folder import METRICS, MOST_EXAMPLES
 
 # Of the tuning: what must fit into the time for it to be begun.
 _WORTH_FRACTION = 2 / 3
+_ROWS = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +169,7 @@ def _learn_head(lesson: Lesson, train: SeenPart, validation: SeenPart, began: fl
             f"{name}: no head can be learned from its features, J is no finite number. They reach {size:.3g}; expected "
             "numbers that can be squared and added up. Export it with a normalization at its end."
         )
-    lesson.notify(Note(key="start_head", values={"penalty": chosen}))
+    lesson.notify(Note(key="start_head" if len(validation) else "start_head_middle", values={"penalty": chosen}))
     _record_head(lesson, best, train, validation, began)
     return best
 
@@ -257,9 +258,9 @@ def _without_tuning(lesson: Lesson, head: Head, train: SeenPart, validation: See
         tuned={},
         network=network.eval(),
         logits=_logits(head, validation),
-        features=mean_over_views([each.features[_examples(train)] for each in train.views]),
-        validation_features=mean_over_views([each.features for each in validation.views]),
-        frozen_features=mean_over_views([each.features for each in train.views]),
+        features=mean_over_views(each.features[_examples(train)] for each in train.views),
+        validation_features=mean_over_views(each.features for each in validation.views),
+        frozen_features=mean_over_views(each.features for each in train.views),
     )
 
 
@@ -277,7 +278,7 @@ def _with_tuning(
         network=with_head(lesson.published(), head, tuned),
         logits=head.logits(validation_features),
         features=mean_over_views(
-            [network.features(each.maps[examples], numbers) for each in train.views if each.maps is not None]
+            network.features(each.maps[examples], numbers) for each in train.views if each.maps is not None
         ),
         validation_features=validation_features,
         frozen_features=alone.frozen_features,
@@ -289,8 +290,9 @@ def _examples(train: SeenPart) -> NDArray[np.int64]:
 
 
 def _logits(head: Head, part: SeenPart) -> NDArray[np.float32]:
-    """Logits (n, classes): the mean over the views."""
-    return head.logits(mean_over_views([each.features for each in part.views]))
+    """Logits (n, classes): the mean over the views; so many rows at once as memory never feels."""
+    blocks = [slice(start, start + _ROWS) for start in range(0, max(1, len(part)), _ROWS)]
+    return np.concatenate([head.logits(mean_over_views(each.features[rows] for each in part.views)) for rows in blocks])
 
 
 def _outcome(began: float, reason: Literal["planned", "clock"]) -> Outcome:

@@ -94,7 +94,7 @@ def tune(  # noqa: PLR0913
     Args:
         network: Changed in place.
         train: With maps.
-        validation: With maps; may be empty.
+        validation: With maps; may be empty, then without.
         plan: Every number.
         history: Where each step's J and each epoch's record go.
         began: When training began, on the clock of ``time.perf_counter``.
@@ -237,8 +237,10 @@ def features_of(
     network: TunedNetwork, part: SeenPart, plan: Plan, views: Sequence[View], numbers: Numbers = "float32"
 ) -> NDArray[np.float32]:
     """Features (n, d) of a part: the mean over some views of the plan."""
+    if not len(part):
+        return np.zeros((0, network.last.in_features), np.float32)
     chosen = [seen for seen, view in zip(part.views, plan.network.views, strict=True) if view in views]
-    return mean_over_views([network.features(_maps(seen), numbers) for seen in chosen])
+    return mean_over_views(network.features(_maps(seen), numbers) for seen in chosen)
 
 
 def as_planes(maps: NDArray[np.float16], numbers: Numbers = "float32") -> Tensor:
