@@ -89,6 +89,16 @@ def classes_of_copies(groups: int, p: float, random: Random) -> Ends:
     return ends(mean_of_shares((random.random(10 * groups) < p)[number], number // groups, number), p)
 
 
+def classes_across_groups(classes: int, groups: int, alike: float, p: float, random: Random) -> Ends:
+    """Each group has pictures of every class, of odd ones few; some of its pictures stand or fall together."""
+    recalls = np.clip(p + 0.1 * (-1.0) ** np.arange(classes), 0, 0.99)
+    label = np.tile(np.repeat(np.arange(classes), np.where(np.arange(classes) % 2, 1, 3)), groups)
+    group = np.repeat(np.arange(groups), len(label) // groups)
+    together = random.random(len(label)) < alike
+    answered = np.where(together, random.random(groups)[group], random.random(len(label))) < recalls[label]
+    return ends(mean_of_shares(answered, label, group), float(recalls.mean()))
+
+
 def kept_shares(n: int, perfect: float, random: Random) -> Ends:
     """Each picture keeps its answer under all moves, or under a share of them."""
     values = np.where(random.random(n) < perfect, 1.0, random.beta(2, 2, n))
@@ -352,6 +362,12 @@ KINDS = {
     ),
     "balanced accuracy of copies": Kind(
         "groups of pictures", grid(classes_of_copies, *product((5, 20), RATES)), most=0.98, few=60
+    ),
+    "balanced accuracy of groups across classes": Kind(
+        "groups of pictures",
+        grid(classes_across_groups, *product((2, 10), (10, 40), (0.0, 0.5, 1.0), (0.7, 0.85))),
+        most=0.98,
+        few=40,
     ),
     "mean of fractions": Kind("pictures", grid(kept_shares, *product((20, 100, 400), (0.0, 0.5, 0.8, 0.95)))),
     "paired difference of answers": Kind(

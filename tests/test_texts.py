@@ -267,6 +267,7 @@ def test_fields_are_filled_in() -> None:
     assert say("check_count", "en", n=1, classes=1) == "1 picture, 1 class"
     assert say("check_count", "ko", n=3670, classes=5) == "이미지 3,670장, 클래스 5개"
     assert say("epoch_validation", "en", share=0.841) == "validation 84.1 %"
+    assert say("epoch_validation", "en", share=-1e-9) == "validation 0.0 %"
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ class _Formatter(string.Formatter):
 
     def format_field(self, value: object, format_spec: str) -> str:
         if format_spec == "percent" and isinstance(value, SupportsFloat):
-            return f"{100 * float(value):.1f} %"
+            return f"{round(100 * float(value), 1) + 0.0:.1f} %"  # no -0.0
         if format_spec == "size" and isinstance(value, int):
             return size(value)
         if format_spec == "brief" and isinstance(value, SupportsFloat):

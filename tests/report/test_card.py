@@ -78,6 +78,8 @@ def test_leaks_and_a_missing_test_part_are_caveats() -> None:
     assert "no test part" not in caveats
     alone = content(summary=content().summary.model_copy(update={"test": None}))
     assert "no test part" in card(alone).split("## 9")[1]
+    assert "The scores hold for" in caveats
+    assert "The scores hold for" not in card(ReportContent(run="x", summary=BARE))
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,24 @@ def test_many_parts_of_one_size_are_about_as_sure_as_all_their_pictures() -> Non
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.002)
 
 
+def test_films_of_all_classes_that_fail_as_one_are_no_surer_of_the_mean_of_classes() -> None:
+    """Ten films with a picture of each of ten classes, two films failed: ten outcomes, and not a hundred."""
+    films, classes = np.repeat(np.arange(10), 10), np.tile(np.arange(10), 10)
+    values = films >= 2
+    found, accuracy = mean_of_shares(values, classes, films), share(values, films)
+    assert (found.value, accuracy.value) == (0.8, 0.8)
+    assert (found.low, found.high) == pytest.approx((accuracy.low, accuracy.high), abs=0.02)
+    assert found.high - found.low > 2.5 * (mean_of_shares(values, classes).high - mean_of_shares(values, classes).low)
+
+
+def test_two_copies_under_two_labels_change_next_to_nothing() -> None:
+    random = np.random.default_rng(0)
+    values, classes, groups = random.random(1000) < 0.9, np.arange(1000) % 10, np.arange(1000)
+    apart, together = mean_of_shares(values, classes), np.where(groups == 1, 0, groups)
+    found = mean_of_shares(values, classes, together)
+    assert (found.low, found.high) == pytest.approx((apart.low, apart.high), abs=1e-3)
+
+
 @pytest.mark.parametrize("count", [0, 3, 20])
 def test_copies_count_once_where_they_are_answered_alike(count: int) -> None:
     """20 pictures, each there five times: the interval is that of 20 or so, not of 100."""

@@ -228,7 +228,8 @@ def _estimate(estimate: Estimate, say: Say) -> str:
 def _caveats(content: ReportContent, say: Say) -> list[str]:
     score, check = content.evaluation, content.check
     tells = score is not None and score.acceptance is not None
-    known = [say("card_tells_unsure" if tells else "card_always_answers"), say("card_same_kind")]
+    known = [say("card_tells_unsure" if tells else "card_always_answers")]
+    known += [say("card_same_kind")] if score is not None else []
     if content.summary.certificate is not None:
         certified = content.summary.certificate.sentence
         known.append(say(certified.key, **certified.values))

@@ -70,7 +70,9 @@ def mean_of_shares(
 
     That number is the one at which a fraction would spread as the mean does. A part's spread is computed with the
     mean of all added as one picture, and with four more, half of them right, for as many parts as decide the spread:
-    so parts that are answered rightly throughout have one.
+    so parts that are answered rightly throughout have one. Groups that lie within parts are counted there, as by
+    ``share``; where one has pictures of several parts, the parts are not independent either, and the whole mean spreads
+    by the design effect more.
 
     Args:
         values: Whether each picture is answered rightly (n,), n >= 1.
@@ -79,17 +81,45 @@ def mean_of_shares(
 
     References:
         Price, Bonett, *An improved confidence interval for a linear function of binomial proportions* (2004),
-        Computational Statistics & Data Analysis 45, 449-456, for what is added.
+        Computational Statistics & Data Analysis 45, 449-456, for what is added. Kish, *Survey Sampling* (1965), section
+        8.2, for the design effect.
     """
+    across = groups if groups is not None and _cross(parts, groups) else None
+    within = groups if across is None else None
     rows = [np.flatnonzero(parts == part) for part in np.unique(parts)]
     right = [values[each].astype(np.float64) for each in rows]
     means = np.array([each.mean() for each in right])
     numbers = np.array(
-        [effective_number(own, None if groups is None else groups[each]) for own, each in zip(right, rows, strict=True)]
+        [effective_number(own, None if within is None else within[each]) for own, each in zip(right, rows, strict=True)]
     )
-    value = float(means.mean())
-    low, high = wilson(value, _effective_of_parts(means, numbers))
+    value, effective, reach = float(means.mean()), _effective_of_parts(means, numbers), _Z
+    if across is not None:
+        effective, reach = effective / _design_effect(values, parts, across), _reach(values.astype(np.float64), across)
+    low, high = wilson(value, effective, reach)
     return Estimate(value=value, low=low, high=high, n=len(values))
+
+
+def _cross(parts: NDArray[np.integer], groups: NDArray[np.int64]) -> bool:
+    """Whether a group has pictures of several parts."""
+    return len(np.unique(np.column_stack([groups, parts]), axis=0)) > len(np.unique(groups))
+
+
+def _design_effect(values: NDArray[np.bool_], parts: NDArray[np.integer], groups: NDArray[np.int64]) -> float:
+    """By how many times the mean of shares varies more than of independent pictures, >= 1.
+
+    How alike those of a group are, each around the share of its own part, is estimated with one more group added whose
+    values are all alike, as in ``effective_number``.
+    """
+    _, part, sizes = np.unique(parts, return_inverse=True, return_counts=True)
+    _, group = np.unique(groups, return_inverse=True)
+    weights, means = 1 / (len(sizes) * sizes[part]), np.bincount(part, values) / sizes
+    deviations = weights * (values - means[part])
+    largest, own = float((weights**2).sum()), float((deviations**2).sum())
+    larger = float((np.bincount(group, weights) ** 2).sum()) / largest - 1
+    pairs = float((np.bincount(group, deviations) ** 2).sum()) - own
+    middle = float(means.mean())
+    added = larger * largest / len(values) * max(middle, 1 - middle) ** 2
+    return 1 + larger * min(1.0, max(0.0, (pairs + added) / (larger * own + added)))
 
 
 def _effective_of_parts(means: Floats, numbers: Floats) -> float:
