@@ -378,3 +378,9 @@ def test_words_come_out_of_a_shell_as_they_were() -> None:
     words = ["my runs/tiny-1", "a'b", "$HOME", "*", "plain", "고양이 1"]
     printed = subprocess.run(["sh", "-c", f"printf '%s\\n' {as_typed(*words)}"], check=True, capture_output=True)
     assert printed.stdout.decode().splitlines() == words
+
+
+def test_a_place_that_begins_with_a_dash_is_no_option() -> None:
+    assert as_typed("-odd $(x)") == "'./-odd $(x)'"
+    assert as_typed(Path("-a")) == "./-a"
+    assert as_typed("whyconv", "cache", "--clear") == "whyconv cache --clear"

@@ -29,6 +29,8 @@ Write = Callable[[Prediction], None]
 _SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
 _FORMULA = re.compile(f'^(?=[\\t\\r\\n\\0]|[\\s\\0"]*[{_SIGNS}])|(?<=[;\\t\\r\\n])(?=[\\s\\0"]*[{_SIGNS}])')
 _PARQUET_ROWS = 4096
+_ALWAYS = {"path", "label", "probability", "margin", "unsure", "error"}
+_MOST_HEAD = 1_000_000
 _BETWEEN = " | "
 
 
@@ -55,6 +57,22 @@ def writing_predictions(path: Path, top: int, *, has_sets: bool = False) -> Iter
         )
     with form(path, list(as_row(Prediction(name="", labels=[]), top, has_sets=has_sets))) as write_row:
         yield lambda prediction: write_row(as_row(prediction, top, has_sets=has_sets))
+
+
+def holds_predictions(path: Path) -> bool:
+    """Whether a file is such a table, or empty: nothing is lost by writing another in its place."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline(_MOST_HEAD)
+        if path.suffix.lower() == ".parquet" and first:
+            with needing_extra("Writing Parquet", "tables"):
+                from pyarrow import parquet
+            columns = parquet.read_schema(path).names
+        else:
+            columns = json.loads(first) if first.startswith(b"{") else first.decode().strip().split(",")
+    except (OSError, ValueError):  # pyarrow's and json's own are among these
+        return False
+    return not first or _ALWAYS <= set(columns)
 
 
 def as_row(prediction: Prediction, top: int, *, has_sets: bool = False) -> Row:

@@ -53,7 +53,12 @@ def size(num_bytes: int) -> str:
 
 
 def as_typed(*words: object) -> str:
-    """Returns words of a command as they are typed into a shell, such as ``'my runs/pets-1'`` in quotes."""
+    """Returns words of a command as they are typed into a shell, such as ``'my runs/pets-1'`` in quotes.
+
+    A word alone is a place: one that begins with a dash gets ``./`` before it, or it would be taken for an option.
+    """
+    if len(words) == 1 and str(words[0]).startswith("-"):
+        words = (f"./{words[0]}",)
     return shlex.join(map(str, words))
 
 

@@ -79,12 +79,17 @@ def predict(  # noqa: PLR0913, PLR0917
 
 
 def _require_free(to: Path, model: Path, paths: list[Path]) -> None:
-    """Refuses a table in the place of a picture that is asked about, or of a file of a run."""
+    """Refuses a table in the place of a picture that is asked about, of a file of a run, or of what is no such table."""
     from whyconv.model_file import require_not_own
+    from whyconv.predictions import holds_predictions
 
     if any(path.exists() and to.exists() and to.samefile(path) for path in paths):
         raise UsageError(f"{to} is one of the pictures that are asked about. Name another file with --to.")
     require_not_own(to, model, "--to")
+    if to.is_file() and not holds_predictions(to):
+        raise UsageError(
+            f"{to} is there and holds no predictions, such as labels of yours. Name another file with --to."
+        )
 
 
 def _predict_on_cluster(  # noqa: PLR0913, PLR0917

@@ -29,7 +29,7 @@ from whyconv.cli.runs import demo, evaluate, train, why
 from whyconv.cli.selftests import selftest
 from whyconv.cli.serving import serve
 from whyconv.cli.terminal import print_data, print_error
-from whyconv.errors import SignalInterrupt, StoppedError, WhyconvError, stopped_by
+from whyconv.errors import SignalInterrupt, StoppedError, UsageError, WhyconvError, stopped_by
 from whyconv.training.stopping import forget_how_to_go_on, how_to_go_on, signals_to_end
 
 P = ParamSpec("P")
@@ -79,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(words: list[str]) -> None:
     """Runs a verb; a signal that comes before or after it is ours to tell, where typer would leave in silence."""
+    _require_words(words)
     try:
         app(args=words, prog_name="whyconv")
     except SystemExit as end:
@@ -86,6 +87,18 @@ def _run(words: list[str]) -> None:
         if isinstance(interrupt, KeyboardInterrupt):
             raise interrupt from None
         raise
+
+
+def _require_words(words: list[str]) -> None:
+    """Refuses an empty word, which as a path would be the current folder: all of it."""
+    end = words.index("--") if "--" in words else len(words)
+    for place, (before, word) in enumerate(zip(["whyconv", *words], words, strict=False)):
+        option, equals, value = word.partition("=")
+        if not word or (place < end and equals and not value and option.startswith("--")):
+            raise UsageError(
+                f"The word behind {before if not word else option} is empty. Expected a name or a value; is a variable "
+                "of the shell not set?"
+            )
 
 
 def _print_version(is_asked: bool) -> None:

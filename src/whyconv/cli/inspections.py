@@ -61,7 +61,8 @@ def check(  # noqa: PLR0913, PLR0917
     options = [
         word for name, value in given.items() if value is not None for word in (f"--{name.replace('_', '-')}", value)
     ]
-    print_text([texts.say("check_next", language, words=printable(texts.as_typed(pictures, *options)))])
+    typed = " ".join([texts.as_typed(pictures), *([texts.as_typed(*options)] if options else [])])
+    print_text([texts.say("check_next", language, words=printable(typed))])
 
 
 def cache(
