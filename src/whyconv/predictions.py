@@ -72,7 +72,7 @@ def holds_predictions(path: Path) -> bool:
             columns = json.loads(first) if first.startswith(b"{") else first.decode().strip().split(",")
     except (OSError, ValueError):  # pyarrow's and json's own are among these
         return False
-    return not first or _ALWAYS <= set(columns)
+    return not first or set(columns) >= _ALWAYS
 
 
 def as_row(prediction: Prediction, top: int, *, has_sets: bool = False) -> Row:

@@ -79,7 +79,7 @@ def predict(  # noqa: PLR0913, PLR0917
 
 
 def _require_free(to: Path, model: Path, paths: list[Path]) -> None:
-    """Refuses a table in the place of a picture that is asked about, of a file of a run, or of what is no such table."""
+    """Refuses a table in the place of a picture that is asked about, a file of a run, or what is no such table."""
     from whyconv.model_file import require_not_own
     from whyconv.predictions import holds_predictions
 
