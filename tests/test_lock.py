@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from whyconv.errors import WhyconvError
+from whyconv.errors import StorageError, WhyconvError
 from whyconv.training.run_folder import sole_trainer
 
 HOLD = """
@@ -47,3 +47,12 @@ def test_who_alone_writes_removes_what_killed_processes_left(tmp_path: Path) -> 
         path.touch()
     with sole_trainer(tmp_path):
         assert [path.exists() for path in [*left, *kept]] == [False, False, True, True]
+
+
+def test_where_no_lock_can_be_written_the_path_and_the_reason_are_said(tmp_path: Path) -> None:
+    (tmp_path / "pets-1").write_text("a file, not a folder")
+    with (
+        pytest.raises(StorageError, match=r"pets-1.checkpoints.lock cannot be written: Not a directory\. Expected"),
+        sole_trainer(tmp_path / "pets-1"),
+    ):
+        pass

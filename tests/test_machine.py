@@ -80,6 +80,10 @@ def test_the_disk_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
     assert 0 < machine.free_disk_bytes(tmp_path / "a" / "b") <= 2**60
 
 
+def test_the_disk_of_a_folder_that_cannot_be_asked_for(tmp_path: Path) -> None:
+    assert 0 < machine.free_disk_bytes(tmp_path / ("a" * 300) / "b") <= 2**60
+
+
 def write(folder: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         (folder / name).parent.mkdir(exist_ok=True, parents=True)

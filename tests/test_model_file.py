@@ -46,6 +46,11 @@ def test_nothing_there(name: str, words: str, tmp_path: Path) -> None:
         find_model(tmp_path / name)
 
 
+def test_what_cannot_be_asked_for_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"a{300} cannot be read: .*name too long\.|There is no .*a{300}"):
+        find_model(tmp_path / ("a" * 300))
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"\xff\xd8\xff\xe0" + bytes(100), b"PK\x03\x04" + bytes(50), b"hello", bytes(1000), b"\x3a\x00\x3a"],

@@ -64,6 +64,7 @@ def sole_writer(folder: Path, path: Path, *, doing: str, then: str) -> Iterator[
 
     Raises:
         WhyconvError: Another process holds it; says which, and on which machine.
+        StorageError: The lock's file cannot be written.
     """
     file, is_held = _open_and_take(path, f"Another process {doing} {folder}", then)
     with file:
@@ -97,6 +98,11 @@ def _open_and_take(path: Path, busy: str, then: str) -> tuple[IO[bytes], bool]:
             file = path.open("ab", buffering=0)
         except (FileExistsError, FileNotFoundError):
             continue  # the folder was removed between two of these calls
+        except OSError as error:
+            raise StorageError(
+                f"{path} cannot be written: {error.strerror}. Expected a folder that you may write to: give yourself "
+                "the right to, or go on with a copy of it."
+            ) from error
         try:
             _take(file)
         except (BlockingIOError, PermissionError):

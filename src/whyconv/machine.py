@@ -82,8 +82,8 @@ def memory_bytes(cgroup: Path = _CGROUP) -> int | None:
 
 
 def free_disk_bytes(folder: Path) -> int:
-    """Returns the free space of the disk that holds ``folder``, or its nearest parent that exists."""
-    existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    """Returns the free space of the disk that holds ``folder``, or its nearest parent that exists and may be asked."""
+    existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if _is_there(place))
     return shutil.disk_usage(existing).free
 
 
@@ -96,6 +96,13 @@ def graphics_card() -> str | None:
             if line.startswith("Model:"):
                 return line.partition(":")[2].strip()
     return None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False  # what lies around it may not be entered
 
 
 def _cpu_quota(cgroup: Path, own_groups: Path) -> float | None:

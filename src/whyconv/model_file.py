@@ -128,9 +128,15 @@ def find_model(path: str | PathLike[str]) -> Path:
     """Returns the ONNX file that ``path`` names: itself, or ``model.onnx`` of a run folder.
 
     Raises:
-        ModelFileError: There is none.
+        ModelFileError: There is none, or it may not be looked for.
     """
-    path = Path(path)
+    try:
+        return _find(Path(path))
+    except OSError as error:
+        raise ModelFileError(f"{Path(path)} cannot be read: {error.strerror}.") from error
+
+
+def _find(path: Path) -> Path:
     if path.is_dir():
         path, run = path / "model.onnx", path
         if not path.is_file() and (run / "run.toml").is_file():

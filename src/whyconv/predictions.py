@@ -20,6 +20,7 @@ from typing import IO
 from whyconv.errors import UsageError, needing_extra
 from whyconv.files import writing
 from whyconv.results import Prediction
+from whyconv.untrusted import json_values
 
 Row = dict[str, str | float | bool | list[str] | None]
 Write = Callable[[Prediction], None]
@@ -69,7 +70,7 @@ def holds_predictions(path: Path) -> bool:
                 from pyarrow import parquet
             columns = parquet.read_schema(path).names
         else:
-            columns = json.loads(first) if first.startswith(b"{") else first.decode().strip().split(",")
+            columns = json_values(first) if first.startswith(b"{") else first.decode().strip().split(",")
     except (OSError, ValueError):  # pyarrow's and json's own are among these
         return False
     return not first or set(columns) >= _ALWAYS

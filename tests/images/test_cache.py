@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from scenes import pictures_of, png, scene
+from whyconv.errors import StorageError
 from whyconv.images.cache import (
     clear_command,
     default_folder,
@@ -111,6 +112,11 @@ def test_one_source_is_removed_and_the_other_stays(tmp_path):
 def test_a_cache_that_is_not_there_is_empty(tmp_path):
     assert list_stores(tmp_path / "none") == []
     assert remove_stores(tmp_path / "none") == []
+
+
+def test_a_cache_that_cannot_be_read_is_said(tmp_path):
+    with pytest.raises(StorageError, match=r"a{300} cannot be read: [^.]+\. Name another folder: --store DIR"):
+        list_stores(tmp_path / ("a" * 300))
 
 
 def test_two_sources_of_one_name_are_kept_apart(tmp_path):

@@ -1,5 +1,6 @@
 """Prepared pixels on disk: right, found again, made anew where content changed, whole whatever happens."""
 
+import errno
 import json
 import os
 import shutil
@@ -291,7 +292,7 @@ def test_a_full_disk_is_refused_before_anything_is_written(tmp_path, monkeypatch
     pictures = eight(tmp_path)
     free = store_file.RESERVE_BYTES + 8 * 24 * 24 * 3 - 1
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
-    with pytest.raises(StorageError, match=r"only 200 MB.*--store DIR.*--size N \(now 24\)"):
+    with pytest.raises(StorageError, match=r"13\.8 kB.*only 200\.0 MB.*--store DIR.*--size N \(now 24\)"):
         opened(tmp_path, pictures)
     assert not (tmp_path / "cache").exists()
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free + 1))
@@ -300,8 +301,23 @@ def test_a_full_disk_is_refused_before_anything_is_written(tmp_path, monkeypatch
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "cache").write_text("a file, not a folder")
-    with pytest.raises(StorageError, match="--store DIR"):
+    with pytest.raises(StorageError, match=r"\(13\.8 kB\) cannot be kept in [^:]+: [^.]+\. Name [^:]+: --store DIR\.$"):
         opened(tmp_path, eight(tmp_path))
+
+
+def test_a_folder_that_cannot_be_asked_for_is_said(tmp_path):
+    with pytest.raises(StorageError, match=r"cannot be kept in [^:]+: [^.]+\. Name another folder: --store DIR\.$"):
+        open_store(eight(tmp_path), POLICY, folder=tmp_path / ("a" * 300))
+
+
+def test_a_disk_that_fills_up_meanwhile_asks_for_smaller_pictures(tmp_path, monkeypatch):
+    def fill(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    pictures = eight(tmp_path)
+    monkeypatch.setattr(os, "fsync", fill)
+    with pytest.raises(StorageError, match=r"pixels: No space left on device\. Name .*--store DIR; or .*: --size N\.$"):
+        opened(tmp_path, pictures)
 
 
 def test_an_error_while_building_leaves_the_old_store_whole(tmp_path, monkeypatch):

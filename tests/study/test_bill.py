@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from small_square import SMALL, small_pictures
+from whyconv.errors import StorageError
 from whyconv.results import Note, SquareProtocol
 from whyconv.study import KeptTrials, make_study, measure_square, predict_seconds
 from whyconv.study.bill import left_to_train, tell_bill
@@ -52,6 +53,26 @@ def test_of_a_longer_study_only_what_is_new_is_left(kept: KeptTrials) -> None:
 def test_results_of_other_steps_or_pictures_are_not_counted(kept: KeptTrials) -> None:
     assert left_to_train(SHORT.model_copy(update={"steps": 4}), kept).num_kept == 0
     assert left_to_train(SHORT, KeptTrials(None, "other pictures")).num_kept == 0
+
+
+@pytest.mark.parametrize(("place", "words"), [("afile/trials.jsonl", "written: Not a dir"), (".", "read: it is no")])
+def test_results_that_cannot_be_kept_are_refused_before_anything_is_trained(
+    place: str, words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "afile").write_text("a file, not a folder")
+    with pytest.raises(StorageError, match=f"cannot be {words}"):
+        KeptTrials(tmp_path / place, "pictures")
+
+
+def test_a_result_that_is_not_taken_is_said_and_asking_alone_makes_no_file(kept: KeptTrials, tmp_path: Path) -> None:
+    job = wide_jobs(SHORT, SHORT.learning_rates)[0]
+    result = kept.get(SHORT, job)
+    assert result is not None
+    (tmp_path / "run").mkdir()
+    new = KeptTrials(tmp_path / "run" / "trials.jsonl", "pictures")
+    (tmp_path / "run").rmdir()
+    with pytest.raises(StorageError, match=r"trials\.jsonl cannot be written: No such file or directory\."):
+        new.put(SHORT, job, result)
 
 
 def test_what_is_kept_is_predicted_to_take_no_time(kept: KeptTrials) -> None:

@@ -41,6 +41,28 @@ finally:
 """
 
 
+# What becomes of places that may not be entered, and of those that may not be written to.
+ASKED = """
+import sys
+from pathlib import Path
+from whyconv.errors import WhyconvError
+from whyconv.images.cache import list_stores
+from whyconv.lock import sole_writer
+from whyconv.machine import free_disk_bytes
+from whyconv.model_file import find_model
+place = Path(sys.argv[1])
+def lock():
+    with sole_writer(place, place / "lock", doing="uses", then="try again."):
+        pass
+print(free_disk_bytes(place / "whyconv") > 0)
+for call in (lambda: find_model(place / "pets-1"), lambda: list_stores(place / "whyconv"), lock):
+    try:
+        print(call())
+    except WhyconvError as error:
+        print(type(error).__name__, str(error).replace(str(place), "PLACE"))
+"""
+
+
 def run_code(code: str, place: Path, *words: object, wrapper: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     package = str(Path(whyconv.__file__).parents[1])
     environment = os.environ | {"XDG_CACHE_HOME": str(place / "cache"), "LANG": "C.UTF-8", "PYTHONPATH": package}
@@ -48,12 +70,12 @@ def run_code(code: str, place: Path, *words: object, wrapper: tuple[str, ...] = 
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=place, timeout=600, check=False)
 
 
-def run_closed(place: Path, *words: object) -> subprocess.CompletedProcess[str]:
-    """A verb as somebody of whom files are closed."""
+def run_closed(place: Path, *words: object, code: str = VERB) -> subprocess.CompletedProcess[str]:
+    """A verb, or other code, as somebody of whom files are closed."""
     is_root = os.geteuid() == 0
     if is_root and shutil.which("setpriv") is None:
         pytest.skip("setpriv is not there to give up the rights of root")
-    return run_code(VERB, place, *words, wrapper=WITHOUT_RIGHTS if is_root else ())
+    return run_code(code, place, *words, wrapper=WITHOUT_RIGHTS if is_root else ())
 
 
 def test_what_may_not_be_read_is_named_and_the_rest_is_used(tmp_path: Path) -> None:
@@ -105,6 +127,17 @@ def test_what_is_closed_altogether_is_one_message(what: str, tmp_path: Path) -> 
     message = " ".join(checked.stderr.split("Error: ")[1].split())
     assert re.search("permission", message)
     assert re.search(r"Expected|Copy or download|may be read", message), message
+
+
+def test_a_place_that_may_not_be_entered_is_said_by_all_who_ask(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir(mode=0)
+    asked = run_closed(tmp_path, tmp_path / "theirs", code=ASKED)
+    assert asked.returncode == 0, asked.stderr
+    has_disk, model, cache, lock = asked.stdout.splitlines()
+    assert has_disk == "True"
+    assert model == "ModelFileError PLACE/pets-1 cannot be read: Permission denied."
+    assert cache.startswith("StorageError The cache PLACE/whyconv cannot be read: Permission denied. Name another")
+    assert lock.startswith("StorageError PLACE/lock cannot be written: Permission denied. Expected a folder")
 
 
 def many_files(folder: Path, num: int) -> Path:

@@ -8,12 +8,14 @@ import re
 import shutil
 import zipfile
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from whyconv import files
+from whyconv.errors import StorageError
 from whyconv.texts import as_typed
 from whyconv.untrusted import json_in
 
@@ -104,15 +106,20 @@ def unpack(packed: np.ndarray, count: int) -> list[str]:
 
 
 def list_stores(folder: Path | None = None) -> list[CacheEntry]:
-    """Lists what is kept in ``folder`` (None: the default), the largest first; other files are not ours."""
+    """Lists what is kept in ``folder`` (None: the default), the largest first; other files are not ours.
+
+    Raises:
+        StorageError: The folder, or one in it, may not be read.
+    """
     root = folder or default_folder()
-    found = [_pixels(path) for path in sorted((root / PIXELS).glob("*")) if path.is_dir()]
-    found += [_entry(index.parent, index, "archive") for index in sorted((root / ARCHIVES).glob(f"*/{INDEX_NAME}"))]
-    found += [_survey(path) for path in sorted((root / SURVEYS).glob("*"))]
-    networks = sorted(path for path in (root / NETWORKS).glob("[!.]*") if path.suffix in _NETWORK_FILES)
-    found += [_network(path) for path in networks]
-    found += [_listing(path) for path in sorted((root / SHARDS).glob("[!.]*.entries"))]
-    return sorted((entry for entry in found if entry is not None), key=lambda entry: -entry.num_bytes)
+    try:
+        _require_open(root)
+        return _entries(root)
+    except OSError as error:
+        raise StorageError(
+            f"The cache {root} cannot be read: {error.strerror or error}. Name another folder: --store DIR, or "
+            "set XDG_CACHE_HOME."
+        ) from error
 
 
 def remove_stores(folder: Path | None = None, *, where: str | Path | None = None) -> list[CacheEntry]:
@@ -138,6 +145,23 @@ def remove_stores(folder: Path | None = None, *, where: str | Path | None = None
         if not entry.path.exists():
             removed.append(entry)
     return removed
+
+
+def _require_open(root: Path) -> None:
+    """Raises OSError where something may not be read: searching it, Python finds nothing there, and says nothing."""
+    for place in (root, *(root / kind for kind in (PIXELS, SURVEYS, NETWORKS, SHARDS, ARCHIVES))):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.scandir(place).close()
+
+
+def _entries(root: Path) -> list[CacheEntry]:
+    found = [_pixels(path) for path in sorted((root / PIXELS).glob("*")) if path.is_dir()]
+    found += [_entry(index.parent, index, "archive") for index in sorted((root / ARCHIVES).glob(f"*/{INDEX_NAME}"))]
+    found += [_survey(path) for path in sorted((root / SURVEYS).glob("*"))]
+    networks = sorted(path for path in (root / NETWORKS).glob("[!.]*") if path.suffix in _NETWORK_FILES)
+    found += [_network(path) for path in networks]
+    found += [_listing(path) for path in sorted((root / SHARDS).glob("[!.]*.entries"))]
+    return sorted((entry for entry in found if entry is not None), key=lambda entry: -entry.num_bytes)
 
 
 def _network(path: Path) -> CacheEntry:

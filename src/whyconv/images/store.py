@@ -7,8 +7,8 @@ stops, sees the old pixels or the new ones, never half of them.
 
 from __future__ import annotations
 
+import errno
 import secrets
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,7 +25,9 @@ from whyconv.images.index import Index, read_index, write_index
 from whyconv.images.prepare import PicturePolicy, prepare
 from whyconv.images.sources.listing import Pictures
 from whyconv.images.threads import decoding_threads, map_in_order
+from whyconv.machine import free_disk_bytes
 from whyconv.results import Note, Notify, Progress, ignore
+from whyconv.texts import size
 
 # Raised whenever a store is laid out in another way: older stores are then made anew.
 _VERSION = "1"
@@ -33,6 +35,8 @@ _VERSION = "1"
 _LEFTOVER_SECONDS = 3600.0
 _PROGRESS_SECONDS = 0.1
 _TRIES = 3
+# Where less would be taken.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,28 +238,26 @@ def _finish(job: _Job, pixels: np.ndarray, index: Index, *, num_decoded: int) ->
 
 def _announce(job: _Job) -> None:
     """Says how large the store will be; refuses if the disk cannot hold it beside what is there."""
-    there = next(parent for parent in (job.path, *job.path.parents) if parent.exists())
-    free = shutil.disk_usage(there).free
+    free = free_disk_bytes(job.path)
     values = {"num_bytes": job.num_bytes, "free_bytes": free, "folder": str(job.path.parent)}
     job.notify(Note(key="store_size", values=values))
     if free < job.num_bytes + RESERVE_BYTES:
         raise StorageError(
-            f"The decoded pictures take {_megabytes(job.num_bytes)} and {_megabytes(RESERVE_BYTES)} are left free, "
-            f"but {job.path.parent} has only {_megabytes(free)}. Name a folder on another disk: --store DIR; "
+            f"The decoded pictures take {size(job.num_bytes)} and {size(RESERVE_BYTES)} are left free, "
+            f"but {job.path.parent} has only {size(free)}. Name a folder on another disk: --store DIR; "
             f"take smaller pictures: --size N (now {job.policy.side}); or empty the cache: "
             f"{clear_command(job.path.parents[1])}."
         )
 
 
 def _storage_error(job: _Job, error: OSError) -> StorageError:
+    # The writer's own error names a file that the user knows nothing of; what it is made from has the system's reason.
+    cause = error.__cause__ if isinstance(error, StorageError) and isinstance(error.__cause__, OSError) else error
+    smaller = "; or take smaller pictures: --size N" if cause.errno in _FULL else ""
     return StorageError(
-        f"The decoded pictures ({_megabytes(job.num_bytes)}) cannot be kept in {job.path.parent}: "
-        f"{error.strerror or error}. Name another folder: --store DIR; or take smaller pictures: --size N."
+        f"The decoded pictures ({size(job.num_bytes)}) cannot be kept in {job.path.parent}: "
+        f"{(cause.strerror or str(cause)).rstrip('.')}. Name another folder: --store DIR{smaller}."
     )
-
-
-def _megabytes(num_bytes: int) -> str:
-    return f"{num_bytes / 1e6:,.0f} MB"
 
 
 def _sweep(path: Path, name: str, old_name: str) -> None:

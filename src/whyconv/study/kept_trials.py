@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 from pathlib import Path
 from threading import Lock
 
 from pydantic import ValidationError
 
+from whyconv.errors import StorageError
+from whyconv.files import append_line
 from whyconv.results import SquareProtocol
 from whyconv.study.trials import Job, JobResult
 from whyconv.untrusted import MOST_HISTORY_BYTES, content_of, json_values
@@ -29,27 +32,32 @@ class KeptTrials:
     Args:
         path: Of the file; None keeps nothing.
         origin: Digest of the pictures, and the version: other results are not found.
+
+    Raises:
+        StorageError: The file cannot be read, or takes no more: said before anything is trained in vain.
     """
 
     def __init__(self, path: Path | None, origin: str) -> None:
         self._path, self._origin = path, origin
         self._lock = Lock()
-        self._found = _read(path) if path is not None and path.exists() else {}
-        self._is_line_open = path is not None and path.exists() and _is_line_open(path)
+        self._found, self._is_line_open = ({}, False) if path is None else _opened(path)
 
     def get(self, protocol: SquareProtocol, job: Job) -> JobResult | None:
         """The result of a job by a protocol, if it is kept."""
         return self._found.get(self._key(protocol, job))
 
     def put(self, protocol: SquareProtocol, job: Job, result: JobResult) -> None:
-        """Keeps a result; may be called from any thread."""
+        """Keeps a result; may be called from any thread.
+
+        Raises:
+            StorageError: The system does not take it.
+        """
         key = self._key(protocol, job)
         with self._lock:
             self._found[key] = result
             if self._path is not None:
-                line = json.dumps({"key": key, "result": result.model_dump(mode="json")}) + "\n"
-                with self._path.open("a", encoding="utf-8") as file:
-                    file.write("\n" * self._is_line_open + line)
+                line = json.dumps({"key": key, "result": result.model_dump(mode="json")})
+                append_line(self._path, "\n" * self._is_line_open + line)
                 self._is_line_open = False
 
     def _key(self, protocol: SquareProtocol, job: Job) -> str:
@@ -57,6 +65,30 @@ class KeptTrials:
             [_PICTURES, self._origin, protocol.model_dump(mode="json", include=_DEPENDS_ON)], sort_keys=True
         )
         return hashlib.sha256((stem + json.dumps(job)).encode()).hexdigest()
+
+
+def _opened(path: Path) -> tuple[dict[str, JobResult], bool]:
+    """What is kept in a file, and whether its last line was cut short."""
+    try:
+        found = (_read(path), _is_line_open(path)) if path.exists() else ({}, False)
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+    try:
+        _require_open_for_more(path)
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written: {error.strerror}. Expected a folder that you may write to: give yourself the "
+            "right to, or go on with a copy of it."
+        ) from error
+    return found
+
+
+def _require_open_for_more(path: Path) -> None:
+    """Raises OSError where nothing could be added; leaves no file where there is none."""
+    if path.exists():
+        path.open("ab").close()
+    elif path.parent.exists():
+        tempfile.TemporaryFile(dir=path.parent).close()
 
 
 def _is_line_open(path: Path) -> bool:
