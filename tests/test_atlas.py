@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from small_square import SMALL, small_pictures
 from tiny_training import tiny_plan, write_bars
 from whyconv import atlas as atlases
 from whyconv.atlas import one_set
-from whyconv.errors import DataError, StoppedError, UsageError
+from whyconv.errors import DataError, StoppedError, StorageError, UsageError
 from whyconv.results import CORNERS, PLACES, Event
 from whyconv.results.atlas import Atlas, AtlasSet
 from whyconv.results.why import Question, Why
@@ -83,6 +85,29 @@ def test_a_word_that_is_wrong_costs_no_atlas_that_was_measured(tmp_path: Path) -
     with pytest.raises(DataError):
         atlases.measure_atlas([str(tmp_path / "digts")], tmp_path / "new", lambda event: None)
     assert not (tmp_path / "new" / "atlas.json").exists()
+
+
+@pytest.mark.parametrize(("file", "out"), [("out", "out"), ("out", "out/atlas"), ("out/sets", "out")])
+def test_a_folder_that_cannot_be_had_is_told_before_any_set_is_read(tmp_path: Path, file: str, out: str) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+    folder, told = tmp_path / out, list[Event]()
+    with pytest.raises(StorageError, match=rf"No atlas can be made in {folder}: .*\. Name another with --out\.$"):
+        atlases.measure_atlas([str(tmp_path / "bars")], folder, told.append)
+    assert not told
+
+
+def test_a_folder_that_takes_no_files_is_told_before_any_set_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**named: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    told: list[Event] = []
+    with pytest.raises(StorageError, match=r"No atlas can be made in .*: Permission denied\. Name another with --out"):
+        atlases.measure_atlas([str(tmp_path / "bars")], tmp_path, told.append)
+    assert not told
 
 
 def test_what_was_trained_before_a_stop_is_not_trained_again_nor_decided_anew(

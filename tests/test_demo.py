@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from whyconv import demo
+from whyconv.errors import StorageError
 
 
 def test_the_files_hold_the_digits(tmp_path: Path) -> None:
@@ -46,3 +47,26 @@ def test_an_interruption_leaves_nothing_half_written(tmp_path: Path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         demo.write_digits(tmp_path / "digits")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("in_the_way", ["", "train"])
+def test_a_file_in_place_of_a_folder_is_named_and_left(tmp_path: Path, in_the_way: str) -> None:
+    folder = tmp_path / "digits"
+    file = folder / in_the_way
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"mine")
+    words = r"digits cannot be written: (Not a directory|File exists)\. Move it away, or work in another folder\.$"
+    with pytest.raises(StorageError, match=words):
+        demo.write_digits(folder)
+    assert file.read_bytes() == b"mine"
+
+
+def test_a_link_to_nothing_and_a_place_that_cannot_be_had_are_named(tmp_path: Path) -> None:
+    link = tmp_path / "digits"
+    link.symlink_to(tmp_path / "nothing")
+    with pytest.raises(StorageError, match=r"digits cannot be written: Not a directory\. Move it away, or work in"):
+        demo.write_digits(link)
+    assert list(tmp_path.iterdir()) == [link]
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"digits cannot be written: File exists\. Work in another folder\.$"):
+        demo.write_digits(tmp_path / "file" / "digits")

@@ -23,7 +23,7 @@ from sklearn.utils import estimator_checks
 
 from tiny_training import bars
 from whyconv import PictureClassifier
-from whyconv.errors import DataError, SettingsError
+from whyconv.errors import ArrayError, DataError, SettingsError
 from whyconv.images.array_levels import white_of
 from whyconv.recognizer import open_recognizer
 
@@ -228,10 +228,41 @@ def test_wrong_input_is_a_value_error_too(fitted: PictureClassifier) -> None:
         small(balance="sometimes").fit(DATA.pixels, LABELS)
     with pytest.raises(ValueError, match=r"holds fractions up to 1; this classifier was fitted on 0 to 255"):
         fitted.predict(DATA.pixels[..., 0] / 255)
-    with pytest.raises(ValueError, match="from nan to nan"):
-        fitted.predict(np.full((1, 8, 8), np.nan))
+    with pytest.raises(DataError, match=r"^X is empty, of shape \(0, 8, 8\); expected at least one picture"):
+        fitted.predict(DATA.pixels[:0, ..., 0])
     with pytest.raises(ValueError, match=r"from -200\.0 to 0\.5; expected 0 to 255"):
         fitted.predict(np.linspace(-200, 0.5, 64).reshape(1, 8, 8))
+
+
+def test_one_value_that_is_no_number_is_told_with_its_picture(fitted: PictureClassifier) -> None:
+    pictures = DATA.pixels[..., 0].astype(float)
+    pictures[[5, 7], 0, 0] = np.nan
+    words = r"^X holds NaN in 2 of 80 pictures, first in X\[5\]; expected a number for every pixel\.$"
+    for refuse in (lambda: small().fit(pictures, LABELS), lambda: fitted.predict(pictures)):
+        with pytest.raises(ArrayError, match=words):
+            refuse()
+
+
+@pytest.mark.parametrize(
+    ("place", "odd", "words"),
+    [
+        (78, None, r"^y\[78\] is None, so that picture has no label\. Leave it out, or give it a label\.$"),
+        (78, float("nan"), r"^y\[78\] is nan, so that picture has no label"),
+        (78, 4, r"^y\[78\] is 4 \(int\) among labels of type str; expected labels of one kind, which can be sorted\.$"),
+    ],
+)
+def test_a_label_that_is_none_or_of_another_kind_is_told_with_its_place(place: int, odd: object, words: str) -> None:
+    labels = LABELS.astype(object)
+    labels[place] = odd
+    with pytest.raises(ArrayError, match=words):
+        small().fit(DATA.pixels, labels)
+
+
+def test_a_label_that_is_no_number_among_numbers_is_told_too() -> None:
+    labels = DATA.labels.astype(float)
+    labels[3] = np.nan
+    with pytest.raises(ArrayError, match=r"^y\[3\] is nan, so that picture has no label"):
+        small().fit(DATA.pixels, labels)
 
 
 @pytest.mark.parametrize(
@@ -322,6 +353,9 @@ def test_pictures_of_several_shapes_and_foreign_seeds_are_told() -> None:
         small().fit([np.zeros((8, 8)), np.zeros((9, 9))], [0, 1])
     with pytest.raises(SettingsError, match=r"random_state is Generator.*expected a whole number"):
         small(random_state=np.random.default_rng(0)).fit(DATA.pixels, LABELS)
+    for seed in (-1, 2**63):
+        with pytest.raises(SettingsError, match=rf"^random_state is {seed}; expected a whole number from 0 to 2\*\*63"):
+            small(random_state=seed).fit(DATA.pixels, LABELS)
 
 
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from whyconv import files
+from whyconv.errors import StorageError
 
 _TEST_FRACTION = 0.3
 _SPLIT_SEED = 0
@@ -43,10 +45,24 @@ def write_digits(folder: Path) -> Path:
 
     Returns:
         ``folder``.
+
+    Raises:
+        StorageError: Something else is in the way, or the system does not take them.
     """
-    if folder.exists():
-        _fill(folder, files.write_bytes)
-        return folder
+    try:
+        if folder.exists():
+            _fill(folder, files.write_bytes)
+        else:
+            _make(folder)
+    except StorageError:
+        raise
+    except OSError as error:
+        way_out = "Move it away, or work in another folder." if os.path.lexists(folder) else "Work in another folder."
+        raise StorageError(f"{folder} cannot be written: {error.strerror or error}. {way_out}") from error
+    return folder
+
+
+def _make(folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as unfinished:
         made = Path(unfinished) / folder.name
@@ -54,7 +70,6 @@ def write_digits(folder: Path) -> Path:
         _fill(made, Path.write_bytes)
         made.rename(folder)
     files.sync_folder(folder.parent)
-    return folder
 
 
 def _fill(folder: Path, write: Callable[[Path, bytes], object]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
+from collections import Counter
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
@@ -109,11 +111,10 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labels = np.asarray(y)
         if labels.ndim != 1 or len(labels) != len(pictures):
             raise ArrayError(f"y has shape {labels.shape}; expected one label for each of {len(pictures)} pictures.")
-        check_classification_targets(labels)
         white = white_of(pictures.dtype, pictures.min(), pictures.max())
         if white is None:
             raise ArrayError(_no_pixels(pictures))
-        classes, indices = np.unique(labels, return_inverse=True)
+        classes, indices = _sorted_classes(labels)
         _require_choice(classes, indices)
         try:
             run, recognizer = self._trained(to_levels(pictures, white), indices, classes)
@@ -163,7 +164,7 @@ class PictureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         try:
             return to_levels(pictures, self.white_)
         except PictureError as error:
-            raise ArrayError(f"X is {error}.") from error
+            raise ArrayError(_no_numbers(pictures) or f"X is {error}.") from error
 
     def _trained(
         self, pictures: NDArray[np.uint8], indices: NDArray[np.int64], classes: NDArray[Any]
@@ -205,12 +206,27 @@ def _named(model: bytes, labels: list[str]) -> bytes:
 
 
 def _no_pixels(array: NDArray[Any]) -> str:
+    if told := _no_numbers(array):
+        return told
     low, high = array.min(), array.max()
     held = f"X ({array.dtype}) holds values from {low} to {high}"
     if array.dtype.kind == "f" and are_unclear(low, high):
         return f"{held}, {UNCLEAR}."
     return (
         f"{held}; expected 0 to 255, whole numbers 0 to 65535, or fractions 0 to 1 (pictures before any normalization)."
+    )
+
+
+def _no_numbers(pictures: NDArray[Any]) -> str:
+    """In which pictures values are NaN; "" where none is."""
+    if pictures.dtype.kind != "f":
+        return ""
+    held = [row for row, picture in enumerate(pictures) if np.isnan(picture).any()]
+    if not held:
+        return ""
+    return (
+        f"X holds NaN in {len(held):,} of {len(pictures):,} pictures, first in X[{held[0]}]; expected a number for "
+        "every pixel."
     )
 
 
@@ -225,6 +241,38 @@ def _too_dark(given: np.dtype[Any], smaller: int, white: int, known: np.dtype[An
         f"{held}; this classifier was fitted on 0 to {white} ({known}). Multiply by {white // smaller} if white is "
         f"{smaller} here; if the pictures are that dark, give them as {'uint8' if white == 255 else 'uint16'}."
     )
+
+
+def _sorted_classes(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The labels that there are, sorted, and the place among them of each that was given."""
+    # First, as scikit-learn would warn of how it casts them.
+    _require_labels(labels)
+    try:
+        check_classification_targets(labels)
+        classes, indices = np.unique(labels, return_inverse=True)
+    except (TypeError, ValueError) as error:
+        raise ArrayError(_odd_label(labels.tolist()) or str(error)) from error
+    return classes, indices
+
+
+def _require_labels(labels: NDArray[Any]) -> None:
+    if labels.dtype.kind not in "fO":
+        return
+    for place, label in enumerate(labels.tolist()):
+        if label is None or (isinstance(label, float) and math.isnan(label)):
+            raise ArrayError(f"y[{place}] is {label}, so that picture has no label. Leave it out, or give it a label.")
+
+
+def _odd_label(labels: list[Any]) -> str:
+    """Which label is of another kind than most; "" where none is."""
+    usual = Counter(map(type, labels)).most_common(1)[0][0]
+    for place, label in enumerate(labels):
+        if type(label) is not usual:
+            return (
+                f"y[{place}] is {label!r:.80} ({type(label).__name__}) among labels of type {usual.__name__}; expected "
+                "labels of one kind, which can be sorted."
+            )
+    return ""
 
 
 def _require_choice(classes: NDArray[Any], indices: NDArray[np.int64]) -> None:
@@ -246,9 +294,12 @@ def _seed(given: Any) -> int:  # noqa: ANN401 - checked here
         return 0
     if isinstance(given, np.random.RandomState):
         return given.randint(2**31)
-    if type(given) is not bool and isinstance(given, Integral):
+    # Beyond these the settings would refuse a "seed", which nobody gave.
+    if type(given) is not bool and isinstance(given, Integral) and 0 <= int(given) < 2**63:
         return int(given)
-    raise SettingsError(f"random_state is {given!r}; expected a whole number, a numpy RandomState or None.")
+    raise SettingsError(
+        f"random_state is {given!r}; expected a whole number from 0 to 2**63 - 1, a numpy RandomState or None."
+    )
 
 
 def _interrupt(stopped: StoppedError) -> BaseException:
@@ -265,8 +316,12 @@ def _as_pictures(array: NDArray[Any]) -> NDArray[Any]:
             "X holds pictures of several shapes; expected one array (n, h, w) or (n, h, w, c). Bring them to one size, "
             "or train on a folder, where sizes may differ:  whyconv train FOLDER"
         ) from error
+    if not pictures.size:
+        raise ArrayError(
+            f"X is empty, of shape {pictures.shape}; expected at least one picture, as (n, h, w) or (n, h, w, c)."
+        )
     has_shape = pictures.ndim == 3 or (pictures.ndim == 4 and pictures.shape[3] in (1, 3, 4))
-    if not has_shape or not pictures.size:
+    if not has_shape:
         raise ArrayError(
             f"X has shape {pictures.shape}; expected pictures (n, h, w), (n, h, w, 1), (n, h, w, 3) or (n, h, w, 4)."
         )

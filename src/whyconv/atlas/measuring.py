@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from whyconv import __version__, files
 from whyconv.atlas.one_set import USUAL_MINUTES, measure_set
 from whyconv.atlas.places import NamedPlace, name_places
 from whyconv.demo import write_digits
-from whyconv.errors import DataError, ModelFileError, UsageError
+from whyconv.errors import DataError, ModelFileError, StorageError, UsageError
 from whyconv.explaining import SIDES
 from whyconv.report.atlas import atlas_figure
 from whyconv.results import Note, Notify
@@ -47,12 +48,14 @@ def measure_atlas(  # noqa: PLR0913
 
     Raises:
         UsageError: A word is out of range, or two sets have one name.
+        StorageError: The folder cannot be made or takes no files; that is tried before any set is read.
         DataError: None of the sets could be measured.
         StoppedError: Ctrl-C or SIGTERM; what was trained is kept and not trained again.
     """
     minutes = USUAL_MINUTES if minutes is None else minutes
     places = name_places(sets)
     _require_sound([side, *(place.side for place in places)], minutes, seed)
+    _require_writable(folder)
     places = [_found(place, folder) for place in places or [NamedPlace(BROUGHT_ALONG, BROUGHT_ALONG)]]
     atlas = Atlas(version=__version__, seed=seed, minutes=minutes, sets=[])
     for number, place in enumerate(places, 1):
@@ -90,6 +93,19 @@ def _require_sound(sides: Sequence[int | None], minutes: float, seed: int) -> No
         mistakes.append(f"seed = {seed}: expected 0 to 2147483647")
     if mistakes:
         raise UsageError("\n  ".join([f"whyconv atlas: {len(mistakes)} mistake(s)", *mistakes]))
+
+
+def _require_writable(folder: Path) -> None:
+    try:
+        for part in (folder, folder / PIECES):
+            part.mkdir(parents=True, exist_ok=True)
+            # A folder that is there may be somebody else's, or on a disk that is only read.
+            with tempfile.TemporaryFile(dir=part):
+                pass
+    except OSError as error:
+        raise StorageError(
+            f"No atlas can be made in {folder}: {error.strerror or error}. Name another with --out."
+        ) from None
 
 
 def _write(atlas: Atlas, folder: Path, language: str) -> None:
