@@ -48,6 +48,7 @@ def test_one_set_that_cannot_be_read_is_told_and_the_other_is_measured(tmp_path:
     (found,) = atlas.sets
     assert (found.num_classes, found.protocol.side, found.protocol.channels) == (2, 8, 1)
     assert found.n_train <= found.num_train < 120
+    assert found.learning_rates == [0.05, 0.3]
     assert 0.4 < found.largest_class_fraction < 0.7
     for place in PLACES:
         split, accuracy = found.split(place), {corner: found.accuracy(corner, place).value for corner in CORNERS}

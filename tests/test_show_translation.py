@@ -109,8 +109,8 @@ def test_repairs_are_shown_with_their_changes_and_what_could_not_be_repaired(lan
     text = "\n".join(lines)
     for repair in found.repairs:
         for one in repair.scores:
-            low, high = 100 * one.consistency_change.low, 100 * one.consistency_change.high
-            assert f"{100 * one.consistency.value:.1f} ({low:+.0f}..{high:+.0f})" in text
+            ends = (round(100 * one.consistency_change.low), round(100 * one.consistency_change.high))
+            assert f"{100 * one.consistency.value:.1f} ({ends[0]:+d}..{ends[1]:+d})" in text
     assert sum(line.startswith("! ") for line in lines) == 2  # the pool that rounds up, for both ways of sampling
 
 

@@ -33,6 +33,7 @@ from whyconv.texts import as_typed
 from whyconv.together import in_all_processes, run_of_this_launch, timing_of
 from whyconv.training.device import device_for, why_no_card
 from whyconv.training.distributed import Group
+from whyconv.training.going_on import refuse_newer
 from whyconv.training.pictures import channels_for, divide, divide_again, load_parts, side_for
 from whyconv.training.run_folder import (
     CHECKPOINTS,
@@ -253,6 +254,7 @@ def _resume(run: Path, notify: Notify, group: Group, *, threads: int | None = No
         if (run / SUMMARY).exists():
             notify(Note(key="run_already_done", values={"run": str(run)}))
         else:
+            refuse_newer(run)
             tell_other_machine(run, threads or plan.threads, plan.device, notify)
             if threads in (None, plan.threads):
                 _tell_cores(plan, notify)

@@ -189,6 +189,7 @@ def test_what_was_trained_once_is_not_trained_again(tmp_path: Path) -> None:
     told: list[Progress] = []
     again = measure_square(small_pictures(), short, told.append, kept=KeptTrials(path, "pictures"))
     assert again.scores == first.scores
+    assert again.tried_rates == sorted(short.learning_rates)
     assert {one.stage for one in told} == {"square_exact"}
     measure_square(small_pictures(), short, told.append, kept=KeptTrials(path, "other pictures"))
     assert "square" in {one.stage for one in told}

@@ -7,6 +7,7 @@ from rich.cells import cell_len
 
 from tiny_theory import LEAST, TINY
 from whyconv.errors import StoppedError, UsageError
+from whyconv.machine import num_cores
 from whyconv.results import Theory
 from whyconv.show.theory import theory_lines
 from whyconv.study.theory import LADDER, num_steps, run_theory, sizes_for
@@ -64,7 +65,8 @@ def test_it_ends_at_the_next_step() -> None:
 
     with pytest.raises(StoppedError, match="enough"):
         run_theory(TINY, check_stop=stop_after_some)
-    assert asked == 20
+    # The others that train at the time may ask once more.
+    assert 20 <= asked < 20 + num_cores()
 
 
 def test_steps_are_counted_to_the_last() -> None:

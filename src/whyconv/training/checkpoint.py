@@ -101,6 +101,17 @@ def save_state(
     _save(path, flat, {_PROGRESS: json.dumps(progress), _VERSION: str(STATE_VERSION)})
 
 
+def read_state_remarks(path: Path) -> dict[str, str]:
+    """The same of a state.
+
+    Raises:
+        ModelFileError: The state cannot be read, or is damaged.
+        NewerFormatError: A newer whyconv wrote it.
+    """
+    _, metadata = _load(path, is_state=True)
+    return metadata
+
+
 def load_state(path: Path, optimizer: torch.optim.Optimizer) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """Reads what ``save_state`` wrote: the optimizer in place, the rest returned.
 

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from whyconv.errors import ModelFileError, UsageError
+from whyconv.errors import ModelFileError, NewerFormatError, UsageError
 from whyconv.results import Notify
 from whyconv.settings import Plan
 from whyconv.texts import as_typed
-from whyconv.training.checkpoint import load_state
+from whyconv.training.checkpoint import load_state, read_state_remarks
 from whyconv.training.distributed import Group
 from whyconv.training.rotation import load_newest, states
 from whyconv.training.run_folder import CHECKPOINTS
@@ -45,6 +45,21 @@ class State(NamedTuple):
     path: Path
     tensors: dict[str, dict[str, Tensor]]
     progress: dict[str, Any]
+
+
+def refuse_newer(run: Path) -> None:
+    """Refuses a run whose newest state a newer whyconv wrote, before anything is written there.
+
+    Raises:
+        NewerFormatError: It did. What is damaged is left to who goes on.
+    """
+    for newest in states(run / CHECKPOINTS)[:1]:
+        try:
+            read_state_remarks(newest)
+        except NewerFormatError:
+            raise
+        except ModelFileError:
+            continue
 
 
 def state_to_go_on_from(
