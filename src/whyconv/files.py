@@ -99,6 +99,24 @@ def append_line(path: Path, line: str) -> None:
         raise _storage_error(path, error, len(data), 0) from error
 
 
+def try_folder(folder: Path) -> None:
+    """Makes sure that a folder takes files, by one without a name: it may be somebody else's, or only be read.
+
+    Raises:
+        OSError: It does not.
+    """
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+def unwritable(path: Path, error: OSError) -> StorageError:
+    """What is said of a file of a run that cannot be opened to write."""
+    return StorageError(
+        f"{path} cannot be written: {error.strerror or error}. Expected a folder that you may write to: give yourself "
+        "the right to, or go on with a copy of it."
+    )
+
+
 def is_part(path: Path) -> bool:
     """Whether a file is one that was being written here, and has not been put in place."""
     return path.name.startswith(".") and path.name.endswith(_PART)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from whyconv.errors import StorageError, WhyconvError
-from whyconv.files import remove_parts
+from whyconv.files import remove_parts, unwritable
 from whyconv.untrusted import json_in
 
 # Of the file, behind all that is written into it: where a lock keeps others from reading, they can read the rest.
@@ -99,10 +99,7 @@ def _open_and_take(path: Path, busy: str, then: str) -> tuple[IO[bytes], bool]:
         except (FileExistsError, FileNotFoundError):
             continue  # the folder was removed between two of these calls
         except OSError as error:
-            raise StorageError(
-                f"{path} cannot be written: {error.strerror}. Expected a folder that you may write to: give yourself "
-                "the right to, or go on with a copy of it."
-            ) from error
+            raise unwritable(path, error) from error
         try:
             _take(file)
         except (BlockingIOError, PermissionError):

@@ -208,11 +208,10 @@ def frozen_rows(plan: Plan, frozen: FrozenPlan, material: Material) -> dict[str,
     values = {"origin": frozen.origin, "license": frozen.license, "pictures": frozen.pictures}
     origin = Note(key="plan_start_published" if frozen.license else "plan_start_file", values=values)
     # Without pictures to choose by nothing is chosen.
-    chosen = "" if pictures.num_validation else "_unjudged"
-    epochs = {"block": frozen.first_block, "epochs": recipe.epochs - 1}
+    judged = "" if pictures.num_validation else "_unjudged"
     penalties = ", ".join(f"{each:g}" for each in frozen.penalties)
     tuned = {
-        "tuned": Note(key=f"plan_tuned{chosen}", values=epochs),
+        "tuned": Note(key=f"plan_tuned{judged}", values={"block": frozen.first_block, "epochs": recipe.epochs - 1}),
         **({"steps": recipe.steps} if recipe.steps else {}),
         "batch": recipe.batch,
         "optimizer": recipe.optimizer,
@@ -230,7 +229,7 @@ def frozen_rows(plan: Plan, frozen: FrozenPlan, material: Material) -> dict[str,
         "channels": network.in_channels,
         "fit": Note(key=f"plan_fit_{material.policy.fit}"),
         "views": ", ".join(network.views),
-        "head": Note(key=f"plan_head{chosen}", values={"penalties": penalties}),
+        "head": Note(key=f"plan_head{judged}", values={"penalties": penalties}),
         **({"looked_at": frozen.looked_at} if frozen.looked_at else {}),
         **(tuned if frozen.first_block >= 0 else {"tuned": Note(key="plan_tuned_none")}),
         "balance": len(set(recipe.class_offsets)) > 1,

@@ -127,20 +127,25 @@ def test_a_path_that_is_not_there_is_told_before_anything_is_answered(
 
 
 @pytest.mark.parametrize(
-    ("name", "mine"), [("t.csv", "path,label\na.png,cat\n"), ("t.jsonl", '{"path": "a", "label": "b"}')]
+    ("name", "mine"),
+    [
+        ("t.csv", b"path,label\na.png,cat\n"),
+        ("t.jsonl", b'{"path": "a", "label": "b"}'),
+        ("t.parquet", b"PAR1, and no more"),
+    ],
 )
 def test_a_table_takes_the_place_of_a_table_of_predictions_alone(
-    run: Callable[..., Outcome], model: Path, inbox: Path, tmp_path: Path, name: str, mine: str
+    run: Callable[..., Outcome], model: Path, inbox: Path, tmp_path: Path, name: str, mine: bytes
 ) -> None:
     labels = tmp_path / name
-    labels.write_text(mine, encoding="utf-8")
+    labels.write_bytes(mine)
     outcome = run("predict", model, inbox, "--to", labels)
     assert (outcome.code, "holds no predictions" in outcome.text) == (2, True)
-    assert labels.read_text(encoding="utf-8") == mine
-    labels.write_text("")
+    assert labels.read_bytes() == mine
+    labels.write_bytes(b"")
     for top in ("1", "3"):
         assert run("predict", model, inbox, "--to", labels, "--top", top).code in {0, 3}
-    assert "probability_2" in labels.read_text(encoding="utf-8")
+    assert b"probability_2" in labels.read_bytes()
 
 
 def test_an_empty_word_is_not_the_current_folder(
@@ -152,6 +157,7 @@ def test_an_empty_word_is_not_the_current_folder(
         assert (outcome.code, outcome.data) == (2, "")
         assert "is empty. Expected a name or a value; is a variable of the shell not set?" in outcome.text
     assert "The word behind --to is empty" in run("predict", model, inbox, "--to=").text
+    assert "--a= does not exist" in run("check", "--", "--a=").text
 
 
 def test_a_table_takes_the_place_of_no_picture_and_of_no_file_of_a_run(

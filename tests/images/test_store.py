@@ -1,6 +1,5 @@
 """Prepared pixels on disk: right, found again, made anew where content changed, whole whatever happens."""
 
-import errno
 import json
 import os
 import shutil
@@ -9,33 +8,20 @@ import sys
 import time
 import zipfile
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from drawn_pictures import encode
 from scenes import jpeg, pictures_of, png, scene
-from whyconv.errors import PictureError, StorageError
+from stored_pictures import POLICY, eight, opened
+from whyconv.errors import PictureError
 from whyconv.images import decode as decoding
 from whyconv.images import store as store_file
 from whyconv.images.cache import read_arrays, write_arrays
 from whyconv.images.isolation import decode_apart
 from whyconv.images.prepare import PicturePolicy, prepare
 from whyconv.images.sources import read_pictures
-from whyconv.images.store import open_store
-
-POLICY = PicturePolicy(side=24, channels=3)
-
-
-def eight(tmp_path):
-    files = {f"{c}/{i}.jpg": jpeg(scene(i + 10 * (c == "b"))) for c in "ab" for i in range(4)}
-    return pictures_of(tmp_path / "data", files)
-
-
-def opened(tmp_path, pictures=None, policy=POLICY, **options):
-    pictures = read_pictures(tmp_path / "data") if pictures is None else pictures
-    return open_store(pictures, policy, folder=tmp_path / "cache", **options)
 
 
 def expected(pictures, policy=POLICY):
@@ -270,54 +256,6 @@ def test_a_damaged_store_is_made_anew(tmp_path, damage):
     second = opened(tmp_path, pictures)
     assert second.num_decoded == 8
     assert np.array_equal(second.pixels, expected(pictures))
-
-
-def test_the_size_is_said_before_anything_is_written(tmp_path):
-    events = []
-
-    def listen(event):
-        events.append((event, (tmp_path / "cache").exists()))
-
-    opened(tmp_path, eight(tmp_path), notify=listen)
-    note, was_written = events[0]
-    assert note.key == "store_size"
-    assert note.values["num_bytes"] == 8 * 24 * 24 * 3
-    assert note.values["free_bytes"] > 0
-    assert not was_written
-    last = events[-1][0]
-    assert (last.stage, last.done, last.total) == ("store", 8, 8)
-
-
-def test_a_full_disk_is_refused_before_anything_is_written(tmp_path, monkeypatch):
-    pictures = eight(tmp_path)
-    free = store_file.RESERVE_BYTES + 8 * 24 * 24 * 3 - 1
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
-    with pytest.raises(StorageError, match=r"13\.8 kB.*only 200\.0 MB.*--store DIR.*--size N \(now 24\)"):
-        opened(tmp_path, pictures)
-    assert not (tmp_path / "cache").exists()
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free + 1))
-    assert opened(tmp_path, pictures).num_decoded == 8
-
-
-def test_a_folder_that_cannot_be_written_is_said(tmp_path):
-    (tmp_path / "cache").write_text("a file, not a folder")
-    with pytest.raises(StorageError, match=r"\(13\.8 kB\) cannot be kept in [^:]+: [^.]+\. Name [^:]+: --store DIR\.$"):
-        opened(tmp_path, eight(tmp_path))
-
-
-def test_a_folder_that_cannot_be_asked_for_is_said(tmp_path):
-    with pytest.raises(StorageError, match=r"cannot be kept in [^:]+: [^.]+\. Name another folder: --store DIR\.$"):
-        open_store(eight(tmp_path), POLICY, folder=tmp_path / ("a" * 300))
-
-
-def test_a_disk_that_fills_up_meanwhile_asks_for_smaller_pictures(tmp_path, monkeypatch):
-    def fill(_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    pictures = eight(tmp_path)
-    monkeypatch.setattr(os, "fsync", fill)
-    with pytest.raises(StorageError, match=r"pixels: No space left on device\. Name .*--store DIR; or .*: --size N\.$"):
-        opened(tmp_path, pictures)
 
 
 def test_an_error_while_building_leaves_the_old_store_whole(tmp_path, monkeypatch):

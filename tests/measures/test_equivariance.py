@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whyconv.errors import UsageError
 from whyconv.measures.equivariance import equivariance
 from whyconv.measures.listening import listen
 from whyconv.measures.moved_maps import moved
@@ -335,16 +334,6 @@ def test_values_are_heard_as_they_are_made_and_what_is_written_goes_on() -> None
     assert torch.allclose(wiped, network.head.bias.detach().expand(3, 3))
 
 
-def test_a_network_that_decides_by_numbers_is_refused() -> None:
-    class Deciding(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            x = x.abs() if len(x) > 1 else x.relu()
-            return x.mean(dim=(2, 3)).expand(-1, 3)
-
-    with pytest.raises(UsageError, match="cannot be followed"):
-        equivariance(Deciding(), pictures(), "circular")
-
-
 def test_numbers_do_not_depend_on_how_pictures_are_taken_together(monkeypatch: pytest.MonkeyPatch) -> None:
     network = averaging(*body("zeros", is_pooled=True))
     whole = equivariance(network, pictures(11), "circular")
@@ -386,24 +375,3 @@ def test_the_network_is_left_as_it_was() -> None:
     equivariance(network, pictures(), "circular")
     assert all(module.training for module in network.modules())
     assert all(torch.equal(each, before[key]) for key, each in network.state_dict().items())
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ({"pictures": pictures(1), "kind": "circular"}, "at least 2 pictures"),
-        ({"pictures": pictures(), "kind": "crop"}, "needs reach"),
-        ({"pictures": pictures(), "kind": "zero"}, "cannot be asked for 'zero'"),
-        ({"pictures": pictures(), "kind": "crop", "reach": 2, "resampling": "fourier"}, "around a ring"),
-        ({"pictures": pictures(), "kind": "crop", "reach": 8}, "cannot be moved by up to 8"),
-        ({"pictures": pictures(), "kind": "crop", "reach": 2.5}, "reach = 2.5: expected a whole number of pixels"),
-        (
-            {"pictures": pictures(), "kind": "crop", "reach": 2, "resampling": "cubic"},
-            "expected one of linear, fourier",
-        ),
-        ({"pictures": pictures() * math.nan, "kind": "circular"}, "not finite"),
-    ],
-)
-def test_what_cannot_be_measured_is_said(given: dict[str, object], words: str) -> None:
-    with pytest.raises(UsageError, match=words):
-        equivariance(averaging(*body()), **given)

@@ -25,7 +25,7 @@ from whyconv.recognizer import open_recognizer
 from whyconv.results import Note
 from whyconv.settings import Plan
 from whyconv.training.history import read_history
-from whyconv.training.run_folder import CHECKPOINTS, METRICS
+from whyconv.training.run_folder import CHECKPOINTS, ENVIRONMENT, METRICS
 
 SETS = sorted(each.name for each in GOLDEN.iterdir())
 
@@ -121,6 +121,8 @@ def _raise_state(run: Path) -> None:
     later = path.with_name("step-000000007.safetensors")
     digests = json.dumps({"metadata version": digest_bytes(b"9")})
     save_file(tensors, later, {"progress": metadata["progress"], "digests": digests, "version": "9"})
+    began = json.loads((run / ENVIRONMENT).read_text())
+    (run / ENVIRONMENT).write_text(json.dumps(began | {"torch": "0.1"}))  # of another machine, which would be noted
 
 
 OPENED: dict[str, tuple[Callable[[Path], object], str, Callable[[Path], object], str, int]] = {

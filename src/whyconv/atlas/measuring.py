@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -99,9 +98,7 @@ def _require_writable(folder: Path) -> None:
     try:
         for part in (folder, folder / PIECES):
             part.mkdir(parents=True, exist_ok=True)
-            # A folder that is there may be somebody else's, or on a disk that is only read.
-            with tempfile.TemporaryFile(dir=part):
-                pass
+            files.try_folder(part)
     except OSError as error:
         raise StorageError(
             f"No atlas can be made in {folder}: {error.strerror or error}. Name another with --out."

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from threading import Lock
 
 from pydantic import ValidationError
 
 from whyconv.errors import StorageError
-from whyconv.files import append_line
+from whyconv.files import append_line, try_folder, unwritable
 from whyconv.results import SquareProtocol
 from whyconv.study.trials import Job, JobResult
 from whyconv.untrusted import MOST_HISTORY_BYTES, content_of, json_values
@@ -76,10 +75,7 @@ def _opened(path: Path) -> tuple[dict[str, JobResult], bool]:
     try:
         _require_open_for_more(path)
     except OSError as error:
-        raise StorageError(
-            f"{path} cannot be written: {error.strerror}. Expected a folder that you may write to: give yourself the "
-            "right to, or go on with a copy of it."
-        ) from error
+        raise unwritable(path, error) from error
     return found
 
 
@@ -88,7 +84,7 @@ def _require_open_for_more(path: Path) -> None:
     if path.exists():
         path.open("ab").close()
     elif path.parent.exists():
-        tempfile.TemporaryFile(dir=path.parent).close()
+        try_folder(path.parent)
 
 
 def _is_line_open(path: Path) -> bool:

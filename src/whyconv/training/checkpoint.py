@@ -101,15 +101,20 @@ def save_state(
     _save(path, flat, {_PROGRESS: json.dumps(progress), _VERSION: str(STATE_VERSION)})
 
 
-def read_state_remarks(path: Path) -> dict[str, str]:
-    """The same of a state.
+def require_known_state(path: Path) -> None:
+    """Makes sure by its head alone that no newer whyconv wrote a state; what is damaged is left to who reads it.
 
     Raises:
-        ModelFileError: The state cannot be read, or is damaged.
-        NewerFormatError: A newer whyconv wrote it.
+        NewerFormatError: One did.
     """
-    _, metadata = _load(path, is_state=True)
-    return metadata
+    try:
+        require_sound(path, is_state=True)
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        told = json_values(metadata[_DIGESTS])
+    except (ModelFileError, SafetensorError, OSError, KeyError, ValueError):
+        return
+    _require_known(path, metadata, told)
 
 
 def load_state(path: Path, optimizer: torch.optim.Optimizer) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:

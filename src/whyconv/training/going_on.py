@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from whyconv.errors import ModelFileError, NewerFormatError, UsageError
+from whyconv.errors import ModelFileError, UsageError
 from whyconv.results import Notify
 from whyconv.settings import Plan
 from whyconv.texts import as_typed
-from whyconv.training.checkpoint import load_state, read_state_remarks
+from whyconv.training.checkpoint import load_state, require_known_state
 from whyconv.training.distributed import Group
 from whyconv.training.rotation import load_newest, states
 from whyconv.training.run_folder import CHECKPOINTS
@@ -54,12 +54,7 @@ def refuse_newer(run: Path) -> None:
         NewerFormatError: It did. What is damaged is left to who goes on.
     """
     for newest in states(run / CHECKPOINTS)[:1]:
-        try:
-            read_state_remarks(newest)
-        except NewerFormatError:
-            raise
-        except ModelFileError:
-            continue
+        require_known_state(newest)
 
 
 def state_to_go_on_from(
