@@ -48,6 +48,13 @@ def test_films_of_all_classes_that_fail_as_one_are_no_surer_of_the_mean_of_class
     assert found.high - found.low > 2.5 * (mean_of_shares(values, classes).high - mean_of_shares(values, classes).low)
 
 
+def test_groups_across_classes_that_are_not_alike_cost_little() -> None:
+    random = np.random.default_rng(0)
+    values, classes, groups = random.random(1000) < 0.8, np.tile(np.arange(10), 100), np.repeat(np.arange(100), 10)
+    apart, together = mean_of_shares(values, classes), mean_of_shares(values, classes, groups)
+    assert together.high - together.low < 1.25 * (apart.high - apart.low)
+
+
 def test_two_copies_under_two_labels_change_next_to_nothing() -> None:
     random = np.random.default_rng(0)
     values, classes, groups = random.random(1000) < 0.9, np.arange(1000) % 10, np.arange(1000)
