@@ -12,7 +12,7 @@ from made_up_atlas import made_up_atlas, made_up_set
 from small_square import SMALL, small_pictures
 from tiny_training import tiny_plan, write_bars
 from whyconv import atlas as atlases
-from whyconv.atlas import one_set
+from whyconv.atlas import Reading, one_set
 from whyconv.errors import DataError, StoppedError, StorageError, UsageError
 from whyconv.results import CORNERS, PLACES, Event
 from whyconv.results.atlas import Atlas, AtlasSet
@@ -175,8 +175,14 @@ def test_a_set_can_have_a_side_of_its_own(tmp_path: Path) -> None:
 
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as mistakes:
-        atlases.measure_atlas([], tmp_path, lambda event: None, side=12, minutes=-1.0, seed=-3)
-    for word in ("3 mistake(s)", "side = 12", "minutes = -1", "seed = -3"):
+        atlases.measure_atlas([], tmp_path, lambda event: None, side=12, minutes=-1.0, seed=-3, reading=Reading("fold"))
+    for word in (
+        "4 mistake(s)",
+        "side = 12",
+        "minutes = -1",
+        "seed = -3",
+        "layout = fold: expected one of auto, folders",
+    ):
         assert word in str(mistakes.value)
     assert not list(tmp_path.glob("digits"))
 

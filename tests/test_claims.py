@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from made_up_why import SQUARE, with_matched, without_targets
@@ -158,6 +159,30 @@ def test_a_bound_is_the_end_of_its_interval() -> None:
     for unknown in (above.model_copy(update={"low": None}), below.model_copy(update={"high": None})):
         assert crossing_number(unknown) == ""
     assert crossing_number(Crossing(value=None, low=1257, high=None, above=1257, n=5)) == "> 1,257"
+
+
+@pytest.mark.parametrize(
+    ("end", "is_ratio", "above", "below"),
+    [
+        (9.96, True, "> 9.9", "<= 10"),
+        (1.96, True, "> 1.9", "<= 2"),
+        (4.1, True, "> 4.1", "<= 4.1"),
+        (0.996, True, "> 0.99", "<= 1"),
+        (0.000414, True, "> 0.00041", "<= 0.00042"),
+        (99.2, True, "> 99", "<= 100"),
+        (99.6, True, "> 99", "<= 100"),
+        (1257.6, False, "> 1,257", "<= 1,258"),
+        # What was a whole number before its logarithm was taken still is one.
+        (float(np.exp(np.log(50.0))), False, "> 50", "<= 50"),
+        (float(np.nextafter(50.0, 51)), False, "> 50", "<= 50"),
+        (float(np.nextafter(50.0, 49)), False, "> 50", "<= 50"),
+    ],
+)
+def test_a_bound_claims_no_more_than_was_found(end: float, is_ratio: bool, above: str, below: str) -> None:
+    least = Crossing(value=None, low=end, high=None, above=2000.0, n=5)
+    most = Crossing(value=None, low=None, high=end, below=1e-5, n=5)
+    assert crossing_number(least, is_ratio=is_ratio) == above
+    assert crossing_number(most, is_ratio=is_ratio) == below
 
 
 def test_what_is_said_of_as_few_parameters_is_of_that_matching() -> None:

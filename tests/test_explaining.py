@@ -41,7 +41,7 @@ def bars_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def least(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explaining, "QUICK", LEAST)
     monkeypatch.setattr(explaining, "whole", lambda: LEAST)
-    monkeypatch.setattr(explaining, "fitting_extent", lambda seconds, limit: (LEAST, ["sizes"]))
+    monkeypatch.setattr(explaining, "fitting_extent", lambda seconds, limit: (LEAST, ["sizes", "decays"]))
 
 
 def test_copies_are_learned_from_once(bars_run: Path) -> None:
@@ -148,7 +148,7 @@ def test_real_pixels_come_in_where_originals_have_them(tmp_path: Path, least: No
 
 
 def test_another_side_and_minutes_are_told(bars_run: Path, least: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[object] = []
+    told: list[Any] = []
     asked: list[SquareProtocol] = []
 
     def measure(pictures: object, protocol: SquareProtocol, *_: object, **__: object) -> None:
@@ -161,6 +161,8 @@ def test_another_side_and_minutes_are_told(bars_run: Path, least: None, monkeypa
     assert [(one.side, one.kernel, one.seed, one.steps) for one in asked] == [(16, 5, 4, 3)]
     keys = [getattr(note, "key", None) for note in told]
     assert {"square_side", "square_no_time", "square_plan", "why_left_out"} <= set(keys)
+    # The pictures allow no more numbers of them: these are not missing.
+    assert told[keys.index("why_left_out")].values == {"n": 1}
 
 
 def test_what_was_trained_before_a_stop_is_not_trained_again(

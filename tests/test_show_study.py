@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from rich.cells import cell_len
@@ -17,7 +19,7 @@ from made_up_study import (
 from made_up_why import whole_why
 from whyconv.report.why_hyperparameters import hyperparameters_block
 from whyconv.report.why_network import price_block
-from whyconv.report.why_square import square_block
+from whyconv.report.why_square import curves_block, square_block
 from whyconv.results import Crossing, Estimate
 from whyconv.results.hyperparameters import LayerSetting
 from whyconv.results.numbers import crossing_number, in_points
@@ -83,6 +85,18 @@ def test_a_price_needs_both_intervals() -> None:
     assert few_pictures.verdict == "undecided"
     few_seeds = layer_price("a", -0.05, 0.06, gain_over_pictures=about(-0.05, 0.01))
     assert few_seeds.verdict == "undecided"
+
+
+def test_what_is_next_to_nothing_has_no_minus() -> None:
+    nothing = about(-4e-4, 0.0)
+    one = layer_price("a", gain=-4e-4, half=0.0, gain_over_pictures=nothing)
+    hyper = made_up_hyperparameters()
+    scores = [each.model_copy(update={"difference": each.difference and nothing}) for each in hyper.scores]
+    effects = [each.model_copy(update={"accuracy": nothing}) for each in hyper.effects]
+    found = hyper.model_copy(update={"scores": scores, "effects": effects})
+    told = said([*price_lines(made_up_price(one), "en"), *hyperparameter_lines(found, "en")])
+    assert "+0.0 .. +0.0" in told
+    assert not re.search(r"-0(\.0+)?(?![.0-9])", told)
 
 
 def test_what_was_left_out_is_told() -> None:
@@ -155,9 +169,13 @@ def test_shifts_stand_in_only_where_there_is_something_to_stand_in_for() -> None
             for one in square.splits
         ]
         found = {"scores": [*square.scores, *averaged], "splits": [*plain, *splits]}
-        return said(
-            curve_lines(square.model_copy(update={**found, "shifts_beside_structure": about(beside, half)}), "en")
-        )
+        found |= {"shifts_beside_structure": about(beside, half)}
+        changed = square.model_copy(update=found)
+        terminal = said(curve_lines(changed, "en"))
+        notes = [note for note in curves_block(changed, "en").notes if "stand in" in note or "cannot be told" in note]
+        assert len(notes) == ("stand in" in terminal)
+        assert all(note.replace("\xa0", " ") in terminal for note in notes)
+        return terminal
 
     assert "Shifts in training and test stand in for the structure here" in told(0.1, 0.05)
     assert "Shifts in training and test do not stand in" in told(0.1, -0.05)

@@ -24,6 +24,7 @@ from whyconv.study.protocol import ADDITIONS
 from whyconv.texts import as_typed, fields, language, say, sentences, size
 
 PACKAGE = Path(whyconv.__file__).parent
+REPORTED = ("square", "curve", "gap", "gap_pair", "exponent", "exponent_floor")
 # Keys made at run time: the part before the value -> the values it takes.
 MADE = {
     "export_part_": ("test", "validation", "train", "pictures"),
@@ -64,8 +65,8 @@ MADE = {
         *("pictures", "pictures_still", "pictures_moved", "pictures_none"),
     ),
     "why_verdict_": get_args(Holds),
-    "why_part_": ("base", "rates", "decays", "longer", "controls_still", *ADDITIONS),
-    **{f"report_why_{name}_": ("still", "moved") for name in ("square", "curve", "gap", "gap_pair", "exponent")},
+    "why_part_": ("base", "rates", "decays", "steps", "longer", "controls_still", *ADDITIONS),
+    **{f"report_why_{name}_": ("still", "moved") for name in REPORTED},
     "unit_column_": ("layer", "places", "unit", "field", "on_picture", "share"),
     "why_frozen_": ("closed", "learned_elsewhere", "prepares"),
     "price_column_": ("layer", "places", "tied", "gain", "pictures", "drift"),
@@ -184,13 +185,14 @@ def test_each_sentence_is_found_without_the_others() -> None:
 # Which of two forms is right is told by the sound before it, so of a value nobody knows it; but per cent and bytes are
 # read alike behind every number.
 _PARTICLE = re.compile(
-    r"""\{\w+(?::(?!percent\}|size\})[^{}]*)?\}["”’']?(은|는|이|가|을|를|과|와|으로|로)(는|도|만|써|서|부터)?(?![가-힣(])"""
+    r"""\{\w+(?::(?!percent\}|size\})[^{}]*)?\}["”’']? ?(은|는|이|가|을|를|과|와|으로|로)(는|도|만|써|서|부터)?(?![가-힣(])"""
 )
 
 
 def test_no_value_is_followed_by_a_particle_that_depends_on_it() -> None:
     assert _PARTICLE.search("좌표 x {multiplier}는 이득을")
     assert _PARTICLE.search("온도 {temperature:.2f}로는")
+    assert _PARTICLE.search("두 길이 {first} 과 다릅니다")
     assert not _PARTICLE.search("{name}은(는) {n:,}개를 “{label}”(으)로, {share:percent}를 {num_bytes:size}와")
     found = {key: match[0] for key, one in sentences().items() if (match := _PARTICLE.search(one["ko"]))}
     assert found == {}

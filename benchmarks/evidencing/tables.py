@@ -70,7 +70,9 @@ def _pictures_needed(square: Square) -> str:
         for one in square.exponents
         if one.arm == "plain"
     ]
-    told = f"Errors fall as n to minus: {'; '.join(slopes)}." if slopes else ""
+    has_floor = any(one.is_floor_fitted for one in square.exponents)
+    how = "to a floor as n to minus" if has_floor else "as n to minus (no floor assumed)"
+    told = f"Errors fall {how}: {'; '.join(slopes)}." if slopes else ""
     return _join(_table(title, ["pictures", "accuracy", "ratio", "times"], rows), told)
 
 

@@ -33,6 +33,7 @@ from whyconv.study import (
     make_protocol,
     make_study,
     measure_square,
+    missing_parts,
     patch_pixels,
     predict_seconds,
     rescale,
@@ -270,8 +271,9 @@ def _decide(
         return rescale(draft, extent, len(pictures.train), pictures.num_classes)
 
     left = square_seconds(question.minutes) - (time.perf_counter() - began)
-    extent, left_out = fitting_extent(lambda one: predict(protocol_of(one)), left)
+    extent, names = fitting_extent(lambda one: predict(protocol_of(one)), left)
     protocol = protocol_of(extent)
+    left_out = missing_parts(names, protocol, draft)
     if predict(protocol) > left:
         notify(Note(key="square_no_time", values={"minutes": question.minutes}, level="warning"))
     tell_bill(protocol, kept, predict(protocol), notify)

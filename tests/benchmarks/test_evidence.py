@@ -59,6 +59,14 @@ def test_every_table_has_a_row_and_what_was_left_out_is_named() -> None:
     assert sum(line.startswith("| ---") for line in bare.splitlines()) == 4
 
 
+def test_whether_errors_fall_to_a_floor_is_said() -> None:
+    why = whole_why()
+    assert "Errors fall as n to minus (no floor assumed): dense 0.41" in tables(why)
+    fitted = [one.model_copy(update={"is_floor_fitted": True, "floor": 0.1}) for one in why.square.exponents]
+    square = why.square.model_copy(update={"exponents": fitted})
+    assert "Errors fall to a floor as n to minus: dense 0.41" in tables(why.model_copy(update={"square": square}))
+
+
 def test_a_set_keeps_its_place_on_the_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# Evidence\n\nSaid before.\n")

@@ -33,8 +33,12 @@ def test_decoded_pictures_lie_in_the_folder_that_is_named(
     tmp_path: Path, run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(one_set, "AT_LARGEST_SIZE", (Extent(1, (0.05, 0.3), steps=3),))
-    outcome = run("atlas", write_bars(tmp_path / "bars", n=100), "--store", "kept", "--minutes", 0.1)
+    bars = write_bars(tmp_path / "bars", n=100)
+    outcome = run(
+        "atlas", bars, "--store", "kept", "--minutes", 0.1, "--label-from", "/?([a-z]+)/", "--layout", "folders"
+    )
     assert outcome.code == 0, outcome.text
+    assert "--label-from" in outcome.text or "names" in outcome.text
     assert {each.kind for each in list_stores(tmp_path / "kept")} == {"pixels", "survey"}
     assert list_stores() == []
 

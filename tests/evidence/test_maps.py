@@ -20,6 +20,8 @@ from whyconv.evidence.views import on_the_picture
 from whyconv.images.closer import margin
 from whyconv.images.png import as_png
 from whyconv.recognizer import Recognizer
+from whyconv.results.evidence import MapKind
+from whyconv.show.evidence import evidence_lines
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -55,6 +57,14 @@ def test_the_map_of_a_model_made_by_hand_is_the_one_computed_by_hand(tiny: Expla
         assert found.kind == "class activation"
         assert found.bias == pytest.approx(BIASES[label])
         np.testing.assert_allclose(found.values, pixels @ WEIGHTS[label] / 255 / SIDE**2, rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.parametrize(("kind", "zero"), [("class activation", "+0.000"), ("occlusion", "+0.0")])
+def test_what_is_next_to_nothing_has_no_minus_in_the_terminal(tiny: Explainer, kind: MapKind, zero: str) -> None:
+    found = explain(tiny, drawn(tiny)[0], kind=kind)
+    changed = found.map.model_copy(update={"values": [[-4e-4, -0.0, 4e-4]]})
+    lines = evidence_lines(found.model_copy(update={"map": changed}))
+    assert [zero] * 3 in [line.split() for line in lines]
 
 
 def test_parts_and_bias_are_the_logit_that_the_probabilities_tell(pooled: Explainer) -> None:

@@ -10,6 +10,7 @@ from whyconv.errors import DataError
 from whyconv.images.shards import open_shards
 from whyconv.images.sources import pictures_from_arrays, read_pictures
 from whyconv.images.sources.columns import class_text, label_text
+from whyconv.images.sources.samples import label_in
 from whyconv.texts import say
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -98,6 +99,22 @@ def test_minus_one_beside_classes_from_0_up_is_no_label_as_in_arrays(tmp_path, e
     if None not in labels and ending != "jsonl":
         arrays = pictures_from_arrays(np.zeros((len(labels), 4, 4), np.uint8), np.array(labels))
         assert spoken(arrays) == spoken(pictures)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow", "jsonl"])
+@pytest.mark.parametrize("wrong", [float("inf"), float("-inf")])
+def test_an_infinite_number_is_no_label_as_in_arrays(tmp_path, ending, wrong):
+    where = tmp_path / f"set.{ending}"
+    labels = [0.0, 1.0, wrong, 1.0]
+    if ending == "jsonl":
+        rows = [{"file_name": f"{row}.png", "label": label} for row, label in enumerate(labels)]
+        where.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        write(where, {"image": shots(4), "label": labels})
+    with pytest.raises(DataError, match=rf"line 3: the label is {wrong}, expected a text or a finite number"):
+        read_pictures(where)
+    with pytest.raises(ValueError, match=f"the label is {wrong}"):
+        label_in("json", 20, lambda: json.dumps({"label": wrong}).encode())
 
 
 def spelled_csv(root, labels, name="set.csv"):

@@ -63,3 +63,12 @@ def test_classes_that_cannot_be_learned_are_kept_where_pictures_are_scored(tmp_p
     assert scored.classes == ("0", "1", "2")
     assert sorted(scored.labels.tolist()) == [0, 0, 1, 2]
     assert "classes_foreign_in_part" not in [note.key for note in scored.notes]
+
+
+def test_two_unicode_forms_of_a_label_do_not_contradict_each_other(lay):
+    root = lay("a.jpg", "b.jpg")
+    rows = "file_name,label\na.jpg,caf\u00e9\na.jpg,cafe\u0301\nb.jpg,dog\n"
+    (root / "labels.csv").write_text(rows, encoding="utf-8")
+    pictures = read_pictures(root)
+    assert (list(pictures.names), pictures.classes) == (["a.jpg", "b.jpg"], ("caf\u00e9", "dog"))
+    assert "table_rows_repeated" in [note.key for note in pictures.notes]

@@ -76,6 +76,35 @@ def test_npy_files_beside_each_other(tmp_path):
         pictures = read_pictures(where)
         assert spoken(pictures) == ["1", "0", "1"]
         assert np.array_equal(pictures.read(2), x[2])
+    (tmp_path / "._x_train.npy").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "x_test.npy").mkdir()
+    assert len(read_pictures(tmp_path / "x_train.npy")) == 3
+
+
+def test_of_several_sets_of_npy_files_the_one_is_read_whose_file_is_named(tmp_path):
+    for name in ("x", "images", "X_test"):
+        np.save(tmp_path / f"{name}.npy", shots(2))
+    for labels in ("y", "labels", "y_test"):
+        np.save(tmp_path / f"{labels}.npy", [f"of {labels}"] * 2)
+    np.save(tmp_path / "person.npy", [0, 1])
+    with pytest.raises(DataError, match=r"hold the images: 'images' in images\.npy and .* or name a single"):
+        read_pictures(tmp_path)
+    pictures = read_pictures(tmp_path / "x.npy", group_by="person", keep_all_classes=True)
+    assert pictures.layout.values["files"] == "X_test.npy, person.npy, x.npy, y.npy, y_test.npy"
+    assert spoken(pictures) == ["of y", "of y", "of y_test", "of y_test"]
+    assert read_pictures(tmp_path / "labels.npy").classes == ("of labels",)
+    np.savez(tmp_path / "both.npz", x=shots(2), images=shots(2), y=[0, 1])
+    with pytest.raises(DataError, match=r"both\.npz\. Keep one\.$"):
+        read_pictures(tmp_path / "both.npz")
+
+
+def test_halves_of_other_names_find_each_other_where_there_is_one_set(tmp_path):
+    others = [("a_mean", 0), ("a-mean", 0)]
+    for name, values in (
+        *others, ("x_train", shots(2)), ("labels_train", [0, 1]), ("images_test", shots(1)), ("y_test", [1])
+    ):  # fmt: skip
+        np.save(tmp_path / f"{name}.npy", values)
+    assert np.bincount(read_pictures(tmp_path / "y_test.npy").parts).tolist() == [0, 2, 0, 1]
 
 
 @pytest.mark.parametrize(

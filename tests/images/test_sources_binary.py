@@ -54,6 +54,46 @@ def test_the_four_files_of_mnist_are_one_set(tmp_path, form):
         assert pictures.skipped == ()
 
 
+def files_read(where):
+    return read_pictures(where).layout.values["files"].split(", ")
+
+
+def test_a_file_that_lies_there_unpacked_too_is_read_once(tmp_path):
+    """So torchvision leaves them."""
+    write_mnist(tmp_path)
+    for path in list(tmp_path.iterdir()):
+        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+    pictures = read_pictures(tmp_path)
+    assert np.bincount(pictures.parts).tolist() == [0, 20, 0, 8]
+    assert len(pictures.skipped) == 4
+    assert all(name.endswith(".gz") for name in pictures.skipped)
+    for ending in ("", ".gz"):
+        found = files_read(tmp_path / f"t10k-labels-idx1-ubyte{ending}")
+        assert f"t10k-labels-idx1-ubyte{ending}" in found
+        assert len({name.removesuffix(".gz") for name in found}) == len(found) == 4
+
+
+def test_of_several_sets_in_one_folder_the_one_is_read_whose_file_is_named(tmp_path):
+    folder = tmp_path / "sets"
+    cifar(folder, ["train.bin", "test.bin"], num_labels=2)
+    for form in ("emnist-letters-{}-{}-idx{}-ubyte.gz", "emnist-digits-{}-{}-idx{}-ubyte.gz", "{}-{}.idx{}-ubyte"):
+        write_mnist(folder, form)
+    with pytest.raises(DataError, match=r"Two arrays hold the test images: .* Keep one, or name a single file\.$"):
+        read_pictures(folder)
+    assert files_read(folder / "test.bin") == ["test.bin", "train.bin"]
+    for name, other in (("", "emnist"), ("letters", "digits")):
+        for path in folder.glob(f"*{name}*-images*") if name else folder.glob("t*-*"):
+            found = files_read(path)
+            assert (len(found), any(other in each for each in found)) == (4, False)
+
+
+def test_what_lies_beside_a_file_that_is_named_is_looked_at_as_in_a_folder(tmp_path):
+    write_mnist(tmp_path, "{}-{}.idx{}-ubyte")
+    (tmp_path / "train-images-idx3-ubyte").mkdir()
+    (tmp_path / "._train-images.idx3-ubyte").write_bytes(b"\0\5\x16\7")
+    assert files_read(tmp_path / "train-images.idx3-ubyte") == files_read(tmp_path)
+
+
 @pytest.mark.parametrize("kind", IDX_TYPES)
 @pytest.mark.parametrize("ending", ["", ".gz"])
 def test_every_type_and_number_of_axes(tmp_path, kind, ending):

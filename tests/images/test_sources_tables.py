@@ -40,6 +40,7 @@ TWO = {"a.jpg": ("cat", ""), "b.jpg": ("dog", "")}
         'path,target,comment\n"a.jpg"," cat ","x, ""y""\nz"\nb.jpg,dog,\n',
         "img,y\n./a.jpg,cat\nb.jpg,dog",
         " filename , category \na.jpg,cat\nb.jpg,dog",
+        "sep=;\r\nfile_name;label,kind;label\r\na.jpg;1,2;cat\r\nb.jpg;3,4;dog\r\n",
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])

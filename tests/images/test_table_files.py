@@ -46,7 +46,7 @@ def test_a_label_of_thousands_of_digits_is_a_text_as_any_other(tmp_path):
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("blank", ["\n", "\r\n", "  \n\n", "{0}{0}\n"])
+@pytest.mark.parametrize("blank", ["\n", "\r\n", "  \n\n", "{0}{0}\n", "\nsep={0}\r\n", "SEP={0}\n", '"sep={0}"\n'])
 def test_blank_lines_before_the_names_of_columns_are_passed_over(tmp_path, mark, blank):
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / name).write_bytes(b"x")
@@ -55,3 +55,29 @@ def test_blank_lines_before_the_names_of_columns_are_passed_over(tmp_path, mark,
     pictures = read_pictures(tmp_path)
     assert pictures.notes[0].key == "read_as_table"
     assert [pictures.classes[label] for label in pictures.labels] == ["cat", "dog"]
+
+
+def test_lines_are_counted_from_the_first_that_says_what_stands_between_columns(tmp_path):
+    (tmp_path / "labels.csv").write_text("sep=;\nfile_name;label\na.jpg;cat;x\n")
+    with pytest.raises(DataError, match="line 3 has 3 fields"):
+        read_pictures(tmp_path / "labels.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("id,label\na,cat\n", r"no column of file names \(looked for .*Its columns: id, label\."),
+     ("# by hand\nfile,label\na.jpg,cat\n", r"no column of file names .* no column of labels .*columns: # by hand\."),
+     ("file_name,cat,dog\na.jpg,1,0\n", r"no column of labels \(looked for .*Its columns: file_name, cat, dog\.")],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["labels.csv", "train/metadata.csv"])
+def test_a_labels_file_that_is_not_understood_is_named_where_nothing_else_says_classes(tmp_path, text, told, name):
+    table = tmp_path / name
+    table.parent.mkdir(exist_ok=True)
+    table.write_text(text)
+    with pytest.raises(DataError, match=rf"holds no pictures; .* {name} has {told}"):
+        read_pictures(tmp_path)
+    for picture in ("a.jpg", "b.jpg"):
+        (table.parent / picture).write_bytes(b"x")
+    for layout in ("auto", "table"):
+        with pytest.raises(DataError, match=rf" {name} has {told}"):
+            read_pictures(tmp_path, layout=layout)

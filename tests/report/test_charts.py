@@ -84,6 +84,8 @@ def test_ticks_are_round_and_few(low: float, high: float, expected: list[float])
 def test_log_ticks_are_powers_of_ten_or_one_two_five() -> None:
     assert log_ticks(0.001, 10) == [0.001, 0.01, 0.1, 1, 10]
     assert log_ticks(0.1, 1) == [0.1, 0.2, 0.5, 1]
+    assert log_ticks(1068, 1068) == [1068]
+    assert log_ticks(100, 100) == [100]
 
 
 def test_decimation_keeps_every_spike_and_the_order() -> None:

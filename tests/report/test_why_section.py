@@ -13,15 +13,18 @@ from PIL import Image
 
 from made_up_run import content
 from made_up_study import layer_price, made_up_detector, made_up_detectors, made_up_price
-from made_up_why import made_up_patches, made_up_why, whole_why, without_targets
+from made_up_why import corners, made_up_patches, made_up_square, made_up_why, whole_why, without_targets
 from page_outline import outline
 from whyconv.report import lacks_why, page_language, why_section, with_why
 from whyconv.report.learning import learning_figure
 from whyconv.report.page import WHY_BEGINS, WHY_ENDS, render
 from whyconv.report.square import square_figure
+from whyconv.report.why_square import corners_block, curves_block, square_block
 from whyconv.results import CORNERS, PLACES, Place
 from whyconv.results.claims import claims
 from whyconv.results.numbers import crossing_number, in_percent, in_points
+from whyconv.show.square import square_lines
+from whyconv.texts import say
 from whyconv.training.intervals import paired
 
 LANGUAGES = ("en", "ko")
@@ -29,8 +32,12 @@ LANGUAGES = ("en", "ko")
 
 def words(html: str) -> str:
     """What a reader sees, and what a picture's title says."""
-    plain = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html)).replace("\u00a0", " ")
-    return plain.replace("&lt;", "<").replace("&gt;", ">").replace("&#39;", "'").replace("&amp;", "&")
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html)).replace("\u00a0", " ")
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&#39;", "'").replace("&amp;", "&")
+
+
+def plain(note: object) -> str:
+    return str(note).replace("\u00a0", " ")
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -106,6 +113,70 @@ def test_every_number_of_the_record_stands_there(language: str) -> None:
     wanted += [text for one in why.price.layers for text in (in_percent(one.tied), in_points(one.gain))]
     wanted += ["+3.0 (+2.0 .. +4.0)", "87.0 (85-88)", "-5.0 ± 1.5", "12,345", "-3.1 (-4.3 .. -1.9)", "it <fails>"]
     assert [one for one in wanted if one not in text] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_the_terminal_warns_of_stands_in_the_report_too(language: str) -> None:
+    square = whole_why().square
+    protocol = square.protocol.model_copy(update={"learning_rates": [0.1, 0.3]})
+    two_rates = square.model_copy(update={"protocol": protocol})
+    equal = made_up_square({place: corners(0.7, 0.7) for place in PLACES})
+    for found, forgets, are_told in ((square, True, True), (two_rates, True, False), (equal, False, True)):
+        at_edge = [one.is_rate_at_edge for one in found.scores]
+        edge = say("square_at_edge", language, n=sum(at_edge), total=len(at_edge))
+        notes = [plain(note) for note in square_block(found, language).notes]
+        terminal = " ".join(line.strip() for line in square_lines(found, language))
+        for told in (notes, terminal):
+            assert (say("square_forgets", language) in told, edge in told) == (forgets, are_told)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_whether_errors_fall_to_a_floor_is_said(language: str) -> None:
+    square = whole_why().square
+    fitted = [one.model_copy(update={"is_floor_fitted": True, "floor": 0.1}) for one in square.exponents]
+    for found, kind in ((square.exponents, ""), (fitted, "floor_")):
+        block = corners_block(square.model_copy(update={"exponents": found}), language)
+        names = {row[0] for row in block.tables[0].rows}
+        assert {say(f"report_why_exponent_{kind}{place}", language) for place in PLACES} <= names
+    floors = {"en": ("(no floor assumed)", "to a floor"), "ko": ("바닥 없음 가정", "바닥을 향해")}[language]
+    for kind, words_of_floor in zip(("", "floor_"), floors, strict=True):
+        assert all(words_of_floor in say(f"report_why_exponent_{kind}{place}", language) for place in PLACES)
+
+
+def test_a_corner_whose_errors_end_at_0_has_no_exponent_and_the_others_have_theirs() -> None:
+    square = whole_why().square
+    for lacking in ("dense", "convolution"):
+        others = [one for one in square.exponents if one.corner != lacking]
+        block = corners_block(square.model_copy(update={"exponents": others}), "en")
+        rows = [row[1:] for row in block.tables[0].rows if row[0].startswith("errors fall")]
+        assert len(rows) == 2
+        for row in rows:
+            assert [cell == "unknown" for cell in row] == [corner == lacking for corner in CORNERS]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_of_one_size_there_is_no_curve_and_no_word_of_what_is_not_there(language: str) -> None:
+    square = whole_why().square
+    levels = say("report_why_about_levels", language)
+    for found, are_there in ((square, True), (without_targets(square, PLACES), False)):
+        assert (levels in map(plain, curves_block(found, language).about)) == are_there
+    largest = square.protocol.sizes[-1]
+    one_size = without_targets(square, PLACES).model_copy(
+        update={
+            "protocol": square.protocol.model_copy(update={"sizes": [largest]}),
+            "scores": [one for one in square.scores if one.n_train == largest],
+            "splits": [one for one in square.splits if one.n_train == largest],
+        }
+    )
+    block = curves_block(one_size, language)
+    assert [plain(note) for note in block.about] == [
+        say("report_why_one_size", language, n=largest),
+        say("report_why_about_points", language, draws=3),
+    ]
+    assert (len(block.figures), block.tables) == (1, [])  # those trained on shifts stand nowhere else
+    assert str(block.figures[0].chart).count(">12,000<") == 1
+    alone = one_size.model_copy(update={"splits": [one for one in one_size.splits if one.arm == "plain"]})
+    assert (len(curves_block(alone, language).about), curves_block(alone, language).figures) == (1, [])
 
 
 def test_what_silencing_a_detector_costs_stands_there_with_both_ends_of_its_interval() -> None:

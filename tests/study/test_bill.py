@@ -13,6 +13,7 @@ from whyconv.study import KeptTrials, make_study, measure_square, predict_second
 from whyconv.study.bill import left_to_train, tell_bill
 from whyconv.study.protocol import needed_trainings
 from whyconv.study.tuning import wide_jobs
+from whyconv.texts import say
 
 SHORT = SMALL.model_copy(update={"steps": 3, "controlled": []})
 LONGER = SHORT.model_copy(update={"arms": ["normalized"]})
@@ -133,3 +134,15 @@ def test_a_line_that_was_cut_costs_one_result(tmp_path: Path) -> None:
     measure_square(small_pictures(), SHORT, kept=KeptTrials(path, "pictures"))
     left = left_to_train(SHORT, KeptTrials(path, "pictures"))
     assert (left.tuning, left.final) == ([], [])
+
+
+def test_no_bill_says_at_most_for_more_may_have_to_be_trained() -> None:
+    told: list[Note] = []
+    longer = SHORT.model_copy(update={"most_times": 3, "most_extensions": 1})
+    tell_bill(longer, KeptTrials(None, ""), 12.4, lambda event: told.append(event) if isinstance(event, Note) else None)
+    text = say(told[0].key, "en", **told[0].values)
+    assert f"About {told[0].values['tuned']:,} networks choose settings, about {told[0].values['final']:,} give" in text
+    assert "About 12 s here" in text
+    assert "t most" not in text
+    korean = say(told[0].key, "ko", **told[0].values)
+    assert (korean.count("약"), "최대" in korean, "길어야" in korean) == (3, False, False)

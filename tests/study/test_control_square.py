@@ -12,13 +12,14 @@ import torch
 
 from small_square import SMALL, small_pictures
 from whyconv.errors import ParityError, StoppedError
-from whyconv.results import CONTROLS, CORNERS, PLACES, Progress, Square
+from whyconv.results import CONTROLS, CORNERS, PLACES, Progress, Square, SquareProtocol
 from whyconv.study import (
     Extent,
     KeptTrials,
     make_protocol,
     make_study,
     measure_square,
+    missing_parts,
     predict_seconds,
     train_corner,
     whole,
@@ -138,13 +139,24 @@ def test_what_fits_is_chosen_in_order_and_the_rest_is_named() -> None:
 
     assert fitting_extent(lambda one: 0.0, 1) == (whole(), [])
     rest = [name for name in ADDITIONS if name != "controls"]
-    assert fitting_extent(cost, 1.5) == (LEAST[0], ["rates", "decays", "longer", "controls", *rest])
-    assert fitting_extent(cost, 2.5) == (LEAST[1], ["rates", "decays", "longer", "controls_still", *rest])
+    assert fitting_extent(cost, 1.5) == (LEAST[0], ["rates", "decays", "steps", "longer", "controls", *rest])
+    assert fitting_extent(cost, 2.5) == (LEAST[1], ["rates", "decays", "steps", "longer", "controls_still", *rest])
     assert fitting_extent(cost, 5.5) == (LEAST[4], ["decays", "controls_still", *rest])
     assert fitting_extent(cost, 0.5)[0] == LEAST[0]
     extent, left_out = fitting_extent(cost, 100 + 10)
     assert extent.controlled == PLACES
     assert left_out == [name for name in ADDITIONS if name != "controls"]
+
+
+@pytest.mark.parametrize(("num_train", "are_missing"), [(60, False), (177, False), (300, False), (1000, True)])
+def test_more_sizes_are_missing_only_where_the_pictures_allow_more(num_train: int, are_missing: bool) -> None:
+    def made(extent: Extent) -> SquareProtocol:
+        return make_protocol(extent, side=16, channels=3, num_train=num_train, num_classes=2, seed=0)
+
+    extent, names = fitting_extent(lambda one: float(one == BASE), 0.5)
+    assert extent == LEAST[-1]
+    found = missing_parts(names, made(extent), made(whole()))
+    assert found == [name for name in names if name != "sizes" or are_missing]
 
 
 def test_all_arms_have_scores_and_what_follows_from_them() -> None:

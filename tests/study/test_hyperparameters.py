@@ -133,6 +133,14 @@ def test_levels_that_always_come_together_have_no_effects_of_their_own() -> None
     assert main_effects(settings[:2], [0.5, 0.6], LayerSetting()) == ([], None)
 
 
+def test_effects_need_three_settings_more_than_there_are_effects() -> None:
+    center = LayerSetting()
+    settings = [center, LayerSetting(kernel=5), LayerSetting(stride=2), LayerSetting(kernel=5, stride=2), center]
+    values = [0.8, 0.7, 0.75, 0.66, 0.79]
+    assert main_effects(settings[:4], values[:4], center) == ([], None)
+    assert len(main_effects(settings, values, center)[0]) == 2
+
+
 def test_every_setting_is_trained_scored_and_counted() -> None:
     pictures = mark_pictures(n=64)
     told = []

@@ -2,6 +2,6 @@
 
 from whyconv.atlas.measuring import measure_atlas
 from whyconv.atlas.own_run import add_run, own_set, read_atlas
-from whyconv.atlas.places import NamedPlace, name_places
+from whyconv.atlas.places import NamedPlace, Reading, name_places
 
-__all__ = ["NamedPlace", "add_run", "measure_atlas", "name_places", "own_set", "read_atlas"]
+__all__ = ["NamedPlace", "Reading", "add_run", "measure_atlas", "name_places", "own_set", "read_atlas"]

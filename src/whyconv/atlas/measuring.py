@@ -7,10 +7,11 @@ from pathlib import Path
 
 from whyconv import __version__, files
 from whyconv.atlas.one_set import USUAL_MINUTES, measure_set
-from whyconv.atlas.places import NamedPlace, name_places
+from whyconv.atlas.places import NamedPlace, Reading, name_places
 from whyconv.demo import write_digits
 from whyconv.errors import DataError, ModelFileError, StorageError, UsageError
 from whyconv.explaining import SIDES
+from whyconv.images.sources.reading import LAYOUTS
 from whyconv.report.atlas import atlas_figure
 from whyconv.results import Note, Notify
 from whyconv.results.atlas import Atlas, SkippedSet
@@ -27,6 +28,7 @@ def measure_atlas(  # noqa: PLR0913
     side: int | None = None,
     minutes: float | None = None,
     seed: int = 0,
+    reading: Reading = Reading(),
     store: Path | None = None,
     language: str = "en",
 ) -> Atlas:
@@ -42,6 +44,7 @@ def measure_atlas(  # noqa: PLR0913
         side: Of the pictures in pixels, 8, 16 or 32; by default 8 for sets of fewer than 16 pixels, else 16.
         minutes: For the trainings on each set, 3 by default.
         seed: Of the division, the draws, the starting weights and the order.
+        reading: How the pictures lie, the same for all sets.
         store: Folder for decoded pictures; None is the default one.
         language: Of the figure.
 
@@ -53,14 +56,16 @@ def measure_atlas(  # noqa: PLR0913
     """
     minutes = USUAL_MINUTES if minutes is None else minutes
     places = name_places(sets)
-    _require_sound([side, *(place.side for place in places)], minutes, seed)
+    _require_sound([side, *(place.side for place in places)], minutes, seed, reading.layout)
     _require_writable(folder)
     places = [_found(place, folder) for place in places or [NamedPlace(BROUGHT_ALONG, BROUGHT_ALONG)]]
     atlas = Atlas(version=__version__, seed=seed, minutes=minutes, sets=[])
     for number, place in enumerate(places, 1):
         notify(Note(key="atlas_set", values={"name": place.name, "number": number, "total": len(places)}))
         try:
-            found = measure_set(place, folder / PIECES, place.side or side, minutes, seed, notify, store=store)
+            found = measure_set(
+                place, folder / PIECES, place.side or side, minutes, seed, notify, reading=reading, store=store
+            )
             atlas = atlas.model_copy(update={"sets": [*atlas.sets, found]})
         except (DataError, UsageError, ModelFileError) as error:
             notify(Note(key="atlas_skipped", values={"name": place.name, "reason": str(error)}, level="warning"))
@@ -80,7 +85,7 @@ def _found(place: NamedPlace, folder: Path) -> NamedPlace:
     return place._replace(where=str(write_digits(folder / BROUGHT_ALONG)))
 
 
-def _require_sound(sides: Sequence[int | None], minutes: float, seed: int) -> None:
+def _require_sound(sides: Sequence[int | None], minutes: float, seed: int, layout: str) -> None:
     mistakes = [
         f"side = {side}: expected 8, 16 or 32, a power of two that one of the controls needs"
         for side in sides
@@ -90,6 +95,8 @@ def _require_sound(sides: Sequence[int | None], minutes: float, seed: int) -> No
         mistakes.append(f"minutes = {minutes:g}: expected more than 0")
     if not 0 <= seed < 2**31:
         mistakes.append(f"seed = {seed}: expected 0 to 2147483647")
+    if layout not in LAYOUTS:
+        mistakes.append(f"layout = {layout}: expected one of {', '.join(LAYOUTS)}")
     if mistakes:
         raise UsageError("\n  ".join([f"whyconv atlas: {len(mistakes)} mistake(s)", *mistakes]))
 

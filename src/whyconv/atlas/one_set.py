@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from whyconv import __version__, files
-from whyconv.atlas.places import NamedPlace
+from whyconv.atlas.places import NamedPlace, Reading
 from whyconv.errors import DataError, StoppedError
 from whyconv.explaining import SIDES, settle_question
 from whyconv.images.prepare import PicturePolicy
@@ -68,6 +68,7 @@ def measure_set(  # noqa: PLR0913
     seed: int,
     notify: Notify,
     *,
+    reading: Reading = Reading(),
     store: Path | None = None,
 ) -> AtlasSet:
     """Reads and divides a set, and measures its square at the side and in the minutes that were asked for.
@@ -79,6 +80,7 @@ def measure_set(  # noqa: PLR0913
         minutes: For the trainings.
         seed: Of everything random.
         notify: Told of notes and progress.
+        reading: How the pictures lie.
         store: Folder for decoded pictures; None is the default one.
 
     Raises:
@@ -86,8 +88,9 @@ def measure_set(  # noqa: PLR0913
         StoppedError: Ctrl-C or SIGTERM; what was trained is kept.
     """
     began = time.perf_counter()
-    settings = TrainSettings.of({"pictures": place.where, "seed": seed}, where="whyconv atlas")
-    inspection = inspect(place.where, store=store, notify=notify)
+    how = reading._asdict()
+    settings = TrainSettings.of({"pictures": place.where, "seed": seed, **how}, where="whyconv atlas")
+    inspection = inspect(place.where, store=store, notify=notify, **how)
     division = divide(inspection, settings, seed=seed, notify=notify)
     question = settle_question(side, minutes, False, seed, side_for(inspection))
     pictures = _pictures_at(division, question.side, store, notify)

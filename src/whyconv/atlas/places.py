@@ -19,6 +19,14 @@ class NamedPlace(NamedTuple):
     side: int | None = None
 
 
+class Reading(NamedTuple):
+    """How the pictures of all sets lie, as ``whyconv train`` takes it."""
+
+    layout: str = "auto"
+    label_from: str | None = None
+    group_by: str | None = None
+
+
 def name_places(sets: Sequence[str]) -> list[NamedPlace]:
     """Takes NAME=PLACE@SIDE apart; a place without a name is called by its last part, without the ending of a file.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from whyconv import texts
-from whyconv.cli.options import Json, Lang, Seed, Store
+from whyconv.cli.options import GroupBy, Json, LabelFrom, Lang, Layout, Seed, Store
 from whyconv.cli.terminal import listening, print_json, print_text
 from whyconv.errors import needing_extra
 
@@ -23,6 +23,9 @@ def atlas(  # noqa: PLR0913, PLR0917
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="Time for each set, 3 by default.")] = None,
     seed: Seed = None,
+    layout: Layout = None,
+    label_from: LabelFrom = None,
+    group_by: GroupBy = None,
     store: Store = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the atlas.")] = Path("atlas"),
     as_json: Json = False,
@@ -39,7 +42,7 @@ def atlas(  # noqa: PLR0913, PLR0917
         from whyconv.machine import set_thread_habits
 
         set_thread_habits()
-        from whyconv.atlas import measure_atlas
+        from whyconv.atlas import Reading, measure_atlas
     from whyconv.show.atlas import atlas_lines
     from whyconv.show.text import printable
 
@@ -51,6 +54,7 @@ def atlas(  # noqa: PLR0913, PLR0917
             side=side,
             minutes=minutes,
             seed=seed or 0,
+            reading=Reading(layout or "auto", label_from, group_by),
             store=Path(store) if store else None,
             language=language,
         )

@@ -111,14 +111,17 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Returns powers of ten in [low, high]; with 2 and 5 between them where there are fewer than three."""
+    """Returns powers of ten in [low, high]; with 2 and 5 between them where there are fewer than three.
+
+    Where there is none of these, both ends; one where they are the same.
+    """
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for factors in ((1,), (1, 2, 5)):
         found = [factor * 10.0**exponent for exponent in exponents for factor in factors]
         found = [float(f"{value:.12g}") for value in found if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
         if len(found) >= 3:
             break
-    return found[:: math.ceil(len(found) / 7)] if found else [low, high]
+    return found[:: math.ceil(len(found) / 7)] if found else sorted({low, high})
 
 
 def decimate(x: Floats, y: Floats, num_bins: int) -> tuple[Floats, Floats]:

@@ -9,7 +9,7 @@ from whyconv.report.curves import Figure
 from whyconv.report.learning import learning_figure, learning_legend, learning_title
 from whyconv.report.square import square_figure
 from whyconv.results import CHANGES, CONTROLS, CORNERS, PLACES, ArmName, Corner, Place, Square
-from whyconv.results.claims import claims, matched_words, moved_words, unlearned_words
+from whyconv.results.claims import claims, matched_words, moved_words, stand_in_words, unlearned_words
 from whyconv.results.numbers import as_number, crossing_number, in_points, steps_needed, told_points, verdict
 from whyconv.results.why import Why
 
@@ -72,16 +72,21 @@ def square_block(square: Square, language: str) -> Block:
         "decays": ", ".join(f"{decay:g}" for decay in protocol.decays),
         "tuning": protocol.num_tuning_draws,
     }
-    notes = [say("square_interval_note", **values)]
+    notes = [say("square_forgets")] if square.forgets_places else []
+    notes.append(say("square_interval_note", **values))
     if square.some_have_no_width:
         notes.append(say("interval_no_width"))
+    if square.num_at_edge:
+        notes.append(say("square_at_edge", n=square.num_at_edge, total=square.num_trained))
     return Block(title=say("report_why_square"), about=about, figures=figures, notes=notes)
 
 
 def curves_block(square: Square, language: str) -> Block:
-    """Learning curves of every arm, and the pictures that targets need."""
+    """Learning curves of every arm, and the pictures that targets need; of one size only what stands nowhere else."""
     say = teller(language)
+    is_curve = len(square.protocol.sizes) > 1
     arms: list[tuple[Place, ArmName]] = list(dict.fromkeys((one.place, one.arm) for one in square.splits))
+    arms = [(place, arm) for place, arm in arms if is_curve or arm != "plain"]
     arms.sort(key=lambda one: one[1] != "plain")
     figures = [
         Figure(
@@ -92,21 +97,32 @@ def curves_block(square: Square, language: str) -> Block:
         for place, arm in arms
     ]
     tables = [_needed(square, place, language) for place in PLACES]
+    told = stand_in_words(square)
+    notes = [say(told[0], **told[1])] if told else []
     return Block(
         title=say("report_why_curves"),
-        about=[say("report_why_about_curves", draws=square.protocol.num_draws)],
+        about=_about_curves(square, language, has_figures=bool(figures)),
         figures=figures,
         size="small",
         tables=[one for one in tables if one.rows],
-        notes=[say("curves_normalized")] if ("still", "normalized") in arms else [],
+        notes=[*notes, say("curves_normalized")] if ("still", "normalized") in arms else notes,
     )
+
+
+def _about_curves(square: Square, language: str, *, has_figures: bool) -> list[str]:
+    """What the figures show, and what they cannot."""
+    say, protocol = teller(language), square.protocol
+    if len(protocol.sizes) > 1:
+        about = [say("report_why_about_curves", draws=protocol.num_draws)]
+        return [*about, say("report_why_about_levels")] if square.needed else about
+    about = [say("report_why_one_size", n=protocol.sizes[-1])]
+    return [*about, say("report_why_about_points", draws=protocol.num_draws)] if has_figures else about
 
 
 def corners_block(square: Square, language: str) -> Block:
     """Weights, overfitting, how errors fall and random labels, corner by corner."""
     say = teller(language)
     gaps = {(one.place, one.corner): in_points(one.gap) for one in square.gaps}
-    plain = {(one.place, one.corner): as_number(one.exponent) for one in square.exponents if one.arm == "plain"}
     steps = {one.corner: steps_needed(one) for one in square.memorized}
     rows = [[say("square_parameters"), *(f"{square.weights[corner]:,}" for corner in CORNERS)]]
     for place in PLACES:
@@ -114,9 +130,7 @@ def corners_block(square: Square, language: str) -> Block:
         if found:
             label = say(f"report_why_gap_{place}", train=found[0].train_accuracy, n=found[0].n_train)
             rows.append([label, *(gaps[place, corner] for corner in CORNERS)])
-    for place in PLACES:
-        if (place, "dense") in plain:
-            rows.append([say(f"report_why_exponent_{place}"), *(plain[place, corner] for corner in CORNERS)])
+    rows += _exponents(square, language)
     if steps:
         label = say("report_why_memorized", n=square.memorized[0].n_train, most=square.memorized[0].most_steps)
         rows.append([label, *(steps[corner] for corner in CORNERS)])
@@ -124,6 +138,21 @@ def corners_block(square: Square, language: str) -> Block:
     if square.gap_differences:
         tables.append(_gap_pairs(square, language))
     return Block(title=say("report_why_corners"), tag="", tables=tables)
+
+
+def _exponents(square: Square, language: str) -> list[list[str]]:
+    """How errors fall, a row a place; unknown for a corner whose errors end at 0."""
+    say = teller(language)
+    rows = []
+    for place in PLACES:
+        found = {one.corner: one for one in square.exponents if (one.place, one.arm) == (place, "plain")}
+        if not found:
+            continue
+        has_floor = any(one.is_floor_fitted for one in found.values())
+        name = say(f"report_why_exponent_floor_{place}" if has_floor else f"report_why_exponent_{place}")
+        numbers = {corner: as_number(one.exponent) for corner, one in found.items()}
+        rows.append([name, *(numbers.get(corner, say("curves_unknown")) for corner in CORNERS)])
+    return rows
 
 
 def controls_block(square: Square, language: str) -> Block:

@@ -80,6 +80,23 @@ def unlearned_words(square: Square) -> list[tuple[Corner, Place, dict[str, objec
     ]
 
 
+def stand_in_words(square: Square) -> tuple[str, dict[str, object]] | None:
+    """Returns the sentence on whether shifts do for the dense network what the structure does, and what it says.
+
+    None where it was not measured, or where the structure gains nothing that can be told: nothing to stand in for.
+    """
+    beside = square.shifts_beside_structure
+    if beside is None or square.split("still").gain.sign <= 0:
+        return None
+    key = "curves_stands_in" if beside.sign > 0 else "curves_stand_in_unknown"
+    key = "curves_does_not_stand_in" if beside.sign < 0 else key
+    return key, {
+        "helped": in_percent(square.score("dense", "still", arm="averaged").accuracy),
+        "plain": in_percent(square.score("convolution", "still").accuracy),
+        "difference": in_points(beside),
+    }
+
+
 def matched_words(square: Square) -> dict[str, object] | None:
     """Returns what the sentence about a dense network with as many parameters as the convolution says, by its fields.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from statistics import fmean
 from typing import Literal
 
@@ -74,18 +75,22 @@ def number_after(after: Estimate, change: Estimate) -> str:
 def crossing_number(found: Crossing, *, is_ratio: bool = False) -> str:
     """``310 (280-350)``, ``> 1,257`` where it was not reached, ``<= 50`` where it was at once; "" where unknown.
 
-    A bound is the end of the interval, so that it holds 97.5 times in 100, not what the mean of the draws gave.
+    A bound is the end of the interval, so that it holds 97.5 times in 100, not what the mean of the draws gave. It is
+    rounded down behind >, and up behind <=, so that no more is claimed than was found.
     """
 
     def number(value: float | None, beyond: str = "") -> str:
         return beyond if value is None else f"{value:,.2g}" if is_ratio and value < 99.5 else f"{value:,.0f}"
 
+    def bound(value: float, rounding: str) -> str:
+        return number(_rounded_to_one_side(value, rounding, 2 if is_ratio and value < 99.5 else None))
+
     if found.value is not None:
         return f"{number(found.value)} ({number(found.low, '0')}-{number(found.high, '∞')})"
     if found.above is not None and found.low is not None:
-        return f"> {number(min(found.low, found.above))}"
+        return f"> {bound(min(found.low, found.above), ROUND_FLOOR)}"
     is_below = found.below is not None and found.high is not None
-    return f"<= {number(max(found.high or 0.0, found.below or 0.0))}" if is_below else ""
+    return f"<= {bound(max(found.high or 0.0, found.below or 0.0), ROUND_CEILING)}" if is_below else ""
 
 
 def steps_needed(found: Memorized) -> str:
@@ -99,6 +104,14 @@ def steps_needed(found: Memorized) -> str:
 def _rounded(value: float, digits: int) -> float:
     """Rounded to so many digits; what is next to nothing is 0 without a minus."""
     return round(value, digits) + 0.0
+
+
+def _rounded_to_one_side(value: float, rounding: str, digits: int | None) -> float:
+    """Rounded to so many significant digits, or to a whole number, never to the other side."""
+    # Bounds were logarithms: what differs in the tenth digit alone is the round number that it was.
+    exact = Decimal(f"{value:.9g}")
+    last = 0 if digits is None else exact.adjusted() - digits + 1
+    return float(exact.quantize(Decimal((0, (1,), last)), rounding))
 
 
 def _whole_ends(estimate: Estimate) -> tuple[int, int]:

@@ -256,6 +256,25 @@ class Square(Record):
         found += [each for one in self.splits for each in vars(one).values() if isinstance(each, Estimate)]
         return any(one.has_no_width for one in found)
 
+    @property
+    def num_trained(self) -> int:
+        """Kinds of training: those that others stand for, and networks asked in another way, are none."""
+        return len(self._trained())
+
+    @property
+    def num_at_edge(self) -> int:
+        """Kinds of training that chose the least or the greatest rate; 0 where there were no others to choose."""
+        return sum(one.is_rate_at_edge for one in self._trained()) if len(self.protocol.learning_rates) > 2 else 0
+
+    @property
+    def forgets_places(self) -> bool:
+        """Whether the mean over places is why the convolution loses on pictures as they are and gains on moved ones."""
+        still, moved = (self.split(place).gain.sign for place in PLACES)
+        return self.protocol.readout == "mean" and still < 0 < moved
+
+    def _trained(self) -> list[CornerScore]:
+        return [one for one in self.scores if not one.same_as and one.arm != "averaged"]
+
     def unlearned(self) -> list[CornerScore]:
         """Returns what was trained on the most pictures, as they are or moved, and has not learned them."""
         plain = [one for one in self.scores if (one.arm, one.control, one.same_as) == ("plain", None, "")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from whyconv.results import CORNERS, PLACES, ArmName, Corner, Crossing, DataRatio, GapDifference, Place, Square
+from whyconv.results.claims import stand_in_words
 from whyconv.results.numbers import as_number, crossing_number, in_percent, in_points, steps_needed
 from whyconv.show.text import table, wrap
 from whyconv.texts import say
@@ -46,21 +47,9 @@ def _arm_lines(square: Square, place: Place, arm: ArmName, language: str) -> lis
 
 
 def _stand_in_lines(square: Square, language: str) -> list[str]:
-    """Says whether shifts in training and test do for the dense network what the structure does for the other.
-
-    Nothing where the structure gains nothing that can be told: there is nothing to stand in for.
-    """
-    beside = square.shifts_beside_structure
-    if beside is None or square.split("still").gain.sign <= 0:
-        return []
-    key = "curves_stands_in" if beside.sign > 0 else "curves_stand_in_unknown"
-    key = "curves_does_not_stand_in" if beside.sign < 0 else key
-    values = {
-        "helped": in_percent(square.score("dense", "still", arm="averaged").accuracy),
-        "plain": in_percent(square.score("convolution", "still").accuracy),
-        "difference": in_points(beside),
-    }
-    return wrap(say(key, language, **values), "  ")
+    """Says whether shifts in training and test do for the dense network what the structure does for the other."""
+    told = stand_in_words(square)
+    return wrap(say(told[0], language, **told[1]), "  ") if told else []
 
 
 def _needed_lines(square: Square, place: Place, arm: ArmName, language: str) -> list[str]:

@@ -22,10 +22,10 @@ def evidence_lines(evidence: Evidence, language: str = "en") -> list[str]:
 
 
 def _map_rows(found: EvidenceMap) -> list[str]:
-    """The values: parts of the logit, or percentage points."""
+    """The values: parts of the logit, or percentage points; what is next to nothing is 0 without a minus."""
     if found.kind == "occlusion":
-        return table([[f"{100 * value:+6.1f}" for value in row] for row in found.values])
-    return table([[f"{value:+7.3f}" for value in row] for row in found.values])
+        return table([[f"{round(100 * value, 1) + 0.0:+6.1f}" for value in row] for row in found.values])
+    return table([[f"{round(value, 3) + 0.0:+7.3f}" for value in row] for row in found.values])
 
 
 def _nearest_lines(evidence: Evidence, language: str) -> list[str]:

@@ -10,7 +10,7 @@ from whyconv.results.hyperparameters import (
     MainEffect,
     SettingScore,
 )
-from whyconv.results.numbers import in_percent
+from whyconv.results.numbers import in_percent, in_points
 from whyconv.show.text import table, wrap
 from whyconv.texts import say
 
@@ -100,4 +100,4 @@ def _listed(settings: list[LayerSetting], language: str) -> str:
 
 
 def _points(estimate: Estimate) -> str:
-    return f"{100 * estimate.value:+.1f}±{50 * (estimate.high - estimate.low):.1f}"
+    return in_points(estimate).replace(" ", "")

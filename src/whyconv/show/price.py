@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whyconv.results import Estimate
+from whyconv.results.numbers import in_percent, in_points
 from whyconv.results.price import LayerLeftOut, LayerPrice, PriceOfSharing
 from whyconv.show.text import printable, table, wrap
 from whyconv.texts import say
@@ -37,24 +37,25 @@ def price_lines(found: PriceOfSharing, language: str) -> list[str]:
 
 
 def _row(one: LayerPrice) -> tuple[str, ...]:
-    tied, apart, drift = one.tied, one.gain_over_pictures, one.drift.mean
+    apart, drift = one.gain_over_pictures, one.drift.mean
+    low, high = (round(100 * each, 1) + 0.0 for each in (apart.low, apart.high))  # no -0.0
     return (
         _short(one.layer),
         f"{one.places[0]}x{one.places[1]}",
-        f"{100 * tied.value:.1f} ({100 * tied.low:.0f}-{100 * tied.high:.0f})",
-        _points(one.gain).replace(" ", ""),
-        f"{100 * apart.low:+.1f} .. {100 * apart.high:+.1f}",
+        in_percent(one.tied),
+        in_points(one.gain).replace(" ", ""),
+        f"{low:+.1f} .. {high:+.1f}",
         f"{100 * drift.value:.1f}±{50 * (drift.high - drift.low):.1f} %",
     )
 
 
 def _layer_lines(one: LayerPrice, language: str) -> list[str]:
-    points = _points(one.gain) if one.verdict == "undecided" else _points(one.gain).lstrip("+-")
+    points = in_points(one.gain) if one.verdict == "undecided" else in_points(one.gain).lstrip("+-")
     ratio = one.untied_parameters / one.tied_parameters
     verdict = say(f"price_verdict_{one.verdict}", language, layer=printable(one.layer), points=points, ratio=ratio)
     lines = wrap(verdict, "  ")
     lines += wrap(say("price_drift", language, **one.drift.words()), "    ")
-    lines += wrap(say("price_own_rates", language, points=_points(one.gain_at_own_rates)), "    ")
+    lines += wrap(say("price_own_rates", language, points=in_points(one.gain_at_own_rates)), "    ")
     if one.is_rate_at_edge:
         lines += wrap(say("price_at_edge", language, rate=one.learning_rate), "    ")
     return lines
@@ -65,11 +66,6 @@ def _left_lines(left: LayerLeftOut, found: PriceOfSharing, language: str) -> lis
     reason = printable(left.reason.replace("\n", " "))
     said = say(f"price_left_{left.cause}", language, reason=reason, most=found.protocol.most_bytes, **values)
     return wrap(said, "! " if left.cause != "one_place" else "  ")
-
-
-def _points(estimate: Estimate) -> str:
-    """``+3.1 ± 1.9``: a difference of two accuracies in percentage points."""
-    return f"{100 * estimate.value:+.1f} ± {50 * (estimate.high - estimate.low):.1f}"
 
 
 def _short(name: str) -> str:

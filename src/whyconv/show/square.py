@@ -99,9 +99,7 @@ def _split_lines(split: GainSplit, language: str) -> list[str]:
 
 def _forgetting_lines(square: Square, language: str) -> list[str]:
     """Says why the shared corners can lose on pictures as they are, where they do and gain on moved ones."""
-    still, moved = (square.split(place).gain.sign for place in ("still", "moved"))
-    is_so = square.protocol.readout == "mean" and still < 0 < moved
-    return wrap(say("square_forgets", language), "  ") if is_so else []
+    return wrap(say("square_forgets", language), "  ") if square.forgets_places else []
 
 
 def unlearned_lines(square: Square, language: str) -> list[str]:
@@ -135,10 +133,8 @@ def _closing_lines(square: Square, language: str) -> list[str]:
     lines = wrap(say("square_interval_note", language, **values), "  ")
     if square.some_have_no_width:
         lines += wrap(say("interval_no_width", language), "  ")
-    trained = [one for one in square.scores if not one.same_as and one.arm != "averaged"]
-    at_edge = sum(one.is_rate_at_edge for one in trained)
-    if at_edge and len(protocol.learning_rates) > 2:
-        lines += wrap(say("square_at_edge", language, n=at_edge, total=len(trained)), "  ")
+    if square.num_at_edge:
+        lines += wrap(say("square_at_edge", language, n=square.num_at_edge, total=square.num_trained), "  ")
     return lines
 
 

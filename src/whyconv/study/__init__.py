@@ -19,6 +19,7 @@ from whyconv.study.protocol import (
     fitting_extent,
     largest_fitting,
     make_protocol,
+    missing_parts,
     rescale,
     whole,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "make_study",
     "match_weights",
     "measure_square",
+    "missing_parts",
     "patch_pixels",
     "predict_seconds",
     "price_of_sharing",

@@ -131,6 +131,10 @@ def exponent(
 ) -> tuple[Estimate, float] | None:
     """Fits error = a n^-b + c to a learning curve.
 
+    For each of 60 floors c, evenly from 0 to below the least error, a straight line is fitted to log(error - c) over
+    log n by least squares in these logarithms; -b is its slope. The floor whose curve has the least squares in the
+    errors themselves is taken: b is not what least squares in a, b and c at once would give.
+
     Args:
         sizes: At least 3 numbers of pictures.
         by_draw: Accuracies (sizes, draws).
@@ -155,7 +159,7 @@ def exponent(
 def _powers(
     places: NDArray[np.float64], errors: NDArray[np.float64], num_floors: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The exponent and the floor of the best power: least squares in the errors, the slope in their logarithms.
+    """The exponent and the floor: for each floor a line by least squares in logarithms, of them the best in errors.
 
     Args:
         places: Logarithms of the numbers of pictures (sizes,).

@@ -13,7 +13,7 @@ from whyconv.results import Estimate
 from whyconv.results.hyperparameters import FACTORS, FactorName, LayerSetting, MainEffect
 from whyconv.study.settings_design import Level
 
-# Settings beyond the number of effects that are needed for an interval.
+# Settings beyond the number of coefficients, the constant among them, that are needed for an interval.
 _LEAST_LEFT = 2
 
 
@@ -31,8 +31,8 @@ def main_effects(
 
     Returns:
         Effects with 95 % t intervals over settings, and the residual standard deviation. None and no effects where
-        fewer than 2 settings more than effects were trained. Levels that cannot be told apart from others by these
-        settings are left out.
+        fewer than 3 settings more than effects were trained (the constant is fitted too). Levels that cannot be told
+        apart from others by these settings are left out.
 
     References:
         Montgomery, *Design and Analysis of Experiments*, chapter 10, for regression on designed experiments.

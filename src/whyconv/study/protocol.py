@@ -128,8 +128,21 @@ def _less_than_base(extent: Extent) -> list[str]:
     """Names of what an extent lacks of the base, and the controls that it lacks."""
     found = ["rates"] if len(extent.learning_rates) < len(BASE.learning_rates) else []
     found += ["decays"] if len(extent.decays) < len(BASE.decays) else []
+    found += ["steps"] if extent.steps < BASE.steps else []
     found += ["longer"] if extent.most_times < BASE.most_times else []
     return [*found, "controls_still" if extent.controlled else "controls"]
+
+
+def missing_parts(names: Sequence[str], protocol: SquareProtocol, everything: SquareProtocol) -> list[str]:
+    """Of the names of what was left out, those that these pictures would allow: few of them make few sizes.
+
+    Args:
+        names: From ``fitting_extent``.
+        protocol: Of the extent that fits.
+        everything: With nothing left out.
+    """
+    has_all_sizes = protocol.sizes == everything.sizes
+    return [name for name in names if name != "sizes" or not has_all_sizes]
 
 
 def largest_fitting(extents: Sequence[Extent], seconds: Callable[[Extent], float], limit: float) -> Extent:

@@ -137,7 +137,7 @@ def read_arrays(
         UsageError: There is no array ``group_by``.
     """
     members = stacked([member for file in files for member in members_of(file)])
-    arrays, unused = sort_members(members, len(files) > 1, group_by)
+    arrays, unused = sort_members(members, where, len(files) > 1, group_by)
     if not any(part.images for part in arrays.values()):
         raise DataError(
             f"{few(file.name for file in files)} holds no pictures under a known name. Found the arrays: "

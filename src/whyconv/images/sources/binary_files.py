@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from whyconv.images.sources.labels import PART_ALIASES
 
-_IDX = re.compile(r"[-.]idx[1-4]-(?:ubyte|byte|short|int|float|double)(?:\.gz)?$")
+_IDX = re.compile(r"[-.]idx([1-4])-(?:ubyte|byte|short|int|float|double)(?:\.gz)?$")
 _CIFAR = re.compile(r"(data_batch_\d+|test_batch|train|test)\.bin$")
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MOST_AXES = 4
@@ -35,6 +35,23 @@ def is_binary(name: str) -> bool:
 def is_idx(name: str) -> bool:
     """Whether a file is called as IDX files are: ``t10k-images-idx3-ubyte.gz``, ``train-labels.idx1-ubyte``."""
     return _IDX.search(name) is not None
+
+
+def without_packed(paths: Sequence[Path]) -> list[Path]:
+    """Returns the files without the zipped ones that lie beside themselves unpacked, as torchvision leaves them."""
+    there = set(paths)
+    return [path for path in paths if not (path.suffix == ".gz" and path.with_suffix("") in there)]
+
+
+def idx_name(name: str) -> tuple[str, int, str]:
+    """Returns the name of an IDX file without its ending, the number of axes in that, and how it begins; else ""."""
+    found = _IDX.search(name)
+    return (name[: found.start()], int(found[1]), found[0][0]) if found else ("", 0, "")
+
+
+def cifar_labels(name: str) -> int:
+    """Returns how many labels a row of a CIFAR file has, by its name: 1 of CIFAR-10, 2 of CIFAR-100; 0 of others."""
+    return 0 if not _CIFAR.match(name) else 1 if "batch" in name else 2
 
 
 def read_idx(path: Path) -> tuple[str, np.ndarray]:
@@ -91,7 +108,7 @@ def read_cifar(path: Path) -> Iterator[tuple[Path, str, np.ndarray]]:
         ValueError: Its length is not that of whole rows.
     """
     stem = path.stem
-    num_labels = 1 if "batch" in stem else 2
+    num_labels = cifar_labels(path.name)
     width = num_labels + _CHANNELS * _SIDE * _SIDE
     size = path.stat().st_size
     if not size or size % width:
@@ -113,10 +130,9 @@ def names_classes(name: str) -> bool:
 
 def class_names_beside(path: Path) -> Path | None:
     """Returns the file with the names of the classes of a CIFAR file; None where there is none."""
-    if not _CIFAR.match(path.name):
-        return None
-    names = path.with_name(_CLASS_NAMES[1 if "batch" in path.stem else 2])
-    return names if names.is_file() else None
+    num_labels = cifar_labels(path.name)
+    names = path.with_name(_CLASS_NAMES[num_labels]) if num_labels else None
+    return names if names and names.is_file() else None
 
 
 def batch_of(path: Path) -> str:

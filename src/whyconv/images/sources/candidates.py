@@ -11,18 +11,23 @@ from whyconv.images.sources.archive_endings import archive_ending, closed_ending
 from whyconv.images.sources.array_files import is_array_file
 from whyconv.images.sources.array_names import parts_in
 from whyconv.images.sources.arrow_files import ARROW_ENDINGS
-from whyconv.images.sources.binary_files import names_classes
+from whyconv.images.sources.binary_files import names_classes, without_packed
 from whyconv.images.sources.columns import has_labels
 from whyconv.images.sources.file_parts import parts_of_files
 from whyconv.images.sources.labels import part_of
 from whyconv.images.sources.listing import few, printable
-from whyconv.images.sources.table_files import PARQUET_ENDINGS, TABLE_ENDINGS, TEXT_ENDINGS, open_table
+from whyconv.images.sources.table_files import (
+    LABELS_FILE_STEMS,
+    PARQUET_ENDINGS,
+    TABLE_ENDINGS,
+    TEXT_ENDINGS,
+    open_table,
+)
 from whyconv.images.sources.table_rows import TableFile
-from whyconv.images.sources.unread import folders_down_to
+from whyconv.images.sources.unread import labels_files_in
 from whyconv.images.sources.walk import Tree
 from whyconv.untrusted import json_in
 
-_LABELS_FILE_STEMS = ("labels", "label", "metadata")
 _SHARD_FOLDERS = ("", "data")
 # Of the `datasets` library: what belongs to a saved set, and how it calls what it keeps there of later steps.
 _STATE, _KEPT_BY_LIBRARY = "state.json", "cache-"
@@ -44,20 +49,16 @@ def labels_files(tree: Tree, base: str) -> list[TableFile]:
         DataError: Two labels files lie at the top, or one cannot be read.
         MissingExtraError: One is Parquet or Arrow, without pyarrow.
     """
-    tables = [PurePosixPath(path) for path in tree.others if path.lower().endswith(TABLE_ENDINGS)]
-    named = [path for path in tables if path.stem.casefold() in _LABELS_FILE_STEMS]
-    around = [folder.rstrip("/") or "." for folder in folders_down_to(base)]
-    tops = [path for path in named if str(path.parent) in around]
+    tops, inner = labels_files_in(tree.others, base)
     tops = [path for path in tops if has_labels(open_table(Path(tree.root, path)))]
     if len(tops) > 1:
         raise DataError(f"Two files say the labels: {few(map(str, tops))}. Name the right one instead of the folder.")
     if tops:
         return [TableFile(Path(tree.root, tops[0]))]
-    inner = [path for path in named if str(path.parent.parent) in around and part_of(path.parent.name)]
     inner = [path for path in inner if has_labels(open_table(Path(tree.root, path)))]
     if inner:
         return [TableFile(Path(tree.root, path), part_of(path.parent.name)) for path in inner]
-    return [] if tree.files else _shards(tree, tables)
+    return [] if tree.files else _shards(tree)
 
 
 def array_files(tree: Tree, base: str, *, is_sure: bool) -> list[Path]:
@@ -71,6 +72,7 @@ def array_files(tree: Tree, base: str, *, is_sure: bool) -> list[Path]:
     """
     found = [path for path in tree.others if is_array_file(path.rpartition("/")[2])]
     files = [Path(tree.root, path) for path in found if path.rpartition("/")[0] in ("", base.rstrip("/"))]
+    files = without_packed(files)
     return files if is_sure or any(map(_may_hold_pictures, files)) else []
 
 
@@ -99,7 +101,7 @@ def files_to_lay_out(tree: Tree, layout: str) -> list[str]:
     tables = [path for path in tree.others if path.lower().endswith(TABLE_ENDINGS)]
     if layout != "arrays" and any("/" in path for path in tree.files):
         texts = [path for path in tables if "/" not in path and path.lower().endswith(TEXT_ENDINGS)]
-        named = [path for path in tables if PurePosixPath(path).stem.casefold() in _LABELS_FILE_STEMS]
+        named = [path for path in tables if PurePosixPath(path).stem.casefold() in LABELS_FILE_STEMS]
         return sorted({*texts, *named}) if layout in ("auto", "table") else []
     names = {path: path.rpartition("/")[2] for path in tree.others}
     states = [path for path in tree.others if tables and path.rpartition("/")[2] == _STATE]
@@ -135,7 +137,8 @@ def _may_hold_pictures(path: Path) -> bool:
         return False
 
 
-def _shards(tree: Tree, tables: Sequence[PurePosixPath]) -> list[TableFile]:
+def _shards(tree: Tree) -> list[TableFile]:
+    tables = [PurePosixPath(path) for path in tree.others if path.lower().endswith(TABLE_ENDINGS)]
     found = [path for path in tables if path.suffix.lower() in PARQUET_ENDINGS]
     # Around part folders there may be one of any name: that of a configuration, as the `datasets` library has them.
     around = {".", *_SHARD_FOLDERS, *([found[0].parts[0]] if len({path.parts[0] for path in found}) == 1 else [])}

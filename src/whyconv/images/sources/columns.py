@@ -183,7 +183,18 @@ def is_name(value: bytes) -> bool:
 
 
 def label_text(value: object) -> str | None:
-    """Returns a label as text, None for none (empty, null, not a number); bytes are UTF-8.
+    """Returns a label as ``value_text`` does.
+
+    Raises:
+        ValueError: It is neither text nor a finite number, or no text that can be written.
+    """
+    if isinstance(value, float) and math.isinf(value):
+        raise ValueError(f"the label is {value}, expected a text or a finite number")
+    return value_text(value)
+
+
+def value_text(value: object) -> str | None:
+    """Returns what stands in a row as text, None for none (empty, null, not a number); bytes are UTF-8.
 
     Raises:
         ValueError: It is neither text nor a number, or no text that can be written.
@@ -207,7 +218,7 @@ def class_text(value: object, names: Sequence[str]) -> str | None:
     Where there are names, -1 is no label, as the `datasets` library writes it.
 
     Raises:
-        ValueError: It is neither text nor a number, or the number of no class.
+        ValueError: It is neither text nor a finite number, or the number of no class.
     """
     if isinstance(value, float) and value.is_integer():
         value = int(value)

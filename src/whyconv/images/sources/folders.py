@@ -214,8 +214,8 @@ def _folders_around(path: str) -> list[str]:
     return ["/".join(pieces[:depth]) for depth in range(1, len(pieces) + 1)]
 
 
-def flat_parts_error(where: str, shape: Shape, names: Names, table: str | None) -> DataError:
-    """Returns the error for part folders that hold pictures and no class folders."""
+def flat_parts_error(where: str, shape: Shape, names: Names, table: str | None, odd: str) -> DataError:
+    """Returns the error for part folders that hold pictures and no class folders; arguments as below."""
     folders, first = few(f"{name}/" for name in shape.parts), printable(next(iter(shape.parts)))
     # Test pictures often have numbers for names where those to learn from carry their labels.
     learned = tuple(f"{shape.base}{name}/" for name, part in shape.parts.items() if part == TRAIN)
@@ -223,16 +223,23 @@ def flat_parts_error(where: str, shape: Shape, names: Names, table: str | None) 
     return DataError(
         f"{printable(where)}: {folders} hold pictures directly, so there are parts but no classes. "
         f"Expected class folders inside, for example {first}/cat and {first}/dog."
-        f"{_proposal(where, known or names, table)} If these folders are the classes, say --layout folders."
+        f"{odd}{_proposal(where, known or names, table)} If these folders are the classes, say --layout folders."
     )
 
 
-def no_classes_error(where: str, names: Names, table: str | None) -> DataError:
-    """Returns the error for one folder of pictures without classes; proposes a table there, or ``--label-from``."""
+def no_classes_error(where: str, names: Names, table: str | None, odd: str) -> DataError:
+    """Returns the error for one folder of pictures without classes; proposes a table there, or ``--label-from``.
+
+    Args:
+        where: What was asked for.
+        names: Of the pictures.
+        table: One that says labels and is not called so.
+        odd: What is wrong with one that is called so; "" where there is none.
+    """
     return DataError(
         f"{printable(where)} has no class folders: found {len(names):,} files at its top, for example {few(names, 3)}. "
         f"Expected each class in a folder of its own ({printable(where)}/cat, {printable(where)}/dog), "
-        f"or a labels.csv with the columns file_name,label.{_proposal(where, names, table)}"
+        f"or a labels.csv with the columns file_name,label.{odd}{_proposal(where, names, table)}"
     )
 
 

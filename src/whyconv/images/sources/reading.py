@@ -29,7 +29,7 @@ from whyconv.images.sources.shape import Shape, shape_of
 from whyconv.images.sources.table_files import TABLE_ENDINGS
 from whyconv.images.sources.table_rows import Shelf, TableFile
 from whyconv.images.sources.tables import read_tables
-from whyconv.images.sources.unread import table_of_another_name, unread_note
+from whyconv.images.sources.unread import not_understood, table_of_another_name, unread_note
 from whyconv.images.sources.walk import Tree, missing_error, tree_of, walk
 from whyconv.results import Note
 
@@ -178,6 +178,7 @@ class _Request:
         readings = self._readings(tree, shape, archived)
         if self.layout not in ("auto", *readings):
             found = f"It can be read as: {', '.join(readings)}." if readings else "No other reading fits either."
+            found += not_understood(tree, shape.base) if self.layout == "table" else ""
             raise DataError(f"{printable(self.where)} cannot be read with --layout {self.layout}. {found}")
         if not readings:
             raise self._no_reading(tree, shape, archived)
@@ -219,11 +220,12 @@ class _Request:
 
     def _no_reading(self, tree: Tree, shape: Shape, archived: ArchivedTree | None) -> DataError:
         if not tree.files:
-            return nothing_found_error(self.where, tree)
+            return DataError(f"{nothing_found_error(self.where, tree)}{not_understood(tree, shape.base)}")
         names = Names(map(printable, tree.files))
+        table, odd = table_of_another_name(tree, shape.base), not_understood(tree, shape.base)
         if shape.is_flat_parts:
-            return flat_parts_error(self.where, shape, names, table_of_another_name(tree, shape.base))
-        error = no_classes_error(self.where, names, table_of_another_name(tree, shape.base))
+            return flat_parts_error(self.where, shape, names, table, odd)
+        error = no_classes_error(self.where, names, table, odd)
         if archived is None:
             return error
         hint = f" If {printable(archived.around)} is a class, say --layout folders." if archived.around else ""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any
+from typing import IO, Any, TextIO
 
 from whyconv.errors import DataError, MissingExtraError
 from whyconv.images.sources.arrow_files import ARROW_ENDINGS, arrow_rows, open_arrow
@@ -25,9 +25,12 @@ JSONL_ENDINGS = (".jsonl", ".ndjson")
 PARQUET_ENDINGS = (".parquet", ".pq")
 TEXT_ENDINGS = (*CSV_ENDINGS, *JSONL_ENDINGS)
 TABLE_ENDINGS = (*TEXT_ENDINGS, *PARQUET_ENDINGS, *ARROW_ENDINGS)
+LABELS_FILE_STEMS = ("labels", "label", "metadata")
 
 _DELIMITERS = ",;\t|"
 _WORD = re.compile(r"\w")
+# By which Excel is told what stands between columns, and what it passes over.
+_SEP = re.compile(r'\s*"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
 _LINES_LOOKED_AT = 1_000
 _LONGEST_FIELD = 1 << 24
 _ROWS_AT_ONCE = 1024
@@ -131,20 +134,30 @@ def _csv_rows(table: Table, columns: Sequence[str]) -> Iterator[Row]:
 
 
 def _fields(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yields line number and fields of each line that is not blank, the first one included."""
+    """Yields line number and fields of each line that is not blank, the one with the names of columns included."""
     try:
         with path.open(encoding=_encoding(path), newline="") as file:
-            # The first line that is not blank holds names of columns: which mark stands between them is plain there.
-            first = next((line for line in iter(file.readline, "") if _WORD.search(line)), "")
-            file.seek(0)
-            delimiter = max(_DELIMITERS, key=first.count)
+            delimiter, above = _delimiter(file)
             csv.field_size_limit(_LONGEST_FIELD)
             reader = csv.reader(file, delimiter=delimiter, strict=True)
-            yield from ((reader.line_num, values) for values in reader if any(value.strip() for value in values))
+            yield from (
+                (above + reader.line_num, values) for values in reader if any(value.strip() for value in values)
+            )
     except UnicodeDecodeError as error:
         raise DataError(_encoding_text(path, error)) from None
     except csv.Error as error:
         raise DataError(f"{printable(path.name)} is not a table of comma-separated values: {error}.") from None
+
+
+def _delimiter(file: TextIO) -> tuple[str, int]:
+    """Returns what stands between columns, and how many lines lie above the place where the file is left."""
+    lines = enumerate(iter(file.readline, ""), 1)
+    num, first = next(((num, line) for num, line in lines if _WORD.search(line)), (0, ""))
+    if said := _SEP.fullmatch(first):
+        return said[1], num
+    file.seek(0)
+    # The first line that is not blank holds names of columns: which mark stands between them is plain there.
+    return max(_DELIMITERS, key=first.count), 0
 
 
 def _json_rows(table: Table, columns: Sequence[str]) -> Iterator[Row]:

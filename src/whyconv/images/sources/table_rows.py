@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from whyconv.errors import DataError
-from whyconv.images.sources.columns import Columns, class_text, is_name, label_text
-from whyconv.images.sources.labels import PART_ALIASES, part_of
+from whyconv.images.sources.columns import Columns, class_text, is_name, value_text
+from whyconv.images.sources.labels import PART_ALIASES, class_name, part_of
 from whyconv.images.sources.listing import few, printable, shortened
 from whyconv.images.sources.table_files import CSV_ENDINGS, Table
 
@@ -162,7 +162,7 @@ def _rows(table: Table, columns: Columns, file: TableFile, shelf: Shelf, listing
                 if posixpath.splitext(path)[1] != posixpath.splitext(text)[1]:
                     listing.respelled.append((text, path))
             listing.has_texts |= is_typed and isinstance(label, str | bytes)
-            yield _Row(line, str(path or ""), class_text(label, names), part_number(part) or file.part, label_text(key))
+            yield _Row(line, str(path or ""), class_text(label, names), part_number(part) or file.part, value_text(key))
         except ValueError as error:
             listing.complain(f"line {line}: {printable(str(error))}")
     for problem in table.problems:
@@ -236,7 +236,7 @@ def part_number(part: object) -> int:
     Raises:
         ValueError: It is the name of no part.
     """
-    text = label_text(part)
+    text = value_text(part)
     if text is not None and not part_of(text):
         raise ValueError(f"part '{shortened(text)}' is unknown, expected one of {', '.join(PART_ALIASES)}")
     return part_of(text or "")
@@ -244,7 +244,8 @@ def part_number(part: object) -> int:
 
 def _compare(row: _Row, earlier: int, listing: Listing, prefix: str) -> None:
     for what, old, new in (
-        ("labels", listing.labels[earlier], row.label),
+        # As they are numbered: written in another Unicode form, a class is the same.
+        ("labels", *(class_name(label or "") or None for label in (listing.labels[earlier], row.label))),
         ("parts", listing.parts[earlier], row.part),
         ("groups", listing.keys[earlier], row.key),
     ):

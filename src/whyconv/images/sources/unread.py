@@ -1,15 +1,16 @@
-"""Tables at the top of a folder that are not read, since nothing but their columns says that they hold labels."""
+"""Tables that are not read: nothing but their columns says that they hold labels, or their columns do not say so."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from whyconv.errors import DataError, MissingExtraError
-from whyconv.images.sources.columns import has_labels
+from whyconv.images.sources.columns import choose_columns, has_labels
+from whyconv.images.sources.labels import part_of
 from whyconv.images.sources.listing import few, printable, shortened
-from whyconv.images.sources.table_files import TABLE_ENDINGS, Table, open_table
+from whyconv.images.sources.table_files import LABELS_FILE_STEMS, TABLE_ENDINGS, Table, open_table
 from whyconv.images.sources.walk import Tree
 from whyconv.results import Note
 
@@ -18,6 +19,29 @@ def folders_down_to(base: str) -> list[str]:
     """Returns "" and every folder on the way to ``base``, itself included, each with a final ``/``."""
     pieces = base.split("/")[:-1]
     return ["".join(f"{piece}/" for piece in pieces[:depth]) for depth in range(len(pieces) + 1)]
+
+
+def labels_files_in(paths: Iterable[str], base: str) -> tuple[list[PurePosixPath], list[PurePosixPath]]:
+    """Returns the tables that are called labels files: at the top or on the way to ``base``, and in part folders."""
+    tables = [PurePosixPath(path) for path in paths if path.lower().endswith(TABLE_ENDINGS)]
+    named = [path for path in tables if path.stem.casefold() in LABELS_FILE_STEMS]
+    around = [folder.rstrip("/") or "." for folder in folders_down_to(base)]
+    tops = [path for path in named if str(path.parent) in around]
+    return tops, [path for path in named if str(path.parent.parent) in around and part_of(path.parent.name)]
+
+
+def not_understood(tree: Tree, base: str) -> str:
+    """Returns what is wrong with the columns of the first labels file that is there, after a blank; else ""."""
+    tops, inner = labels_files_in(tree.others, base)
+    for path in (*tops, *inner):
+        try:
+            choose_columns(open_table(Path(tree.root, path)), group_by=None, needs_label=True, notes=[])
+        except MissingExtraError:
+            continue
+        except DataError as error:  # which begins with the name
+            folder = "" if str(path.parent) == "." else printable(f"{path.parent}/")
+            return f" {folder}{error}"
+    return ""
 
 
 def table_of_another_name(tree: Tree, base: str) -> str | None:

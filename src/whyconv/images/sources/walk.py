@@ -92,7 +92,7 @@ def tree_of(root: str, names: Iterable[str]) -> Tree:
     folders: dict[str, None] = {}
     for pieces in sorted(name.split("/") for name in names):
         name = "/".join(pieces)
-        kind = "hidden" if any(map(_is_hidden, pieces)) else kind_by_name(pieces[-1])
+        kind = "hidden" if any(map(is_hidden, pieces)) else kind_by_name(pieces[-1])
         lists[kind].append(name)
         if kind != "hidden":
             folders.update(dict.fromkeys("/".join(pieces[:depth]) for depth in range(1, len(pieces))))
@@ -106,7 +106,8 @@ def kind_by_name(name: str) -> Literal["file", "other"]:
     return "other" if ending in OTHER_ENDINGS or is_idx(name) else "file"
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is passed over: a dot name or the system's own."""
     return name.startswith(".") or name.casefold() in _SYSTEM_NAMES
 
 
@@ -218,7 +219,7 @@ def _scan(full: str, prefix: str, *, is_root: bool = False) -> Iterator[Entry]:
 
 def _kind(entry: os.DirEntry[str]) -> Kind:
     name = entry.name
-    if _is_hidden(name):
+    if is_hidden(name):
         return "hidden"
     try:
         if entry.is_dir():
