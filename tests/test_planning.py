@@ -40,6 +40,7 @@ def plan_of(material: Material, began: float = math.nan, **words: object):
     plan = make_plan(
         settings, material, began=time.perf_counter() if math.isnan(began) else began, notify=events.append
     )
+    again.require_agreeing(plan, Path("run.toml"))
     return plan, events, [event.key for event in events if isinstance(event, Note)]
 
 
@@ -293,7 +294,9 @@ def changed(material: Material, count: int, monkeypatch: pytest.MonkeyPatch, tmp
     plan = plan.model_copy(update={"pictures": pictures})
     monkeypatch.setattr(again, "divide_as", lambda plan, notify: material.division)
     monkeypatch.setattr(again, "_prepared", lambda *_: fewer(material, count))
-    return again.accept_changes(plan, lambda event: None, tmp_path / "run.toml")[0]
+    found = again.accept_changes(plan, lambda event: None, tmp_path / "run.toml")[0]
+    again.require_agreeing(found, tmp_path / "run.toml")
+    return found
 
 
 @pytest.mark.parametrize(("count", "steps"), [(40, 12), (80, 24), (16, 5)])

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from PIL import Image
 from sklearn import metrics
 
 from tiny_training import bars, write_bars
-from whyconv import workflow
+from whyconv import carrying_out, workflow
 from whyconv.errors import (
     DataError,
     DivergedError,
@@ -117,7 +118,10 @@ def test_a_finished_run_is_finished_anew_from_its_weights(finished, tmp_path: Pa
     run = tmp_path / "copied-1"
     shutil.copytree(finished[0].run, run)
     (run / "model.onnx").unlink()
+    text = (run / "summary.json").read_text()
+    (run / "summary.json").write_text(re.sub(r'"seconds": [\d.]+,\s*"stopped"', '"seconds": 36000.0, "stopped"', text))
     again = workflow.resume(run)
+    assert again.seconds == read_summary(run).seconds == 36000  # of the training, not of what looked at it again
     assert (again.test, again.num_steps, again.stopped) == (finished[0].test, finished[0].num_steps, "planned")
     assert (run / "model.safetensors").read_bytes() == (Path(finished[0].run) / "model.safetensors").read_bytes()
     plan = (run / "run.toml").read_text()
@@ -190,7 +194,11 @@ def test_a_stop_after_the_training_says_how_to_go_on(
         workflow.train(str(place / "bars"), out=str(tmp_path), store=str(place / "store"), **SMALL)
     assert error.value.exit_code == exit_code
     monkeypatch.undo()
-    assert workflow.resume(tmp_path / "bars-1").num_epochs == 3
+    train_on = carrying_out.train_on
+    monkeypatch.setattr(carrying_out, "train_on", lambda *a, **k: replace(train_on(*a, **k), seconds_before=36000.0))
+    resumed = workflow.resume(tmp_path / "bars-1")
+    assert resumed.num_epochs == 3
+    assert 36000 < resumed.seconds < 36100
 
 
 @pytest.mark.usefixtures("two_cores")
@@ -277,6 +285,19 @@ def test_changed_pictures_are_noticed_before_a_repetition(finished, place: Path,
         target.rename(victim)
 
 
+@pytest.mark.parametrize(("name", "accept"), [("num_train", False), ("num_validation", False), ("num_test", True)])
+def test_a_plan_that_counts_its_pictures_otherwise_is_refused(
+    finished, tmp_path: Path, name: str, accept: bool
+) -> None:
+    plan = Plan.read(Path(finished[0].run) / "run.toml")
+    pictures, path = plan.pictures.model_copy(update={name: 8}), tmp_path / "edited.toml"
+    path.write_text(plan.model_copy(update={"pictures": pictures}).to_toml())
+    right = getattr(plan.pictures, name)
+    with pytest.raises(SettingsError, match=rf"edited\.toml: pictures\.{name} = 8: .* {right}"):
+        workflow.train_from_file(path, out=str(tmp_path / "runs"), accept_changed_data=accept)
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_stopped_command_says_how_to_go_on_and_goes_on_bit_for_bit(place: Path, tmp_path: Path, number: int) -> None:
     settings = SMALL | {"batch": 4, "epochs": 40}
@@ -328,7 +349,8 @@ def test_strict_stops_at_the_first_unreadable_file(tmp_path: Path) -> None:
 
 def test_wrong_settings_are_all_named_at_once() -> None:
     with pytest.raises(SettingsError, match=r"epoch is not known. Did you mean 'epochs'") as error:
-        workflow.train("pets/", epoch=3, batch=1)
+        workflow.train("pets/", epoch=3, batch=1, learning_rate=1e-320)
+    assert "learning_rate = 1e-320: input should be greater than or equal to 0.000000001" in str(error.value)
     assert "batch = 1: input should be greater than or equal to 2" in str(error.value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -131,12 +132,15 @@ def _learn(
     Raises:
         UsageError: The plan was changed since.
     """
-    last_step = None
-    if (folder / SUMMARY).exists():
-        summary = _summary_of(folder, plan)
-        last_step = summary.num_steps if summary.stopped == "clock" else None
+    summary = _summary_of(folder, plan) if (folder / SUMMARY).exists() else None
+    last_step = summary.num_steps if summary is not None and summary.stopped == "clock" else None
     start = start or open_start_of(plan, folder / CHECKPOINTS)
-    return start.learn(plan, material, folder, notify=notify, stop_requested=stop_requested, last_step=last_step)
+    outcome, learned = start.learn(
+        plan, material, folder, notify=notify, stop_requested=stop_requested, last_step=last_step
+    )
+    if summary is not None:
+        outcome = replace(outcome, seconds=summary.seconds, had_ended=True)
+    return outcome, learned
 
 
 def _has_weights(folder: Path) -> bool:
@@ -154,9 +158,15 @@ def _ended_before(folder: Path, network: nn.Module, plan: Plan) -> Outcome | Non
         return None
     summary = _summary_of(folder, plan)
     load_weights(folder / WEIGHTS, network)
-    reason = what_ended(summary, plan) or "planned"
-    skipped = tuple(summary.skipped_steps)
-    return Outcome(summary.best_epoch, summary.num_epochs, summary.num_steps, summary.seconds, reason, skipped)
+    return Outcome(
+        summary.best_epoch,
+        summary.num_epochs,
+        summary.num_steps,
+        summary.seconds,
+        what_ended(summary, plan) or "planned",
+        tuple(summary.skipped_steps),
+        had_ended=True,
+    )
 
 
 def _summary_of(folder: Path, plan: Plan) -> RunSummary:
@@ -173,7 +183,8 @@ def _summary_of(folder: Path, plan: Plan) -> RunSummary:
 def what_ended(summary: RunSummary, plan: Plan) -> Literal["", "planned", "no_gain", "clock"]:
     """Why a training ended; also where an earlier version took an end by the clock in the last epoch for the plan's."""
     recipe = plan.training
-    planned = recipe.steps or recipe.epochs * plan.steps_per_epoch
+    whole = recipe.epochs * plan.steps_per_epoch
+    planned = min(recipe.steps or whole, whole)
     is_short = 0 < summary.num_steps < min(planned, recipe.stop_after or planned)
     return "clock" if summary.stopped == "planned" and is_short and plan.frozen is None else summary.stopped
 

@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from whyconv import __version__, files
 from whyconv.counting.network import count_if_possible
 from whyconv.counting.onnx_graph import read_onnx
+from whyconv.counting.onnx_padding import padding_of
 from whyconv.errors import ModelFileError, WhyconvError, let_through
 from whyconv.images.array_levels import White
 from whyconv.images.prepare import PicturePolicy
@@ -195,7 +197,7 @@ def describe_layers(model_path: Path) -> list[dict[str, Any]]:
     }
     report = count_if_possible(lambda: read_onnx(model_path), model_path.name)
     counted = report if isinstance(report, str) else {layer.map: layer for layer in report.layers}
-    return [_layer_row(node, shapes.get(node.output[0])) | _counts(node, counted) for node in _layers(model)]
+    return [_layer_row(node, shapes) | _counts(node, counted) for node in _layers(model)]
 
 
 def _counts(node: onnx.NodeProto, counted: dict[str, LayerCount] | str) -> dict[str, Any]:
@@ -325,6 +327,7 @@ def _describe(model: onnx.ModelProto, properties: dict[str, str]) -> None:
 def _layers(model: onnx.ModelProto) -> list[onnx.NodeProto]:
     """The nodes that are layers to a person: with weights, pooling, or an activation."""
     weights = {tensor.name for tensor in model.graph.initializer}
+    weights.update(node.output[0] for node in model.graph.node if node.op_type == "Constant")
     kinds = {"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "Relu", "Softmax", "Flatten"}
     with_weights = {"Conv", "Gemm", "MatMul", "BatchNormalization", "ConvTranspose"}
     return [
@@ -335,8 +338,10 @@ def _layers(model: onnx.ModelProto) -> list[onnx.NodeProto]:
     ]
 
 
-def _layer_row(node: onnx.NodeProto, shape: list[int] | None) -> dict[str, Any]:
+def _layer_row(node: onnx.NodeProto, shapes: dict[str, list[int]]) -> dict[str, Any]:
     attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+    attributes |= _worked_out(node, attributes, shapes)
+    shape = shapes.get(node.output[0])
     names = {
         "kernel_shape": "kernel",
         "strides": "stride",
@@ -346,6 +351,16 @@ def _layer_row(node: onnx.NodeProto, shape: list[int] | None) -> dict[str, Any]:
     }
     found = {ours: json.loads(json.dumps(attributes[theirs])) for theirs, ours in names.items() if theirs in attributes}
     return {"map": node.output[0], "kind": node.op_type, **found, **({"output": shape} if shape else {})}
+
+
+def _worked_out(node: onnx.NodeProto, attributes: dict[str, Any], shapes: dict[str, list[int]]) -> dict[str, Any]:
+    """The ``pads`` of a window whose attributes leave them to the reader; nothing where they, or sizes, are missing."""
+    is_left = attributes.get("auto_pad", b"").startswith(b"SAME") or "output_shape" in attributes
+    places, results = (shapes.get(name, [])[1:] for name in (node.input[0], node.output[0]))
+    if not (is_left and "kernel_shape" in attributes and places and results and all([*places, *results])):
+        return {}
+    ends = (results, places) if node.op_type == "ConvTranspose" else (places, results)
+    return {"pads": list(chain(*zip(*padding_of(attributes, *ends, attributes["kernel_shape"]), strict=True)))}
 
 
 def metadata_for(

@@ -120,7 +120,7 @@ def finish(  # noqa: PLR0913
         num_steps=outcome.num_steps,
         skipped_steps=list(outcome.skipped),
         plan_digest=plan.digest,
-        seconds=round(time.perf_counter() - began, 2),
+        seconds=round(outcome.seconds_of_run(time.perf_counter() - began), 2),
         stopped=outcome.reason,
         validation=scores.get("validation"),
         test=scores.get("test"),

@@ -20,10 +20,8 @@ Schedule = Literal["constant", "cosine", "linear"]
 Pooling = Literal["largest", "smooth"]
 Invariance = Literal["circular", "realistic"]
 View = Literal["upright", "mirrored", "closer", "closer_mirrored"]
-# What the last blocks of a frozen network are tuned in.
-Numbers = Literal["float32", "bfloat16"]
-# Words of ``start`` that name no file.
-PRETRAINED, SCRATCH = "pretrained", "scratch"
+Numbers = Literal["float32", "bfloat16"]  # that the last blocks of a frozen network are tuned in
+PRETRAINED, SCRATCH = "pretrained", "scratch"  # words of ``start`` that name no file
 # What a plan or a model may ask for, also one that somebody else made.
 MOST_CLASSES = 100_000  # four times those of the largest sets of labelled photos
 MOST_MEMBERS = 64
@@ -111,7 +109,7 @@ class TrainSettings(Settings):
     minutes: float | None = Field(default=None, gt=0, le=100_000)
     size: int | None = Field(default=None, ge=LEAST_SIDE, le=1024)
     batch: int | None = Field(default=None, ge=2, le=65_536)
-    learning_rate: float | None = Field(default=None, gt=0, le=1000)
+    learning_rate: float | None = Field(default=None, ge=1e-9, le=1000)
     seed: int = Field(default=0, ge=0, lt=2**63)
     balance: Literal["auto", "on", "off"] = "auto"
     flips: Literal["auto", "on", "off"] = "auto"
@@ -129,9 +127,7 @@ class TrainSettings(Settings):
     def _has_a_network(cls, invariant: str | None, info: ValidationInfo) -> str | None:
         network, start = str(info.data.get("network")), str(info.data.get("start"))
         if invariant == "circular" and network not in CAN_BE_CIRCULAR and ":" not in network:
-            raise ValueError(
-                f"there is no circular form of {network}; expected --network plain, or your own module:callable"
-            )
+            raise ValueError(f"there is no circular form of {network}; expected --network plain, or a module:callable")
         if invariant is not None and (start == PRETRAINED or start.lower().endswith(".onnx")):
             raise ValueError(f"--start {start} brings its own network, which is none; expected --start scratch")
         return invariant
@@ -184,15 +180,18 @@ class NetworkPlan(Settings):
     views: list[View] = Field(min_length=1, max_length=16)
     invariant: Invariance | None = None
     pooling: Pooling | None = None
-    window: int | None = Field(default=None, ge=1, le=LARGEST_SIDE)
+    window: int | None = Field(default=None, ge=1, le=LARGEST_SIDE, validate_default=True)
 
-    @field_validator("classes", "mean", "std")
+    @field_validator("classes", "mean", "std", "window")
     @classmethod
-    def _agrees(cls, values: list[Any], info: ValidationInfo) -> list[Any]:
-        if info.field_name == "classes" and (twice := first_twice(values)) is not None:
+    def _agrees(cls, values: Any, info: ValidationInfo) -> Any:  # noqa: ANN401
+        name, known = info.field_name, info.data
+        if name == "classes" and (twice := first_twice(values)) is not None:
             raise ValueError(f"{twice!r} stands there twice")
-        if info.field_name != "classes" and len(values) != (channels := info.data.get("in_channels", len(values))):
+        if name in {"mean", "std"} and len(values) != (channels := known.get("in_channels", len(values))):
             raise ValueError(f"expected {channels} number{'s' * (channels > 1)}: one for each of in_channels")
+        if name == "window" and (values is None) == (known.get("invariant") == "realistic"):
+            raise ValueError('expected a side in pixels with invariant = "realistic", and none without')
         return values
 
     @classmethod
@@ -234,8 +233,7 @@ class TrainingPlan(Settings):
     Attributes:
         epochs: Passes over the training part.
         steps: Of the schedule, where the last epoch is not to be done in full; 0: it is.
-        stop_after: The step at which it ends though the schedule goes on, as where the clock had ended a run that
-            is repeated; 0: at the end of the schedule.
+        stop_after: The step at which it ends before its schedule, as where the clock had ended it; 0: with that.
         other_learning_rate: Of what is no kernel of a convolution, where that has one of its own; 0: the same.
         schedule: "cosine" or "linear": the learning rate rises over ``warmup_fraction`` of the steps and falls to 0;
             "constant": it stays.
@@ -243,8 +241,7 @@ class TrainingPlan(Settings):
         sides: Of the pictures in pixels while training, each for an equal share of the steps; empty: their own.
         average: Share of the old value in the moving mean of the weights that is kept; 0: the weights themselves.
         patience: Epochs without gain on validation after which it ends.
-        on_divergence: "skip": a step whose J or gradient is no number is left out, but not many in a row; None: it ends
-            the training.
+        on_divergence: "skip": steps whose J or gradient is no number are left out, few in a row; None: one ends it.
         class_offsets: Added to the logits inside J, one for each class: ln of its share of the training pictures times
             the number of classes, where classes are to count alike; else 0.
     """
@@ -270,10 +267,7 @@ class TrainingPlan(Settings):
 
 
 def steps_per_epoch(num_train: int, batch: int) -> int:
-    """Steps that one pass over the training part takes; their sizes differ by at most one, and none is of one picture.
-
-    Of a single one there is no variance to normalize by.
-    """
+    """Steps of a pass over the training part; sizes differ by at most 1, and none is 1: one alone has no variance."""
     return max(1, min(round(num_train / batch), num_train // 2))
 
 
@@ -351,6 +345,13 @@ class Plan(Settings):
     frozen: FrozenPlan | None = None
     stream: StreamPlan | None = None
 
+    @field_validator("network")
+    @classmethod
+    def _validates_on_whole_pictures(cls, network: NetworkPlan) -> NetworkPlan:
+        if all(view.startswith("closer") for view in network.views):
+            raise ValueError(f"views has {', '.join(network.views)} only; expected upright or mirrored too")
+        return network
+
     @field_validator("training")
     @classmethod
     def _one_offset_for_each_class(cls, training: TrainingPlan, info: ValidationInfo) -> TrainingPlan:
@@ -367,9 +368,8 @@ class Plan(Settings):
     @property
     def steps_per_epoch(self) -> int:
         """Steps that these take."""
-        if self.stream is not None:
-            return max(1, self.pictures_per_epoch // self.training.batch)
-        return steps_per_epoch(self.pictures_per_epoch, self.training.batch)
+        pictures, batch = self.pictures_per_epoch, self.training.batch
+        return steps_per_epoch(pictures, batch) if self.stream is None else max(1, pictures // batch)
 
     def to_toml(self) -> str:
         """The plan as TOML, as written to ``run.toml``."""

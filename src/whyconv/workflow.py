@@ -20,7 +20,16 @@ from whyconv.images.prepare import PicturePolicy
 from whyconv.inspection import Inspection, inspect
 from whyconv.machine import num_cores
 from whyconv.nets import require_network
-from whyconv.planning import SAMPLE, Material, accept_changes, begin_stream, deadline, material_of, tell_order
+from whyconv.planning import (
+    SAMPLE,
+    Material,
+    accept_changes,
+    begin_stream,
+    deadline,
+    material_of,
+    require_agreeing,
+    tell_order,
+)
 from whyconv.pretrained import FrozenStart, check_start, choose_start, open_start
 from whyconv.pretrained.deciding import without_tuning
 from whyconv.results import Note, Notify, RunSummary, ignore
@@ -199,7 +208,7 @@ def train_from_file(
         accept_changed_data: Train on the pictures that are there now, where they are not those of the plan.
 
     Raises:
-        SettingsError: The plan cannot be read.
+        SettingsError: The plan cannot be read, or says two things.
         DataError: The pictures are not those of the plan, and that is not accepted, or the classes are others.
     """
 
@@ -214,6 +223,7 @@ def train_from_file(
 def _train_from_file(path: Path, notify: Notify, group: Group, *, out: str, accept_changed_data: bool) -> RunSummary:
     began = time.perf_counter()
     given = Plan.read(path)
+    require_agreeing(given, path)
     plan = given if accept_changed_data else _with_the_end_of_its_run(given, path, notify)
     with _new_run(out, plan.pictures.path, notify) as folder:
         if accept_changed_data:

@@ -267,6 +267,31 @@ def test_padding_that_the_file_leaves_to_the_reader(automatic: str, tmp_path: Pa
     assert convolution.connections == 2 * 8 * 8
 
 
+@pytest.mark.parametrize(
+    ("kernel", "settings"),
+    [
+        (3, {"output_shape": [5, 5]}),
+        (4, {"output_shape": [5, 5]}),  # an odd number of places: more of them lie before
+        (4, {"output_shape": [7, 6], "strides": [1, 2]}),
+        (3, {"output_shape": [10, 10], "strides": [2, 2], "output_padding": [1, 1]}),
+        (3, {"output_shape": [10, 10], "strides": [2, 2], "auto_pad": "SAME_UPPER"}),
+        (3, {"output_shape": [10, 10], "strides": [2, 2], "auto_pad": "SAME_LOWER"}),
+    ],
+)
+def test_a_transposed_convolution_that_is_told_its_size_meets_what_it_meets(
+    kernel: int, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], **settings)
+    path = write(tmp_path / "m.onnx", [node], {"w": np.ones((1, 1, kernel, kernel), np.float32)}, ["n", 1, 5, 5])
+    met = onnxruntime.InferenceSession(path).run(None, {"x": np.eye(25, dtype=np.float32).reshape(25, 1, 5, 5)})[0]
+    graph = read_onnx(path)
+    assert graph.nodes[0].convolution is not None
+    assert graph.nodes[0].convolution.connections == np.count_nonzero(met)
+    for y, x in np.ndindex(met.shape[2:]):
+        mask = dependency_set(graph, graph.nodes[0].outputs[0], [(y, x)]).mask
+        assert (mask == (met[:, 0, y, x] != 0).reshape(5, 5)).all(), (y, x)
+
+
 def test_weights_in_other_files_are_not_opened(tmp_path: Path) -> None:
     node = helper.make_node("Conv", ["x", "w"], ["y"])
     path = write(tmp_path / "m.onnx", [node], {"w": KERNEL}, [1, 1, 6, 6])

@@ -17,6 +17,7 @@ from tiny_backbone import SIDE, WIDTH, write_backbone
 from tiny_training import write_bars
 from whyconv import anatomy, explaining, workflow
 from whyconv.errors import MissingExtraError, ModelFileError, StoppedError, UsageError
+from whyconv.finishing import read_summary
 from whyconv.images.cache import list_stores, remove_stores
 from whyconv.images.prepare import PicturePolicy
 from whyconv.inspection import inspect
@@ -100,8 +101,8 @@ def test_its_plan_repeats_it_bit_for_bit_and_resuming_makes_it_again(finished, p
     second = Path(workflow.train_from_file(run / "run.toml", out=str(place / "runs")).run)
     kept = ("model.safetensors", "model.onnx", "features.npy", "predictions.csv")
     assert all((run / name).read_bytes() == (second / name).read_bytes() for name in kept)
-    before = (second / "model.onnx").read_bytes()
-    workflow.resume(second)
+    before, seconds = (second / "model.onnx").read_bytes(), read_summary(second).seconds
+    assert workflow.resume(second).seconds == seconds
     assert (second / "model.onnx").read_bytes() == before
 
 

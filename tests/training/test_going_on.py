@@ -19,6 +19,7 @@ from whyconv.training.checkpoint import load_state, save_state
 from whyconv.training.distributed import ALONE
 from whyconv.training.history import read_history
 from whyconv.training.loop import train_network
+from whyconv.training.outcome import Outcome
 from whyconv.training.rotation import states
 from whyconv.training.start import start_network
 
@@ -29,7 +30,7 @@ def session(folder: Path) -> loop._Session:
     return loop._Session(start_network(PLAN), TRAIN, VALIDATION, PLAN, (), folder, math.inf, ignore, ALONE)
 
 
-def trained(folder: Path, stop_at: int = 0) -> dict[str, torch.Tensor]:
+def outcome_of(folder: Path, stop_at: int = 0) -> tuple[Outcome, dict[str, torch.Tensor]]:
     torch.set_num_threads(1)
     network, asked = start_network(PLAN), [0]
 
@@ -37,8 +38,12 @@ def trained(folder: Path, stop_at: int = 0) -> dict[str, torch.Tensor]:
         asked[0] += 1
         return 130 if asked[0] == stop_at else 0
 
-    train_network(network, TRAIN, VALIDATION, PLAN, folder=folder, stop_requested=stop_requested)
-    return network.state_dict()
+    outcome = train_network(network, TRAIN, VALIDATION, PLAN, folder=folder, stop_requested=stop_requested)
+    return outcome, network.state_dict()
+
+
+def trained(folder: Path, stop_at: int = 0) -> dict[str, torch.Tensor]:
+    return outcome_of(folder, stop_at)[1]
 
 
 def rewritten(path: Path, losses: object, version: int) -> None:
@@ -74,7 +79,8 @@ def test_a_state_of_the_first_format_is_gone_on_from(tmp_path: Path) -> None:
     assert len(losses) == 2
     assert "losses" not in json.loads(metadata["progress"])
     rewritten(path, losses, version=1)
-    resumed = trained(tmp_path / "stopped")
+    outcome, resumed = outcome_of(tmp_path / "stopped")
+    assert 0 < outcome.seconds_before == json.loads(metadata["progress"])["seconds"] < outcome.seconds
     assert all(torch.equal(straight[name], value) for name, value in resumed.items())
     histories = [read_history(tmp_path / name / "metrics.jsonl")[0] for name in ("straight", "stopped")]
     assert histories[0] == histories[1]

@@ -11,9 +11,12 @@ import torch
 
 from golden_runs import GOLDEN
 from tiny_training import tiny_plan
-from whyconv.errors import SettingsError, UsageError
+from whyconv.carrying_out import what_ended
+from whyconv.errors import DataError, SettingsError, UsageError
+from whyconv.results import RunSummary
 from whyconv.settings import Plan
 from whyconv.training.start import start_network
+from whyconv.workflow import train_from_file
 
 
 def written(path: Path, group: str, **changes: Any) -> Path:
@@ -34,6 +37,9 @@ EDITS: dict[str, tuple[str, dict[str, Any], str]] = {
     "an endless deviation": ("network", {"std": [math.inf]}, r"network\.std\.0 = inf: .*finite"),
     "a deviation that is none": ("network", {"std": [math.nan]}, r"network\.std\.0 = nan"),
     "a name twice": ("network", {"classes": ["a", "a"]}, r"network\.classes = .* 'a' stands there twice"),
+    "no view of the whole": ("network", {"views": ["closer"]}, r"network: .*views .*closer.*upright"),
+    "realistic without windows": ("network", {"invariant": "realistic"}, r"network\.window = None: .*realistic"),
+    "windows of what is not realistic": ("network", {"window": 6}, r"network\.window = 6: .*realistic"),
     "one class": ("network", {"classes": ["a"]}, r"network\.classes = .*at least 2"),
     "an offset too few": ("training", {"class_offsets": [0.0]}, r"training: .*class_offsets has 1 .*classes has 2"),
     "no offset": ("training", {"class_offsets": []}, r"training: .*class_offsets has 0 .*classes has 2"),
@@ -64,6 +70,33 @@ def test_what_cannot_be_is_refused_by_its_name_and_in_a_line(name: str, tmp_path
     # Channels are those of mean and deviation.
     assert head == f"{path}: {2 if 'in_channels' in changes else 1} mistake(s)"
     assert max(map(len, lines)) < 400
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps", "told"),
+    [
+        (50, 7, r"training\.epochs = 50 .* 200 steps, 4 each, and training\.steps = 7\..* epochs = 2 "),
+        (1, 50, r"training\.epochs = 1 .* 4 steps, 4 each, and training\.steps = 50\..* epochs = 13 "),
+        (4, 12, r"training\.steps = 12\..* steps = 0 .* epochs = 3 "),
+        (4, 17, r"training\.steps = 17\..* steps = 0 .* epochs = 5 "),
+        (4, 13, ""),
+        (4, 16, ""),
+        (4, 0, ""),
+    ],
+)
+def test_steps_that_its_epochs_do_not_end_with_are_refused_before_pictures_are_read(
+    epochs: int, steps: int, told: str, tmp_path: Path
+) -> None:
+    path = written(tmp_path / "edited.toml", "training", epochs=epochs, steps=steps)
+    with pytest.raises(SettingsError if told else DataError, match=told or None):
+        train_from_file(path, out=str(tmp_path))
+    assert [each.name for each in tmp_path.iterdir()] == ["edited.toml"]
+
+
+def test_where_epochs_end_before_the_steps_a_run_ended_by_its_plan() -> None:
+    summary = RunSummary.model_construct(num_steps=4, stopped="planned")
+    assert what_ended(summary, tiny_plan(epochs=1, steps=50)) == "planned"
+    assert what_ended(summary, tiny_plan(epochs=2, steps=7)) == "clock"
 
 
 def test_a_long_list_is_not_printed_whole(tmp_path: Path) -> None:

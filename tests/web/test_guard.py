@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,31 @@ def test_pages_of_others_are_turned_away(headers: dict[str, str], expected: int)
     assert status(Access(PORT), host="localhost:8000", **headers) == expected
 
 
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        *(("https://pets.example", 200), ("https://Pets.Example:8443", 200), ("http://pets.example", 200)),
+        *(("https://other.example", 403), ("https://pets.example.evil", 403), ("https://pets.example/evil", 403)),
+        *(("https://pets.example@evil", 403), ("ftp://pets.example", 403), ("pets.example", 403), ("null", 403)),
+        *(("http://localhost:8001", 403), ("https://", 403), ("https://pets.example:x", 403)),
+    ],
+)
+def test_behind_another_server_that_asks_by_its_own_address_the_own_page_is_known_by_its_name(
+    origin: str, expected: int
+) -> None:
+    access = Access(PORT, {"pets.example"})
+    assert status(access, host="127.0.0.1:8000", origin=origin, sec_fetch_site="same-origin") == expected
+    assert status(access, host="127.0.0.1:8000", origin=origin, sec_fetch_site="cross-site") == 403
+
+
+def test_another_server_of_a_machine_is_not_this_one_though_it_has_the_same_name() -> None:
+    access = Access(PORT, {"pets.example"}, is_local=False)
+    assert status(access, host="pets.example:8000", origin="http://pets.example:3000") == 403
+    assert status(access, host="pets.example:8000", origin="http://pets.example:8000") == 200
+    # A server in front that leaves the port out of the Host that it passes on.
+    assert status(access, host="pets.example", origin="https://pets.example:8443") == 200
+
+
 def test_a_link_on_another_page_may_open_this_one() -> None:
     assert status(Access(PORT), "GET", "/", host="localhost:8000", sec_fetch_site="cross-site") == 200
     assert status(Access(PORT), "GET", "/v1/why", host="localhost:8000", sec_fetch_site="cross-site") == 403
@@ -126,6 +152,19 @@ def asked(access: Access, target: str, method: str = "GET", **headers: str) -> t
 
     asyncio.run(Guard(Response(), access, Room(4, 1000), Metrics())(scope, receive, send))
     return said[0]["status"], Headers(raw=said[0]["headers"])
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        *(("http://localhost:8000/livez", 200), ("HTTP://127.0.0.1:8000/livez", 200)),
+        *(("http://localhost:8000?token=aaa", 303), ("http://localhost:8000/?token=aaa", 303)),
+        *(("http://localhost:8000/v1/why", 401), ("http://localhost:8000/livez/", 401)),
+        *(("http://evil.example/livez", 421), ("http:///livez", 421), ("ftp://localhost:8000/livez", 401)),
+    ],
+)
+def test_an_address_in_full_is_that_of_its_path(target: str, expected: int) -> None:
+    assert asked(Access(8000, token="aaa"), target, host="localhost:8000")[0] == expected
 
 
 def as_jar(*answers: Headers) -> str:
@@ -201,6 +240,8 @@ def test_the_checks_stand_before_every_route(server: Server) -> None:
     reply = server.ask("/v1/predict", b"", content_type="image/png", origin="http://evil.example")
     assert reply.status == 403
     assert server.say(b"GET /livez HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    in_full = f"GET http://localhost:{server.port}/livez HTTP/1.1\r\nHost: localhost:{server.port}\r\n"
+    assert server.say(in_full.encode() + b"Connection: close\r\n\r\n").startswith(b"HTTP/1.1 200 ")
 
 
 def test_every_answer_forbids_what_the_page_does_not_need(server: Server) -> None:
@@ -217,7 +258,10 @@ def test_any_other_address_needs_the_token_that_was_printed(model: Path, colors:
     with serving(model, "--host", "0.0.0.0") as server:
         token = server.ready["token"]
         assert len(token) >= 32
-        assert server.ready["url"].endswith(f"/?token={token}")
+        # 0.0.0.0 leads nowhere from another machine; the machine's own name does, and is answered to.
+        assert server.ready["url"] == f"http://{socket.gethostname()}:{server.port}/?token={token}"
+        named = f"{socket.gethostname()}:{server.port}"
+        assert server.ask("/livez", host=named).status == 200
         refused = server.ask("/v1/predict", colors["red"], content_type="image/png")
         assert (refused.status, refused.headers["www-authenticate"]) == (401, "Bearer")
         bearer = {"authorization": f"Bearer {token}"}

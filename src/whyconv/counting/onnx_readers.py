@@ -13,6 +13,7 @@ from typing import Any
 from whyconv.counting import products, rearranging, windows
 from whyconv.counting.axis import Axis
 from whyconv.counting.building import Builder, Call, Constant, Value, Weight
+from whyconv.counting.onnx_padding import padding_of
 from whyconv.counting.windows import Window
 
 # Newer than any that is out: what is true from some version on is true of it.
@@ -110,16 +111,8 @@ def _window(op: Operation, lengths: Sequence[int], outputs: Sequence[int], kerne
     """The window that the attributes tell; ``lengths`` and ``outputs`` change places for a transposed convolution."""
     depth = len(kernel)
     stride, dilation = op.get("strides") or [1] * depth, op.get("dilations") or [1] * depth
-    pads = op.get("pads") or [0] * (2 * depth)
-    padding = [(pads[axis], pads[axis + depth]) for axis in range(depth)]
-    automatic = op.get("auto_pad", "NOTSET")
-    if automatic in ("SAME_UPPER", "SAME_LOWER"):
-        for axis in range(depth):
-            reach = dilation[axis] * (kernel[axis] - 1) + 1
-            total = max((outputs[axis] - 1) * stride[axis] + reach - lengths[axis], 0)
-            small, large = total // 2, total - total // 2
-            padding[axis] = (small, large) if automatic == "SAME_UPPER" else (large, small)
-    return Window(tuple(kernel), tuple(stride), tuple(padding), tuple(dilation))
+    padding = padding_of(op.attributes, lengths, outputs, kernel)
+    return Window(tuple(kernel), tuple(stride), padding, tuple(dilation))
 
 
 def _convolution(*, is_transposed: bool) -> Reader:

@@ -97,13 +97,14 @@ def train_network(  # noqa: PLR0913
     with lying_on(place, network):
         session = _Session(network, train, validation, plan, names, folder, deadline, notify, group, place)
         session.begin()
+        before = session.seconds
         with session.asking():
             while (reason := session.ended()) is None:
                 session.run_epoch(stop_requested)
         session.save()
         network.load_state_dict(session.best_weights)
     skipped = tuple(session.divergence.skipped)
-    return Outcome(session.best_epoch, session.epoch, session.step, session.seconds, reason, skipped)
+    return Outcome(session.best_epoch, session.epoch, session.step, session.seconds, reason, skipped, before)
 
 
 class _Session:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from whyconv.results import SkippedStep
@@ -16,9 +16,11 @@ class Outcome:
         best_epoch: Whose weights are kept.
         num_epochs: Carried out; the last may have been cut short.
         num_steps: Carried out.
-        seconds: Taken by the steps and the validation.
+        seconds: Taken by the steps and the validation; where the run had ended before, those that its summary tells.
         reason: "planned", "no_gain" (early stopping) or "clock".
         skipped: Steps of ``num_steps`` that were left out.
+        seconds_before: Of ``seconds``, those of earlier commands, which the training was gone on with from.
+        had_ended: Whether the run had ended before this command, which then adds nothing to what it took.
     """
 
     best_epoch: int
@@ -27,3 +29,10 @@ class Outcome:
     seconds: float
     reason: Literal["planned", "no_gain", "clock"]
     skipped: tuple[SkippedStep, ...] = ()
+    # How often a training was stopped is no part of what it came to.
+    seconds_before: float = field(default=0.0, compare=False)
+    had_ended: bool = False
+
+    def seconds_of_run(self, command: float) -> float:
+        """What the run took, given the seconds from this command's start to its scores."""
+        return self.seconds if self.had_ended else self.seconds_before + command

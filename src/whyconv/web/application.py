@@ -55,7 +55,7 @@ def application(service: Service) -> Starlette:
     """
     tables = ((_GET, "GET"), (_POST, "POST"))
     routes = [
-        Route(path, _endpoint(path, handler, service), methods=[method])
+        Route(_with_slashes(path), _endpoint(path, handler, service), methods=[method])
         for table, method in tables
         for path, handler in table.items()
     ]
@@ -63,6 +63,11 @@ def application(service: Service) -> Starlette:
     app.router.redirect_slashes = False
     app.state.connections = list
     return app
+
+
+def _with_slashes(path: str) -> str:
+    """The path as the router takes it: names of layers in files of others have slashes, which arrive unescaped."""
+    return path.replace("{name}", "{name:path}")
 
 
 def _endpoint(path: str, handler: Handler, service: Service) -> Callable[[Request], Awaitable[Response]]:

@@ -43,6 +43,8 @@ HEADERS = {
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
 }
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
+_FULL = re.compile(r"https?://([^/]*)(/.*)?", re.IGNORECASE | re.DOTALL)
+_NOT_OURS = "This server does not go by that name. Ask for the address that it printed."
 _RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 _SMALL_BODY = 1 << 18
 _PIECE_BYTES = 1 << 16  # of an answer: longer ones are counted, and sent in pieces
@@ -65,6 +67,15 @@ def as_hosts(names: Collection[str]) -> frozenset[str]:
                 "xn--bcher-kva.example or [fe80::1]: without http://, port and path. It is answered to at any port."
             )
     return frozenset(hosts)
+
+
+def _name_and_port(host: str) -> tuple[str, int | None]:
+    """What a Host header, or an origin behind its scheme, names; None for a port that is none."""
+    name, colon, port = host.rpartition(":")
+    if not colon or port.endswith("]"):
+        name, port = host, "80"
+    is_port = port.isascii() and port.isdecimal() and len(port) <= _MOST_PORT_DIGITS
+    return name.lower().removesuffix("."), int(port) if is_port else None
 
 
 @dataclass(frozen=True)
@@ -96,7 +107,7 @@ class Access:
         if "content-length" in headers and "transfer-encoding" in headers:
             raise refused(400, "The request says its length in two ways. Expected one.", Connection="close")
         if not self.is_ours(hosts[0]):
-            raise refused(421, "This server does not go by that name. Ask for the address that it printed.")
+            raise refused(421, _NOT_OURS)
         self._check_origin(scope, headers, hosts[0])
         if self.token is not None and scope["path"] not in OPEN and not self._has_token(scope, headers, self.token):
             raise refused(401, "A token is needed: Authorization: Bearer TOKEN.", WWW_Authenticate="Bearer")
@@ -112,17 +123,10 @@ class Access:
 
     def is_ours(self, host: str) -> bool:
         """Whether a Host header names this server."""
-        name, colon, port = host.rpartition(":")
-        if not colon or port.endswith("]"):
-            name, port = host, "80"
-        if not (port.isascii() and port.isdecimal() and len(port) <= _MOST_PORT_DIGITS):
+        name, port = _name_and_port(host)
+        if port is None:
             return False
-        name = name.lower().removesuffix(".")
-        if name in self.names:
-            return True
-        if int(port) != self.port:
-            return False
-        return name == "localhost" or self._is_address(name)
+        return name in self.names or (port == self.port and (name == "localhost" or self._is_address(name)))
 
     def _is_address(self, name: str) -> bool:
         is_six = name.startswith("[") and name.endswith("]")
@@ -134,12 +138,21 @@ class Access:
 
     def _check_origin(self, scope: Scope, headers: Headers, host: str) -> None:
         origins = headers.getlist("origin")
-        own = {f"{scheme}://{host.lower()}" for scheme in ("http", "https")}
-        if any(origin.lower() not in own for origin in origins):
+        if not all(self._is_own(origin.lower(), host.lower()) for origin in origins):
             raise refused(403, "A page of another site sent this request. Open the page of this server instead.")
         is_visit = scope["method"] in ("GET", "HEAD") and scope["path"] == "/"
         if headers.get("sec-fetch-site", "none").lower() in ("cross-site", "same-site") and not is_visit:
             raise refused(403, "A page of another site sent this request. Open the page of this server instead.")
+
+    def _is_own(self, origin: str, host: str) -> bool:
+        """Whether a page is of this server: asked by ``host``, or by a name whose server asks here by an address."""
+        scheme, _, place = origin.partition("://")
+        if scheme not in ("http", "https"):
+            return False
+        name, port = _name_and_port(place)
+        called, at = _name_and_port(host)
+        is_direct = called in self.names and at == self.port  # then another port is another server of this machine
+        return place == host or (not is_direct and port is not None and name in self.names)
 
     def _has_token(self, scope: Scope, headers: Headers, token: str) -> bool:
         given = [value[7:] for value in headers.getlist("authorization") if value[:7].lower() == "bearer "]
@@ -187,6 +200,7 @@ class Guard:
         """Why the request does not get through, or what it gets instead; None where it does."""
         headers = Headers(scope=scope)
         try:
+            self._cut_host(scope)
             self.access.check(scope, headers)
         except Refusal as refusal:
             return refusal.response()
@@ -196,6 +210,19 @@ class Guard:
             cookie = f"{self.access.cookie}={self.access.token}; Path=/; HttpOnly; SameSite=Lax"
             return Response(status_code=303, headers={"Location": "/", "Set-Cookie": cookie})
         return None
+
+    def _cut_host(self, scope: Scope) -> None:
+        """Makes of an address in full, which a request may be for (RFC 9112, 3.2.2), its path.
+
+        Raises:
+            Refusal: 421; it is that of another server.
+        """
+        full = _FULL.fullmatch(scope["path"])
+        if full is None:
+            return
+        if not self.access.is_ours(full[1]):
+            raise refused(421, _NOT_OURS)
+        scope["path"] = full[2] or "/"
 
 
 class _Exchange:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from whyconv.counting.dependency import Mask, dependency_set
 from whyconv.counting.graph import Graph
 from whyconv.counting.onnx_graph import read_graph
+from whyconv.counting.onnx_padding import padding_of
 from whyconv.counting.receptive_field import receptive_fields
 from whyconv.errors import ModelFileError, UsageError, nearest
 from whyconv.model_file import Metadata, read_description, read_model
@@ -153,17 +154,19 @@ class Inside:
             UsageError: It has none.
         """
         node = self._file.makers[name]
-        found = self._file.arrays.get(node.input[1]) if len(node.input) > 1 and node.op_type in _WITH_WEIGHTS else None
+        found = self._file.constant(node.input[1]) if len(node.input) > 1 and node.op_type in _WITH_WEIGHTS else None
         if found is None:
             raise UsageError(f"Layer '{name}' ({node.op_type}) has no weights.")
         array = found.astype(np.float32)
+        if node.op_type == "ConvTranspose":
+            return _outputs_first(array, node.integer("group", 1))
         is_inputs_first = node.op_type == "MatMul" or (node.op_type == "Gemm" and not node.integer("transB", 0))
         return array.T if is_inputs_first and array.ndim == 2 else array
 
     def bias(self, name: str) -> NDArray[np.float32] | None:
         """The biases of a layer, one for each output; None where it has none."""
         node = self._file.makers[name]
-        found = self._file.arrays.get(node.input[2]) if len(node.input) > 2 else None
+        found = self._file.constant(node.input[2]) if len(node.input) > 2 else None
         return None if found is None else found.astype(np.float32)
 
     def seen(self, name: str, y: int, x: int) -> tuple[Mask, bool]:
@@ -193,8 +196,9 @@ class Inside:
         found = self.maps(pixels, [name, source])
         weights = self.weights(name)[filter_number]
         stride, dilation = (node.integers(each) or [1, 1] for each in ("strides", "dilations"))
-        before = node.integers("pads") or [0, 0, 0, 0]
-        top, left = y * stride[0] - before[0], x * stride[1] - before[1]
+        lengths, outputs = found[source].shape[1:], found[name].shape[1:]
+        (above, _), (aside, _) = padding_of(node.settings, lengths, outputs, weights.shape[1:])
+        top, left = y * stride[0] - above, x * stride[1] - aside
         size = self.weights(name).shape[0] // node.integer("group", 1)
         channels = slice(filter_number // size * weights.shape[0], (filter_number // size + 1) * weights.shape[0])
         rows = top + dilation[0] * np.arange(weights.shape[1])
@@ -250,6 +254,12 @@ class Inside:
                 continue
             kept.append(node)
         return FileGraph(kept, self._file.initializer, [], self._file.output, self._file.value_info)
+
+
+def _outputs_first(weights: NDArray[np.float32], groups: int) -> NDArray[np.float32]:
+    """The weights of a transposed convolution, which a file has as (inputs, outputs of one group, ...)."""
+    by_group = weights.reshape(groups, -1, *weights.shape[1:]).swapaxes(1, 2)
+    return by_group.reshape(-1, *by_group.shape[2:])
 
 
 def _window(values: NDArray[np.float32], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:

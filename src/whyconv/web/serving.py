@@ -138,7 +138,8 @@ def _check_token(token: str | None) -> None:
 
 
 def _ready(host: str, port: int, token: str | None, choice: Choice) -> Ready:
-    shown = f"[{host}]" if ":" in host else host
+    named = socket.gethostname() if ipaddress.ip_address(host).is_unspecified else host  # 0.0.0.0 leads nowhere
+    shown = f"[{named}]" if ":" in named else named
     return Ready(
         url=f"http://{shown}:{port}/" + (f"?token={token}" if token else ""),
         host=host,
