@@ -185,7 +185,8 @@ def test_each_sentence_is_found_without_the_others() -> None:
 # Which of two forms is right is told by the sound before it, so of a value nobody knows it; but per cent and bytes are
 # read alike behind every number.
 _PARTICLE = re.compile(
-    r"""\{\w+(?::(?!percent\}|size\})[^{}]*)?\}["”’']? ?(은|는|이|가|을|를|과|와|으로|로)(는|도|만|써|서|부터)?(?![가-힣(])"""
+    r"""\{\w+(?::(?!percent\}|size\})[^{}]*)?\}["”’']? ?"""
+    r"""(은|는|이|가|을|를|과|와|으로|로)(는|도|만|써|서|부터)?(?![가-힣(])"""
 )
 
 

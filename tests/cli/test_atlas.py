@@ -38,7 +38,7 @@ def test_decoded_pictures_lie_in_the_folder_that_is_named(
         "atlas", bars, "--store", "kept", "--minutes", 0.1, "--label-from", "/?([a-z]+)/", "--layout", "folders"
     )
     assert outcome.code == 0, outcome.text
-    assert "--label-from" in outcome.text or "names" in outcome.text
+    assert "labels from file names by /?([a-z]+)/" in outcome.text
     assert {each.kind for each in list_stores(tmp_path / "kept")} == {"pixels", "survey"}
     assert list_stores() == []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from whyconv import __version__, files
 from whyconv.atlas.one_set import USUAL_MINUTES, measure_set
-from whyconv.atlas.places import NamedPlace, Reading, name_places
+from whyconv.atlas.places import RECOGNIZED, NamedPlace, Reading, name_places
 from whyconv.demo import write_digits
 from whyconv.errors import DataError, ModelFileError, StorageError, UsageError
 from whyconv.explaining import SIDES
@@ -28,7 +28,7 @@ def measure_atlas(  # noqa: PLR0913
     side: int | None = None,
     minutes: float | None = None,
     seed: int = 0,
-    reading: Reading = Reading(),
+    reading: Reading = RECOGNIZED,
     store: Path | None = None,
     language: str = "en",
 ) -> Atlas:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from whyconv import __version__, files
-from whyconv.atlas.places import NamedPlace, Reading
+from whyconv.atlas.places import RECOGNIZED, NamedPlace, Reading
 from whyconv.errors import DataError, StoppedError
 from whyconv.explaining import SIDES, settle_question
 from whyconv.images.prepare import PicturePolicy
@@ -68,7 +68,7 @@ def measure_set(  # noqa: PLR0913
     seed: int,
     notify: Notify,
     *,
-    reading: Reading = Reading(),
+    reading: Reading = RECOGNIZED,
     store: Path | None = None,
 ) -> AtlasSet:
     """Reads and divides a set, and measures its square at the side and in the minutes that were asked for.

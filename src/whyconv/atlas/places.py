@@ -27,6 +27,9 @@ class Reading(NamedTuple):
     group_by: str | None = None
 
 
+RECOGNIZED = Reading()
+
+
 def name_places(sets: Sequence[str]) -> list[NamedPlace]:
     """Takes NAME=PLACE@SIDE apart; a place without a name is called by its last part, without the ending of a file.
 
