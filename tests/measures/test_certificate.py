@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -215,6 +216,12 @@ def test_pictures_and_labels_that_do_not_fit_are_refused() -> None:
         certify(Residual(), some_pictures(3), [0, 1])
     with pytest.raises(UsageError, match=r"shape \(1, 8, 8\)"):
         certify(Residual(), some_pictures(3)[0])
+    with pytest.raises(UsageError, match=r"Labels have shape \(3, 1\); expected one"):
+        certify(Residual(), some_pictures(3), np.zeros((3, 1), np.int64))
+    with pytest.raises(UsageError, match=r"Pictures are numpy.ndarray; .* torch.from_numpy"):
+        certify(Residual(), some_pictures(3).numpy())  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"of 1 x 1 pixels: .* at least 2 pixels"):
+        certify(Residual(), some_pictures(3)[:, :, :1, :1])
 
 
 # --- words

@@ -333,6 +333,12 @@ def test_reach_is_eight_pixels_at_most_a_quarter() -> None:
     assert usual_reach(224, 8) == 2
 
 
+@pytest.mark.parametrize("side", [2, 3])
+def test_parts_of_a_pixel_fit_into_small_pictures(side: int) -> None:
+    found = translation(random_network(), some_pictures(3, side=side), [0, 1, 2], "fractional")
+    assert (found.protocol.side, len(found.protocol.shifts)) == ((side, side), 80)
+
+
 @pytest.mark.parametrize(
     ("pictures", "labels", "kind", "reach", "words"),
     [
@@ -352,6 +358,11 @@ def test_reach_is_eight_pixels_at_most_a_quarter() -> None:
         (some_pictures(3), [0.5, 1, 2], "zero", 1, "Labels are float64; expected whole numbers"),
         (some_pictures(3), ["a", "b", "c"], "zero", 1, "Labels are <U1; expected whole numbers"),
         (some_pictures(3).byte(), [0, 1, 2], "zero", 1, "Pictures are torch.uint8; expected real numbers"),
+        (some_pictures(3), np.array([[0], [1], [2]]), "zero", 1, r"Labels have shape \(3, 1\); expected one"),
+        (some_pictures(3).numpy(), [0, 1, 2], "zero", 1, r"Pictures are numpy.ndarray; .* torch.from_numpy"),
+        (some_pictures(3)[:0], [], "zero", 1, r"at least 2 pictures .* shape \(0, 2, 10, 10\)"),
+        (some_pictures(3, side=1), [0, 1, 2], "fractional", None, "1 x 1 pixels: .* sides of at least 2"),
+        (some_pictures(3, side=1), [0, 1, 2], "circular", None, "1 x 1 pixels: .* sides of at least 2"),
     ],
 )
 def test_what_cannot_be_measured_is_said(pictures, labels, kind, reach, words) -> None:

@@ -10,7 +10,15 @@ from typing import TypedDict, Unpack
 from whyconv.counting.axis import Axis
 from whyconv.counting.convolution import Convolution
 from whyconv.counting.graph import Graph, Node, Parameter, Reach, Used
-from whyconv.counting.layout import Dim, Layout, canonical_shape, guessed_layout, num_pictures, picture_layout
+from whyconv.counting.layout import (
+    Dim,
+    Layout,
+    canonical_shape,
+    guessed_layout,
+    is_in_order,
+    num_pictures,
+    picture_layout,
+)
 from whyconv.results.network import LayerKind
 
 # Before and after, along each axis.
@@ -239,7 +247,8 @@ class Builder:
     def is_map(self, value: Value) -> bool:
         """Whether its axes are (n, c, places...) as they are."""
         expected = _map_layout(value.shape, value.layout[0] if value.layout else ())
-        return canonical_shape(value.layout) == canonical_shape(expected)
+        # A turned square map has the shape of one that is not.
+        return canonical_shape(value.layout) == canonical_shape(expected) and is_in_order(value.layout[2:])
 
     def without_padding(self, value: Value, first: int) -> tuple[Value, Pads]:
         """What the value was before constant padding of axes from ``first`` on, and that padding; itself, and none."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -146,6 +147,42 @@ def broadcast(layouts: Sequence[Layout]) -> Layout:
     depth = max(len(layout) for layout in layouts)
     full = [((),) * (depth - len(layout)) + layout for layout in layouts]
     return tuple(max(dims, key=_weight) for dims in zip(*full, strict=True))
+
+
+def disagree(layouts: Sequence[Layout]) -> bool:
+    """Whether arrays whose last axes are aligned have other places at the same index, as a map and itself turned."""
+    depth = max(len(layout) for layout in layouts)
+    full = [((),) * (depth - len(layout)) + layout for layout in layouts]
+    along = ({tuple(_counted(dim)) for dim in dims} - {()} for dims in zip(*full, strict=True))
+    if any(len(roles) > 1 for roles in along):
+        return True
+    where = [_where(layout) for layout in full]
+    return any(one[role].isdisjoint(other[role]) for one in where for other in where for role in one.keys() & other)
+
+
+def _counted(dim: Dim) -> Iterator[str]:
+    return (factor.role for factor in dim if is_place(factor) and factor.size > 1)
+
+
+def _where(layout: Layout) -> dict[str, set[int]]:
+    """The axes on which each role lies."""
+    found: dict[str, set[int]] = {}
+    for axis, dim in enumerate(layout):
+        for role in _counted(dim):
+            found.setdefault(role, set()).add(axis)
+    return found
+
+
+def is_in_order(dims: Iterable[Dim]) -> bool:
+    """Whether axes are nothing but places, and in the picture's order: neither turned nor shuffled."""
+    factors = [factor for dim in dims for factor in dim if factor.size > 1]
+    roles = [factor.role for factor in factors]
+    return all(map(is_place, factors)) and all(one < other for one, other in pairwise(roles))
+
+
+def place_roles(dims: Iterable[Dim]) -> set[str]:
+    """The spatial axes of which there is more than one place."""
+    return {role for dim in dims for role in _counted(dim)}
 
 
 def _weight(dim: Dim) -> tuple[int, bool]:

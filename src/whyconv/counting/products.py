@@ -11,7 +11,7 @@ from whyconv.counting.axis import Axis
 from whyconv.counting.building import Builder, Call, More, Value
 from whyconv.counting.convolution import Convolution
 from whyconv.counting.graph import Node, Reach
-from whyconv.counting.layout import Dim, Factor, Layout, is_place, num_pictures, places, spots
+from whyconv.counting.layout import Dim, Factor, Layout, is_place, num_pictures, place_roles, places, spots
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,20 @@ def _at_places(builder: Builder, call: Call, x: Value, product: Product, parts: 
     weights = math.prod(factor.size for dim in batched for factor in dim) * width * product.size
     work = num_outputs * width
     more: More = {"weights": weights, "connections": work, "multiply_adds": work, "has_bias": product.has_bias}
-    return builder.add(call, "linear", "all" if inner else "same", [x], [layout], **more)
+    reach, more["reason"] = _crossing([place_roles([tuple(inner)])], place_roles(x.layout))
+    return builder.add(call, "linear", reach, [x], [layout], **more)
+
+
+def _crossing(crossed: Sequence[set[str]], known: set[str]) -> tuple[Reach, str]:
+    """What is known of a product that sums over places, and why it is not.
+
+    Args:
+        crossed: For each of its arrays, the spatial axes along which a place meets all others.
+        known: The spatial axes with more than one place.
+    """
+    if not any(crossed):
+        return "same", ""
+    return ("all", "") if known in crossed else ("unknown", "places meet along one axis only")
 
 
 def _patches(inner: Sequence[Factor], outer: Mapping[str, int]) -> tuple[Axis, ...]:
@@ -180,8 +193,19 @@ def multiply_values(
     batch = list(a.layout[:num_batched])
     taken = {factor.role for dim in (*batch, *rows) for factor in dim if is_place(factor)}
     columns = [tuple(Factor("c", f.size) if f.role in taken else f for f in dim) for dim in columns]
-    crossing = (dim for value in pair for dim in value.layout[num_batched:])
-    reach: Reach = "all" if any(is_place(factor) for dim in crossing for factor in dim) else "same"
+    reach, reason = _met(pair, contracted, num_batched, taken)
     layout = (*batch, *rows, *columns)
     count = math.prod(call.shape) // num_pictures(layout) * a.shape[contracted[0]]
-    return builder.add(call, "matrix_product", reach, [a, b], [layout], multiply_adds=count)
+    return builder.add(call, "matrix_product", reach, [a, b], [layout], multiply_adds=count, reason=reason)
+
+
+def _met(pair: tuple[Value, Value], contracted: tuple[int, int], num_batched: int, kept: set[str]) -> tuple[Reach, str]:
+    """What is known of the places that meet in such a product, whose result has those of the ``kept`` axes."""
+    if not any(is_place(factor) for value in pair for dim in value.layout[num_batched:] for factor in dim):
+        return "same", ""
+    a, b = pair
+    summed = [place_roles([value.layout[axis]]) for value, axis in zip(pair, contracted, strict=True)]
+    columns = [dim for axis, dim in enumerate(b.layout) if axis >= num_batched and axis != contracted[1]]
+    crossed = [summed[0], summed[1] | (place_roles(columns) & kept)]
+    known = place_roles((*a.layout, *b.layout))
+    return _crossing(crossed, known) if any(crossed) else ("all", "")

@@ -15,17 +15,21 @@ from whyconv.counting.layout import (
     Layout,
     broadcast,
     canonical_shape,
+    disagree,
     feature_layout,
     guessed_layout,
     is_place,
     merged,
     permute,
     picture_layout,
+    place_roles,
     places,
     reshape,
 )
 from whyconv.counting.windows import pad, unfold_crops
 from whyconv.results.network import LayerKind
+
+_TURNED = "places meet that lie in another order"
 
 
 def relabel(builder: Builder, call: Call, x: Value, layout: Layout | None) -> Value:
@@ -165,12 +169,14 @@ def join(builder: Builder, call: Call, values: Sequence[Value], axis: int, *, is
             return windows
     if is_new:
         dims.insert(axis, (Factor("c", call.shape[axis]),))
-        return builder.add(call, "concatenate", "same", values, [tuple(dims)])
+        reach, reason = _meeting([value.layout for value in values])
+        return builder.add(call, "concatenate", reach, values, [tuple(dims)], reason=reason)
     touched = {factor.role for value in values for factor in value.layout[axis] if factor.size > 1 and is_place(factor)}
     role = min(touched) if touched else next((f.role for f in dims[axis] if not is_place(f)), "c")
     dims[axis] = (Factor(role, call.shape[axis]),)
-    reach: Reach = "unknown" if touched else "same"
-    return builder.add(call, "concatenate", reach, values, [tuple(dims)], reason="places are joined" if touched else "")
+    beside = [(*value.layout[:axis], (), *value.layout[axis + 1 :]) for value in values]
+    reach, reason = ("unknown", "places are joined") if touched else _meeting(beside)
+    return builder.add(call, "concatenate", reach, values, [tuple(dims)], reason=reason)
 
 
 def _ring(builder: Builder, call: Call, values: Sequence[Value], axis: int) -> list[Value] | None:
@@ -206,7 +212,13 @@ def combine(builder: Builder, call: Call, values: Sequence[Value], kind: LayerKi
         math.prod(factor.size for factor in dim) != size for dim, size in zip(layout, call.shape, strict=True)
     ):
         layout = _spread(layout, call.shape)
-    return builder.add(call, kind, "same", values, [layout] * len(call.shapes))
+    reach, reason = _meeting([value.layout for value in values])
+    return builder.add(call, kind, reach, values, [layout] * len(call.shapes), reason=reason)
+
+
+def _meeting(layouts: Sequence[Layout]) -> tuple[Reach, str]:
+    """What is known of places where arrays meet number by number, and why it is not."""
+    return ("unknown", _TURNED) if disagree(layouts) else ("same", "")
 
 
 def _spread(layout: Layout, shape: Sequence[int]) -> Layout:
@@ -253,10 +265,24 @@ def normalize(builder: Builder, call: Call, x: Value, axes: Sequence[int], *, re
         reads_statistics: Whether they come from the array itself.
     """
     dims = [x.layout[axis] for axis in axes] if reads_statistics else []
-    reach: Reach = "all" if any(is_place(f) and f.size > 1 for dim in dims for f in dim) else "same"
     each = math.prod(factor.size for dim in dims for factor in dim)
     layouts = [x.layout] + [feature_layout(shape) for shape in call.shapes[1:]]
-    return builder.add(call, "normalization", reach, [x], layouts, connections=x.size * each)
+    touched = place_roles(dims)
+    more: More = {"connections": x.size * each}
+    reach: Reach = "all" if touched else "same"
+    if touched and place_roles(x.layout) - touched:
+        reach, more["axes"], more["reason"] = _along(x.layout, dims, touched)
+    return builder.add(call, "normalization", reach, [x], layouts, **more)
+
+
+def _along(layout: Layout, dims: Sequence[Dim], touched: set[str]) -> tuple[Reach, tuple[Axis, ...], str]:
+    """The reach of what takes all places along some spatial axes together, its axes, and why it is not known."""
+    lengths, taken = places(layout), places(tuple(dims))
+    if any(taken.get(role) != lengths.get(role) for role in touched):
+        return "unknown", (), "places are taken together along one axis, in parts"
+    # A ring of as many taps as there are places meets each of them once, wherever it begins.
+    rings = {role: Axis(n, n, 1, ((n - 1) // 2, n // 2), mode="circular") for role, n in lengths.items()}
+    return "window", tuple(rings[role] if role in touched else Axis(n, 1) for role, n in lengths.items()), ""
 
 
 def assemble(builder: Builder, call: Call, parts: Sequence[Value]) -> Value:

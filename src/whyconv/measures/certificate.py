@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from whyconv.errors import ParityError, UsageError
 from whyconv.measures.conditions import Conditions, conditions
 from whyconv.measures.modules import evaluating
+from whyconv.measures.shifting import require_labels, require_tensor
 from whyconv.nets.layers import PhaseChoice
 from whyconv.results.certificate import Certificate, CertificateProtocol
 from whyconv.texts import say
@@ -160,10 +161,14 @@ def _largest(changes: NDArray[np.float64]) -> float | None:
 
 
 def _require(pictures: Tensor, labels: Sequence[int] | NDArray[np.int64] | None) -> None:
-    if pictures.ndim != 4 or not len(pictures) or pictures.shape[2] * pictures.shape[3] < 2:
-        raise UsageError(f"A certificate needs pictures (n, c, h, w); got an array of shape {tuple(pictures.shape)}.")
-    if labels is not None and len(labels) != len(pictures):
-        raise UsageError(f"There are {len(pictures)} pictures and {len(labels)} labels; expected as many.")
+    require_tensor(pictures)
+    shape = tuple(pictures.shape)
+    if pictures.ndim != 4 or not len(pictures):
+        raise UsageError(f"A certificate needs pictures (n, c, h, w), 1 at least; got an array of shape {shape}.")
+    if shape[2] * shape[3] < 2:
+        raise UsageError(f"Pictures are of {shape[2]} x {shape[3]} pixels: to move them takes at least 2 pixels.")
+    if labels is not None:
+        require_labels(labels, len(pictures))
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,7 @@ from whyconv.measures.blame import Measured, shares
 from whyconv.measures.listening import listen
 from whyconv.measures.moved_maps import MovedMap, Shift, follow, moved
 from whyconv.measures.recorder import Made
-from whyconv.measures.shifting import mover, require_reach, window_side
+from whyconv.measures.shifting import mover, require_reach, require_tensor, window_side
 from whyconv.measures.trace import trace_made
 from whyconv.results import Estimate
 from whyconv.results.equivariance import Equivariance, EquivarianceProtocol, LayerEquivariance, Resampling
@@ -78,6 +78,7 @@ def equivariance(
         UsageError: There are fewer than 2 pictures, or no room for the shifts; the network gives no finite logits
             (n, classes), or does other operations for other pictures; "fourier" is asked for without a ring.
     """
+    require_tensor(pictures)
     if pictures.ndim != 4 or len(pictures) < 2:
         raise UsageError(
             f"Equivariance needs at least 2 pictures (n, c, h, w), for its intervals are over pictures; got an array "

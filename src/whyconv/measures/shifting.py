@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 from numbers import Integral
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -36,6 +38,30 @@ def require_reach(reach: object) -> None:
         raise UsageError(f"reach = {reach!r}: expected a whole number of pixels.")
 
 
+def require_tensor(pictures: object) -> None:
+    """Refuses pictures that are no tensor.
+
+    Raises:
+        UsageError: They are none.
+    """
+    if not isinstance(pictures, Tensor):
+        kind = f"{type(pictures).__module__}.{type(pictures).__qualname__}"
+        raise UsageError(f"Pictures are {kind}; expected a tensor (n, c, h, w), as torch.from_numpy makes of an array.")
+
+
+def require_labels(labels: Sequence[int] | NDArray[np.int64], num_pictures: int) -> None:
+    """Refuses labels that are not one for each picture.
+
+    Raises:
+        UsageError: They are not.
+    """
+    shape = np.shape(labels)
+    if len(shape) != 1:
+        raise UsageError(f"Labels have shape {shape}; expected one for each picture (n,).")
+    if len(labels) != num_pictures:
+        raise UsageError(f"There are {num_pictures} pictures and {len(labels)} labels; expected as many.")
+
+
 def all_shifts(kind: ShiftKind, reach: int) -> list[Shift]:
     """Every shift (down, right) of up to ``reach`` pixels each way but (0, 0): (2 reach + 1)^2 - 1 of them.
 
@@ -55,6 +81,10 @@ def window_side(kind: ShiftKind, size: tuple[int, int], reach: int) -> tuple[int
         UsageError: Nothing would be left.
     """
     high, wide = size
+    if kind in ("circular", "fractional") and min(size) < 2:
+        raise UsageError(
+            f"Pictures of {high} x {wide} pixels: '{kind}' moves around a ring; expected sides of at least 2."
+        )
     if kind == "crop":
         high, wide = high - 2 * reach, wide - 2 * reach
     if min(high, wide) < 1 or reach < 1 or (kind == "circular" and reach >= min(high, wide)):

@@ -24,7 +24,16 @@ from torch import Tensor, nn
 
 from whyconv.errors import UsageError, nearest
 from whyconv.measures.modules import evaluating
-from whyconv.measures.shifting import Shift, all_shifts, mover, require_reach, usual_reach, window_side
+from whyconv.measures.shifting import (
+    Shift,
+    all_shifts,
+    mover,
+    require_labels,
+    require_reach,
+    require_tensor,
+    usual_reach,
+    window_side,
+)
 from whyconv.results import Estimate
 from whyconv.results.translation import ShiftKind, ShiftScore, Translation, TranslationProtocol
 from whyconv.training.intervals import bootstrap_ends, share, wilson
@@ -95,7 +104,8 @@ def ask(
     if kind == "fractional" and reach is not None:
         raise UsageError(f"'fractional' moves by quarters of a pixel, up to one: leave reach = {reach} out.")
     size = (pictures.shape[2], pictures.shape[3])
-    reach = usual_reach(*size) if reach is None else reach
+    if reach is None:
+        reach = 1 if kind == "fractional" else usual_reach(*size)
     side = window_side(kind, size, reach)
     shifts = all_shifts(kind, reach)
     truth = np.asarray(labels, np.int64)
@@ -131,17 +141,17 @@ def _require(pictures: Tensor, labels: Sequence[int] | NDArray[np.int64], kind: 
     kinds = get_args(ShiftKind)
     if kind not in kinds:
         raise UsageError(f"kind is {kind!r}: expected one of {', '.join(kinds)}.{nearest(str(kind), kinds)}")
+    require_tensor(pictures)
     if not pictures.is_floating_point():
         raise UsageError(f"Pictures are {pictures.dtype}; expected real numbers, as the network takes them.")
-    if np.asarray(labels).dtype.kind not in "iu":
-        raise UsageError(f"Labels are {np.asarray(labels).dtype}; expected whole numbers, classes counted from 0.")
     if pictures.ndim != 4 or len(pictures) < 2:
         raise UsageError(
             f"Translation needs at least 2 pictures (n, c, h, w), for its intervals are over pictures; got an array of "
             f"shape {tuple(pictures.shape)}."
         )
-    if len(labels) != len(pictures):
-        raise UsageError(f"There are {len(pictures)} pictures and {len(labels)} labels; expected as many.")
+    require_labels(labels, len(pictures))
+    if np.asarray(labels).dtype.kind not in "iu":
+        raise UsageError(f"Labels are {np.asarray(labels).dtype}; expected whole numbers, classes counted from 0.")
     if min(labels) < 0:
         raise UsageError(f"A label is {min(labels)}; expected classes counted from 0.")
 
