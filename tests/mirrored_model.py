@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -57,16 +59,21 @@ def make_model() -> onnx.ModelProto:
         node("ReduceMean", ["views_scores", "views"], ["logits"], keepdims=0),
         node("Softmax", ["logits"], ["probabilities"], axis=1),
     ]
+    return answering(nodes, CONSTANTS, views=VIEWS, network="two")
+
+
+def answering(nodes: Sequence[onnx.NodeProto], arrays: Mapping[str, np.ndarray], **told: Any) -> onnx.ModelProto:
+    """A file of whyconv's own that makes "probabilities" of 3 classes from "pixels"; ``told`` is of its metadata."""
     graph = helper.make_graph(
         nodes,
-        "mirrored",
+        "by_hand",
         [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", SIDE, SIDE, 3])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 3])],
-        [numpy_helper.from_array(value, name) for name, value in CONSTANTS.items()],
+        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     policy = {"version": 1, "side": SIDE, "channels": 3}
-    helper.set_model_props(model, {"whyconv": json.dumps(make_metadata(policy=policy, views=VIEWS, network="two"))})
+    helper.set_model_props(model, {"whyconv": json.dumps(make_metadata(policy=policy, **told))})
     return model
 
 

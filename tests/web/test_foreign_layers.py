@@ -15,8 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from starlette.types import Message
 
-from mirrored_model import SIDE
-from tiny_model import make_metadata
+from mirrored_model import SIDE, answering
 from whyconv.export import describe_layers, export_maps
 from whyconv.model_file import read_model
 from whyconv.recognizer import Recognizer
@@ -53,17 +52,7 @@ def make_model() -> onnx.ModelProto:
         node("Softmax", ["logits"], ["probabilities"], axis=1),
     ]
     arrays: dict[str, np.ndarray] = {"second": SECOND, "up": UP, "head": HEAD, "places": np.array([2, 3], np.int64)}
-    graph = helper.make_graph(
-        nodes,
-        "foreign",
-        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", SIDE, SIDE, 3])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 3])],
-        [numpy_helper.from_array(array, name) for name, array in arrays.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    policy = {"version": 1, "side": SIDE, "channels": 3}
-    helper.set_model_props(model, {"whyconv": json.dumps(make_metadata(policy=policy, network="foreign"))})
-    return model
+    return answering(nodes, arrays, network="foreign")
 
 
 @pytest.fixture(scope="module")
