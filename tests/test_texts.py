@@ -65,7 +65,7 @@ MADE = {
         *("pictures", "pictures_still", "pictures_moved", "pictures_none"),
     ),
     "why_verdict_": get_args(Holds),
-    "why_part_": ("base", "rates", "decays", "steps", "longer", "controls_still", *ADDITIONS),
+    "why_part_": ("rates", "decays", "steps", "longer", "controls_still", *ADDITIONS),
     **{f"report_why_{name}_": ("still", "moved") for name in REPORTED},
     "unit_column_": ("layer", "places", "unit", "field", "on_picture", "share"),
     "why_frozen_": ("closed", "learned_elsewhere", "prepares"),

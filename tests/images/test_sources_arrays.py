@@ -110,7 +110,7 @@ def test_halves_of_other_names_find_each_other_where_there_is_one_set(tmp_path):
 @pytest.mark.parametrize(
     ("person", "groups", "alone"),
     [([np.nan, 1, np.nan, 1], [0, 1, 2, 1], 2), (["", "a", " ", "a"], [0, 1, 2, 1], 2),
-     ([3, 3, -1, -1], [0, 0, 1, 1], 0)],
+     ([3, 3, -1, -1], [0, 0, 1, 1], 0), (["Zo\u00eb", "Zoe\u0308", "b", "b"], [0, 0, 1, 1], 0)],
 )  # fmt: skip
 def test_a_picture_without_a_group_is_one_of_its_own(tmp_path, person, groups, alone):
     np.savez(tmp_path / "set.npz", x=shots(4), y=[0, 1, 1, 0], person=person)

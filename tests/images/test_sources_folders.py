@@ -177,6 +177,12 @@ def test_group_by_puts_names_together(lay):
     assert (note.level, note.values) == ("warning", {"num_groups": "2", "num_alone": "1"})
 
 
+def test_a_group_has_one_spelling(lay):
+    composed, apart = "Zo\u00eb", "Zoe\u0308"
+    where = lay(f"cat/{composed}_1.jpg", f"dog/{apart}_2.jpg", "cat/a_1.jpg")
+    assert read_pictures(where, group_by="([^/0-9]+)_").groups.tolist() == [0, 1, 0]
+
+
 def test_label_from_uses_a_named_group_and_tells_what_does_not_fit(lay):
     root = lay("train/001-cat.jpg", "train/002-dog.jpg", "test/003-cat.jpg", "test/cover.jpg")
     pictures = read_pictures(root, label_from=r"(\d+)-(?P<label>[a-z]+)")

@@ -252,6 +252,12 @@ def test_a_column_to_group_by_does_not_count_as_an_expression_on_names_in_folder
     assert read_pictures(where, group_by="person").groups.tolist() == [0, 1, 0, 2]
 
 
+def test_what_stays_together_has_one_spelling(lay):
+    rows = "a.jpg,x,Zo\u00eb\nb.jpg,y,Zoe\u0308\nc.jpg,y,Zoe\n"
+    where = write(lay("a.jpg", "b.jpg", "c.jpg"), f"file,label,person\n{rows}")
+    assert read_pictures(where, group_by="person").groups.tolist() == [0, 0, 1]
+
+
 def test_group_by_a_column_or_an_expression(lay):
     where = write(lay("a1.jpg", "b1.jpg", "a2.jpg"), "file,label,person\na1.jpg,x,7\nb1.jpg,y,\na2.jpg,y,7\n")
     assert read_pictures(where, group_by="person").groups.tolist() == [0, 1, 0]

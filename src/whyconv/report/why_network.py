@@ -23,6 +23,7 @@ from whyconv.results.equivariance import Equivariance
 from whyconv.results.numbers import (
     added_spread,
     as_number,
+    ends_in_points,
     in_percent,
     in_points,
     in_spread,
@@ -285,8 +286,7 @@ def _on_one_line(reason: str) -> str:
 
 def _price_row(one: LayerPrice) -> list[str]:
     places = f"{one.places[0]} x {one.places[1]}"
-    apart = one.gain_over_pictures
-    over_pictures = f"{100 * apart.low:+.1f} .. {100 * apart.high:+.1f}"
+    over_pictures = ends_in_points(one.gain_over_pictures)
     numbers = [in_percent(one.tied), in_points(one.gain), over_pictures, in_percent(one.drift.mean)]
     return [shown(one.layer), places, *numbers]
 

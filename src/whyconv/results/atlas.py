@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from whyconv.results.corners import LEARNED, PLACES, Corner, Place
+from whyconv.results.numbers import points_with_ends
 from whyconv.results.record import Estimate, Record
 from whyconv.results.square import SquareProtocol
 
@@ -128,8 +129,8 @@ class Atlas(Record):
             for place in PLACES:
                 found = one.split(place)
                 rows.append(
-                    f"{one.name} ({place}): locality {_points(found.locality)}, sharing {_points(found.sharing)}, "
-                    f"gain {_points(found.gain)}"
+                    f"{one.name} ({place}): locality {points_with_ends(found.locality)}, sharing {points_with_ends(found.sharing)}, "
+                    f"gain {points_with_ends(found.gain)}"
                 )
         return "\n".join([*rows, *(f"{one.name}: skipped, {one.reason}" for one in self.skipped)])
 
@@ -147,7 +148,3 @@ def protocol_differences(own: AtlasSet, other: AtlasSet) -> dict[str, tuple[int,
         "settings": (own.num_settings, other.num_settings),
     }
     return {name: values for name, values in found.items() if values[0] != values[1]}
-
-
-def _points(estimate: Estimate) -> str:
-    return f"{100 * estimate.value:+.1f} ({100 * estimate.low:+.1f}..{100 * estimate.high:+.1f})"

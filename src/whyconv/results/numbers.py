@@ -35,8 +35,13 @@ def told_points(gain: Estimate) -> str:
 
 def points_with_ends(estimate: Estimate) -> str:
     """``+3.1 (+1.2 .. +5.0)``: a difference of two accuracies in percentage points, whatever its interval."""
-    value, low, high = (_rounded(100 * each, 1) for each in (estimate.value, estimate.low, estimate.high))
-    return f"{value:+.1f} ({low:+.1f} .. {high:+.1f})"
+    return f"{_rounded(100 * estimate.value, 1):+.1f} ({ends_in_points(estimate)})"
+
+
+def ends_in_points(estimate: Estimate) -> str:
+    """``+1.2 .. +5.0``: the interval of a difference of two accuracies in percentage points."""
+    low, high = (_rounded(100 * each, 1) for each in (estimate.low, estimate.high))
+    return f"{low:+.1f} .. {high:+.1f}"
 
 
 def in_spread(estimate: Estimate | None) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from whyconv.images.sources.array_files import ObjectRows, Rows
-from whyconv.images.sources.labels import MINUS_ONE, is_minus_one_none, minus_one_note
+from whyconv.images.sources.labels import MINUS_ONE, group_key, is_minus_one_none, minus_one_note
 from whyconv.images.sources.listing import few
 from whyconv.results import Note
 
@@ -59,7 +59,7 @@ def key_texts(values: np.ndarray) -> list[str | None]:
     values = values.ravel()
     if values.dtype.kind == "f":
         return [None if np.isnan(value) else str(value) for value in values.tolist()]
-    return [_text(value) or None for value in values.tolist()]
+    return [group_key(_text(value)) for value in values.tolist()]
 
 
 def class_texts(rows: Rows, key: str, findings: Findings) -> list[str]:

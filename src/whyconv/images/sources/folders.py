@@ -11,6 +11,7 @@ from whyconv.errors import DataError
 from whyconv.images.sources.labels import (
     TRAIN,
     compile_pattern,
+    group_key,
     group_numbers,
     match_names,
     number_classes,
@@ -108,7 +109,7 @@ def groups_by_pattern(pattern: str | None, names: Names, notes: list[Note]) -> n
     """
     if pattern is None:
         return None
-    keys = match_names(compile_pattern(pattern, "--group-by", "group"), names, "group")
+    keys = [group_key(key) for key in match_names(compile_pattern(pattern, "--group-by", "group"), names, "group")]
     num_missed = keys.count(None)
     if num_missed == len(keys):
         raise DataError(f"--group-by {pattern!r} fits none of the {len(names):,} names, for example {few(names, 3)}.")

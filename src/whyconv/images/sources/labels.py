@@ -120,6 +120,11 @@ def number_classes(
     return renumber[raw], tuple(names[i] for i in kept), notes
 
 
+def group_key(text: str | None) -> str | None:
+    """Returns what stays together in the one spelling that labels have; None where nothing is said."""
+    return None if text is None else class_name(text) or None
+
+
 def group_numbers(keys: Sequence[str | None]) -> np.ndarray:
     """Numbers the groups: equal keys, equal numbers; a picture without a key is a group of its own.
 

@@ -167,7 +167,7 @@ def label_in(ending: str, size: int, content: Callable[[], bytes]) -> str | None
     if size > LONGEST_LABEL:
         raise ValueError(f"it has {size:,} bytes")
     try:
-        text = content().decode("utf-8")
+        text = content().decode("utf-8-sig")
         return label_text(_in_object(text) if ending == "json" else text)
     except RecursionError as error:
         raise ValueError(str(error)) from None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from whyconv.errors import DataError
 from whyconv.images.sources.columns import Columns, class_text, is_name, value_text
-from whyconv.images.sources.labels import PART_ALIASES, class_name, part_of
+from whyconv.images.sources.labels import PART_ALIASES, class_name, group_key, part_of
 from whyconv.images.sources.listing import few, printable, shortened
 from whyconv.images.sources.table_files import CSV_ENDINGS, Table
 
@@ -162,7 +162,8 @@ def _rows(table: Table, columns: Columns, file: TableFile, shelf: Shelf, listing
                 if posixpath.splitext(path)[1] != posixpath.splitext(text)[1]:
                     listing.respelled.append((text, path))
             listing.has_texts |= is_typed and isinstance(label, str | bytes)
-            yield _Row(line, str(path or ""), class_text(label, names), part_number(part) or file.part, value_text(key))
+            group = group_key(value_text(key))
+            yield _Row(line, str(path or ""), class_text(label, names), part_number(part) or file.part, group)
         except ValueError as error:
             listing.complain(f"line {line}: {printable(str(error))}")
     for problem in table.problems:
