@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from made_up_atlas import made_up_atlas, made_up_set
 from made_up_run import FLOWERS, KOREAN, content, hostile
 from made_up_why import made_up_patches, whole_why
 from whyconv.report import ReportContent, why_section, with_why, write_report
+from whyconv.report.atlas import atlas_figure
 
 PHONE = {"width": 400, "height": 800}
 DESK = {"width": 1200, "height": 900}
@@ -35,6 +37,22 @@ CONTRAST = """() => {
         return [(a + 0.05) / (b + 0.05), e.tagName + '.' + e.getAttribute('class')];
     }).sort((x, y) => x[0] - y[0])[0];
 }"""
+
+# What the letters look like, each in the font of the page, as pixels; a letter that no font has looks like any other.
+GLYPHS = """letters => letters.map(letter => {
+    const canvas = document.createElement('canvas');
+    canvas.width = canvas.height = 40;
+    const ink = canvas.getContext('2d');
+    ink.font = '32px ' + getComputedStyle(document.querySelector('svg text') || document.body).fontFamily;
+    ink.fillText(letter, 2, 34);
+    return [...ink.getImageData(0, 0, 40, 40).data].join();
+})"""
+# Of every figure that says something in Hangul: its letters, and how wide each text is that has some.
+HANGUL = """() => [...document.querySelectorAll('svg')].map(svg => {
+    const texts = [...svg.querySelectorAll('text')].filter(e => /[가-힣]/.test(e.textContent));
+    return {letters: texts.flatMap(e => e.textContent.match(/[가-힣]/g)),
+        widths: texts.map(e => e.getBoundingClientRect().width)};
+}).filter(figure => figure.letters.length)"""
 
 Open = Callable[..., Any]
 
@@ -105,14 +123,22 @@ def test_hangul_has_its_own_glyphs(open_report: Open) -> None:
     page = open_report(content(KOREAN), "ko")
     measure = """text => { const e = document.createElement('span'); e.textContent = text;
         document.body.append(e); const width = e.getBoundingClientRect().width; e.remove(); return width; }"""
-    drawn = """text => { const c = document.createElement('canvas'); c.width = c.height = 40;
-        const g = c.getContext('2d'); g.font = '32px ' + getComputedStyle(document.body).fontFamily;
-        g.fillText(text, 2, 34); return [...g.getImageData(0, 0, 40, 40).data].join(); }"""
     assert page.evaluate(measure, "고양이") > 24
     assert page.locator("svg text", has_text="고양이").first.bounding_box()["width"] > 10
-    if page.evaluate(drawn, "고") == page.evaluate(drawn, "양"):
+
+
+def test_hangul_is_drawn_in_every_figure(open_report: Open) -> None:
+    atlas = atlas_figure(made_up_atlas(made_up_set("손글씨 숫자"), made_up_set("꽃")), "ko")
+    page = open_report(content(KOREAN), "ko", DESK, why_section(whole_why(), "ko", made_up_patches()) + atlas)
+    if page.evaluate(GLYPHS, ["고", "양"])[0] == page.evaluate(GLYPHS, ["고", "양"])[1]:
         pytest.skip("no font with Hangul is on this machine: apt-get install fonts-nanum")
-    assert page.evaluate(drawn, "고") != page.evaluate(drawn, "\U000ffffd")
+    figures = page.evaluate(HANGUL)
+    assert len(figures) > 8
+    assert all(width > 0 for figure in figures for width in figure["widths"])
+    letters = sorted({letter for figure in figures for letter in figure["letters"]})
+    missing, another, *drawn = page.evaluate(GLYPHS, ["\U000ffffd", "\U000ffffc", *letters])
+    assert another == missing
+    assert [letter for letter, pixels in zip(letters, drawn, strict=True) if pixels == missing] == []
 
 
 def test_charts_have_axes_labels_and_legends(open_report: Open) -> None:
