@@ -12,9 +12,9 @@ INSTALL = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(
 demo: $(VENV)/demo.stamp
 	$(BIN)/whyconv demo
 
-# Two files of tests at a time: most of them wait for one core.
+# Two files of tests at a time: most of them wait for one core. Not the files of few tests last: those take longest.
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/test.stamp
 	scripts/check

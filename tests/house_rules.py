@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from house_plan import GROUND_FLOOR, GROUND_OF, MAY_IMPORT, OPTIONAL, SLOW, USED_BY
@@ -80,6 +81,7 @@ class Module:
                 yield Import(target, node.lineno, is_at_top)
 
 
+@cache
 def modules(package: Path) -> list[Module]:
     found = []
     for path in sorted(package.rglob("*.py")):

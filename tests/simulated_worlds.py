@@ -306,7 +306,7 @@ KINDS = {
         few=40,
     ),
     "balanced accuracy of small classes": Kind(
-        "pictures", grid(classes, *((100, n, p, p) for n in (1, 2, 3) for p in RATES)), most=0.97, few=200
+        "pictures", grid(classes, *((100, n, p, p) for n in (1, 2, 3) for p in RATES)), most=0.97, few=80
     ),
     "fraction of copies": Kind(
         "groups of pictures",
@@ -348,7 +348,7 @@ KINDS = {
         "validation and scored pictures", grid(chance_of_sets, *product((50, 500), (40, 200, 2000))), most=0.98, few=60
     ),
     "error of maps": Kind("pictures", grid(skewed_errors, *product((20, 64, 256), (0.3, 0.6))), least=0.925, few=40),
-    "side of the effective field": Kind("pictures", grid(squares, (20,), (64,), (256,)), most=1.0, few=200),
+    "side of the effective field": Kind("pictures", grid(squares, (20,), (64,), (256,)), most=1.0, few=100),
     "spread of a detector": Kind("pictures", grid(spreads, (20,), (100,), (500,)), few=25),
     "rate of a benchmark": Kind("seeds and pictures", grid(seeds_and_pictures, (3, 200), (5, 500)), most=1.0, few=20),
     "mean, Student": Kind("seeds or draws", grid(repeated, (2,), (3,), (5,), (10,)), few=1000),

@@ -225,6 +225,7 @@ def test_what_is_not_done_on_shards_is_refused(
     assert not list(tmp_path.glob("bars-*"))
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does(shards: Path, tmp_path: Path) -> None:
     alone, both = (
         in_processes(size, "shared_steps:streamed_run", tmp_path / str(size), str(shards)) for size in (1, 2)
