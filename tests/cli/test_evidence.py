@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +66,17 @@ def test_explain_writes_a_page_and_a_picture(
         assert drawn.width > 2 * drawn.height - 1
     outcome = run("explain", model, inbox / "red.png", "--out", tmp_path / "why.pdf")
     assert (outcome.code, "why.pdf" in outcome.text) == (2, True)
+
+
+def test_what_a_page_needs_is_missed_before_anything_is_computed(
+    run: Callable[..., Outcome], model: Path, inbox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "whyconv.report.evidence")
+    monkeypatch.setitem(sys.modules, "markupsafe", None)
+    outcome = run("explain", model, inbox / "red.png", "--out", tmp_path / "why.html")
+    assert outcome.code == 2
+    assert "(--out) needs an optional package" in " ".join(outcome.text.split())
+    assert "activation map" not in outcome.text
 
 
 @pytest.mark.parametrize("ending", ["png", "html"])

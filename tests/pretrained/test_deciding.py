@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,12 +16,15 @@ from whyconv.errors import DataError
 from whyconv.images.prepare import PicturePolicy
 from whyconv.inspection import inspect
 from whyconv.planning import Material
+from whyconv.pretrained import deciding
 from whyconv.pretrained.backbone import FrozenNetwork
 from whyconv.pretrained.deciding import COMPARED, EPOCHS, Share, decide, share_out, tuned_in
 from whyconv.pretrained.features import Bank
 from whyconv.pretrained.foreign import foreign_backbone
 from whyconv.pretrained.speeds import Speeds
-from whyconv.settings import TrainSettings
+from whyconv.reporting import frozen_rows
+from whyconv.results import Event, Note
+from whyconv.settings import Plan, TrainSettings
 from whyconv.training.pictures import Part, divide, load_parts
 from whyconv.training.pixel_rows import LabelledPixels
 
@@ -95,21 +100,54 @@ def test_less_than_half_an_epoch_is_not_tuned(seconds: float) -> None:
     assert tuned_in(seconds, share, 12, COUNTS, SPEEDS) == Share(("upright",), 0, -1, 0, 32, "float32")
 
 
-def test_one_picture_is_too_few_for_a_head(tmp_path: Path) -> None:
-    write_bars(tmp_path / "bars", 20)
-    asked = TrainSettings(pictures=str(tmp_path / "bars"), store=str(tmp_path / "store"))
-    division = divide(inspect(asked.pictures, store=tmp_path / "store"), asked, seed=0, notify=lambda event: None)
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    place = tmp_path_factory.mktemp("deciding")
+    asked = TrainSettings(pictures=str(write_bars(place / "bars", 20)), store=str(place / "store"))
+    division = divide(inspect(asked.pictures, store=place / "store"), asked, seed=0, notify=lambda event: None)
     policy = PicturePolicy(side=SIDE, channels=3)
-    train, *others = load_parts(division, policy, store=tmp_path / "store", notify=lambda event: None)
-    one = Part("train", train.names[:1], LabelledPixels(train.data.pixels[:1], train.data.labels[:1]))
-    bank = Bank(FrozenNetwork(foreign_backbone(write_backbone(tmp_path / "tiny.onnx"), 1), 1), tmp_path)
+    return Material(division, policy, *load_parts(division, policy, store=place / "store", notify=lambda event: None))
+
+
+def plan_of(material: Material, folder: Path, **asked: Any) -> tuple[Plan, list[str]]:
+    """What is decided on a user's network, and the keys of what is told."""
+    events: list[Event] = []
+    bank = Bank(FrozenNetwork(foreign_backbone(write_backbone(folder / "tiny.onnx"), 1), 1), folder)
+    settings = TrainSettings(pictures="bars", **asked)
+    began = time.perf_counter()
+    decision = decide(settings, material, bank, None, threads=1, began=began, notify=events.append)
+    return decision.plan, [event.key for event in events if isinstance(event, Note)]
+
+
+@pytest.mark.parametrize(
+    ("flips", "told"),
+    [("auto", ["start_flips_no_time"]), ("on", ["start_flips_on_no_time"]), ("off", [])],
+)
+def test_where_there_is_time_for_one_view_nothing_is_mirrored_and_a_note_says_why(
+    flips: str, told: list[str], material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One view of the 20 pictures takes 40 of the 54 seconds, two would take 80."""
+    monkeypatch.setattr(deciding, "measure", lambda *_: Speeds(per_look=2.0, per_look_in_torch=1e-4, per_picture={}))
+    plan, keys = plan_of(material, tmp_path, flips=flips, minutes=1)
+    assert (plan.network.views, plan.augment.flip) == (["upright"], False)
+    assert keys == [*told, "start_budget_head"]
+
+
+def test_mirrored_views_are_used_where_the_plan_says_that_pictures_are_mirrored(
+    material: Material, tmp_path: Path
+) -> None:
+    for flips in ("auto", "on", "off"):
+        plan, keys = plan_of(material, tmp_path, flips=flips)
+        assert plan.augment.flip == ("mirrored" in plan.network.views) == (flips == "on" or "run_flips" in keys)
+        assert ("start_trial" in keys) == (flips == "auto")
+    # A plan that an earlier version wrote: what counts is the views.
+    plan = plan.model_copy(update={"augment": plan.augment.model_copy(update={"flip": True})})
+    assert plan.frozen is not None
+    assert frozen_rows(plan, plan.frozen, material)["flips"] is False
+
+
+def test_one_picture_is_too_few_for_a_head(material: Material, tmp_path: Path) -> None:
+    data = material.train.data
+    one = Part("train", material.train.names[:1], LabelledPixels(data.pixels[:1], data.labels[:1]))
     with pytest.raises(DataError, match="Only 1 picture is left for training"):
-        decide(
-            asked,
-            Material(division, policy, one, *others),
-            bank,
-            None,
-            threads=1,
-            began=time.perf_counter(),
-            notify=lambda event: None,
-        )
+        plan_of(replace(material, train=one), tmp_path)

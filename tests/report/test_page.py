@@ -107,6 +107,13 @@ def test_one_picture_is_no_pictures(n: int, words: str) -> None:
         assert texts.say(f"report_over_{over}", "en", n=n) == f"n={n} {over if n > 1 else over[:-1]}"
 
 
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_of_a_head_on_a_frozen_network_the_curves_say_what_its_row_is(language: str) -> None:
+    told, head = texts.say("report_about_curves_head", language), "multinomial logistic regression"
+    assert told not in unescape(render(content(), language))
+    assert told in unescape(render(replace(content(), plan=content().plan | {"head": head}), language))
+
+
 def test_every_section_is_there_and_the_contents_lead_to_each() -> None:
     tags = outline(render(content()))
     sections = [attributes["id"] for tag, attributes in tags if tag == "section"]

@@ -61,11 +61,11 @@ def _require_free(out: Path, model: Path, picture: Path) -> None:
     """Refuses what evidence cannot be written to; of what is already there, only evidence is replaced."""
     if out.suffix.lower() not in _ENDINGS:
         raise UsageError(f"Evidence cannot be written to {out.name}. Expected a name ending in .html or .png.")
-    if not out.exists():
-        return
     with needing_extra("Writing evidence to a file (--out)", "train"):
         from whyconv.model_file import require_not_own
         from whyconv.report.evidence import is_evidence
+    if not out.exists():
+        return
     if picture.exists() and out.samefile(picture):
         raise UsageError(f"{out} is the picture that is asked about. Name another file with --out.")
     if out.is_file() and not is_evidence(out):
@@ -74,8 +74,8 @@ def _require_free(out: Path, model: Path, picture: Path) -> None:
 
 
 def _write(out: Path, evidence: Evidence, language: str) -> None:
-    with needing_extra("Writing evidence to a file (--out)", "train"):
-        from whyconv.report.evidence import write_evidence_drawing, write_evidence_page
+    from whyconv.report.evidence import write_evidence_drawing, write_evidence_page
+
     if out.suffix.lower() == ".html":
         write_evidence_page(out, evidence, language)
     else:

@@ -113,8 +113,8 @@ def decide(  # noqa: PLR0913
 ) -> Decision:
     """Decides everything before step 1.
 
-    Where mirroring is left to the validation part, a head is learned on the pictures as they are and asked about
-    mirrored ones; what the frozen network said for that is kept in the bank.
+    Where mirroring is left to the validation part, and a mirrored view fits into the time, a head is learned on the
+    pictures as they are and asked about mirrored ones; what the frozen network said for that is kept in the bank.
 
     Args:
         settings: What was asked.
@@ -136,18 +136,13 @@ def decide(  # noqa: PLR0913
     end = math.inf
     if settings.minutes is not None:
         end = began + settings.minutes * 60 * (1 - _ENDING_FRACTION) - _ENDING_SECONDS
-    is_open = settings.flips == "auto" and counts[1] > 0
     is_whole = bank.network.backbone.takes_levels
-    may_flip = is_open or settings.flips == "on"
+    may_flip = settings.flips == "on" or (settings.flips == "auto" and counts[1] > 0)
     first = share_out(counts, speeds, end - time.perf_counter(), flips=may_flip, is_whole=is_whole)
     bank.cut = cut_name(first.first_block) if first.first_block >= 0 else ""
-    flip = settings.flips == "on"
-    if is_open:
-        flip = decide_flip(_try_mirror(material, bank, first, notify), _classes(material), notify)
-    elif settings.flips == "auto":
-        notify(Note(key="run_flips_unknown"))
+    flip = _is_mirrored(settings, material, bank, first, notify)
     share = first
-    if first.views[-1].endswith("mirrored") and not flip:
+    if "mirrored" in first.views and not flip:
         share = share_out(counts, speeds, end - time.perf_counter(), flips=False, is_whole=is_whole, as_=first)
     ending = len(share.views) * speeds.ending(counts[2], share.compared)
     if math.isfinite(end) and share.first_block >= 0:
@@ -156,7 +151,7 @@ def decide(  # noqa: PLR0913
         head = _look(material, bank, share, notify)
         share = tuned_in(end - ending - head - time.perf_counter(), share, share.first_block, counts, speeds)
     _tell(settings, bank.network.backbone, share, counts, notify)
-    plan = _plan(settings, material, bank.network.backbone, share, flip=flip, threads=threads)
+    plan = _plan(settings, material, bank.network.backbone, share, threads=threads)
     return Decision(plan, share.seconds_to_tune, end - ending)
 
 
@@ -248,6 +243,20 @@ def _look(material: Material, bank: Bank, share: Share, notify: Notify) -> float
     return (time.perf_counter() - began) * len(PENALTIES) * ITERATIONS / _TIMED_ITERATIONS
 
 
+def _is_mirrored(settings: TrainSettings, material: Material, bank: Bank, share: Share, notify: Notify) -> bool:
+    """Whether mirrored pictures are used: as asked, or as a trial shows; never where no view is mirrored."""
+    if settings.flips == "off":
+        return False
+    is_asked = settings.flips == "on"
+    if not is_asked and not len(material.validation):
+        notify(Note(key="run_flips_unknown"))
+        return False
+    if "mirrored" not in share.views:
+        notify(Note(key="start_flips_on_no_time", level="warning") if is_asked else Note(key="start_flips_no_time"))
+        return False
+    return is_asked or decide_flip(_try_mirror(material, bank, share, notify), _classes(material), notify)
+
+
 def _try_mirror(material: Material, bank: Bank, share: Share, notify: Notify) -> MirrorTrial:
     """Answers of a head that never saw a mirrored picture, on validation as it is and mirrored."""
     notify(Note(key="start_trial"))
@@ -265,9 +274,7 @@ def _try_mirror(material: Material, bank: Bank, share: Share, notify: Notify) ->
     return MirrorTrial(truth, as_is, mirrored, seconds_per_step=0.0, seconds_per_picture=0.0)
 
 
-def _plan(
-    settings: TrainSettings, material: Material, backbone: Backbone, share: Share, *, flip: bool, threads: int
-) -> Plan:
+def _plan(settings: TrainSettings, material: Material, backbone: Backbone, share: Share, *, threads: int) -> Plan:
     counts = np.bincount(material.train.data.labels, minlength=len(_classes(material))).tolist()
     is_published = backbone.start == PRETRAINED
     training = _training(settings, share, class_offsets(counts, settings.balance), len(material.train))
@@ -287,7 +294,9 @@ def _plan(
             std=list(backbone.std),
             views=list(share.views),
         ),
-        augment=AugmentPlan(flip=flip, shift_fraction=0, min_area=1, max_aspect=1, max_degrees=0, color=0),
+        augment=AugmentPlan(
+            flip="mirrored" in share.views, shift_fraction=0, min_area=1, max_aspect=1, max_degrees=0, color=0
+        ),
         training=training,
         frozen=FrozenPlan(
             origin=PACKAGE if is_published else backbone.name,
