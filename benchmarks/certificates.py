@@ -42,8 +42,7 @@ def main() -> int:
     digits, rows = write_digits(place / "digits"), []
     for seed in range(NUM_SEEDS):
         for kind in ("plain", "circular"):
-            run = place / f"{kind}-{seed}"
-            if not (run / "summary.json").exists() and (code := _train(digits, run, kind, seed)):
+            if not (_run(place, kind, seed) / "summary.json").exists() and (code := _train(digits, kind, seed)):
                 return code
         rows.append(_row(place, seed))
     put_into(asked.page, NAME, join(_heading(), _seen(rows), _refused()))
@@ -58,16 +57,21 @@ def _read_words() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _train(digits: Path, run: Path, kind: str, seed: int) -> int:
-    words = ["train", str(digits), "--out", str(run), "--epochs", f"{EPOCHS}", "--flips", "off", "--seed", f"{seed}"]
+def _run(place: Path, kind: str, seed: int) -> Path:
+    return place / f"{kind}-{seed}" / "digits-1"
+
+
+def _train(digits: Path, kind: str, seed: int) -> int:
+    out = _run(digits.parent, kind, seed).parent
+    words = ["train", str(digits), "--out", str(out), "--epochs", f"{EPOCHS}", "--flips", "off", "--seed", f"{seed}"]
     words += ["--invariant", "circular"] if kind == "circular" else ["--network", "plain"]
     return subprocess.run([sys.executable, "-m", "whyconv", *words], check=False).returncode
 
 
 def _row(place: Path, seed: int) -> list[str]:
     """What was seen from one seed."""
-    plain, circular = (_accuracy(place / f"{kind}-{seed}") for kind in ("plain", "circular"))
-    found = Certificate.model_validate_json((place / f"circular-{seed}" / "certificate.json").read_text("utf-8"))
+    plain, circular = (_accuracy(_run(place, kind, seed)) for kind in ("plain", "circular"))
+    found = Certificate.model_validate_json((_run(place, "circular", seed) / "certificate.json").read_text("utf-8"))
     asked = found.protocol
     change = "none certified" if found.largest_change is None else f"{found.largest_change:.1e}"
     return [
@@ -84,8 +88,7 @@ def _row(place: Path, seed: int) -> list[str]:
 
 def _accuracy(run: Path) -> Estimate:
     found: dict[str, Any] = json.loads((run / "summary.json").read_text(encoding="utf-8"))
-    one = found["test"]
-    return Estimate(value=one["accuracy"], low=one["low"], high=one["high"], n=one["n"])
+    return Estimate.model_validate(found["test"]["accuracy"])
 
 
 def _heading() -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 
 from evidencing.markdown import SHOWN, join, name, number, percent, points, table, way
 from evidencing.own_network import own_network
 from whyconv.results import CONTROLS, CORNERS, PLACES, Square
 from whyconv.results.corners import MATCHES
-from whyconv.results.curves import Crossing
+from whyconv.results.curves import Crossing, Memorized
 from whyconv.results.numbers import crossing_number
 from whyconv.results.why import Why
+from whyconv.study.overfitting import typical_steps
 
 
 def tables(why: Why) -> str:
@@ -107,8 +107,9 @@ def _overfitting(square: Square) -> str:
     ]
     lines = [f"Overfitting, difference of training minus test accuracy in points: {'; '.join(gaps)}." if gaps else ""]
     if square.memorized:
-        each = "; ".join(f"{name(one.corner)} {_steps(one.steps, one.most_steps)}" for one in square.memorized)
-        lines.append(f"Steps until {square.memorized[0].n_train} random labels are fitted, of each draw: {each}.")
+        each = "; ".join(f"{name(one.corner)} {_steps(one)}" for one in square.memorized)
+        n = square.memorized[0].n_train
+        lines.append(f"Steps until {n} random labels are fitted, of each draw, and their geometric mean: {each}.")
     if square.shifts_beside_structure is not None:
         lines.append(
             "Dense layer trained on shifts and asked about them, less the plain convolution: "
@@ -145,18 +146,16 @@ def _controls(square: Square) -> str:
 
 def _limits(why: Why) -> str:
     """What was left out, and whose learning rate a wider search might better."""
-    at_edge = sum(one.is_rate_at_edge for one in why.square.scores if not one.same_as)
-    trained = sum(not one.same_as for one in why.square.scores)
+    at_edge, trained = why.square.num_at_edge, why.square.num_trained
     left = f"Left out: {', '.join(why.left_out)}." if why.left_out else ""
-    return join(
-        f"{at_edge} of {trained} kinds of training chose the least or the greatest rate tried.",
-        left,
-    )
+    return join(f"{at_edge} of {trained} kinds of training chose the least or the greatest rate tried.", left)
 
 
 def _crossing(one: Crossing) -> str:
     return crossing_number(one, is_ratio=True) or "cannot be told"
 
 
-def _steps(steps: Sequence[float | None], most: int) -> str:
-    return ", ".join(f"over {most}" if one is None else f"{one:.0f}" for one in steps)
+def _steps(one: Memorized) -> str:
+    each = ", ".join(f"over {one.most_steps}" if steps is None else f"{steps:.0f}" for steps in one.steps)
+    mean = typical_steps(one.steps)
+    return each if mean is None else f"{each}: {mean.value:.0f} ({mean.low:.0f}-{mean.high:.0f})"

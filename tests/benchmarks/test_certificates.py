@@ -25,10 +25,10 @@ def made_up(place: Path) -> Certificate:
         num_changed=0, n_counted=4, largest_change_counted=0.2, num_changed_counted=1, accuracy=None,
     )  # fmt: skip
     for kind, accuracy in (("plain", 0.991), ("circular", 0.985)):
-        (place / f"{kind}-3").mkdir()
-        test = {"accuracy": accuracy, "low": accuracy - 0.01, "high": accuracy + 0.005, "n": 540}
-        (place / f"{kind}-3" / "summary.json").write_text(json.dumps({"test": test}))
-    (place / "circular-3" / "certificate.json").write_text(found.model_dump_json())
+        (place / f"{kind}-3" / "digits-1").mkdir(parents=True)
+        test = {"accuracy": {"value": accuracy, "low": accuracy - 0.01, "high": accuracy + 0.005, "n": 540}}
+        (place / f"{kind}-3" / "digits-1" / "summary.json").write_text(json.dumps({"test": test}))
+    (place / "circular-3" / "digits-1" / "certificate.json").write_text(found.model_dump_json())
     return found
 
 
