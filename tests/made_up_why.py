@@ -43,6 +43,7 @@ from whyconv.results.translation import ShiftKind, Translation
 from whyconv.results.unit_fields import UnitField, UnitFields
 from whyconv.results.why import NotMeasured, Question, Why
 from whyconv.study.controls import UNMOVED
+from whyconv.study.overfitting import typical_steps
 from whyconv.study.protocol import ADDITIONS
 from whyconv.study.scores import COMPARED
 from whyconv.study.split import accuracy_of, difference, split_gain
@@ -93,8 +94,8 @@ def made_up_square(accuracies: dict[Place, dict[Corner, float]]) -> Square:
             n_train=n_train,
             accuracy=accuracy_of(by_draw(accuracies[place][corner] * (0.9 if control else 1))),
             by_draw=by_draw(accuracies[place][corner] * (0.9 if control else 1)),
-            best_accuracy=accuracy_of(by_draw(accuracies[place][corner])),
-            best_by_draw=by_draw(accuracies[place][corner]),
+            best_accuracy=accuracy_of(by_draw(accuracies[place][corner] + 0.004)),
+            best_by_draw=by_draw(accuracies[place][corner] + 0.004),
             same_steps_accuracy=accuracy_of(by_draw(accuracies[place][corner] - 0.01)),
             same_steps_by_draw=by_draw(accuracies[place][corner] - 0.01),
             num_steps=75 if corner == "convolution" else 25,
@@ -191,7 +192,8 @@ def made_up_square(accuracies: dict[Place, dict[Corner, float]]) -> Square:
                 corner=corner,
                 n_train=50,
                 most_steps=25,
-                steps=[31.0, 40.0, None if corner == "convolution" else 36.0],
+                steps=(steps := [31.0, 40.0, None if corner == "convolution" else 36.0]),
+                typical_steps=typical_steps(steps),
                 train_accuracy=accuracy_of(by_draw(0.9)),
             )
             for corner in CORNERS

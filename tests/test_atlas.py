@@ -14,6 +14,8 @@ from tiny_training import tiny_plan, write_bars
 from whyconv import atlas as atlases
 from whyconv.atlas import Reading, one_set
 from whyconv.errors import DataError, StoppedError, StorageError, UsageError
+from whyconv.report import atlas_section, with_atlas
+from whyconv.report.page import WHY_BEGINS, WHY_ENDS
 from whyconv.results import CORNERS, PLACES, Event
 from whyconv.results.atlas import Atlas, AtlasSet
 from whyconv.results.why import Question, Why
@@ -208,6 +210,23 @@ def test_a_run_is_added_and_the_atlas_stays_as_it_is(tmp_path: Path) -> None:
     assert path == run / "atlas.svg"
     assert path.read_text(encoding="utf-8").count(">pets-1</text>") == 2
     assert [one.name for one in made_up_atlas().sets] == ["digits"]
+
+
+def test_a_report_has_the_atlas_in_its_own_language_and_one_without_a_place_stays_as_it_is(tmp_path: Path) -> None:
+    report, own = tmp_path / "report.html", made_up_set("pets-1")
+    page = f'<html lang="ko">{WHY_BEGINS}<p>measured</p>{WHY_ENDS}</html>'
+    for text in (None, "<html>by hand</html>", page):
+        if text is not None:
+            report.write_text(text, encoding="utf-8")
+        assert atlases.add_to_report(report, made_up_atlas(), own) == (text == page)
+        assert report.exists() == (text is not None)
+        if text != page:
+            assert text is None or report.read_text(encoding="utf-8") == text
+    filled = report.read_text(encoding="utf-8")
+    assert filled == with_atlas(page, atlas_section(made_up_atlas(), own, "ko"))
+    assert "변수 공유로 얻은" in filled
+    report.write_bytes(b"\xff")
+    assert not atlases.add_to_report(report, made_up_atlas(), own)
 
 
 def test_lines_say_who_wins_and_who_loses_as_plainly() -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from made_up_why import SQUARE, with_matched, without_targets
 from whyconv.results import Crossing, Estimate, Place, Square
-from whyconv.results.claims import Holds, claims, matched_words
+from whyconv.results.claims import Holds, claims, matched_words, unlearned_words
 from whyconv.results.numbers import crossing_number
+from whyconv.texts import say
 
 PICTURES = ("still", "still_target", "moved", "moved_target")
 SIGNS = {1: (0.01, 0.02, 0.03), 0: (-0.01, 0.01, 0.03), -1: (-0.03, -0.02, -0.01)}
@@ -183,6 +184,18 @@ def test_a_bound_claims_no_more_than_was_found(end: float, is_ratio: bool, above
     most = Crossing(value=None, low=None, high=end, below=1e-5, n=5)
     assert crossing_number(least, is_ratio=is_ratio) == above
     assert crossing_number(most, is_ratio=is_ratio) == below
+
+
+@pytest.mark.parametrize(
+    ("known", "shown"), [(0.986, 98.6), (0.98999, 98.9), (0.9899999999999999, 98.9), (0.731, 73.1), (0.57, 57.0)]
+)
+def test_what_is_not_known_to_99_percent_is_never_said_to_be(known: float, shown: float) -> None:
+    known_part = SQUARE.scores[0].train_accuracy.model_copy(update={"value": known})
+    scores = [one.model_copy(update={"train_accuracy": known_part}) for one in SQUARE.scores]
+    words = unlearned_words(SQUARE.model_copy(update={"scores": scores}))
+    assert {one["part"] for _, _, one in words} == {shown}
+    text = say("square_unlearned_still", "en", corner="dense", **words[0][2])
+    assert text == f"dense {shown:.1f} % in 25 steps"
 
 
 def test_what_is_said_of_as_few_parameters_is_of_that_matching() -> None:

@@ -195,7 +195,6 @@ def test_a_check_says_everything_that_was_found() -> None:
         "jpeg 2,000, png 13",
         "41, taken upright",
         "12, scaled to 0-255",
-        "2 groups (4 pictures), kept on one side of the split",
         "1 group of copies (2 pictures) lie in two parts",
         "cat/1.jpg = dog/2.jpg",
         "1 pair, only reported",
@@ -205,6 +204,14 @@ def test_a_check_says_everything_that_was_found() -> None:
         "Passed over: 3 (.DS_Store, runs/, __MACOSX/)",
     ):
         assert told in text
+
+
+def test_copies_are_said_to_be_kept_on_one_side_only_where_they_are() -> None:
+    torn = " ".join("\n".join(check_lines(REPORT, "en")).split())
+    assert "copies 2 groups (4 pictures) !" in torn
+    assert "lie in two parts: a training leaves out those in the later of train, validation, test" in torn
+    whole = "\n".join(check_lines(REPORT.model_copy(update={"leaks": []}), "en"))
+    assert "2 groups (4 pictures), kept on one side of the split" in whole
 
 
 def test_a_long_first_line_becomes_two() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from rich.cells import cell_len
 
 from made_up_why import SQUARE, corners, made_up_square, made_up_why, with_matched, without_targets
-from whyconv.report.why_square import claims_block
-from whyconv.results import Place
+from whyconv.report.why_square import claims_block, controls_block, curves_block, square_block
+from whyconv.results import CORNERS, PLACES, Place
 from whyconv.results.claims import matched_words
+from whyconv.results.numbers import in_percent
 from whyconv.show.square import brief_square_lines, square_lines
 from whyconv.show.why import detail_lines, why_lines
 from whyconv.study.controls import UNMOVED
@@ -49,11 +52,12 @@ def test_both_orders_and_the_controls_stand_there() -> None:
     assert any(line.split()[:3] == ["random", "signs", "="] for line in lines)
     assert "12 of 40 trainings chose the least" in " ".join(text.split()) or "trainings chose the least" in text
     assert "3 draws" in text
+    assert "moving shows what only the shared corners have, invariance to shifts." in " ".join(text.split())
     assert "12,345 test pictures" in " ".join(text.split())
 
 
 def test_who_has_not_learned_is_named_wherever_a_winner_is() -> None:
-    unlearned = "Not yet learned to 99 % of its own pictures: dense, moved, 73 % in 25 steps."
+    unlearned = "Not yet learned to 99 % of its own pictures: dense, moved, 73.1 % in 25 steps."
     why = made_up_why()
     for lines in (square_lines(SQUARE, "en"), brief_square_lines(SQUARE, "en"), why_lines(why, "en")):
         assert unlearned in " ".join(" ".join(lines).split())
@@ -83,7 +87,7 @@ def test_what_curves_say_stands_there() -> None:
         "all have 90 % in training, as they are, n = 12,000: dense +20.0",
         "Paired by draw: dense - convolution +15.0 ± 6.1, dense - local +15.0 ± 6.1",
         "convolution > 25 (2/3)",
-        "local 36",
+        "local 35 (26-49)",
     ):
         assert words in text, words
 
@@ -109,6 +113,37 @@ def test_the_claims_fit_one_screen(language: str) -> None:
     lines = why_lines(made_up_why(), language)
     assert max(map(cell_len, lines)) <= 80
     assert len(lines) < 60
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_the_screen_has_the_accuracies_of_the_corners(language: str) -> None:
+    whole = {"value": 1.0, "low": 1.0, "high": 1.0}
+    easy = [one.model_copy(update={"accuracy": one.accuracy.model_copy(update=whole)}) for one in SQUARE.scores]
+    for square in (SQUARE, SQUARE.model_copy(update={"scores": easy})):
+        lines = why_lines(made_up_why().model_copy(update={"square": square}), language)
+        assert max(map(cell_len, lines)) <= 80
+        at = next(at for at, line in enumerate(lines) if "12,000" in line)
+        assert ("same units" if language == "en" else "같은 유닛 수") in lines[at]
+        assert all(say(f"square_corner_{corner}", language) in lines[at + 1] for corner in CORNERS)
+        for place, line in zip(PLACES, lines[at + 2 : at + 4], strict=True):
+            name, *found = re.split("  +", line.strip())
+            assert name == say(f"why_row_{place}", language)
+            assert found == [in_percent(square.score(corner, place).accuracy) for corner in CORNERS]
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_every_table_with_a_dense_corner_says_which_dense_network_it_is(language: str) -> None:
+    dense = "(dense: same units" if language == "en" else "(완전 연결: 같은 유닛 수"
+    paragraphs = "\n".join(square_lines(SQUARE, language)).split("\n\n")
+    tables = [part for part in paragraphs if f"{say('square_corner_dense', language)}  " in part]
+    assert len(tables) == 1 + 2 + 2 + 2
+    assert [part for part in tables if dense not in " ".join(part.split())] == []
+    blocks = (square_block(SQUARE, language), controls_block(SQUARE, language), curves_block(SQUARE, language))
+    told = [figure.title for figure in blocks[0].figures]
+    told += [table.title for block in blocks for table in block.tables]
+    told.append(" ".join(blocks[2].about))
+    assert len(told) == 2 + 3 + 2 + 1
+    assert [one for one in told if dense not in one] == []
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])

@@ -24,7 +24,7 @@ from whyconv.study.protocol import ADDITIONS
 from whyconv.texts import as_typed, fields, language, say, sentences, size
 
 PACKAGE = Path(whyconv.__file__).parent
-REPORTED = ("square", "curve", "gap", "gap_pair", "exponent", "exponent_floor")
+REPORTED = ("square", "curve", "gap", "gap_pair", "exponent", "exponent_floor", "same_steps", "own_best")
 # Keys made at run time: the part before the value -> the values it takes.
 MADE = {
     "export_part_": ("test", "validation", "train", "pictures"),
@@ -64,8 +64,9 @@ MADE = {
         *("fewer", "locality", "sharing", "overfitting"),
         *("pictures", "pictures_still", "pictures_moved", "pictures_none"),
     ),
+    "why_row_": ("still", "moved"),
     "why_verdict_": get_args(Holds),
-    "why_part_": ("rates", "decays", "steps", "longer", "controls_still", *ADDITIONS),
+    "why_part_": ("rates", "decays", "steps", "longer", "controls_still", "farther", *ADDITIONS),
     **{f"report_why_{name}_": ("still", "moved") for name in REPORTED},
     "unit_column_": ("layer", "places", "unit", "field", "on_picture", "share"),
     "why_frozen_": ("closed", "learned_elsewhere", "prepares"),
@@ -265,7 +266,9 @@ def test_no_key_is_in_two_files() -> None:
 
 
 def test_fields_are_filled_in() -> None:
-    assert say("check_leaks_value", "en", n=1, pictures=2) == "1 group of copies (2 pictures) lie in two parts"
+    assert (
+        say("check_conflicts_value", "en", n=1, pictures=2) == "1 group of copies (2 pictures) carry different labels"
+    )
     assert say("check_count", "en", n=3670, classes=5) == "3,670 pictures, 5 classes"
     assert say("check_count", "en", n=1, classes=1) == "1 picture, 1 class"
     assert say("check_count", "ko", n=3670, classes=5) == "이미지 3,670장, 클래스 5개"

@@ -1,9 +1,12 @@
 """The report of a check, and the data that is refused: every degenerate case with its reason."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import ImageOps
 
+from archive_files import write_zip
 from drawn_pictures import encode
 from scenes import jpeg, png, scene, write
 from whyconv.errors import DataError
@@ -169,6 +172,17 @@ def test_a_class_lost_from_one_part_is_said(tmp_path):
     require_trainable(report)
 
 
+def table_of(count, label):
+    """A labels file of ``many``: of one class, or, without a label, of one for every picture."""
+    return "".join(["file_name,label\n", *(f"images/{i:02}.png,{label or i}\n" for i in range(count))]).encode()
+
+
+def npz(count):
+    file = io.BytesIO()
+    np.savez(file, x=np.random.default_rng(0).integers(0, 256, (count, 8, 8), np.uint8), y=np.arange(count))
+    return file.getvalue()
+
+
 # name -> files, options of the reading, and what the refusal must say.
 REFUSED = {
     "only broken files": (
@@ -201,6 +215,26 @@ REFUSED = {
         {},
         r"Each of the 2 classes has a single picture.*at least 2",
     ),
+    "one class beside a table in an archive": (
+        {"set.zip": {**many("images", 12), "train.csv": b"file_name,label\nimages/00.png,cat\nimages/01.png,dog\n"}},
+        {},
+        r"one class, 'images'.*train\.csv .*: if it says the labels, call it labels\.csv in the archive, or unpack ",
+    ),
+    "one class in a table": (
+        {**many("images", 12), "labels.csv": table_of(12, "cat")},
+        {},
+        r"one class, 'cat'.* Look at the column of labels: does it say the same of every picture\?$",
+    ),
+    "one picture a class in a table": (
+        {**many("images", 12), "labels.csv": table_of(12, "")},
+        {},
+        r"a single picture.* Look at the column of labels: does it say another class of every picture\?$",
+    ),
+    "one picture a class in arrays": (
+        {"set.npz": npz(12)},
+        {},
+        r"a single picture.* Look at the array of labels: does it say another class of every picture\?$",
+    ),
     "one class broken": (
         {**many("cat", 12), **many("dog", 12, 50), "emu/1.jpg": BROKEN},
         {},
@@ -227,7 +261,11 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_trained_is_refused_with_its_reason(tmp_path, name):
     files, options, expected = REFUSED[name]
-    report = report_on(tmp_path, files, **options)
+    packed = files.get("set.zip")
+    if packed is not None:
+        report = report_of(read_pictures(write_zip(tmp_path / "set.zip", packed)), tmp_path / "cache")
+    else:
+        report = report_on(tmp_path, files, **options)
     with pytest.raises(DataError, match=expected):
         require_trainable(report)
 

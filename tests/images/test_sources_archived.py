@@ -14,6 +14,7 @@ from archive_files import png, write_tar, write_zip
 from whyconv.errors import DataError, PictureError, StorageError
 from whyconv.images.cache import list_stores
 from whyconv.images.sources import kept, read_pictures
+from whyconv.texts import say
 
 RNG = np.random.default_rng(2)
 
@@ -241,7 +242,9 @@ def test_whole_paths_in_an_archive_lead_nowhere(tmp_path):
 
 def test_if_nothing_that_is_named_is_there_the_place_is_told(tmp_path):
     text = b"file_name,label\n1.png,cat\n"
-    with pytest.raises(DataError, match=r"table in a\.zip is there, .* 1\.png\. .* There is images/1\.png\."):
+    with pytest.raises(
+        DataError, match=r"files named in labels\.csv is there, .* 1\.png\. .* There is images/1\.png\."
+    ):
         read_pictures(write_zip(tmp_path / "a.zip", {**IMAGES, "labels.csv": text}), layout="table")
     with pytest.raises(DataError, match=r"There is images/1\.png\."):
         read_pictures(
@@ -327,3 +330,13 @@ def test_names_that_are_one_file_on_some_disks_are_refused(tmp_path):
     path = write_zip(tmp_path / "a.zip", {"x.npy": npy(X), "y.npy": npy(Y), "X.NPY": npy(X)})
     with pytest.raises(DataError, match="is there twice, but for capital letters or accents"):
         read_pictures(path)
+
+
+def test_a_table_that_is_not_read_is_to_be_called_a_labels_file_in_an_archive(tmp_path):
+    table = b"file_name,label\nimages/1.png,cat\nimages/2.png,dog\n"
+    pictures = read_pictures(write_zip(tmp_path / "a.zip", {**IMAGES, "train.csv": table}))
+    (note,) = [note for note in pictures.notes if note.key.startswith("table_")]
+    assert "call it labels.csv in the archive" in say(note.key, **note.values)
+    assert "folder" not in say(note.key, **note.values)
+    again = write_zip(tmp_path / "b.zip", {**IMAGES, "labels.csv": table})
+    assert read_pictures(again).classes == ("cat", "dog")

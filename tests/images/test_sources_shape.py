@@ -61,6 +61,15 @@ def test_a_folder_in_a_part_that_repeats_its_name_is_no_class(lay):
     assert note(pictures, "folder_looked_through").values["folder"] == "seg_test/seg_test, seg_train/seg_train"
 
 
+def test_a_folder_of_the_same_classes_that_no_part_is_called_is_told_with_the_names_of_parts(lay):
+    pictures = read_pictures(lay(*below("train", "valid", "holdout"), "more/1.jpg", "cover.jpg"))
+    assert spoken(pictures) == both("train", "validation") | {(None, "")}
+    found = note(pictures, "folders_not_called_parts")
+    assert (found.level, found.values["folders"], found.values["num"]) == ("warning", "holdout", 4)
+    assert found.values["known"].startswith("train, training, val, valid")
+    assert note(pictures, "pictures_outside_classes").values == {"num": "2", "names": "cover.jpg, more/1.jpg"}
+
+
 @pytest.mark.parametrize("inner", ["train", "pets"])
 def test_single_folders_in_parts_are_looked_through(lay, inner):
     other = "test" if inner == "train" else inner

@@ -219,7 +219,7 @@ def test_tables_that_cannot_be_understood(lay, text, told):
 
 
 def test_other_encodings_are_named_not_guessed(lay):
-    with pytest.raises(DataError, match=r"labels.csv is not UTF-8 \(byte 0xb0 at 17\).*CSV UTF-8"):
+    with pytest.raises(DataError, match=r"labels.csv is not UTF-8 \(line 2, byte 0xb0\).*CSV UTF-8"):
         read_pictures(write(lay("a.jpg"), "file,label\na.jpg,\uac15\uc544\uc9c0\n", encoding="cp949"))
 
 

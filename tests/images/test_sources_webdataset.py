@@ -66,7 +66,10 @@ def test_parts_are_folders_and_one_tar_is_a_set(tmp_path):
         ({"a.jpg": b"", "a.cls": b"cat", "b.cls": b"dog"}, ["cat"]),
         ({"a.b.jpg": b"", "a.cls": b"cat", "c.jpg": b"", "c.cls": b"cat"}, ["cat"]),
         ({"a.JPG": b"", "a.CLS": "고양이".encode()}, ["고양이"]),
-        ({"a.jpg": b"", "a.cls": b"\xef\xbb\xbfcat", "b.jpg": b"", "b.json": b'\xef\xbb\xbf{"label": "cat"}'}, ["cat"] * 2),
+        (
+            {"a.jpg": b"", "a.cls": b"\xef\xbb\xbfcat", "b.jpg": b"", "b.json": b'\xef\xbb\xbf{"label": "cat"}'},
+            ["cat"] * 2,
+        ),
         # A second picture of the same name, but not side by side, is another sample.
         ({"a.jpg": b"", "a.cls": b"cat", "b.jpg": b"", "b.cls": b"dog", "a.png": b""}, ["cat", "dog", None]),
     ],

@@ -81,3 +81,57 @@ def test_a_labels_file_that_is_not_understood_is_named_where_nothing_else_says_c
     for layout in ("auto", "table"):
         with pytest.raises(DataError, match=rf" {name} has {told}"):
             read_pictures(tmp_path, layout=layout)
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_one_list_in_place_of_an_object_a_line_is_told(tmp_path, indent):
+    path = tmp_path / "metadata.jsonl"
+    path.write_text(json.dumps([{"file_name": "a.jpg", "label": "cat"}] * 2, indent=indent))
+    with pytest.raises(DataError, match=r"metadata\.jsonl holds a JSON list\. Expected one object a line") as caught:
+        read_pictures(path)
+    assert "file_name,label" not in str(caught.value)
+
+
+def test_json_lines_without_one_object_are_told_with_the_first_mistake(tmp_path):
+    path = tmp_path / "metadata.jsonl"
+    for text, told in (
+        ("\n7\n", r': line 2 is not an object; expected {"file_name"'),
+        ("a.jpg cat\n", ": line 1 is not JSON; expected one object a line"),
+        ("\n", r' has no columns\. Expected one object a line, such as {"file_name"'),
+    ):
+        path.write_text(text)
+        with pytest.raises(DataError, match=rf"^metadata\.jsonl{told}"):
+            read_pictures(path)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_the_line_of_what_is_not_utf8_is_right_however_far_down(tmp_path, end, mark):
+    rows = "".join(f"{number}.jpg,cat{end}" for number in range(3000))
+    text = f"{mark}file_name,label{end}{rows}".encode() + f"x.jpg,caf\u00e9{end}y.jpg,caf\u00e9{end}".encode("cp1252")
+    (tmp_path / "labels.csv").write_bytes(text)
+    with pytest.raises(DataError, match=r"labels\.csv is not UTF-8 \(line 3002, byte 0xe9\)\. Save"):
+        read_pictures(tmp_path / "labels.csv")
+
+
+def test_what_is_not_utf16_is_not_called_utf8(tmp_path):
+    text = "file_name,label\na.jpg,cat\n".encode("utf-16") + b"\x00\xdc"
+    (tmp_path / "labels.csv").write_bytes(text)
+    with pytest.raises(DataError, match=r"labels\.csv begins as UTF-16 and is not \(byte 0x00\)"):
+        read_pictures(tmp_path / "labels.csv")
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [('a.jpg,"cat\nb.jpg,"dog\n', 2), ('a.jpg,cat\n\nb.jpg,"do"g\n', 4), ('a.jpg,"c\nat"\nb.jpg,"dog\nc.jpg,x\n', 4)],
+)
+def test_a_quote_that_is_not_closed_is_told_with_the_line_it_is_in(tmp_path, rows, line):
+    (tmp_path / "labels.csv").write_text(f"file_name,label\n{rows}")
+    with pytest.raises(DataError, match=rf"labels\.csv is not a table of comma-separated values: line {line}: "):
+        read_pictures(tmp_path / "labels.csv")
+
+
+def test_a_path_written_as_an_address_of_this_disk_is_told_how_to_write(tmp_path):
+    path = lay(tmp_path, FIRST, json.dumps({"file_name": f"file://{tmp_path}/b.jpg", "label": "dog"}))
+    with pytest.raises(DataError, match=r"line 2: file:///.*b\.jpg: write the path without file://\.$"):
+        read_pictures(path)

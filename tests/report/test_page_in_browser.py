@@ -12,7 +12,7 @@ import pytest
 from made_up_atlas import made_up_atlas, made_up_set
 from made_up_run import FLOWERS, KOREAN, content, hostile
 from made_up_why import made_up_patches, whole_why
-from whyconv.report import ReportContent, why_section, with_why, write_report
+from whyconv.report import ReportContent, atlas_section, why_section, with_why, write_report
 from whyconv.report.atlas import atlas_figure
 
 PHONE = {"width": 400, "height": 800}
@@ -172,6 +172,7 @@ def test_the_section_on_why_convolutions_fits_and_can_be_read(
     open_report: Open, viewport: dict[str, int], language: str, scheme: str
 ) -> None:
     section = why_section(whole_why(), language, made_up_patches())
+    section += atlas_section(made_up_atlas(), made_up_set("pets-1"), language)
     page = open_report(content(), language, viewport, section, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
     assert page.evaluate(OUTSIDE) == []

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from made_up_atlas import made_up_atlas, made_up_set
 from made_up_run import content
 from made_up_study import layer_price, made_up_detector, made_up_detectors, made_up_price
 from made_up_why import corners, made_up_patches, made_up_square, made_up_why, whole_why, without_targets
 from page_outline import outline
-from whyconv.report import lacks_why, page_language, why_section, with_why
+from whyconv.report import atlas_section, lacks_why, page_language, why_section, with_atlas, with_why
 from whyconv.report.learning import learning_figure
 from whyconv.report.page import WHY_BEGINS, WHY_ENDS, render
 from whyconv.report.square import square_figure
+from whyconv.report.why import ATLAS_BEGINS, ATLAS_ENDS
 from whyconv.report.why_square import corners_block, curves_block, square_block
 from whyconv.results import CORNERS, PLACES, Place
 from whyconv.results.claims import claims
@@ -34,6 +36,16 @@ def words(html: str) -> str:
     """What a reader sees, and what a picture's title says."""
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html)).replace("\u00a0", " ")
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&#39;", "'").replace("&amp;", "&")
+
+
+def page_parts(html: str) -> tuple[str, str, str]:
+    """A page without its atlas's marks: before the atlas, the atlas, and behind it."""
+    before, mark, rest = html.partition(f"{ATLAS_BEGINS}\n")
+    if not mark:
+        before, _, after = html.partition(WHY_ENDS)
+        return before, "", WHY_ENDS + after
+    atlas, _, after = rest.partition(f"\n{ATLAS_ENDS}\n")
+    return before, atlas, after
 
 
 def plain(note: object) -> str:
@@ -102,6 +114,8 @@ def test_every_number_of_the_record_stands_there(language: str) -> None:
     wanted += [in_points(one.points) for one in square.losses if not one.is_unmoved]
     wanted += [f"{one.difference:.1g}" for one in square.checks]
     wanted += [f"{square.weights[corner]:,}" for corner in CORNERS]
+    largest = [square.score(corner, place) for place in PLACES for corner in CORNERS]
+    wanted += [in_percent(each) for one in largest for each in (one.same_steps_accuracy, one.best_accuracy)]
     assert square.matched is not None
     wanted += [in_points(one.gain) for one in square.matched.gains]
     wanted += [f"{one.multiply_adds:,}" for one in square.matched.sizes]
@@ -152,6 +166,29 @@ def test_a_corner_whose_errors_end_at_0_has_no_exponent_and_the_others_have_thei
         assert len(rows) == 2
         for row in rows:
             assert [cell == "unknown" for cell in row] == [corner == lacking for corner in CORNERS]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(("most_times", "checkpoints"), [(3, 8), (3, 1), (1, 8), (1, 1)])
+def test_accuracies_of_other_stops_stand_in_rows_where_there_are_others(
+    most_times: int, checkpoints: int, language: str
+) -> None:
+    square = whole_why().square
+    protocol = square.protocol.model_copy(update={"most_times": most_times, "checkpoints": checkpoints})
+    block = corners_block(square.model_copy(update={"protocol": protocol}), language)
+    title = say("report_why_stops", language, n=12_000)
+    stops = [table for table in block.tables if plain(table.title) == title]
+    rows = [row for table in stops for row in table.rows]
+    wanted = [("same_steps", "same_steps_accuracy")] * (most_times > 1)
+    wanted += [("own_best", "best_accuracy")] * (checkpoints > 1)
+    assert [list(map(plain, row)) for row in rows] == [
+        [
+            say(f"report_why_{name}_{place}", language, steps=25),
+            *(in_percent(getattr(square.score(corner, place), field)) for corner in CORNERS),
+        ]
+        for name, field in wanted
+        for place in PLACES
+    ]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -257,6 +294,38 @@ def test_the_section_is_put_in_its_place_once() -> None:
     assert once.endswith(after)
     # Backslashes are what a pattern would take for a group.
     assert r"<p>\1 \g<0></p>" in with_why(page, r"<p>\1 \g<0></p>")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_atlas_stands_in_the_section_until_that_is_measured_anew(language: str) -> None:
+    section = why_section(whole_why(), language, made_up_patches())
+    page = with_why(render(content(), language), section)
+    atlas = atlas_section(made_up_atlas(made_up_set("<b>&"), made_up_set("꽃")), made_up_set("pets-1"), language)
+    once = with_atlas(page, atlas)
+    assert page_parts(once) == (*page_parts(page)[:1], atlas, *page_parts(page)[2:])
+    assert with_atlas(once, atlas) == with_atlas(with_atlas(page, "<p>older</p>"), atlas) == once
+    assert with_why(once, section) == page
+    assert r"<p>\1 \g<0></p>" in with_atlas(once, r"<p>\1 \g<0></p>")
+    with pytest.raises(LookupError, match="no place for the section"):
+        with_atlas(page.replace(WHY_ENDS, ""), atlas)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_atlas_on_the_page_asks_for_nothing_and_leaves_other_figures_alone(language: str) -> None:
+    atlas = atlas_section(made_up_atlas(made_up_set("<b>&")), made_up_set("pets-1"), language)
+    page = with_atlas(with_why(render(content(), language), why_section(whole_why(), language)), atlas)
+    ids = [attributes["id"] for _, attributes in outline(page) if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert "http" not in atlas
+    assert "<script" not in atlas
+    assert "url(" not in atlas
+    svg = ET.fromstring(re.findall(r"<svg.*?</svg>", atlas, re.DOTALL)[0])
+    assert [one.text for one in svg.iter("text") if one.get("class") == "label own x"] == ["pets-1"] * 2
+    assert bool(re.search("[가-힣]", str(svg.get("aria-label")))) == (language == "ko")
+    selectors = re.findall(r"([^{}]+)\{[^{}]*\}", svg.findtext("style") or "")
+    assert len(selectors) > 10
+    assert all(each.strip().startswith(".atlas") for group in selectors for each in group.split(","))
+    assert svg.get("class") == "atlas"
 
 
 def test_names_that_look_like_the_marks_change_nothing() -> None:

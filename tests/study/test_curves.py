@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from whyconv.results import CORNERS, LEARNED, Crossing
+from whyconv.results.numbers import steps_needed
 from whyconv.study.curves import crossing, draw_weights, exponent, log_needed, ratio, targets
 from whyconv.study.draws import scored_rows
 from whyconv.study.overfitting import gap_differences, gaps, memorized, step_of, value_at
@@ -178,3 +180,19 @@ def test_random_labels_that_are_not_fitted_have_no_step() -> None:
     found = memorized({key: [fitted, not_fitted] for key in CORNERS}, 50)[0]
     assert found.steps == [pytest.approx(10), None]
     assert found.train_accuracy.value == pytest.approx((LEARNED + 0.5) / 2)
+    assert found.typical_steps is None
+    assert steps_needed(found) == "> 10 (1/2)"
+
+
+def test_steps_to_fit_random_labels_have_an_interval_on_their_logarithms() -> None:
+    drawn = [history((1, 0.1, 0.1), (last, LEARNED, 0.1)) for last in (389, 394, 396, 397, 739)]
+    found = memorized(dict.fromkeys(CORNERS, drawn), 50)[0]
+    typical = found.typical_steps
+    assert typical is not None
+    logarithms = np.log([389, 394, 396, 397, 739])
+    ends = stats.t.interval(0.95, df=4, loc=logarithms.mean(), scale=stats.sem(logarithms))
+    assert typical.value == pytest.approx(stats.gmean([389, 394, 396, 397, 739]))
+    assert (typical.low, typical.high) == pytest.approx(tuple(np.exp(ends)))
+    assert (typical.n, typical.over) == (5, "draws")
+    assert steps_needed(found) == "447 (315-634)"
+    assert steps_needed(found.model_copy(update={"steps": [2999.6, 3001.0], "typical_steps": None})) == "3,000"

@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from scenes import png, scene
 from tiny_training import bars
 from whyconv import workflow
+from whyconv.errors import DataError
 from whyconv.images.prepare import PicturePolicy
 from whyconv.images.split import TEST, TRAIN, VALIDATION
+from whyconv.images.store import open_store
 from whyconv.inspection import inspect
+from whyconv.pretrained import choose_start
 from whyconv.results import Event, Note
 from whyconv.settings import TrainSettings
 from whyconv.training import pictures as module
-from whyconv.training.pictures import channel_statistics, divide, load_parts
+from whyconv.training.pictures import channel_statistics, divide, load_parts, side_for
 from whyconv.training.run_folder import environment, new_run_folder
 
 
@@ -176,3 +180,61 @@ def test_a_run_is_named_after_the_whole_folder_and_the_files_stem(tmp_path: Path
 def test_the_cores_told_are_those_that_may_be_used(monkeypatch) -> None:
     monkeypatch.setattr("whyconv.training.run_folder.num_cores", lambda: 77)
     assert environment(1)["cores"] == 77
+
+
+def test_files_left_out_and_pictures_under_two_labels_are_told(tmp_path: Path) -> None:
+    folder = tmp_path / "my set"
+    for number in range(12):
+        write(folder / "ab"[number % 2] / f"{number:02}.png", number)
+    for number in range(5):
+        (folder / "a" / f"bad{number}.png").write_bytes(b"")
+    (folder / "b" / "twin.png").write_bytes((folder / "a" / "00.png").read_bytes())
+    _, notes = divided(folder, tmp_path / "store", label_from="(a|b)/")
+    command = f"whyconv check '{folder}' --label-from '(a|b)/'"
+    told = [notes[key] for key in ("train_unreadable_left_out", "train_under_two_labels")]
+    assert [note.level for note in told] == ["warning", "warning"]
+    assert told[0].values == {
+        "n": 5,
+        "names": "a/bad0.png: empty file; a/bad1.png: empty file; a/bad2.png: empty file; ...",
+        "command": command,
+    }
+    twins = {"n": 1, "pictures": 2, "first": "a/00.png", "one": "a", "second": "b/twin.png", "other": "b"}
+    assert told[1].values == {**twins, "command": command}
+
+
+def test_pictures_without_a_label_decide_nothing_and_are_not_prepared(tmp_path: Path, monkeypatch) -> None:
+    """As a contest has them: small pictures to learn from in class folders, beside others that nobody has labelled."""
+    folder, store = tmp_path / "contest", tmp_path / "store"
+    for number in range(12):
+        path = folder / "train" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(scene(number, 16, 16)))
+    (folder / "test").mkdir()
+    for number in range(20):
+        (folder / "test" / f"{number}.png").write_bytes(png(scene(100 + number, 200, 200)))
+    division, notes = divided(folder, store)
+    assert not {"train_unreadable_left_out", "train_under_two_labels"} & notes.keys()
+    inspection = division.inspection
+    monkeypatch.setattr("whyconv.pretrained.choosing.has_published_weights", lambda: True)
+    assert side_for(inspection) == 16
+    assert choose_start(TrainSettings(pictures=str(folder)), inspection, lambda event: None).start is None
+    policy, events = PicturePolicy(side=8, channels=3), list[Event]()
+    parts = load_parts(division, policy, store=store / "new", notify=events.append)
+    assert [event.values["num_bytes"] for event in events if isinstance(event, Note)] == [12 * 8 * 8 * 3]
+    # Pixels kept by an earlier version, of all pictures, are taken over.
+    kept = open_store(inspection.pictures, policy, folder=store / "old")
+    events.clear()
+    again = load_parts(division, policy, store=store / "old", notify=events.append)
+    assert [event for event in events if not isinstance(event, Note)] == []
+    for number, (one, other) in enumerate(zip(parts, again, strict=True), 1):
+        assert one.names == other.names
+        assert np.array_equal(one.data.pixels[:], other.data.pixels[:])
+        assert np.array_equal(one.data.pixels[:], kept.pixels[division.indices(number)])
+
+
+def test_where_nothing_labelled_can_be_read_the_side_is_no_error(tmp_path: Path) -> None:
+    for name in "ab":
+        write(tmp_path / "all" / name / "1.png", 1).write_bytes(b"")
+    with pytest.raises(DataError, match="None of the 2 files"):
+        divided(tmp_path / "all", tmp_path / "store")
+    assert side_for(inspect(tmp_path / "all", store=tmp_path / "store")) == 8

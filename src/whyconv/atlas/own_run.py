@@ -9,6 +9,7 @@ from whyconv.atlas.measuring import FIGURE, RECORD
 from whyconv.atlas.one_set import as_set
 from whyconv.atlas.places import NamedPlace
 from whyconv.errors import UsageError
+from whyconv.report import atlas_section, page_language, with_atlas
 from whyconv.report.atlas import atlas_figure
 from whyconv.results.atlas import Atlas, AtlasSet
 from whyconv.results.why import Why
@@ -57,3 +58,18 @@ def add_run(run: Path, atlas: Atlas, own: AtlasSet, language: str) -> Path:
     path = run / FIGURE
     files.write_text(path, atlas_figure(atlas, language, own))
     return path
+
+
+def add_to_report(report: Path, atlas: Atlas, own: AtlasSet) -> bool:
+    """Puts the same into a run's report, in the report's language.
+
+    Returns:
+        Whether it is there now: what is no report, or one of another version, stays as it is.
+    """
+    try:
+        page = report.read_text(encoding="utf-8")
+        filled = with_atlas(page, atlas_section(atlas, own, page_language(page)))
+    except (OSError, UnicodeDecodeError, LookupError):
+        return False
+    files.write_text(report, filled)
+    return True

@@ -193,7 +193,6 @@ def why(  # noqa: PLR0913, PLR0917
     section into its report.html; what was stopped goes on when asked again.
     """
     from whyconv.show.square import square_lines
-    from whyconv.show.text import printable
     from whyconv.show.why import detail_lines, why_lines
 
     language = texts.language(lang)
@@ -203,12 +202,12 @@ def why(  # noqa: PLR0913, PLR0917
     found = _why(run, language, {"side": side, "minutes": minutes, "quick": quick, "seed": seed or 0})
     if as_json:
         print_json(found.model_dump_json())
-    path = printable(str(_record_path(run, found)))
     print_text([*square_lines(found.square, language), "", *detail_lines(found, language), ""])
     print_text(why_lines(found, language))
-    print_text([texts.say("square_written", language, path=path)])
+    record, report = _places(run, found)
     if others is not None:
-        print_text(_among(others, run, found, language))
+        print_text(_among(others, run, found, report, language))
+    print_text(_where(record, report, language))
 
 
 def _why(run: Path, language: str, wanted: dict[str, Any]) -> Why:
@@ -219,10 +218,20 @@ def _why(run: Path, language: str, wanted: dict[str, Any]) -> Why:
     return found
 
 
-def _record_path(run: Path, found: Why) -> Path:
+def _places(run: Path, found: Why) -> tuple[Path, Path | None]:
+    """Returns the file with all numbers, and the report; None where there is none, or it holds another file's."""
     with needing_extra("Measuring", "train"):
-        from whyconv.explained import record_path
-    return record_path(run, found.question)
+        from whyconv.explained import RECORD, REPORT, record_path
+    record = record_path(run, found.question)
+    is_shown = record.name == RECORD and (run / REPORT).exists()
+    return record, run / REPORT if is_shown else None
+
+
+def _where(record: Path, report: Path | None, language: str) -> list[str]:
+    from whyconv.show.text import printable
+
+    lines = [] if report is None else [texts.say("square_report", language, path=printable(str(report)))]
+    return [*lines, texts.say("square_written", language, path=printable(str(record)))]
 
 
 def _read_atlas(place: Path) -> Atlas:
@@ -231,9 +240,9 @@ def _read_atlas(place: Path) -> Atlas:
     return read_atlas(place)
 
 
-def _among(others: Atlas, run: Path, found: Why, language: str) -> list[str]:
-    """Draws the run among the sets of an atlas, and says where and what differs."""
-    from whyconv.atlas import add_run, own_set
+def _among(others: Atlas, run: Path, found: Why, report: Path | None, language: str) -> list[str]:
+    """Draws the run among the sets of an atlas, into the report too, and says where and what differs."""
+    from whyconv.atlas import add_run, add_to_report, own_set
     from whyconv.report.atlas import difference_notes
     from whyconv.show.text import printable, wrap
     from whyconv.training.run_folder import read_plan
@@ -241,6 +250,8 @@ def _among(others: Atlas, run: Path, found: Why, language: str) -> list[str]:
     own = own_set(run, read_plan(run), found)
     path = add_run(run, others, own, language)
     notes = [line for note in difference_notes(others, own, language) for line in wrap(note, "  ")]
+    if report is not None and not add_to_report(report, others, own):
+        notes += wrap(texts.say("why_no_place", language, path=printable(str(report))), "! ")
     return [texts.say("atlas_with_run", language, path=printable(str(path))), *notes]
 
 

@@ -9,9 +9,11 @@ import numpy as np
 from whyconv.errors import DataError
 from whyconv.images.duplicates import MIN_NEAR_SIDE, Duplicates
 from whyconv.images.sources.listing import PART_NAMES, Pictures, printable
+from whyconv.images.sources.unread import to_have_it_read
 from whyconv.images.survey import Survey
 from whyconv.results import CheckReport, ClassCount, DuplicateGroup, Note, SizeRange, Unreadable
-from whyconv.settings import MOST_CLASS_LETTERS, MOST_CLASSES
+from whyconv.settings import MOST_CLASS_LETTERS, MOST_CLASSES, PicturesPlan, TrainSettings
+from whyconv.texts import as_typed
 
 # From here on the largest class is answered too often unless the recipe balances.
 UNBALANCED_RATIO = 3.0
@@ -19,6 +21,15 @@ UNBALANCED_RATIO = 3.0
 FEW_PICTURES = 10
 _MOST_NAMED = 5
 _MOST_REASONS = 3
+# Of layouts in which no folder says the class.
+_LABELS_IN = {
+    "layout_names": "what --label-from marks",
+    "layout_splits_names": "what --label-from marks",
+    "layout_table": "the column of labels",
+    "layout_arrays": "the array of labels",
+    "layout_memory": "the array of labels",
+    "layout_webdataset": "the labels of the samples",
+}
 
 
 def check(pictures: Pictures, survey: Survey, duplicates: Duplicates, *, seconds: float = 0.0) -> CheckReport:
@@ -62,6 +73,38 @@ def check(pictures: Pictures, survey: Survey, duplicates: Duplicates, *, seconds
     )
 
 
+def left_out_notes(report: CheckReport, command: str) -> list[Note]:
+    """What a training does not learn from, or learns in contradiction, in short; ``command`` shows all of it."""
+    notes = []
+    if report.unreadable:
+        names = _reasons(report)
+        values = {"n": len(report.unreadable), "names": names, "command": command}
+        notes.append(Note(key="train_unreadable_left_out", values=values, level="warning"))
+    if report.conflicts:
+        group = report.conflicts[0]
+        pairs = [(name, label) for name, label in zip(group.names, group.labels, strict=True) if label]
+        first, one = pairs[0]
+        second, other = next((name, label) for name, label in pairs if label != one)
+        values = {"n": len(report.conflicts), "pictures": sum(len(each.names) for each in report.conflicts)}
+        values |= {"first": first, "one": one, "second": second, "other": other, "command": command}
+        notes.append(Note(key="train_under_two_labels", values=values, level="warning"))
+    return notes
+
+
+def check_command(where: str, asked: TrainSettings | PicturesPlan) -> str:
+    """What to type to see all that was found out about these pictures, read as they were."""
+    layout = None if asked.layout == "auto" else asked.layout
+    given = {"layout": layout, "label-from": asked.label_from, "group-by": asked.group_by, "store": asked.store}
+    options = [word for name, value in given.items() if value for word in (f"--{name}", value)]
+    # Alone, for only so a place that begins with a dash is not taken for an option.
+    return printable(" ".join(["whyconv check", as_typed(where), *([as_typed(*options)] if options else [])]))
+
+
+def _reasons(report: CheckReport) -> str:
+    told = "; ".join(f"{one.name}: {one.reason}" for one in report.unreadable[:_MOST_REASONS])
+    return told + "; ..." * (len(report.unreadable) > _MOST_REASONS)
+
+
 def require_trainable(report: CheckReport) -> None:
     """Refuses pictures that no recognizer can be made from; all that is wrong is said at once.
 
@@ -82,9 +125,7 @@ def _nothing_at_all(report: CheckReport) -> list[str]:
     """Says why there is not one picture to train on; nothing if there is."""
     if report.num_pictures:
         return []
-    broken = "; ".join(f"{one.name}: {one.reason}" for one in report.unreadable[:_MOST_REASONS])
-    broken += "; ..." if len(report.unreadable) > _MOST_REASONS else ""
-    count = len(report.unreadable)
+    broken, count = _reasons(report), len(report.unreadable)
     if report.widths is None and count:
         return [
             f"None of the {count:,} files in {report.where} can be read as a picture ({broken}). Expected pictures "
@@ -110,8 +151,7 @@ def _too_few_classes(report: CheckReport) -> Iterator[str]:
     elif all(group.num_pictures == 1 for group in report.classes):
         yield (
             f"Each of the {len(report.classes):,} classes has a single picture, so nothing would be left to test with. "
-            f"Expected at least 2 in each, better {FEW_PICTURES} and more. If the pictures of one class lie in "
-            "different folders, say where the label is in the names: --label-from REGEX."
+            f"Expected at least 2 in each, better {FEW_PICTURES} and more. {_where_labels_may_be(report)}"
         )
     elif report.num_pictures > 1 and _shows_one_thing(report):
         first = report.duplicates[0].names[0]
@@ -126,17 +166,31 @@ def _where_classes_may_be(report: CheckReport) -> str:
     told = {note.key: note.values for note in report.notes}
     if found := told.get("only_class_holds_folders"):
         return f"There are folders in {found['folder']} ({found['inside']}): if they are the classes, name that folder."
-    if found := told.get("table_not_read"):
+    found = told.get("table_not_read") or told.get("table_in_archive_not_read") or told.get("table_without_labels")
+    if found:
+        what_to_do = to_have_it_read(str(found.get("labels_file", "")))
+        if "table_without_labels" in told:
+            return (
+                f"{found['file']} has the columns {found['columns']}: if it says the labels, call the column of "
+                f"pictures file_name and that of labels label, and {what_to_do}."
+            )
         return (
-            f"{found['file']} has columns of pictures and of labels ({found['columns']}): if it says the labels, name "
-            "that file."
+            f"{found['file']} has columns of pictures and of labels ({found['columns']}): if it says the labels, "
+            f"{what_to_do}."
         )
-    if found := told.get("table_without_labels"):
-        return (
-            f"{found['file']} has the columns {found['columns']}: if it says the labels, call the column of pictures "
-            "file_name and that of labels label, and name that file."
-        )
+    if labels := _LABELS_IN.get(report.layout.key):
+        return f"Look at {labels}: does it say the same of every picture?"
     return "Add a folder of other pictures beside it, or name the folder above it."
+
+
+def _where_labels_may_be(report: CheckReport) -> str:
+    """What to do where every picture is of a class of its own."""
+    if labels := _LABELS_IN.get(report.layout.key):
+        return f"Look at {labels}: does it say another class of every picture?"
+    return (
+        "If the pictures of one class lie in different folders, say where the label is in the names: "
+        "--label-from REGEX."
+    )
 
 
 def _too_many_classes(report: CheckReport) -> Iterator[str]:

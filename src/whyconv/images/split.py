@@ -293,5 +293,5 @@ def _few_notes(groups: list[_Group], fractions: dict[int, float], classes: Seque
     if not lacking:
         return []
     names = ", ".join(classes[label] for label in lacking[:_MOST_NAMED]) + ", ..." * (len(lacking) > _MOST_NAMED)
-    values = {"num": f"{len(lacking):,}", "classes": names}
+    values = {"num": len(lacking), "classes": names}
     return [Note(key="split_classes_not_in_every_part", values=values, level="warning")]

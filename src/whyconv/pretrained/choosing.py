@@ -16,7 +16,7 @@ from whyconv.pretrained.published import published_backbone
 from whyconv.results import Note, Notify
 from whyconv.settings import PRETRAINED, SCRATCH, TrainSettings
 from whyconv.training.circular import circular_settings
-from whyconv.training.pictures import side_for
+from whyconv.training.pictures import side_for, used
 from whyconv.training.realistic import realistic_settings
 from whyconv.training.start_weights import find_start_weights
 
@@ -139,5 +139,5 @@ def open_backbone(start: str | None, store: Path | None, threads: int, size: int
 
 def _are_photos(inspection: Inspection) -> bool:
     survey = inspection.survey
-    shorter = np.minimum(survey.widths, survey.heights)[survey.readable]
+    shorter = np.minimum(survey.widths, survey.heights)[used(inspection)]
     return inspection.report.channels != "gray" and bool(len(shorter)) and float(np.median(shorter)) >= LEAST_SIDE

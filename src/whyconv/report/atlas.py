@@ -20,23 +20,30 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 66.0, 740.0, 92.0, 560.0
 _LETTERS, _SMALL = 13, 12
 _LINE = 17
 _LONGEST_NAME = 30
-# Colors and letters are those of the report's page; here they travel with the figure.
-_STYLE = Markup("""<style>
-svg { --paper: #ffffff; --ink: #1d2430; --soft: #5b6575; --rule: #dfe3e8; --mark: #8a94a3; --still: #2b6cc4;
+_NAMESPACE = Markup(' xmlns="http://www.w3.org/2000/svg"')
+# Colors and letters are those of the report's page; where the figure stands alone they travel with it.
+_COLORS = """
+.atlas { --paper: #ffffff; --ink: #1d2430; --soft: #5b6575; --rule: #dfe3e8; --mark: #8a94a3; --still: #2b6cc4;
   --moved: #c2560c; background: var(--paper); font-variant-numeric: tabular-nums; font-family: system-ui,
   -apple-system, "Segoe UI", "Apple SD Gothic Neo", "Malgun Gothic", "Noto Sans KR", "Noto Sans CJK KR",
   "NanumGothic", "Nanum Gothic", sans-serif; }
-@media (prefers-color-scheme: dark) { svg { --paper: #1a2028; --ink: #e7ebf0; --soft: #a3aebc; --rule: #323b47;
-  --mark: #7d8896; --still: #74a9f5; --moved: #f2a25c; } }
-text { fill: var(--ink); font-size: 13px; } .title { font-size: 17px; font-weight: 650; }
-.soft, .tick { fill: var(--soft); font-size: 12px; } .axis-name { fill: var(--soft); font-weight: 600; }
-.x { text-anchor: middle; } .y { text-anchor: end; } .grid { stroke: var(--rule); } .zero { stroke: var(--mark); }
-.even { stroke: var(--mark); stroke-dasharray: 4 4; } .link { stroke: var(--mark); stroke-dasharray: 1 3; }
-.whisker { stroke-width: 2; opacity: .45; } .still { fill: var(--still); stroke: var(--still); }
-.moved { fill: var(--moved); stroke: var(--moved); } .own { font-weight: 700; }
-.label { paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }
-.ring { fill: none; stroke: var(--ink); stroke-width: 2; } .paper { fill: var(--paper); }
-</style>""")
+@media (prefers-color-scheme: dark) { .atlas { --paper: #1a2028; --ink: #e7ebf0; --soft: #a3aebc; --rule: #323b47;
+  --mark: #7d8896; --still: #74a9f5; --moved: #f2a25c; } }"""
+_COLORS_OF_PAGE = """
+.atlas { --paper: var(--card); --still: var(--first); --moved: var(--second); }"""
+# A style in a page is that of the whole page: nothing but this figure may answer to it.
+_RULES = """
+.atlas text { fill: var(--ink); font-size: 13px; } .atlas .title { font-size: 17px; font-weight: 650; }
+.atlas .soft, .atlas .tick { fill: var(--soft); font-size: 12px; }
+.atlas .axis-name { fill: var(--soft); font-weight: 600; } .atlas .x { text-anchor: middle; }
+.atlas .y { text-anchor: end; } .atlas .grid { stroke: var(--rule); } .atlas .zero { stroke: var(--mark); }
+.atlas .even { stroke: var(--mark); stroke-dasharray: 4 4; }
+.atlas .link { stroke: var(--mark); stroke-dasharray: 1 3; } .atlas .whisker { stroke-width: 2; opacity: .45; }
+.atlas .still { fill: var(--still); stroke: var(--still); }
+.atlas .moved { fill: var(--moved); stroke: var(--moved); } .atlas .own { font-weight: 700; }
+.atlas .label { paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }
+.atlas .ring { fill: none; stroke: var(--ink); stroke-width: 2; } .atlas .paper { fill: var(--paper); }
+"""
 
 
 class _Dot(NamedTuple):
@@ -73,12 +80,21 @@ def atlas_figure(atlas: Atlas, language: str, own: AtlasSet | None = None) -> st
     Returns:
         An SVG document that needs no other file; numbers stand in the titles of its dots.
     """
+    return str(_drawn(atlas, language, own, _NAMESPACE, _COLORS) + "\n")
+
+
+def inline_atlas(atlas: Atlas, language: str, own: AtlasSet) -> Markup:
+    """Returns the figure as a part of the report's page, in the page's colors, which darkness and paper change."""
+    return _drawn(atlas, language, own, Markup(""), _COLORS_OF_PAGE)
+
+
+def _drawn(atlas: Atlas, language: str, own: AtlasSet | None, namespace: Markup, colors: str) -> Markup:
     sets = [*atlas.sets, *([own] if own else [])]
     axes = _axes([split for one in sets for split in one.splits], language)
     dots = [_dot(one, place, axes, is_own=one is own) for one in sets for place in PLACES]
     notes = _note_lines(atlas, own, language)
     height = round(_BOTTOM + 64 + _LINE * len(notes) + 10)
-    parts = [_STYLE, _heading(language, has_own=own is not None), _frame(axes, language)]
+    parts = [_heading(language, has_own=own is not None), _frame(axes, language)]
     parts += [_link(first, second) for first, second in zip(dots[::2], dots[1::2], strict=True)]
     parts += [_whiskers(dot, axes) for dot in dots]
     parts += [_mark(dot, language) for dot in dots]
@@ -88,11 +104,11 @@ def atlas_figure(atlas: Atlas, language: str, own: AtlasSet | None = None) -> st
         for index, line in enumerate(notes)
     ]
     opening = Markup(
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}" width="{}" height="{}" role="img" lang="{}"'
-        ' aria-label="{}">'
-    ).format(_WIDTH, height, _WIDTH, height, language, _described(sets, language))
+        '<svg{} class="atlas" viewBox="0 0 {} {}" width="{}" height="{}" role="img" lang="{}" aria-label="{}">'
+    ).format(namespace, _WIDTH, height, _WIDTH, height, language, _described(sets, language))
+    style = Markup("<style>" + colors + _RULES + "</style>")  # noqa: S704
     ground = Markup('<rect class="paper" width="{}" height="{}"/>').format(_WIDTH, height)
-    return str(opening + parts[0] + ground + Markup("\n").join(parts[1:]) + Markup("</svg>\n"))
+    return opening + style + ground + Markup("\n").join(parts) + Markup("</svg>")
 
 
 def _axes(splits: Sequence[EvenSplit], language: str) -> _Axes:

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
+from whyconv.report.atlas import inline_atlas
 from whyconv.report.blocks import Block, teller
+from whyconv.report.curves import Figure
 from whyconv.report.page import WHY_BEGINS, WHY_ENDS, environment
 from whyconv.report.why_hyperparameters import hyperparameters_block
 from whyconv.report.why_matched import matched_block
@@ -24,10 +27,14 @@ from whyconv.report.why_network import (
     surgery_block,
 )
 from whyconv.report.why_square import claims_block, controls_block, corners_block, curves_block, square_block
+from whyconv.results.atlas import Atlas, AtlasSet
 from whyconv.results.why import Why
 
+# At the end of the section, between these: what `whyconv why --atlas` draws.
+ATLAS_BEGINS, ATLAS_ENDS = "<!-- whyconv why --atlas: begins -->", "<!-- whyconv why --atlas: ends -->"
 _UNMEASURED = '<p class="unmeasured">'
 _PLACE = re.compile(f"(?<={re.escape(WHY_BEGINS)}).*?(?={re.escape(WHY_ENDS)})", re.DOTALL)
+_ATLAS = re.compile(f"{re.escape(ATLAS_BEGINS)}.*?{re.escape(ATLAS_ENDS)}\n", re.DOTALL)
 
 
 def why_section(
@@ -60,12 +67,39 @@ def with_why(page_html: str, section: str) -> str:
     Raises:
         LookupError: The page has no place for it, or more than one.
     """
-    if page_html.count(WHY_BEGINS) != 1 or len(_PLACE.findall(page_html)) != 1:
-        raise LookupError(
-            f"The page has no place for the section: expected the marks {WHY_BEGINS} and {WHY_ENDS}, once each. It was "
-            "written by another version, or changed by hand. Train anew to have one."
-        )
+    _require_place(page_html)
     return _PLACE.sub(lambda _: f"\n{section}\n", page_html)
+
+
+def atlas_section(atlas: Atlas, own: AtlasSet, language: str) -> str:
+    """Returns a run among the sets of an atlas, as a part of the section.
+
+    Args:
+        atlas: At least one set.
+        own: The run, measured by what the section says.
+        language: "en" or "ko".
+    """
+    say = teller(language)
+    # At its own size, as wide tables are: shrunk to a phone nobody could read it.
+    figure = Markup('<div class="scroll" tabindex="0">{}</div>').format(inline_atlas(atlas, language, own))
+    block = Block(title=say("report_why_atlas"), figures=[Figure("", Markup(""), figure)])
+    return environment(say).get_template("why.html.j2").render(about="", blocks=[block], failed=[])
+
+
+def with_atlas(page_html: str, atlas: str) -> str:
+    """Returns a report with an atlas at the end of the section; one that stood there before is replaced.
+
+    It stays until the section is written anew: the run's own numbers may be others then.
+
+    Args:
+        page_html: A report.
+        atlas: As ``atlas_section`` gives it.
+
+    Raises:
+        LookupError: The page has no place for it, or more than one.
+    """
+    _require_place(page_html)
+    return _ATLAS.sub("", page_html).replace(WHY_ENDS, f"{ATLAS_BEGINS}\n{atlas}\n{ATLAS_ENDS}\n{WHY_ENDS}")
 
 
 def lacks_why(page_html: str) -> bool:
@@ -76,6 +110,14 @@ def lacks_why(page_html: str) -> bool:
 def page_language(page_html: str) -> Literal["en", "ko"]:
     """Returns the language that a report was written in."""
     return "ko" if re.search(r'<html lang="ko"', page_html) else "en"
+
+
+def _require_place(page_html: str) -> None:
+    if page_html.count(WHY_BEGINS) != 1 or len(_PLACE.findall(page_html)) != 1:
+        raise LookupError(
+            f"The page has no place for the section: expected the marks {WHY_BEGINS} and {WHY_ENDS}, once each. It was "
+            "written by another version, or changed by hand. Train anew to have one."
+        )
 
 
 def _blocks(why: Why, patches: Patches, picture: NDArray[np.uint8] | None, language: str) -> Iterator[Block]:

@@ -10,7 +10,15 @@ from whyconv.report.learning import learning_figure, learning_legend, learning_t
 from whyconv.report.square import square_figure
 from whyconv.results import CHANGES, CONTROLS, CORNERS, PLACES, ArmName, Corner, Place, Square
 from whyconv.results.claims import claims, matched_words, moved_words, stand_in_words, unlearned_words
-from whyconv.results.numbers import as_number, crossing_number, in_points, steps_needed, told_points, verdict
+from whyconv.results.numbers import (
+    as_number,
+    crossing_number,
+    in_percent,
+    in_points,
+    steps_needed,
+    told_points,
+    verdict,
+)
 from whyconv.results.why import Why
 
 
@@ -120,7 +128,7 @@ def _about_curves(square: Square, language: str, *, has_figures: bool) -> list[s
 
 
 def corners_block(square: Square, language: str) -> Block:
-    """Weights, overfitting, how errors fall and random labels, corner by corner."""
+    """Weights, overfitting, how errors fall, random labels and other stops, corner by corner."""
     say = teller(language)
     gaps = {(one.place, one.corner): in_points(one.gap) for one in square.gaps}
     steps = {one.corner: steps_needed(one) for one in square.memorized}
@@ -135,9 +143,25 @@ def corners_block(square: Square, language: str) -> Block:
         label = say("report_why_memorized", n=square.memorized[0].n_train, most=square.memorized[0].most_steps)
         rows.append([label, *(steps[corner] for corner in CORNERS)])
     tables = [Table(["", *_names(language)], rows)]
+    if stops := _stops(square, language):
+        title = say("report_why_stops", n=square.protocol.sizes[-1])
+        tables.append(Table(["", *_names(language)], stops, title=title))
     if square.gap_differences:
         tables.append(_gap_pairs(square, language))
     return Block(title=say("report_why_corners"), tag="", tables=tables)
+
+
+def _stops(square: Square, language: str) -> list[list[str]]:
+    """Accuracies after as many steps for all, and of each draw at its own best; none where there is one stop."""
+    say, protocol = teller(language), square.protocol
+    rows = []
+    for place in PLACES if protocol.most_times > 1 else ():
+        found = [in_percent(square.score(corner, place).same_steps_accuracy) for corner in CORNERS]
+        rows.append([say(f"report_why_same_steps_{place}", steps=protocol.steps), *found])
+    for place in PLACES if protocol.checkpoints > 1 else ():
+        found = [in_percent(square.score(corner, place).best_accuracy) for corner in CORNERS]
+        rows.append([say(f"report_why_own_best_{place}"), *found])
+    return rows
 
 
 def _exponents(square: Square, language: str) -> list[list[str]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
-from whyconv.results.corners import PLACES, Corner, Place
+from whyconv.results.corners import LEARNED, PLACES, Corner, Place
 from whyconv.results.curves import Crossing
 from whyconv.results.numbers import as_number, crossing_number, in_percent, in_points
 from whyconv.results.record import Estimate, Record
@@ -75,9 +76,15 @@ def claims(square: Square) -> list[Claim]:
 def unlearned_words(square: Square) -> list[tuple[Corner, Place, dict[str, object]]]:
     """Returns, of each corner that has not learned its own pictures, what the sentence about it says, by its fields."""
     return [
-        (one.corner, one.place, {"part": 100 * one.train_accuracy.value, "steps": one.num_steps})
+        (one.corner, one.place, {"part": _percent_below_learned(one.train_accuracy.value), "steps": one.num_steps})
         for one in square.unlearned()
     ]
+
+
+def _percent_below_learned(part: float) -> float:
+    """In percent, rounded down to a tenth: never so much that the network would have learned its pictures."""
+    tenths = math.floor(1000 * part + 1e-9)  # 0.57 is a little less in binary, and no 56.9 %
+    return min(tenths, round(1000 * LEARNED) - 1) / 10
 
 
 def stand_in_words(square: Square) -> tuple[str, dict[str, object]] | None:

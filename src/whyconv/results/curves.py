@@ -110,6 +110,8 @@ class Memorized(Record):
         corner: Which network.
         n_train: Pictures to learn from.
         steps: Of each draw; None where it was not fitted in ``most_steps``.
+        typical_steps: Geometric mean of those, with the t interval of their logarithms; None where some draw was not
+            fitted, and in records from before it was kept.
         most_steps: That were taken.
         train_accuracy: At the end.
     """
@@ -117,5 +119,6 @@ class Memorized(Record):
     corner: Corner
     n_train: int
     steps: list[float | None]
+    typical_steps: Estimate | None = None
     most_steps: int
     train_accuracy: Estimate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from statistics import fmean
+from statistics import geometric_mean
 from typing import Literal
 
 from whyconv.results.curves import Crossing, Memorized
@@ -99,11 +99,14 @@ def crossing_number(found: Crossing, *, is_ratio: bool = False) -> str:
 
 
 def steps_needed(found: Memorized) -> str:
-    """``36 (30-41)``: mean, least and greatest over draws; ``> 300 (2/3)`` where only some came there."""
+    """``35 (26-49)``: geometric mean over draws, its interval if kept; ``> 300 (2/3)`` where only some came there."""
     steps = [each for each in found.steps if each is not None]
-    if len(steps) == len(found.steps):
-        return f"{fmean(steps):.0f} ({min(steps):.0f}-{max(steps):.0f})"
-    return f"> {found.most_steps} ({len(steps)}/{len(found.steps)})"
+    if len(steps) < len(found.steps):
+        return f"> {found.most_steps:,} ({len(steps)}/{len(found.steps)})"
+    typical = found.typical_steps
+    if typical is None:
+        return f"{geometric_mean(steps):,.0f}"
+    return f"{typical.value:,.0f} ({typical.low:,.0f}-{typical.high:,.0f})"
 
 
 def _rounded(value: float, digits: int) -> float:

@@ -250,9 +250,10 @@ class Square(Record):
 
     @property
     def some_have_no_width(self) -> bool:
-        """Whether repetitions gave one and the same accuracy, loss, gain or difference in overfitting somewhere."""
+        """Whether repetitions gave the same accuracy, loss, gain, difference in overfitting or number of steps."""
         found = [one.accuracy for one in self.scores] + [one.difference for one in self.gap_differences]
         found += [one.points for one in self.losses if not one.is_unmoved]
+        found += [one.typical_steps for one in self.memorized if one.typical_steps]
         found += [each for one in self.splits for each in vars(one).values() if isinstance(each, Estimate)]
         return any(one.has_no_width for one in found)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.cells import cell_len
 
 from whyconv.results import CheckReport, ClassCount, SizeRange
-from whyconv.show.text import WIDTH, note_lines, printable, sentence, table
+from whyconv.show.text import WIDTH, facts, note_lines, printable, sentence, table
 from whyconv.texts import say
 
 _MANY_CLASSES = 16
@@ -20,7 +20,7 @@ def check_lines(report: CheckReport, language: str) -> list[str]:
     count = say("check_count", language, n=report.num_pictures, classes=len(report.classes))
     rows = [*_picture_rows(report, language), *_twin_rows(report, language)]
     first = [f"{head}   {count}"] if cell_len(f"{head}   {count}") <= WIDTH else [head, count]
-    lines = [*first, *_class_lines(report.classes, language), *table(rows)]
+    lines = [*first, *_class_lines(report.classes, language), *facts(rows)]
     lines += [*_example_lines(report, language), *_unreadable_lines(report, language)]
     for note in report.notes:
         if not note.key.startswith("read_as_"):  # that is the first line
@@ -72,7 +72,8 @@ def _twin_rows(report: CheckReport, language: str) -> Iterable[tuple[str, str]]:
     for key, found in groups:
         if found:
             pictures = sum(len(group.names) for group in found)
-            yield say(f"check_{key}", language), say(f"check_{key}_value", language, n=len(found), pictures=pictures)
+            value = "check_duplicates_torn" if key == "duplicates" and report.leaks else f"check_{key}_value"
+            yield say(f"check_{key}", language), say(value, language, n=len(found), pictures=pictures)
     if report.mirrored:
         yield say("check_mirrored", language), say("check_mirrored_value", language, n=len(report.mirrored))
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from whyconv.results import CORNERS, PLACES, Square
 from whyconv.results.claims import Claim, claims, matched_words, moved_words
+from whyconv.results.numbers import in_percent
 from whyconv.results.translation import Translation
 from whyconv.results.unit_fields import UnitFields
 from whyconv.results.why import Why
 from whyconv.show.certificate import certificate_lines
+from whyconv.show.curves import corner_name
 from whyconv.show.detectors import detector_lines
 from whyconv.show.hyperparameters import hyperparameter_lines
 from whyconv.show.price import price_lines
 from whyconv.show.square import unlearned_lines
-from whyconv.show.text import printable, wrap
+from whyconv.show.text import printable, table, wrap
 from whyconv.show.translation import equivariance_lines, surgery_lines, translation_lines
 from whyconv.texts import say
 
 
 def why_lines(why: Why, language: str) -> list[str]:
     """Returns the lecture's claims as rows, each with its numbers, their intervals and a plain word."""
-    lines = wrap(say("why_head", language, run=printable(why.run)), "")
+    lines = [*wrap(say("why_head", language, run=printable(why.run)), ""), *_accuracy_lines(why.square, language)]
     for claim in claims(why.square):
         lines += _claim_lines(claim, language)
     lines += _invariance(why, language)
@@ -46,6 +49,15 @@ def detail_lines(why: Why, language: str) -> list[str]:
         name = say(f"stage_{part}", language)
         lines += wrap(say("why_failed", language, part=name, reason=printable(reason)), "! ")
     return lines
+
+
+def _accuracy_lines(square: Square, language: str) -> list[str]:
+    """The corners' accuracies, which all below compares: a row for pictures as they are, and one for moved ones."""
+    rows = [["", *(corner_name(corner, language) for corner in CORNERS)]]
+    for place in PLACES:
+        found = [in_percent(square.score(corner, place).accuracy) for corner in CORNERS]
+        rows.append([say(f"why_row_{place}", language), *found])
+    return [*wrap(say("why_accuracies", language, n=square.protocol.sizes[-1]), ""), *table(rows)]
 
 
 def _network_parts(why: Why, language: str) -> Iterator[list[str]]:

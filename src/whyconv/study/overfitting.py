@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from whyconv.results import CORNERS, LEARNED, Corner, GapDifference, Memorized, Place, TrainTestGap
+from whyconv.results import CORNERS, LEARNED, Corner, Estimate, GapDifference, Memorized, Place, TrainTestGap
 from whyconv.study.split import accuracy_of, difference
 from whyconv.study.trials import Glance
 from whyconv.training.intervals import mean
@@ -81,16 +81,28 @@ def _gap_at(history: Sequence[Glance], step: float | None) -> float:
 
 def memorized(histories: Mapping[Corner, Sequence[Sequence[Glance]]], n_train: int) -> list[Memorized]:
     """When each corner fits random labels."""
+    steps = {corner: [step_of(history, LEARNED) for history in drawn] for corner, drawn in histories.items()}
     return [
         Memorized(
             corner=corner,
             n_train=n_train,
             most_steps=drawn[0][-1].step,
-            steps=[step_of(history, LEARNED) for history in drawn],
+            steps=steps[corner],
+            typical_steps=typical_steps(steps[corner]),
             train_accuracy=accuracy_of([history[-1].train for history in drawn]),
         )
         for corner, drawn in histories.items()
     ]
+
+
+def typical_steps(steps: Sequence[float | None]) -> Estimate | None:
+    """The geometric mean over draws, with the t interval of the logarithms; None where some draw never came there."""
+    taken = [math.log(each) for each in steps if each is not None]
+    if len(taken) < len(steps):
+        return None
+    found = mean(taken)
+    ends = {name: math.exp(getattr(found, name)) for name in ("value", "low", "high")}
+    return found.model_copy(update=ends)
 
 
 def step_of(history: Sequence[Glance], level: float) -> float | None:

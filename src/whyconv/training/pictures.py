@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyconv.errors import DataError
-from whyconv.images.check import require_trainable
+from whyconv.images.check import check_command, left_out_notes, require_trainable
 from whyconv.images.prepare import PicturePolicy
 from whyconv.images.sources import Pictures
 from whyconv.images.sources.listing import few
@@ -171,7 +171,8 @@ def divide(inspection: Inspection, asked: TrainSettings | PicturesPlan, *, seed:
     )
     fraction = _validation_fraction(pictures, asked)
     parts, notes = assign_parts(material, seed=seed, validation_fraction=fraction, test_fraction=asked.test_fraction)
-    for note in (*report.notes, *notes, *_torn_groups(pictures, parts)):
+    told = left_out_notes(report, check_command(pictures.where, asked))
+    for note in (*report.notes, *told, *notes, *_torn_groups(pictures, parts)):
         notify(note)
     leaks = _leaks(duplicates.group, parts)
     left_out = [not_scored(pictures.names[row], key) for row, key in sorted(leaks.items())]
@@ -285,6 +286,11 @@ def not_scored(name: str, key: str, **values: str) -> Unreadable:
     return Unreadable(name=name, reason=say(key, **values), note=Note(key=key, values=values))
 
 
+def used(inspection: Inspection) -> NDArray[np.bool_]:
+    """Which pictures can be learned from or scored, bool (n,): they can be read and have a label."""
+    return np.asarray(inspection.survey.readable & (inspection.pictures.labels >= 0))
+
+
 def side_for(inspection: Inspection, largest: int = 128) -> int:
     """The side of the network's picture when none is asked for.
 
@@ -292,8 +298,9 @@ def side_for(inspection: Inspection, largest: int = 128) -> int:
     and at most ``largest``.
     """
     survey = inspection.survey
-    longer = np.maximum(survey.widths, survey.heights)[survey.readable]
-    median = int(np.median(longer))
+    longer = np.maximum(survey.widths, survey.heights)[used(inspection)]
+    # Pictures of which none can be used are refused later, with the reasons.
+    median = int(np.median(longer)) if len(longer) else 0
     return max(8, median) if median <= 32 else min(largest, median // 8 * 8)
 
 
@@ -321,29 +328,34 @@ def load_parts(
         DataError: Pictures have changed since they were inspected: what they show now was not divided.
     """
     pictures = division.inspection.pictures
-    opened = open_store(pictures, policy, folder=store, notify=notify, num_threads=num_threads)
-    _require_unchanged(division, opened)
+    kept = np.flatnonzero(used(division.inspection))
+    place = np.zeros(len(pictures), np.int64)
+    place[kept] = np.arange(len(kept))
+    wanted = pictures if len(kept) == len(pictures) else pictures.select(kept)
+    opened = open_store(wanted, policy, folder=store, notify=notify, num_threads=num_threads)
+    _require_unchanged(division, opened, kept)
     labels, groups = division.labels, division.groups
     memory = memory_bytes()
     fits = not read_once and (memory is None or opened.pixels.nbytes <= _MEMORY_FRACTION * memory)
 
     def part(number: int, name: str) -> Part:
         rows = division.indices(number)
-        pixels = _in_memory(opened.pixels, rows) if fits else PixelRows(opened.pixels, rows)
+        there = place[rows]
+        pixels = _in_memory(opened.pixels, there) if fits else PixelRows(opened.pixels, there)
         return Part(name, [pictures.names[row] for row in rows], LabelledPixels(pixels, labels[rows]), groups[rows])
 
     return part(TRAIN, "train"), part(VALIDATION, "validation"), part(TEST, "test")
 
 
-def _require_unchanged(division: Division, opened: PixelStore) -> None:
+def _require_unchanged(division: Division, opened: PixelStore, kept: NDArray[np.int64]) -> None:
     """Refuses pixels made from other contents than those that were inspected, and pictures that cannot be read now."""
     pictures, survey = division.inspection.pictures, division.inspection.survey
-    is_other = (opened.digests != survey.digests).any(axis=1) | ~opened.readable
-    rows = np.flatnonzero(is_other & (division.parts != LEFT_OUT)).tolist()
+    is_other = (opened.digests != survey.digests[kept]).any(axis=1) | ~opened.readable
+    rows = np.flatnonzero(is_other & (division.parts[kept] != LEFT_OUT)).tolist()
     if not rows:
         return
     named = ", ".join(
-        f"{pictures.names[row]} ({opened.reasons.get(row, 'another picture')})" for row in rows[:_MOST_NAMED]
+        f"{pictures.names[kept[row]]} ({opened.reasons.get(row, 'another picture')})" for row in rows[:_MOST_NAMED]
     )
     raise DataError(
         f"{len(rows):,} of {len(pictures):,} pictures in {pictures.where} are not what they were when they were looked "

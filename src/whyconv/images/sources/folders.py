@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from whyconv.errors import DataError
 from whyconv.images.sources.labels import (
+    PART_ALIASES,
     TRAIN,
     compile_pattern,
     group_key,
@@ -20,6 +21,7 @@ from whyconv.images.sources.labels import (
 from whyconv.images.sources.listing import PART_NAMES, FileContents, Names, Pictures, few, printable, printable_names
 from whyconv.images.sources.shape import Shape
 from whyconv.images.sources.suggest import suggest_pattern
+from whyconv.images.sources.unread import labels_file, to_have_it_read
 from whyconv.images.sources.walk import Tree
 from whyconv.results import Note
 
@@ -135,8 +137,8 @@ def _from_names(key: str, pattern: str, **values: str) -> Note:
 def _folder_notes(
     tree: Tree, shape: Shape, texts: Sequence[str | None], parts: np.ndarray, with_parts: bool
 ) -> list[Note]:
-    notes = []
     unlabeled = [path for path, text in zip(tree.files, texts, strict=True) if text is None]
+    notes, unlabeled = _unknown_parts(shape, unlabeled) if with_parts else ([], unlabeled)
     if unlabeled:
         values = {"num": f"{len(unlabeled):,}", "names": few(unlabeled)}
         notes.append(Note(key="pictures_outside_classes", values=values, level="warning"))
@@ -153,6 +155,18 @@ def _folder_notes(
     if len(set(texts) - {None}) == 1:
         notes += _only_class_notes(shape)
     return notes if with_parts else [*notes, *_class_notes(shape)]
+
+
+def _unknown_parts(shape: Shape, unlabeled: list[str]) -> tuple[list[Note], list[str]]:
+    """Tells of folders beside parts that hold the same classes; returns what else is in no class folder, too."""
+    prefixes = tuple(f"{shape.base}{name}/" for name in shape.not_called_parts)
+    there = [path for path in unlabeled if path.startswith(prefixes)]
+    if not there:
+        return [], unlabeled
+    values = {"folders": few(shape.not_called_parts), "num": len(there), "names": few(there)}
+    values |= {"known": ", ".join(PART_ALIASES)}
+    note = Note(key="folders_not_called_parts", values=values, level="warning")
+    return [note], [path for path in unlabeled if not path.startswith(prefixes)]
 
 
 def _only_class_notes(shape: Shape) -> list[Note]:
@@ -248,8 +262,5 @@ def _proposal(where: str, names: Names, table: str | None) -> str:
     if table is None:
         return suggest_pattern(names)
     if Path(where).is_file():
-        return (
-            f" If {printable(table)} says the labels, call it labels{PurePosixPath(table).suffix} in the archive, or "
-            "unpack the archive and name that file."
-        )
+        return f" If {printable(table)} says the labels, {to_have_it_read(labels_file(table))}."
     return f" If {printable(table)} says the labels, name that file instead of the folder."

@@ -15,8 +15,13 @@ _MOST_LOOKED_FOR = 500
 _NEARLY_ALL = 0.95
 
 
-def check_missing(pictures: Pictures, where: Path) -> list[Note]:
+def check_missing(pictures: Pictures, where: Path, tables: Sequence[str]) -> list[Note]:
     """Returns a note on files that a table names and that are not there.
+
+    Args:
+        pictures: That the tables name.
+        where: The table, or what it lies in.
+        tables: Their names.
 
     Raises:
         DataError: None of them is there: the paths are then relative to something else.
@@ -29,16 +34,13 @@ def check_missing(pictures: Pictures, where: Path) -> list[Note]:
         return []
     if len(missing) == num_rows:
         if isinstance(contents, MemberContents):
-            raise DataError(
-                f"None of the {num_rows:,} files named in the table in {printable(where.name)} is there, for example "
-                f"{printable(missing[0])}. Expected paths relative to the folder of the table."
-                f"{_member_hint(missing[0], contents.archive.members.names)}"
-            )
-        first = Path(contents.root) / missing[0]
-        hint = _missing_hint(first, missing, where)
+            first, hint = missing[0], _member_hint(missing[0], contents.archive.members.names)
+        else:
+            path = Path(contents.root) / missing[0]
+            first, hint = str(path), _missing_hint(path, missing, where)
         raise DataError(
-            f"None of the {num_rows:,} files named in {printable(where.name)} is there, for example "
-            f"{printable(str(first))}. Expected paths relative to the folder of the table.{hint}"
+            f"None of the {num_rows:,} files named in {few(tables)} is there, for example {printable(first)}. Expected "
+            f"paths relative to the folder of the table.{hint}"
         )
     values = {"num": f"{len(missing):,}", "num_rows": f"{num_rows:,}", "names": few(missing)}
     return [Note(key="table_files_missing", values=values, level="warning")]

@@ -130,7 +130,7 @@ class _Request:
         if kind == "arrays":
             return kind, self._arrays(companions(path))
         pictures = self._table([TableFile(path)], Shelf(path.parent))
-        return kind, replace(pictures, notes=(*pictures.notes, *check_missing(pictures, path)))
+        return kind, replace(pictures, notes=(*pictures.notes, *check_missing(pictures, path, [path.name])))
 
     def read_folder(self) -> tuple[str, Pictures]:
         """Walks a folder and takes the safest of its possible readings, or the one asked for."""
@@ -187,7 +187,8 @@ class _Request:
         else:
             taken, pictures, notes = _safest(readings, self.where)
             if self.label_from is None and taken in ("folders", "splits") and "table" not in readings:
-                unread = unread_note(tree, shape.base, is_any=len(pictures.classes) == 1)
+                is_any, is_packed = len(pictures.classes) == 1, archived is not None
+                unread = unread_note(tree, shape.base, is_any=is_any, is_packed=is_packed)
                 notes += [unread] if unread else []
         pictures = replace(pictures, notes=(*notes, *pictures.notes))
         return taken, _complete(pictures, tree, readings[taken].files, Path(self.where))
@@ -329,7 +330,7 @@ def _complete(pictures: Pictures, tree: Tree, used: Sequence[Path], where: Path)
     if isinstance(pictures.contents, FileContents | MemberContents):
         listed, there = set(pictures.contents.paths), set(tree.files)
         unlisted = [path for path in tree.files if path not in listed]
-        notes += [] if listed <= there else check_missing(pictures, where)
+        notes += [] if listed <= there else check_missing(pictures, where, sorted(read))
     if unlisted:
         values = {"num": f"{len(unlisted):,}", "names": few(unlisted)}
         notes.append(Note(key="pictures_not_listed", values=values, level="warning"))

@@ -94,6 +94,13 @@ class Shape:
         return depths
 
     @property
+    def not_called_parts(self) -> list[str]:
+        """Top folders that no part is called, around the classes that parts have: ``holdout/cat`` beside them."""
+        known = {each.casefold() for name in self.parts for each in self.class_folders(name)}
+        others = {name: top.classes for name, top in self.tops.items() if name not in self.parts}
+        return [name for name, inside in others.items() if inside and {each.casefold() for each in inside} <= known]
+
+    @property
     def has_parts(self) -> bool:
         """Whether train, validation and test folders with class folders inside are the safe reading.
 

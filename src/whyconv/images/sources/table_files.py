@@ -31,6 +31,7 @@ _DELIMITERS = ",;\t|"
 _WORD = re.compile(r"\w")
 # By which Excel is told what stands between columns, and what it passes over.
 _SEP = re.compile(r'\s*"?sep=([^\w\s"]|\t)"?\s*', re.IGNORECASE)
+_LINE_END = re.compile(rb"\r\n?|\n")
 _LINES_LOOKED_AT = 1_000
 _LONGEST_FIELD = 1 << 24
 _ROWS_AT_ONCE = 1024
@@ -88,16 +89,13 @@ def open_table(path: Path) -> Table:
         return _open_parquet(path)
     if ending in ARROW_ENDINGS:
         return table_of(path, open_arrow(path).schema)
-    table = Table(path, ())
     with _saying_what_is_closed(path):
         if ending in JSONL_ENDINGS:
-            keys = dict.fromkeys(key for _, record in islice(_records(table), _LINES_LOOKED_AT) for key in record)
-            table.columns, table.problems = tuple(keys), []
-        else:
-            table.columns = tuple(name.strip() for name in next(_fields(path), (0, []))[1])
-    if not table.columns:
+            return _open_json_lines(path)
+        columns = tuple(name.strip() for name in next(_fields(path), (0, []))[1])
+    if not columns:
         raise DataError(f"{printable(path.name)} has no columns. Expected a first line such as file_name,label.")
-    return table
+    return Table(path, columns)
 
 
 @contextmanager
@@ -135,18 +133,23 @@ def _csv_rows(table: Table, columns: Sequence[str]) -> Iterator[Row]:
 
 def _fields(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yields line number and fields of each line that is not blank, the one with the names of columns included."""
+    line = 0
     try:
         with path.open(encoding=_encoding(path), newline="") as file:
-            delimiter, above = _delimiter(file)
+            delimiter, line = _delimiter(file)
             csv.field_size_limit(_LONGEST_FIELD)
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            yield from (
-                (above + reader.line_num, values) for values in reader if any(value.strip() for value in values)
-            )
+            above, reader = line, csv.reader(file, delimiter=delimiter, strict=True)
+            for values in reader:
+                line = above + reader.line_num
+                if any(value.strip() for value in values):
+                    yield line, values
     except UnicodeDecodeError as error:
         raise DataError(_encoding_text(path, error)) from None
     except csv.Error as error:
-        raise DataError(f"{printable(path.name)} is not a table of comma-separated values: {error}.") from None
+        # Where a quote opens that is not closed: by the end of its row, the reader is in another line.
+        raise DataError(
+            f"{printable(path.name)} is not a table of comma-separated values: line {line + 1}: {error}."
+        ) from None
 
 
 def _delimiter(file: TextIO) -> tuple[str, int]:
@@ -187,6 +190,26 @@ def _records(table: Table) -> Iterator[tuple[int, dict[str, Any]]]:
         raise DataError(_encoding_text(table.path, error)) from None
 
 
+def _open_json_lines(path: Path) -> Table:
+    looked_at = Table(path, ())
+    keys = dict.fromkeys(key for _, record in islice(_records(looked_at), _LINES_LOOKED_AT) for key in record)
+    if keys:
+        return Table(path, tuple(keys))
+    name, such = printable(path.name), 'such as {"file_name": ..., "label": ...}'
+    if _begins_a_list(path):
+        raise DataError(
+            f"{name} holds a JSON list. Expected one object a line, {such}, without brackets around and commas between."
+        )
+    if looked_at.problems:
+        raise DataError(f"{name}: {looked_at.problems[0]}.")
+    raise DataError(f"{name} has no columns. Expected one object a line, {such}.")
+
+
+def _begins_a_list(path: Path) -> bool:
+    with path.open(encoding=_encoding(path)) as file:
+        return next((line for line in file if line.strip()), "").lstrip().startswith("[")
+
+
 def _encoding(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(4)
@@ -194,10 +217,24 @@ def _encoding(path: Path) -> str:
 
 
 def _encoding_text(path: Path, error: UnicodeDecodeError) -> str:
-    return (
-        f"{printable(path.name)} is not UTF-8 (byte 0x{error.object[error.start]:02x} at {error.start}). "
-        "Save it again as UTF-8; spreadsheets call it 'CSV UTF-8'."
-    )
+    name, byte = printable(path.name), f"byte 0x{error.object[error.start]:02x}"
+    what = f"begins as UTF-16 and is not ({byte})"
+    if _encoding(path) != "utf-16":
+        what = f"is not UTF-8 (line {_undecodable_line(path)}, {byte})"
+    return f"{name} {what}. Save it again as UTF-8; spreadsheets call it 'CSV UTF-8'."
+
+
+def _undecodable_line(path: Path) -> int:
+    """The first line that is not UTF-8. The decoder only knows of the piece of the file that it was given."""
+    num_before = 0
+    with path.open("rb") as file:
+        for piece in file:
+            try:
+                piece.decode()
+            except UnicodeDecodeError as error:
+                return num_before + len(_LINE_END.findall(piece[: error.start])) + 1
+            num_before += len(_LINE_END.findall(piece))
+    return num_before
 
 
 def _open_parquet(path: Path) -> Table:

@@ -177,6 +177,8 @@ def _path_text(path: object, column: str | None) -> str:
         raise ValueError(f"{column} is empty")
     if not isinstance(path, str):
         raise ValueError(_no_file_name(column, path))
+    if path.strip().casefold().startswith("file://"):
+        raise ValueError(f"{shortened(path.strip())}: write the path without file://")
     if _URL.match(path.strip()):
         raise ValueError(f"{shortened(path.strip())} is a web address; nothing is downloaded, name files on this disk")
     if "\0" in path:

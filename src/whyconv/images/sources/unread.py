@@ -49,24 +49,38 @@ def table_of_another_name(tree: Tree, base: str) -> str | None:
     return next((path for path, table in _tables(tree, base) if has_labels(table)), None)
 
 
-def unread_note(tree: Tree, base: str, *, is_any: bool) -> Note | None:
+def unread_note(tree: Tree, base: str, *, is_any: bool, is_packed: bool = False) -> Note | None:
     """Returns a note on a table at the top that was not read.
 
     Args:
         tree: What lies below the folder.
         base: The folders that were looked through, each with a final ``/``, or "".
         is_any: Whether a table without a column of labels is worth a word too, for there is no other sign of classes.
+        is_packed: Whether that folder is an archive, in which no file can be named.
     """
     found = list(_tables(tree, base))
     for path, table in found:
         if has_labels(table):
-            values = {"file": printable(path), "columns": few(map(shortened, table.columns), 8)}
-            return Note(key="table_not_read", values=values, level="warning")
-    if is_any and found:
-        path, table = found[0]
-        values = {"file": printable(path), "columns": few(map(shortened, table.columns), 8)}
-        return Note(key="table_without_labels", values=values, level="warning")
-    return None
+            return _of_table("table_in_archive_not_read" if is_packed else "table_not_read", path, table, is_packed)
+    return _of_table("table_without_labels", *found[0], is_packed) if is_any and found else None
+
+
+def _of_table(key: str, path: str, table: Table, is_packed: bool) -> Note:
+    values = {"file": printable(path), "columns": few(map(shortened, table.columns), 8)}
+    values |= {"labels_file": labels_file(path)} if is_packed else {}
+    return Note(key=key, values=values, level="warning")
+
+
+def labels_file(table: str) -> str:
+    """What a table is to be called so that it is read where it lies."""
+    return f"labels{PurePosixPath(table).suffix}"
+
+
+def to_have_it_read(labels_file: str) -> str:
+    """What to do with a table that is not read; ``labels_file`` is what to call it in an archive, "" in a folder."""
+    if not labels_file:
+        return "name that file"
+    return f"call it {labels_file} in the archive, or unpack the archive and name that file"
 
 
 def _tables(tree: Tree, base: str) -> Iterator[tuple[str, Table]]:
