@@ -38,7 +38,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "onnx.load": ("export",),
     "onnx.load_model_from_string": (
         *("counting.onnx_graph", "export", "exporting.one_run", "exporting.source", "novelty.graph"),
-        *("pretrained.foreign", "pretrained.published"),
+        *("pretrained.foreign", "pretrained.joining", "pretrained.published"),
     ),
     "onnxruntime.InferenceSession": ("onnx_file.running",),
     "Session": (),

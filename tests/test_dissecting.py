@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -11,11 +14,16 @@ from whyconv import dissecting
 from whyconv.dissecting import Dissection, dissect
 from whyconv.errors import StoppedError, UsageError
 from whyconv.results import Progress
+from whyconv.results.keeping import Keep, anew
 
 
-def dissected(network: nn.Module, told: list[Progress] | None = None, seconds: float = 20.0) -> Dissection:
+def dissected(
+    network: nn.Module, told: list[Progress] | None = None, seconds: float = 20.0, keep: Keep = anew
+) -> Dissection:
     notify = (lambda event: None) if told is None else told.append
-    return dissect(network.eval(), small_pictures(), notify, seconds=seconds, seed=0, check_stop=lambda: None)
+    return dissect(
+        network.eval(), small_pictures(), notify, seconds=seconds, seed=0, check_stop=lambda: None, keep=keep
+    )
 
 
 def convolutional() -> nn.Module:
@@ -64,6 +72,25 @@ def test_a_stop_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(*_: object, **__: object) -> None:
         raise StoppedError("Stopped.")
 
-    monkeypatch.setattr(dissecting, "surgery", stopped)
-    with pytest.raises(StoppedError):
-        dissected(convolutional(), seconds=0.0)
+    kept, keep = keeping()
+    with monkeypatch.context() as patch, pytest.raises(StoppedError):
+        patch.setattr(dissecting, "surgery", stopped)
+        dissected(convolutional(), seconds=0.0, keep=keep)
+    assert list(kept) == ["fields", "equivariance"]
+    # What was answered before the stop is not asked again.
+    monkeypatch.setattr(dissecting, "equivariance", stopped)
+    found = dissected(convolutional(), seconds=0.0, keep=keep)
+    assert (found.fields, found.equivariance) == (kept["fields"], kept["equivariance"])
+    assert list(kept) == ["fields", "equivariance", "surgery", "detectors", "price"]
+
+
+def keeping() -> tuple[dict[str, Any], Any]:
+    """What is kept, and who keeps it."""
+    kept: dict[str, Any] = {}
+
+    def keep(name: str, _: type, question: Callable[[], Any]) -> Any:
+        if name not in kept:
+            kept[name] = question()
+        return kept[name]
+
+    return kept, keep

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from made_up_why import made_up_why
+from made_up_why import made_up_why, whole_why
 from whyconv import __version__, explained
-from whyconv.explained import RECORD, REPORT, Pixels, answered, record_path, write_why
+from whyconv.explained import RECORD, REPORT, KeptParts, Pixels, answered, record_path, write_why
 from whyconv.report.page import WHY_BEGINS, WHY_ENDS
 from whyconv.results import Note, ignore
 from whyconv.results.why import Question, Why
@@ -52,6 +53,35 @@ def test_a_copied_or_renamed_run_is_headed_by_the_name_it_has_now(folder: Path, 
     heads = [" ".join(lines) for lines in (square_lines(found.square, "en")[:2], why_lines(found, "en")[:2])]
     assert ["its-new-name" in head for head in heads] == [True, True]
     assert made_up_why().square.run not in "".join(heads)
+
+
+def test_parts_found_before_a_stop_are_not_asked_again_but_for_another_question(tmp_path: Path) -> None:
+    path, found = tmp_path / "why-parts.json", whole_why()
+    names = ("price", "surgery", "detectors", "fields", "equivariance", "hyperparameters")
+    parts = {name: getattr(found, name) for name in names}
+    assert None not in parts.values()
+
+    def ask(origin: str, name: str, *, is_known: bool) -> None:
+        part = parts[name]
+        question = (lambda: pytest.fail(f"{name} is known")) if is_known else (lambda: part)
+        assert KeptParts(path, origin)(name, type(part), question) == part
+
+    for name in parts:
+        ask("a", name, is_known=False)
+    for name in parts:
+        ask("a", name, is_known=True)
+    # One that another version wrote differently, and a file that is none.
+    values = json.loads(path.read_text(encoding="utf-8"))
+    del values["parts"]["price"]["protocol"]
+    path.write_text(json.dumps(values), encoding="utf-8")
+    ask("a", "price", is_known=False)
+    ask("a", "surgery", is_known=True)
+    ask("b", "surgery", is_known=False)
+    ask("a", "surgery", is_known=False)
+    for content in ("", "[]", '{"origin": "a"}', '{"origin": "a", "parts": 1}'):
+        path.write_text(content, encoding="utf-8")
+        ask("a", "fields", is_known=False)
+        ask("a", "fields", is_known=True)
 
 
 @pytest.mark.parametrize("changes", [{"minutes": 10.5}, {"seed": 1}, {"side": 16}, {"seed": 1, "minutes": None}])

@@ -12,17 +12,23 @@ from typing import Any
 import numpy as np
 import pytest
 
+from made_up_study import made_up_hyperparameters
+from small_square import small_pictures
 from tiny_training import write_bars
 from whyconv import explained, explaining, workflow
 from whyconv.errors import DataError, ModelFileError, StoppedError, UsageError
 from whyconv.finishing import read_summary
 from whyconv.images.split import TRAIN
+from whyconv.moving import measure_moved
 from whyconv.recognizer import open_recognizer
 from whyconv.report import why_section
 from whyconv.report.page import WHY_BEGINS, WHY_ENDS
 from whyconv.results import SquareProtocol, ignore
+from whyconv.results.hyperparameters import Hyperparameters
 from whyconv.results.why import Question, Why
+from whyconv.show.text import sentence
 from whyconv.study.protocol import Extent
+from whyconv.texts import say
 from whyconv.training.pictures import divide_again, parts_of
 from whyconv.training.run_folder import read_plan
 
@@ -145,6 +151,20 @@ def test_real_pixels_come_in_where_originals_have_them(tmp_path: Path, least: No
     assert crop.accuracy.value == pytest.approx(right(0, 0))
     by_shift = {one.shift: one.accuracy for one in crop.by_shift}
     assert by_shift[reach, -reach] == pytest.approx(right(reach, -reach))
+    _require_told_where_moves_are_cut(run)
+
+
+def _require_told_where_moves_are_cut(run: Path) -> None:
+    """Of a run that sees 12 x 12 pixels, which are usually moved by up to 3."""
+    plan = read_plan(run)
+    division = divide_again(plan, ignore)
+    for seconds, reach, left_out in ((1e9, 3, []), (0.0, 2, ["farther"])):
+        told: list[Any] = []
+        found = measure_moved(run, plan, division, told.append, seconds=seconds, seed=0)
+        assert ({one.protocol.reach for one in found.measured}, found.left_out) == ({reach}, left_out)
+        notes = [one for one in told if getattr(one, "key", "") == "moved_nearer"]
+        assert [one.values for one in notes] == [{"reach": 2, "shifts": 24, "usual": 3, "all": 48}] * len(left_out)
+    assert "more than 2 pixels" in say("why_part_farther", "en")
 
 
 def test_another_side_and_minutes_are_told(bars_run: Path, least: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,23 +183,47 @@ def test_another_side_and_minutes_are_told(bars_run: Path, least: None, monkeypa
     assert {"square_side", "square_no_time", "square_plan", "why_left_out"} <= set(keys)
     # The pictures allow no more numbers of them: these are not missing.
     assert told[keys.index("why_left_out")].values == {"n": 1}
+    assert say("why_part_decays", "en") in sentence(told[keys.index("why_left_out_parts")], "en")
 
 
 def test_what_was_trained_before_a_stop_is_not_trained_again(
     bars_run: Path, least: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = explaining.measure_moved
-
     def stopped(*_: object, **__: object) -> None:
         raise StoppedError("Stopped.")
 
-    monkeypatch.setattr(explaining, "measure_moved", stopped)
-    with pytest.raises(StoppedError):
-        workflow.why(bars_run, quick=True, seed=6)
-    monkeypatch.setattr(explaining, "measure_moved", real)
+    for name in ("measure_moved", "write_dense_twin"):
+        with monkeypatch.context() as patch, pytest.raises(StoppedError):
+            patch.setattr(explaining, name, stopped)
+            workflow.why(bars_run, quick=True, seed=6)
+        assert (bars_run / "why-parts.json").exists() == (name == "write_dense_twin")
     told: list[object] = []
-    assert workflow.why(bars_run, told.append, quick=True, seed=6).square.scores
-    assert not {"square", "square_tuning"} & {getattr(event, "stage", "") for event in told}
+    assert workflow.why(bars_run, told.append, quick=True, seed=6).translation
+    assert not {"square", "square_tuning", "translation"} & {getattr(event, "stage", "") for event in told}
+    assert not (bars_run / "why-parts.json").exists()
+
+
+def test_hyperparameters_are_kept_and_what_cannot_be_measured_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def fails(*_: object, **__: object) -> Hyperparameters:
+        asked.append("fails")
+        raise DataError("too small")
+
+    def measured(*_: object, **__: object) -> Hyperparameters:
+        asked.append("measured")
+        return made_up_hyperparameters()
+
+    question = Question(side=8, minutes=1.0, seed=0)
+    for study in (fails, measured, fails):
+        monkeypatch.setattr(explaining, "study_hyperparameters", study)
+        keep = explained.KeptParts(tmp_path / "why-parts.json", "origin")
+        failed: dict[str, str] = {}
+        found = explaining._hyperparameters(small_pictures(), question, failed, ignore, lambda: None, keep)
+        assert (found is None, failed) == ((True, {"hyperparameters": "too small"}) if len(asked) == 1 else (False, {}))
+    assert asked == ["fails", "measured"]
 
 
 def test_a_stop_leaves_nothing_behind(bars_run: Path, least: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from whyconv.measures.surgery import surgery
 from whyconv.results import Notify, Progress
 from whyconv.results.detectors import DetectorProtocol, Detectors
 from whyconv.results.equivariance import Equivariance
+from whyconv.results.keeping import Keep, Part, anew
 from whyconv.results.price import PriceOfSharing, PriceProtocol
 from whyconv.results.surgery import Surgery
 from whyconv.results.unit_fields import UnitFields
@@ -33,8 +33,6 @@ _NUM_DETECTORS = 8
 _PRICE_STEPS = 60
 _SILENCES = 2 * _NUM_DETECTORS * 5
 
-Found = TypeVar("Found")
-
 
 @dataclass
 class Dissection:
@@ -48,7 +46,7 @@ class Dissection:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-def dissect(
+def dissect(  # noqa: PLR0913
     network: nn.Module,
     pictures: SquarePictures,
     notify: Notify,
@@ -56,6 +54,7 @@ def dissect(
     seconds: float,
     seed: int,
     check_stop: Callable[[], None],
+    keep: Keep = anew,
 ) -> Dissection:
     """Asks a network's layers, one question after the other.
 
@@ -66,6 +65,7 @@ def dissect(
         seconds: For everything.
         seed: Of everything random.
         check_stop: Called before every step; may raise to end it all.
+        keep: Of answers from before.
     """
     found = Dissection()
     each = _seconds_each(network, pictures)
@@ -87,24 +87,27 @@ def dissect(
     def left() -> float:
         return seconds - (time.perf_counter() - began)
 
-    def ask(stage: str, question: Callable[[], Found]) -> Found | None:
+    def ask(stage: str, kind: type[Part], question: Callable[[], Part]) -> Part | None:
         check_stop()
-        return _answer(stage, question, found.failed, notify)
+        return _answer(stage, lambda: keep(stage, kind, question), found.failed, notify)
 
-    shape = tuple(heard.shape[1:])
-    found.fields = ask("fields", lambda: unit_fields(network, (shape[0], shape[1], shape[2])))
-    found.equivariance = ask("equivariance", lambda: equivariance(network, heard, "circular", seed=seed))
-    found.surgery = ask("surgery", lambda: surgery(network, operated, labels, ["circular"], reach=1, seed=seed))
+    def price_of_each() -> PriceOfSharing:
+        return price_of_sharing(network, pictures, price, notify, seconds=left(), check_stop=check_stop)
+
+    shape = heard.shape[1], heard.shape[2], heard.shape[3]
+    found.fields = ask("fields", UnitFields, lambda: unit_fields(network, shape))
+    found.equivariance = ask("equivariance", Equivariance, lambda: equivariance(network, heard, "circular", seed=seed))
+    found.surgery = ask(
+        "surgery", Surgery, lambda: surgery(network, operated, labels, ["circular"], reach=1, seed=seed)
+    )
     found.detectors = ask(
-        "detectors", lambda: study_detectors(network, pictures, protocol, notify, check_stop=check_stop)
+        "detectors", Detectors, lambda: study_detectors(network, pictures, protocol, notify, check_stop=check_stop)
     )
-    found.price = ask(
-        "price", lambda: price_of_sharing(network, pictures, price, notify, seconds=left(), check_stop=check_stop)
-    )
+    found.price = ask("price", PriceOfSharing, price_of_each)
     return found
 
 
-def _answer(stage: str, question: Callable[[], Found], failed: dict[str, str], notify: Notify) -> Found | None:
+def _answer(stage: str, question: Callable[[], Part], failed: dict[str, str], notify: Notify) -> Part | None:
     """The answer, or None where a network of this kind has none; the reason is kept."""
     notify(Progress(stage=stage, done=0, total=1))
     try:

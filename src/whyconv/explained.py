@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from whyconv import __version__, files
 from whyconv.report import Patches, lacks_why, page_language, why_section, with_why
 from whyconv.results import Note, Notify
+from whyconv.results.keeping import Part
 from whyconv.results.why import Question, Why
 from whyconv.untrusted import json_in, sound_json_in
 
@@ -105,6 +110,44 @@ def minutes_of_longer(run: Path, question: Question, digest: str) -> float | Non
         return None
     is_longer = isinstance(minutes, int | float) and _length(minutes) > _length(question.minutes)
     return minutes if is_same and is_longer else None
+
+
+class KeptParts:
+    """A file of what was found for one question before it was stopped; the next one about anything else begins anew.
+
+    Args:
+        path: Of the file.
+        origin: Of the pictures and the question: parts of another origin are not found.
+    """
+
+    def __init__(self, path: Path, origin: str) -> None:
+        self._path, self._origin = path, origin
+        self._found = _parts_in(path, origin)
+
+    def __call__(self, name: str, kind: type[Part], question: Callable[[], Part]) -> Part:
+        """As ``results.keeping.Keep`` has it.
+
+        Raises:
+            StorageError: The system does not take the file.
+        """
+        with suppress(KeyError, ValidationError):
+            return kind.model_validate(self._found[name])
+        answer = question()
+        self._found[name] = answer.model_dump(mode="json")
+        files.write_text(self._path, json.dumps({"origin": self._origin, "parts": self._found}) + "\n")
+        return answer
+
+    def forget(self) -> None:
+        """Takes the file away: the whole answer is there."""
+        self._path.unlink(missing_ok=True)
+
+
+def _parts_in(path: Path, origin: str) -> dict[str, object]:
+    try:
+        saved = json_in(path)
+        return dict(saved["parts"]) if saved["origin"] == origin else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def record_path(run: Path, question: Question) -> Path:

@@ -15,13 +15,14 @@ from whyconv import __version__
 from whyconv.dense_twin_file import write_dense_twin
 from whyconv.dissecting import Dissection, dissect
 from whyconv.errors import DataError, ModelFileError, StoppedError, UsageError
-from whyconv.explained import Pixels, minutes_of_longer, write_why
+from whyconv.explained import KeptParts, Pixels, minutes_of_longer, write_why
 from whyconv.images.split import TRAIN
-from whyconv.moving import measure_moved, network_of
+from whyconv.moving import Moved, measure_moved, network_of
 from whyconv.nets.windowed import without_windows
 from whyconv.results import Note, Notify, SquareProtocol
 from whyconv.results.certificate import Certificate
 from whyconv.results.hyperparameters import HyperparameterProtocol, Hyperparameters
+from whyconv.results.keeping import Keep
 from whyconv.results.why import Question, Why
 from whyconv.settings import Plan
 from whyconv.study import (
@@ -39,6 +40,7 @@ from whyconv.study import (
     rescale,
     study_hyperparameters,
     tell_bill,
+    tell_left_out,
     whole,
 )
 from whyconv.texts import as_typed
@@ -48,7 +50,7 @@ from whyconv.training.realistic import through_middle
 from whyconv.training.stopping import stop_requests, stops_say_how_to_go_on
 from whyconv.untrusted import mistakes_in, sound_json_in
 
-TRIALS, CERTIFICATE = "why-trials.jsonl", "certificate.json"
+TRIALS, PARTS, CERTIFICATE = "why-trials.jsonl", "why-parts.json", "certificate.json"
 USUAL_MINUTES = 10.0
 # Of the time for everything what each question beside the square may take; of longer times, as of these minutes.
 _MOVING_FRACTION, _DISSECTING_FRACTION, _HYPERPARAMETERS_FRACTION = 0.1, 0.18, 0.1
@@ -116,15 +118,14 @@ def measure_why(run: Path, plan: Plan, division: Division, question: Question, n
 
     Raises:
         DataError: There is no test part, or too few pictures to learn from.
-        StoppedError: Ctrl-C or SIGTERM; trainings that had ended are kept, and not carried out again.
+        StoppedError: Ctrl-C or SIGTERM; trainings and parts that had ended are kept, and not carried out again.
     """
     began = time.perf_counter()
     origin = {"run": str(run), "digest": division.digest, "version": __version__}
     if question.side != plan.network.side:
         notify(Note(key="square_side", values={"found": plan.network.side, "side": question.side}))
     pictures = _pictures_at(plan, division, question.side, notify)
-    again = _asking(run, question, plan.network.side)
-    with stops_say_how_to_go_on(again), stop_requests() as stop_requested:
+    with stops_say_how_to_go_on(_asking(run, question, plan.network.side)), stop_requests() as stop_requested:
 
         def check_stop() -> None:
             if code := stop_requested():
@@ -133,15 +134,15 @@ def measure_why(run: Path, plan: Plan, division: Division, question: Question, n
         kept = KeptTrials(run / TRIALS, f"{division.digest} {__version__}")
         protocol, left_out = _decide(plan, pictures, question, kept, began, notify)
         square = measure_square(pictures, protocol, notify, check_stop=check_stop, kept=kept, **origin)
-        seconds = _seconds(question, _MOVING_FRACTION) or _QUICK_MOVING_SECONDS
-        moved = measure_moved(run, plan, division, notify, seconds=seconds, seed=question.seed, check_stop=check_stop)
+        keep = KeptParts(run / PARTS, f"{division.digest} {__version__} {question.model_dump_json()}")
+        moved = keep("moved", Moved, lambda: _moved(run, plan, division, question, notify, check_stop))
         why = Why(
             run=str(run),
             digest=division.digest,
             version=__version__,
             question=question,
             square=square,
-            left_out=left_out,
+            left_out=[*left_out, *moved.left_out],
             translation=moved.measured,
             not_measured=moved.not_measured,
             certificate=_certificate(run),
@@ -150,13 +151,14 @@ def measure_why(run: Path, plan: Plan, division: Division, question: Question, n
         )
         pixels = Pixels()
         if question.minutes is not None:
-            found, pixels = _taken_apart(run, plan, division, question, notify, check_stop)
-            hyperparameters = _hyperparameters(pictures, question, found.failed, notify, check_stop)
+            found, pixels = _taken_apart(run, plan, division, question, notify, check_stop, keep=keep)
+            hyperparameters = _hyperparameters(pictures, question, found.failed, notify, check_stop, keep)
             why = why.model_copy(update={**vars(found), "hyperparameters": hyperparameters})
         if minutes_of_longer(run, question, division.digest) is None:
             write_dense_twin(run, plan, pictures, square, notify)
     why = why.model_copy(update={"seconds": round(time.perf_counter() - began, 1)})
     write_why(run, why, pixels, notify)
+    keep.forget()
     return why
 
 
@@ -198,13 +200,28 @@ def square_seconds(minutes: float) -> float:
     return 60 * (minutes - min(minutes, _ENOUGH_MINUTES) * others)
 
 
-def _taken_apart(
+def _moved(
     run: Path,
     plan: Plan,
     division: Division,
     question: Question,
     notify: Notify,
     check_stop: Callable[[], None],
+) -> Moved:
+    """How the network takes moved pictures, in its part of the minutes."""
+    seconds = _seconds(question, _MOVING_FRACTION) or _QUICK_MOVING_SECONDS
+    return measure_moved(run, plan, division, notify, seconds=seconds, seed=question.seed, check_stop=check_stop)
+
+
+def _taken_apart(  # noqa: PLR0913
+    run: Path,
+    plan: Plan,
+    division: Division,
+    question: Question,
+    notify: Notify,
+    check_stop: Callable[[], None],
+    *,
+    keep: Keep,
 ) -> tuple[Dissection, Pixels]:
     """What the layers of the run's own network say, and the pictures that the report shows; nothing of a frozen one.
 
@@ -218,7 +235,7 @@ def _taken_apart(
     own = replace(own, train=train, validation=validation, test=test, mean=mean, std=std)
     seconds = _seconds(question, _DISSECTING_FRACTION)
     looking = without_windows(network_of(run, plan))
-    found = dissect(looking, own, notify, seconds=seconds, seed=question.seed, check_stop=check_stop)
+    found = dissect(looking, own, notify, seconds=seconds, seed=question.seed, check_stop=check_stop, keep=keep)
     return found, _pixels(found, own)
 
 
@@ -228,16 +245,16 @@ def _hyperparameters(
     failed: dict[str, str],
     notify: Notify,
     check_stop: Callable[[], None],
+    keep: Keep,
 ) -> Hyperparameters | None:
     """What the layer's own hyperparameters do; None where it cannot be measured, and ``failed`` gets the reason."""
+
+    def study() -> Hyperparameters:
+        protocol, seconds = HyperparameterProtocol(seed=question.seed), _seconds(question, _HYPERPARAMETERS_FRACTION)
+        return study_hyperparameters(pictures, protocol, notify, seconds=seconds, check_stop=check_stop)
+
     try:
-        return study_hyperparameters(
-            pictures,
-            HyperparameterProtocol(seed=question.seed),
-            notify,
-            seconds=_seconds(question, _HYPERPARAMETERS_FRACTION),
-            check_stop=check_stop,
-        )
+        return keep("hyperparameters", Hyperparameters, study)
     except DataError as error:
         failed["hyperparameters"] = str(error)
         return None
@@ -277,8 +294,7 @@ def _decide(
     if predict(protocol) > left:
         notify(Note(key="square_no_time", values={"minutes": question.minutes}, level="warning"))
     tell_bill(protocol, kept, predict(protocol), notify)
-    if left_out:
-        notify(Note(key="why_left_out", values={"n": len(left_out)}))
+    tell_left_out(left_out, notify)
     return protocol, left_out
 
 

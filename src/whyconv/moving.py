@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,8 +16,9 @@ from whyconv.images.split import TEST
 from whyconv.machine import threads_here
 from whyconv.measures.shifting import all_shifts, usual_reach
 from whyconv.measures.translation import translation
+from whyconv.pretrained import upright_alone
 from whyconv.recognizer import Recognizer, open_recognizer
-from whyconv.results import Notify, Progress
+from whyconv.results import Note, Notify, Progress, Record
 from whyconv.results.translation import ShiftKind, Translation
 from whyconv.results.why import NotMeasured
 from whyconv.settings import Plan
@@ -35,12 +36,18 @@ _ENOUGH, _MOST, _LEAST_PICTURES = 100, 1000, 20
 _PROBED = 8
 
 
-@dataclass(frozen=True)
-class Moved:
-    """What came out: measured, and not."""
+class Moved(Record):
+    """What came out.
+
+    Attributes:
+        measured: One for each kind of shift that could be.
+        not_measured: The other kinds.
+        left_out: What the time did not allow, by its name in the sentences.
+    """
 
     measured: list[Translation]
     not_measured: list[NotMeasured]
+    left_out: list[str]
 
 
 def measure_moved(  # noqa: PLR0913
@@ -55,8 +62,8 @@ def measure_moved(  # noqa: PLR0913
 ) -> Moved:
     """Asks a run's network about its moved test pictures.
 
-    A network of torch's is asked alone, without test-time views. What started from a frozen network exists in one
-    piece only as the exported file, which is asked with the views it has.
+    Networks are asked alone, without test-time views. What started from a frozen network exists in one piece only as
+    the exported file, which is asked about the upright view alone; where it has none, with the views it has.
 
     Args:
         run: The run folder.
@@ -79,15 +86,33 @@ def measure_moved(  # noqa: PLR0913
         else:
             missing.append(found)
     notify(Progress(stage="translation", done=len(KINDS), total=len(KINDS)))
-    return Moved(measured, missing)
+    left_out = _tell_nearer(measured, plan.network.side, notify)
+    return Moved(measured=measured, not_measured=missing, left_out=left_out)
+
+
+def _tell_nearer(measured: list[Translation], side: int, notify: Notify) -> list[str]:
+    """Says where pictures were not moved as far as usual; returns the name of what was left out then."""
+    usual = usual_reach(side, side)
+    nearer = [one for one in measured if one.protocol.reach < usual]
+    for one in nearer[:1]:
+        values = {"reach": int(one.protocol.reach), "shifts": len(one.protocol.shifts)}
+        all_of_them = len(all_shifts(one.protocol.kind, usual))
+        notify(Note(key="moved_nearer", values=values | {"usual": usual, "all": all_of_them}))
+    return ["farther"] if nearer else []
 
 
 class _Served(nn.Module):
-    """The exported file as a module: pixels (n, c, h, w) in [0, 255] to logarithms of probabilities."""
+    """The exported file as a module: pixels (n, c, h, w) in [0, 255] to logarithms of probabilities.
 
-    def __init__(self, recognizer: Recognizer) -> None:
+    Args:
+        recognizer: The file.
+        views: "none" where it looks at the upright view alone, "file" where it averages those it has.
+    """
+
+    def __init__(self, recognizer: Recognizer, views: Literal["none", "file"]) -> None:
         super().__init__()
         self._recognizer = recognizer
+        self.views = views
 
     def forward(self, x: Tensor) -> Tensor:
         pixels = x.permute(0, 2, 3, 1).round().to(torch.uint8).contiguous().numpy()
@@ -96,9 +121,13 @@ class _Served(nn.Module):
 
 def network_of(run: Path, plan: Plan) -> nn.Module:
     """A run's network: of torch's, or, where it started from a frozen one, its exported file in the place of one."""
-    if plan.frozen is not None:
-        return _Served(open_recognizer(run, num_threads=threads_here(plan.threads)))
-    return build_stored(plan.network, run / WEIGHTS).eval()
+    if plan.frozen is None:
+        return build_stored(plan.network, run / WEIGHTS).eval()
+    served = open_recognizer(run, num_threads=threads_here(plan.threads))
+    alone = upright_alone(served.content, plan.network.views)
+    if alone is None:
+        return _Served(served, "file")
+    return _Served(Recognizer(alone, num_threads=served.num_threads), "none")
 
 
 def _measure(
@@ -120,9 +149,9 @@ def _measure(
             pictures = normalize(pictures, plan.network)
         labels = test.labels[rows].astype(np.int64)
         found = translation(network, pictures, labels, kind, reach=reach, seed=int(limits["seed"]))
-    if plan.frozen is None:
+    if not isinstance(network, _Served):
         return found
-    return found.model_copy(update={"protocol": found.protocol.model_copy(update={"views": "file"})})
+    return found.model_copy(update={"protocol": found.protocol.model_copy(update={"views": network.views})})
 
 
 def _affordable(network: nn.Module, plan: Plan, kind: ShiftKind, seconds: float) -> tuple[int, int]:

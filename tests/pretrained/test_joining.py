@@ -13,9 +13,10 @@ from tiny_backbone import SIDE, WIDTH, write_backbone
 from whyconv.export import compare
 from whyconv.images.prepare import PicturePolicy
 from whyconv.model_file import Metadata
+from whyconv.onnx_file.seal import sealed
 from whyconv.pretrained.backbone import Backbone, FrozenNetwork
 from whyconv.pretrained.foreign import IMAGENET_MEAN, IMAGENET_STD, foreign_backbone
-from whyconv.pretrained.joining import Head, join
+from whyconv.pretrained.joining import Head, join, upright_alone
 from whyconv.pretrained.networks import FrozenWithHead
 from whyconv.recognizer import Recognizer
 from whyconv.settings import NetworkPlan
@@ -81,6 +82,30 @@ def test_features_are_the_mean_over_the_places_that_onnxruntime_gives(dims, outp
     answered = joined(backbone, ("upright",), SIDE, head)[0].run(pixels).features
     assert np.allclose(learned, maps.mean(axis=places), atol=1e-4)
     assert np.allclose(answered, maps.mean(axis=places), atol=1e-4)
+
+
+@pytest.mark.parametrize("opset", [13, 18])
+@pytest.mark.parametrize("views", [("upright",), ("mirrored", "upright"), ALL], ids="+".join)
+def test_of_a_file_with_several_views_the_upright_one_can_be_asked_alone(views, opset: int, tmp_path: Path) -> None:
+    backbone = foreign_backbone(write_backbone(tmp_path / "tiny.onnx", opset=opset), 1)
+    generator = np.random.default_rng(0)
+    head = Head(generator.normal(size=(WIDTH, 3)).astype(np.float32), np.array([0, 1, -1], np.float32))
+    pixels = generator.integers(0, 256, (5, SIDE, SIDE, 3), dtype=np.uint8)
+    averaged, plan = joined(backbone, views, SIDE, head)
+    alone = upright_alone(sealed(averaged.content), plan.views)
+    expected = joined(backbone, ("upright",), SIDE, head)[0].run(pixels)
+    found = Recognizer(alone, num_threads=1).run(pixels)
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
+    np.testing.assert_allclose(found.features, expected.features, atol=1e-5)
+    assert len(views) == 1 or abs(averaged.run(pixels).probabilities - found.probabilities).max() > 1e-3
+
+
+def test_a_file_without_an_upright_view_or_of_another_form_has_none_to_be_asked_alone(tmp_path: Path) -> None:
+    path = write_backbone(tmp_path / "tiny.onnx")
+    head = Head(np.zeros((WIDTH, 3), np.float32), np.zeros(3, np.float32))
+    content = joined(foreign_backbone(path, 1), ("mirrored", "closer"), SIDE, head)[0].content
+    assert upright_alone(content, ["mirrored", "closer"]) is None
+    assert upright_alone(path.read_bytes(), ["upright", "mirrored"]) is None
 
 
 def test_uint8_networks_see_whole_gray_levels(tmp_path: Path) -> None:

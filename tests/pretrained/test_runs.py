@@ -15,7 +15,7 @@ from PIL import Image
 
 from tiny_backbone import SIDE, WIDTH, write_backbone
 from tiny_training import write_bars
-from whyconv import anatomy, explaining, workflow
+from whyconv import anatomy, explaining, moving, workflow
 from whyconv.errors import MissingExtraError, ModelFileError, StoppedError, UsageError
 from whyconv.finishing import read_summary
 from whyconv.images.cache import list_stores, remove_stores
@@ -29,13 +29,14 @@ from whyconv.pretrained.speeds import Speeds
 from whyconv.recognizer import open_recognizer
 from whyconv.report import why_section
 from whyconv.reporting import frozen_rows
-from whyconv.results import Note, Progress
+from whyconv.results import Note, Progress, ignore
 from whyconv.settings import Plan, TrainSettings, steps_per_epoch
 from whyconv.show.why import detail_lines
 from whyconv.study import Extent
 from whyconv.texts import say
 from whyconv.training.checkpoint import load_weights
 from whyconv.training.history import read_history
+from whyconv.training.pictures import divide_again
 
 THREADS = min(2, num_cores())
 
@@ -94,6 +95,29 @@ def test_why_says_what_a_frozen_network_cannot_be_asked(finished, monkeypatch: p
     for reason in reasons:
         assert reason in text
         assert reason in page.replace("&#39;", "'")
+
+
+def test_its_moved_pictures_are_asked_about_by_the_upright_view_alone(
+    finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Path(finished[0].run)
+    plan = Plan.read(run / "run.toml")
+    assert "upright" in plan.network.views
+    assert len(plan.network.views) > 1
+    monkeypatch.setattr(moving, "_LEAST_PICTURES", 5)
+
+    def views() -> set[str]:
+        division = divide_again(plan, ignore, run / "run.toml")
+        found = moving.measure_moved(run, plan, division, ignore, seconds=0.0, seed=0)
+        return {one.protocol.views for one in found.measured}
+
+    assert views() == {"none"}
+    pixels = np.random.default_rng(0).integers(0, 256, (5, SIDE, SIDE, 3), dtype=np.uint8)
+    averaged = open_recognizer(run).run(pixels).probabilities
+    alone = moving.network_of(run, plan)(torch.from_numpy(pixels.transpose(0, 3, 1, 2)).float()).exp().numpy()
+    assert abs(alone - averaged).max() > 1e-4
+    monkeypatch.setattr(moving, "upright_alone", lambda *_: None)
+    assert views() == {"file"}
 
 
 def test_its_plan_repeats_it_bit_for_bit_and_resuming_makes_it_again(finished, place: Path) -> None:

@@ -8,10 +8,12 @@ import pytest
 
 from small_square import SMALL, small_pictures
 from whyconv.errors import StorageError
-from whyconv.results import Note, SquareProtocol
-from whyconv.study import KeptTrials, make_study, measure_square, predict_seconds
-from whyconv.study.bill import left_to_train, tell_bill
-from whyconv.study.protocol import needed_trainings
+from whyconv.results import CORNERS, Note, SquareProtocol
+from whyconv.show.text import note_lines
+from whyconv.study import KeptTrials, kept_trials, make_study, measure_square, predict_seconds
+from whyconv.study.bill import left_to_train, tell_bill, tell_left_out
+from whyconv.study.protocol import Training, needed_trainings
+from whyconv.study.trials import Job, Settings
 from whyconv.study.tuning import wide_jobs
 from whyconv.texts import say
 
@@ -56,6 +58,20 @@ def test_results_of_other_steps_or_pictures_are_not_counted(kept: KeptTrials) ->
     assert left_to_train(SHORT, KeptTrials(None, "other pictures")).num_kept == 0
 
 
+def test_kept_results_are_found_again_and_those_of_another_training_are_not() -> None:
+    """Where training comes out otherwise: raise ``_TRAINING``, and write its number, the losses and the key anew."""
+    study = make_study(small_pictures(), SHORT)
+    settings = (Settings(0.02, 0.01),)
+    jobs = {corner: Job(Training(corner, "moved", None, 60), settings, (0,), is_final=True) for corner in CORNERS}
+    losses = {corner: study.run(job).glances[0][-1].kept_loss for corner, job in jobs.items()}
+    assert losses == pytest.approx(
+        {"dense": 0.8876, "local": 0.8317, "shared_global": 0.1288, "convolution": 1.652}, rel=0.01
+    )
+    assert kept_trials._TRAINING == 3
+    key = "ddf2c73f9bc6758bd699b861508d176c26148f065e519c385a4fd0117cd07c31"
+    assert KeptTrials(None, "pictures")._key(SHORT, jobs["convolution"]) == key
+
+
 @pytest.mark.parametrize(("place", "words"), [("afile/trials.jsonl", "written: Not a dir"), (".", "read: it is no")])
 def test_results_that_cannot_be_kept_are_refused_before_anything_is_trained(
     place: str, words: str, tmp_path: Path
@@ -92,6 +108,23 @@ def test_the_bill_says_what_is_left_and_what_is_kept(kept: KeptTrials) -> None:
     assert told[0].values["final"] == len(new) * LONGER.num_draws
     assert told[0].values["seconds"] == 12
     assert told[1].values["n"] == left_to_train(SHORT, kept).num_kept
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("names", [["decays"], ["rates", "decays", "shifts"]])
+def test_what_is_left_out_is_named_beforehand(names: list[str], language: str) -> None:
+    told: list[Note] = []
+    tell_left_out(names, lambda event: told.append(event) if isinstance(event, Note) else None)
+    assert [one.key for one in told] == ["why_left_out", "why_left_out_parts"]
+    said = " ".join(line.strip() for line in note_lines(told[1], language))
+    parts = ", ".join(say(f"why_part_{name}", language) for name in names)
+    assert said == say("why_left_out_parts", language, parts=parts)
+    # As it comes back from JSON.
+    assert note_lines(Note.model_validate_json(told[1].model_dump_json()), language) == note_lines(told[1], language)
+
+
+def test_where_nothing_is_left_out_nothing_is_said() -> None:
+    tell_left_out([], lambda event: pytest.fail(str(event)))
 
 
 def test_extensions_that_may_come_are_billed_once(tmp_path: Path) -> None:

@@ -17,11 +17,14 @@ from onnx import TensorProto, compose, helper, numpy_helper
 
 from whyconv.images.closer import margin
 from whyconv.model_file import METADATA_KEY, Metadata
+from whyconv.onnx_file.seal import without_seal
 from whyconv.pretrained.backbone import CHANNELS_LAST, Backbone
 from whyconv.pretrained.foreign import operator_set
-from whyconv.settings import NetworkPlan
+from whyconv.settings import NetworkPlan, View
 
 _PREFIX = "frozen/"
+# Where the views of a picture come together, and the shapes by which what was found of them is taken apart again.
+_VIEWS, _SHAPES_OF_VIEWS = "views", ("logits.shape", "features.shape")
 _AXES_ARE_INPUTS = 18  # the operator set from which ReduceMean takes its axes as an input
 
 
@@ -80,6 +83,32 @@ def join(
     model.metadata_props.add(key=METADATA_KEY, value=metadata.model_dump_json())
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def upright_alone(content: bytes, views: Sequence[View]) -> bytes | None:
+    """An exported file that looks at the upright view alone, and averages nothing.
+
+    Args:
+        content: A file as ``join`` makes it, whatever was added to it since.
+        views: Of its plan.
+
+    Returns:
+        None where there is no upright view, or no place where views come together.
+    """
+    if "upright" not in views:
+        return None
+    if len(views) == 1:
+        return content
+    model = onnx.load_model_from_string(without_seal(content))
+    together = [node for node in model.graph.node if list(node.output) == [_VIEWS]]
+    apart = [tensor for tensor in model.graph.initializer if tensor.name in _SHAPES_OF_VIEWS]
+    if (len(together), len(apart)) != (1, len(_SHAPES_OF_VIEWS)):
+        return None
+    together[0].input[:] = [together[0].input[views.index("upright")]]
+    for tensor in apart:
+        shape = np.array([1, *numpy_helper.to_array(tensor)[1:]])
+        tensor.CopyFrom(numpy_helper.from_array(shape, tensor.name))
+    return bytes(model.SerializeToString())
 
 
 def _middle(backbone: Backbone, tuned: Mapping[str, NDArray[np.float32]]) -> onnx.ModelProto:
@@ -144,7 +173,7 @@ class _Pieces:
         x = self._node(self.before, "Sub", [x, self._tensor("mean", mean)], "centered")
         x = self._node(self.before, "Div", [x, self._tensor("std", std)], "normalized")
         views = [self._view(x, view, plan.side) for view in plan.views]
-        x = self._node(self.before, "Concat", views, "views", axis=0) if len(views) > 1 else views[0]
+        x = self._node(self.before, "Concat", views, _VIEWS, axis=0) if len(views) > 1 else views[0]
         if backbone.layout == "nhwc":
             x = self._node(self.before, "Transpose", [x], "rows", perm=[0, 2, 3, 1])
         if backbone.takes_levels:

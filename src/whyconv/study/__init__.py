@@ -1,6 +1,6 @@
 """What has to be trained to be known: the control square, the price of sharing, detectors, hyperparameters."""
 
-from whyconv.study.bill import predict_seconds, tell_bill
+from whyconv.study.bill import predict_seconds, tell_bill, tell_left_out
 from whyconv.study.control_square import make_study, measure_square
 from whyconv.study.controls import Control, make_controls, match_weights
 from whyconv.study.corners import OneHiddenLayer, Sizes
@@ -55,6 +55,7 @@ __all__ = [
     "study_detectors",
     "study_hyperparameters",
     "tell_bill",
+    "tell_left_out",
     "train_corner",
     "unit_fields",
     "whole",

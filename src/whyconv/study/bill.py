@@ -132,6 +132,21 @@ def tell_bill(protocol: SquareProtocol, kept: KeptTrials, seconds: float, notify
         notify(Note(key="square_kept", values={"n": left.num_kept}))
 
 
+def tell_left_out(names: Sequence[str], notify: Notify) -> None:
+    """Says how many parts of a protocol do not fit into the minutes, and which; nothing where there are none."""
+    if names:
+        notify(Note(key="why_left_out", values={"n": len(names)}))
+        notify(
+            Note(key="why_left_out_parts", values={"parts": _listed([Note(key=f"why_part_{one}") for one in names])})
+        )
+
+
+def _listed(notes: Sequence[Note]) -> Note:
+    """One note that says all of them, with commas between, in whatever language."""
+    first, *rest = notes
+    return Note(key="square_listed", values={"first": first, "rest": _listed(rest)}) if rest else first
+
+
 def _first_jobs(protocol: SquareProtocol) -> list[Job]:
     return wide_jobs(protocol, protocol.learning_rates)
 

@@ -21,8 +21,9 @@ _DEPENDS_ON = {
     *("side", "channels", "kernel", "maps", "readout", "multiplier", "seed", "steps", "shift", "checkpoints"),
     *("batch", "most_scored"),
 }
-# Raised where the same division would give a study other pictures than before.
-_PICTURES = 3
+# Raised where the same job about the same division would come out otherwise than before: other pictures, starting
+# weights, orders, steps of the optimizer, scores.
+_TRAINING = 3
 
 
 class KeptTrials:
@@ -61,7 +62,7 @@ class KeptTrials:
 
     def _key(self, protocol: SquareProtocol, job: Job) -> str:
         stem = json.dumps(
-            [_PICTURES, self._origin, protocol.model_dump(mode="json", include=_DEPENDS_ON)], sort_keys=True
+            [_TRAINING, self._origin, protocol.model_dump(mode="json", include=_DEPENDS_ON)], sort_keys=True
         )
         return hashlib.sha256((stem + json.dumps(job)).encode()).hexdigest()
 

@@ -21,8 +21,8 @@ from whyconv.study.controls import UNMOVED, multiplier_for
 from whyconv.study.corners import Sizes
 from whyconv.study.sizes import training_sizes
 
-# Dense layers grow with the fourth power of the side: fewer maps where pictures are larger. Kernel as in the lecture,
-# but where it would see more than a third of the picture.
+# Dense layers grow with the fourth power of the side: fewer maps where pictures are larger, so that four trainings of
+# colored pictures fit into 4 GB. Kernel as in the lecture, but where it would see more than a third of the picture.
 _MAPS = {8: 16, 16: 8, 32: 4}
 _KERNEL = {8: 3, 16: 5, 32: 5}
 # Three decades in five steps; what is forgotten per step is rate times decay.
