@@ -212,6 +212,19 @@ class Headless(nn.Module):
         return self.last(self.first(x.flatten(1)).relu())
 
 
+class Tokens(nn.Module):
+    """A fully connected layer at every place; the answer is the mean over places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.each = nn.Conv2d(1, 5, 3), nn.Linear(5, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        places = self.first(x).flatten(2).transpose(1, 2).reshape(-1, 5)
+        return self.each(places).reshape(x.shape[0], -1, 2).mean(dim=1)
+
+
 def as_file(path: Path, network: nn.Module, plan):
     policy = PicturePolicy(side=plan.network.side, channels=plan.network.in_channels)
     export(path, network.eval(), metadata_for(plan.network, policy, 1.3, {}), plan.network)
@@ -227,6 +240,16 @@ def test_a_users_network_answers_as_it_was_trained_and_gives_what_its_last_layer
     last = network.head if build is Normed else network.last
     again = softmax((answers.features @ last.weight.detach().numpy().T + last.bias.detach().numpy()) / 1.3)
     np.testing.assert_allclose(again, answers.probabilities, atol=1e-5)
+
+
+def test_logits_stand_for_the_features_where_the_last_layer_takes_several_vectors_a_picture(tmp_path: Path) -> None:
+    recognizer, pixels = (
+        as_file(tmp_path / "m.onnx", Tokens(), tiny_plan(views=["upright", "mirrored"])),
+        bars(7).pixels,
+    )
+    together = recognizer.run(pixels)
+    np.testing.assert_allclose(softmax(together.features / 1.3), together.probabilities, atol=1e-6)
+    np.testing.assert_allclose(recognizer.run(pixels[4:5]).features, together.features[4:5], atol=1e-6)
 
 
 def test_a_file_of_another_answer_than_the_trained_networks_is_found_out(tmp_path: Path, monkeypatch) -> None:

@@ -8,9 +8,13 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+import torch
+from torch import nn
 
-from tiny_training import bars, write_bars
+from tiny_training import bars, tiny_plan, write_bars
 from whyconv import workflow
+from whyconv.export import export, export_maps, metadata_for
+from whyconv.images.prepare import PicturePolicy
 from whyconv.results import RunSummary, Suspect
 from whyconv.suspecting import Judged, looks_of_layers, rows_to_judge, suspects_among, write_suspects
 
@@ -87,6 +91,29 @@ def test_layers_look_as_their_maps_do(summary: RunSummary) -> None:
     assert len(means) == 6
     for look, wanted in zip(looks, [*(means[place] for place in (0, 1, 2, 4, 5)), maps["features"]], strict=True):
         assert look == pytest.approx(wanted, abs=1e-4)
+
+
+class Patches(nn.Module):
+    """Makes four pictures of every map, one after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.whole, self.each, self.head = nn.Conv2d(1, 3, 3, padding=1), nn.Conv2d(3, 5, 3), nn.Linear(5, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        patches = self.whole(x).unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).reshape(-1, 3, 4, 4)
+        return self.head(self.each(patches).mean(dim=(2, 3)).reshape(x.shape[0], -1, 5).mean(dim=1))
+
+
+def test_a_layer_whose_rows_are_other_than_views_of_the_pictures_is_left_out(tmp_path: Path) -> None:
+    plan, pixels = tiny_plan(views=["upright", "mirrored"]).network, bars(35).pixels
+    export(tmp_path / "model.onnx", Patches(), metadata_for(plan, PicturePolicy(side=8, channels=1), 1.0, {}), plan)
+    export_maps(tmp_path / "why.onnx", tmp_path / "model.onnx")
+    looks = looks_of_layers(tmp_path / "why.onnx", pixels, 1)
+    assert [look.shape for look in looks] == [(35, 3), (35, 5)]
+    alone = looks_of_layers(tmp_path / "why.onnx", pixels[33:34], 1)
+    np.testing.assert_allclose(looks[0][33:34], alone[0], atol=1e-4)
+    np.testing.assert_allclose(looks[-1][33:34], alone[-1], atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,19 @@ def _of_one(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     finally:
         for hook in hooks:
             hook.remove()
-    return logits, seen[-1] if seen and seen[-1].ndim == 2 else logits
+    return logits, seen[-1] if seen and _is_one_each(seen[-1], x) else logits
+
+
+def _is_one_each(vectors: Tensor, pictures: Tensor) -> bool:
+    if vectors.ndim != len(("n", "d")):
+        return False
+    is_same: object = vectors.shape[0] == pictures.shape[0]
+    if isinstance(is_same, bool):
+        return is_same
+    # While it is exported, numbers of rows are formulas: asked in any other way, a file may be bound to one number.
+    from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+    return bool(statically_known_true(is_same))  # type: ignore[arg-type]
 
 
 def export(path: Path, network: nn.Module, metadata: Metadata, plan: NetworkPlan) -> None:
@@ -142,10 +154,15 @@ def export(path: Path, network: nn.Module, metadata: Metadata, plan: NetworkPlan
     Raises:
         ModelFileError: torch cannot express the network in ONNX.
     """
+    files.write_bytes(path, exported(network, metadata, plan))
+
+
+def exported(network: nn.Module, metadata: Metadata, plan: NetworkPlan) -> bytes:
+    """What ``export`` writes."""
     model = _to_onnx(Answering(network, plan, metadata.temperature).eval(), plan)
     _describe(model, {METADATA_KEY: metadata.model_dump_json()})
     onnx.checker.check_model(model, full_check=True)
-    files.write_bytes(path, sealed(model.SerializeToString()))
+    return sealed(model.SerializeToString())
 
 
 def with_classes(model: bytes, names: Sequence[str]) -> bytes:
@@ -262,9 +279,7 @@ def _to_onnx(answering: nn.Module, plan: NetworkPlan) -> onnx.ModelProto:
             )
     except Exception as error:  # every exporter pass has errors of its own kind
         let_through(error, WhyconvError)
-        raise ModelFileError(
-            f"The network cannot be written as ONNX: {_reason(error)}. Its weights are in model.safetensors."
-        ) from error
+        raise ModelFileError(f"The network cannot be written as ONNX: {_reason(error)}.") from error
     assert program is not None
     return program.model_proto
 
@@ -292,16 +307,17 @@ class _OthersWords:
 @contextmanager
 def _unheard() -> Iterator[None]:
     """The exporter speaks to its own developers; what a person must know is in its errors."""
-    exporter_log = logging.getLogger("torch.onnx")
-    level = exporter_log.level
-    exporter_log.setLevel(logging.ERROR)
+    levels = {log: log.level for log in map(logging.getLogger, ("torch.onnx", "torch.fx"))}
+    for log in levels:
+        log.setLevel(logging.ERROR)
     try:
         out, err = _OthersWords(sys.stdout), _OthersWords(sys.stderr)
         with warnings.catch_warnings(), redirect_stdout(out), redirect_stderr(err):
             warnings.simplefilter("ignore")
             yield
     finally:
-        exporter_log.setLevel(level)
+        for log, level in levels.items():
+            log.setLevel(level)
 
 
 def _reason(error: BaseException) -> str:

@@ -194,7 +194,10 @@ def _write_model(
     values = metadata.model_dump(mode="json") | plan.network.model_dump(exclude={"name"})
     write_json(folder / NETWORK, with_digest(values))
     if learned is None:
-        export(folder / MODEL, network, metadata, plan.network)
+        try:
+            export(folder / MODEL, network, metadata, plan.network)
+        except ModelFileError as error:
+            raise ModelFileError(f"{error} Its weights are in {folder / WEIGHTS}.") from error
     else:
         files.write_bytes(folder / MODEL, sealed(learned.as_file(plan, metadata)))
     write_seen(folder, material.division)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from whyconv import files
 from whyconv.images.split import TRAIN
-from whyconv.onnx_file.running import open_session, run_session
+from whyconv.onnx_file.running import Session, open_session, run_session
 from whyconv.planning import Material
 from whyconv.predictions import escape_formula
 from whyconv.pretrained.learning import Learned
@@ -27,6 +28,8 @@ from whyconv.training.suspects import agreed, doubts
 SUSPECTS = "suspects.csv"
 _MOST_SHOWN = 24
 _BATCH = 32
+# Pictures that layers are tried on, and what may be left of rounding, of the largest number.
+_NUM_TRIED, _MOST_DIFFERENCE = 3, 1e-3
 # Layers whose maps vote, besides what the last layer decides from.
 _MOST_LAYERS = 5
 # Answering by four views in single precision takes three times as long as learning in half. After so many epochs all
@@ -138,6 +141,8 @@ def _most_pictures(num_classes: int) -> int:
 def looks_of_layers(path: Path, pixels: Pixels, num_threads: int) -> list[NDArray[np.float32]]:
     """What layers make of pictures: the mean over the places of their maps, and what the last one decides from.
 
+    A layer that does not say of a picture among others what it says of it alone is left out.
+
     Args:
         path: Of a ``why.onnx``.
         pixels: uint8 (n, side, side, c).
@@ -149,18 +154,46 @@ def looks_of_layers(path: Path, pixels: Pixels, num_threads: int) -> list[NDArra
     session = open_session(path.read_bytes(), num_threads, str(path))
     maps = [output.name for output in session.get_outputs() if len(output.shape) == len(("n", "c", "h", "w"))]
     wanted = [maps[place] for place in evenly_chosen(len(maps), min(_MOST_LAYERS, len(maps))).tolist()]
-    wanted.append("features")
+    asked = partial(_asked, session, where=str(path))
+    wanted = [*_of_each_alone(asked, wanted, pixels[evenly_chosen(len(pixels), _NUM_TRIED)]), "features"]
     looks: list[list[NDArray[np.float32]]] = [[] for _ in wanted]
     for start in range(0, len(pixels), _BATCH):
         batch = np.ascontiguousarray(pixels[start : start + _BATCH])
-        for look, found in zip(looks, run_session(session, wanted, {"pixels": batch}, str(path)), strict=True):
-            # Views and windows of a picture stand one after the other.
-            look.append(
-                found.reshape(-1, len(batch), found.shape[1], *found.shape[2:]).mean(
-                    axis=(0, *range(3, found.ndim + 1))
-                )
-            )
+        for look, found in zip(looks, asked(wanted, batch), strict=True):
+            look.append(_means(found, len(batch)))
     return [np.concatenate(look) for look in looks]
+
+
+def _asked(
+    session: Session, wanted: Sequence[str], pixels: NDArray[np.uint8], *, where: str
+) -> list[NDArray[np.float32]]:
+    return run_session(session, wanted, {"pixels": pixels}, where) if wanted else []
+
+
+def _of_each_alone(
+    asked: Callable[[Sequence[str], NDArray[np.uint8]], list[NDArray[np.float32]]],
+    maps: Sequence[str],
+    pixels: NDArray[np.uint8],
+) -> list[str]:
+    """The maps whose rows are those of a picture alone, view after view; a network of the user's own may have others.
+
+    Such as of patches that it makes of every picture: nobody knows in which order they stand.
+    """
+    together, alone = asked(maps, pixels), [asked(maps, pixels[row : row + 1]) for row in range(len(pixels))]
+    return [name for name, found, *each in zip(maps, together, *alone, strict=True) if _is_made_of(found, each)]
+
+
+def _is_made_of(found: NDArray[np.float32], each: Sequence[NDArray[np.float32]]) -> bool:
+    if any(one.shape != (len(found) / len(each), *found.shape[1:]) for one in each):
+        return False
+    means, expected = _means(found, len(each)), np.concatenate([_means(one, 1) for one in each])
+    return np.allclose(means, expected, rtol=0, atol=_MOST_DIFFERENCE * np.abs(expected).max())
+
+
+def _means(found: NDArray[np.float32], num_pictures: int) -> NDArray[np.float32]:
+    """Over the places of maps (views n, c, h, w), and over the views and windows, which stand one after the other."""
+    rows = found.reshape(-1, num_pictures, *found.shape[1:])
+    return np.asarray(rows.mean(axis=(0, *range(3, rows.ndim))))
 
 
 def suspects_among(

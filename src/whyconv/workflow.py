@@ -20,6 +20,7 @@ from whyconv.images.prepare import PicturePolicy
 from whyconv.inspection import Inspection, inspect
 from whyconv.machine import num_cores
 from whyconv.nets import require_network
+from whyconv.own_networks import try_asked, try_planned
 from whyconv.planning import (
     SAMPLE,
     Material,
@@ -122,6 +123,7 @@ def _train(
         start = open_start(settings.start, store, threads, size=settings.size, folder=folder / CHECKPOINTS)
         policy = PicturePolicy(side=settings.size or side_for(inspection), channels=channels_for(inspection))
         policy = policy if start is None else start.policy
+        try_asked(settings, policy, inspection.pictures.classes, threads)
         reading = reading_profiled(inspection.pictures, policy, threads, notify) if profile else nullcontext(notify)
         with reading as listener:
             once = start is not None
@@ -232,6 +234,7 @@ def _train_from_file(path: Path, notify: Notify, group: Group, *, out: str, acce
         else:
             material = material_of(plan, notify, path)
         _tell_cores(plan, notify)
+        try_planned(plan, plan.threads)
         return carry_out(plan, material, folder, began=began, notify=notify, group=group)
 
 
@@ -265,6 +268,7 @@ def _resume(run: Path, notify: Notify, group: Group, *, threads: int | None = No
             notify(Note(key="run_already_done", values={"run": str(run)}))
         else:
             refuse_newer(run)
+            try_planned(plan, threads or plan.threads)
             tell_other_machine(run, threads or plan.threads, plan.device, notify)
             if threads in (None, plan.threads):
                 _tell_cores(plan, notify)

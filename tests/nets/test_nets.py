@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 
 import pytest
@@ -81,6 +82,7 @@ def test_the_users_own_network_gets_the_sizes_it_names(tmp_path, monkeypatch) ->
 
 
 OWN = """
+import threading
 import torch
 from torch import nn
 class Own(nn.Module):
@@ -89,6 +91,29 @@ class Own(nn.Module):
         self.layer, self.answer = nn.LazyLinear(4), answer
     def forward(self, x):
         return self.answer(self.layer(x.flatten(1)))
+class Views(nn.Module):
+    def __init__(self, in_channels):
+        super().__init__()
+        self.layer, self.last = nn.Conv2d(in_channels, 3, 3), nn.Linear(3 * 36, 4)
+    def forward(self, x):
+        return self.last(self.layer(x).view(x.size(0), -1))
+class Otherwise(nn.Module):
+    def __init__(self, answer):
+        super().__init__()
+        self.norm, self.last, self.answer = nn.BatchNorm1d(64), nn.LazyLinear(4), answer
+    def forward(self, x):
+        x = self.last(self.norm(x.flatten(1)))
+        return self.answer(x) if self.training else x
+def views(in_channels): return Views(in_channels)
+def two_answers(): return Otherwise(lambda x: (x, x))
+def wide(): return Otherwise(lambda x: torch.cat([x, x], 1))
+def failing_while_training(): return Otherwise(lambda x: x.view(7, 7))
+def drops(): return Otherwise(lambda x: nn.functional.dropout(x))
+def scripted(): return torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(64, 4)))
+def locked():
+    network = good()
+    network.lock = threading.Lock()
+    return network
 def good(): return Own(lambda x: x)
 def transposed(): return Own(lambda x: x.T)
 def too_few(): return Own(lambda x: x[:, :3])
@@ -111,12 +136,21 @@ def own(tmp_path, monkeypatch) -> str:
     return name
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 @pytest.mark.parametrize(
     ("made", "words"),
     [
         ("transposed", r"maps pictures of shape \(2, 1, 8, 8\) to \(4, 2\); expected logits of shape \(2, 4\)"),
         ("too_few", r"to \(2, 3\); expected logits of shape \(2, 4\)"),
         ("a_pair", r"to tuple; expected"),
+        ("scripted", r"returned RecursiveScriptModule; expected a torch\.nn\.Module, not of TorchScript"),
+        ("locked", r"cannot be copied by copy\.deepcopy.*TypeError.*lock"),
+        (
+            "two_answers",
+            r"maps pictures of shape \(2, 1, 8, 8\) in training mode to tuple; expected logits of shape \(2, 4",
+        ),
+        ("wide", r"in training mode to \(2, 8\); expected .* auxiliary"),
+        ("failing_while_training", r"fails on pictures of shape \(2, 1, 8, 8\) in training mode: RuntimeError"),
         (
             "frozen",
             r"has no number that learns: none of its 2 parameters has requires_grad\. .*by requires_grad_\(True\)",
@@ -138,6 +172,30 @@ def test_an_own_network_is_left_to_be_trained_and_the_search_path_as_it_was(own:
         network(torch.ones(1, 1, 8, 8)).sum().backward()  # lazy layers too
     require_network(f"{own}:good")
     assert sys.path == before
+
+
+def test_asking_an_own_network_leaves_its_statistics_and_the_random_numbers(own: str) -> None:
+    torch.manual_seed(1)
+    network = build_network(f"{own}:drops", in_channels=1, num_classes=4, side=8)
+    state = torch.get_rng_state()
+    torch.manual_seed(1)
+    nn.LazyLinear(4)(torch.zeros(2, 64))
+    assert torch.equal(state, torch.get_rng_state())
+    assert network.norm.num_batches_tracked == 0
+    assert network.norm.running_var.tolist() == [1.0] * 64
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_own_network_is_given_rows_one_after_the_other_however_the_batch_lies(own: str, channels: int) -> None:
+    """As nearly every tutorial flattens: x.view(x.size(0), -1)."""
+    network = build_network(f"{own}:views", in_channels=channels, num_classes=4, side=8)
+    batch = torch.rand(5, 8, 8, channels).permute(0, 3, 1, 2)
+    assert set(network.state_dict()) == {
+        f"{layer}.{kind}" for layer in ("layer", "last") for kind in ("weight", "bias")
+    }
+    copied = copy.deepcopy(network)
+    assert torch.equal(network(batch), copied(batch))
+    copied(batch).sum().backward()
 
 
 def test_a_name_is_checked_without_building() -> None:

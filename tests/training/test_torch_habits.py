@@ -56,6 +56,43 @@ def test_gradients_are_there_whatever_the_caller_does_without() -> None:
     assert weight.grad.tolist() == [6, 6]
 
 
+def test_numbers_are_float32_on_the_processor_whatever_the_caller_computes_in() -> None:
+    def kinds() -> tuple[object, ...]:
+        made = torch.ones(2, 2, device="cpu", dtype=torch.float32) @ torch.ones(2, 2, device="cpu", dtype=torch.float32)
+        return torch.ones(1).dtype, torch.ones(1).device.type, made.dtype, float((_tiny() / 2)[0])
+
+    def _tiny() -> torch.Tensor:
+        return torch.tensor([torch.finfo(torch.float32).tiny], device="cpu", dtype=torch.float32)
+
+    usual = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.float64)
+        with torch.device("meta"), torch.autocast("cpu", dtype=torch.bfloat16):
+            before = kinds()
+            with torch_habits(1):
+                assert kinds() == (torch.float32, "cpu", torch.float32, 0.0)
+            assert kinds() == before
+            assert before[:3] == (torch.float64, "meta", torch.bfloat16)
+            assert before[3] > 0
+    finally:
+        torch.set_default_dtype(usual)
+
+
+def test_a_card_that_nothing_has_used_yet_keeps_the_callers_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch keeps a seed for such a card until its first use: the last one that was said."""
+    seeds: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+    state = torch.get_rng_state()
+    try:
+        torch.manual_seed(1)
+        with torch_habits(1):
+            torch.manual_seed(77)
+        assert seeds == [1, 77, 1]
+    finally:
+        torch.set_rng_state(state)
+
+
 def test_a_second_thread_waits_and_the_same_one_does_not() -> None:
     steps: list[str] = []
     waits = threading.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import re
@@ -109,7 +110,8 @@ def build_network(  # noqa: PLR0913
     Args:
         name: A key of ``NETWORKS``, or ``package.module:callable``. The callable gets those of
             ``in_channels``, ``num_classes`` and ``side`` that its signature names, and returns a module
-            that maps (n, in_channels, side, side) to logits (n, num_classes). The current folder is searched too.
+            that maps (n, in_channels, side, side) to logits (n, num_classes), in training mode too. The current folder
+            is searched too.
         in_channels: 1 or 3.
         num_classes: >= 2.
         side: In pixels.
@@ -214,34 +216,66 @@ def _build_own(name: str, sizes: dict[str, Any]) -> nn.Module:
         build = _find(name)
         accepted = inspect.signature(build).parameters
         takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
-        network = build(**{key: value for key, value in sizes.items() if takes_any or key in accepted})
-        if not isinstance(network, nn.Module):
-            raise UsageError(f"{name} returned {type(network).__name__}; expected a torch.nn.Module.")
+        network: object = build(**{key: value for key, value in sizes.items() if takes_any or key in accepted})
+        if not isinstance(network, nn.Module) or isinstance(network, torch.jit.ScriptModule):
+            raise UsageError(
+                f"{name} returned {type(network).__name__}; expected a torch.nn.Module, not of TorchScript."
+            )
+        network.register_forward_pre_hook(_in_rows)
         _require_logits(name, network, sizes)
         _require_learning(name, network)
     return network
 
 
+def _in_rows(network: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Gives an own network its pictures row after row: ``x.view(x.size(0), -1)`` fails on any other layout.
+
+    Convolutions hand on the layout that they are given, so that it holds for what lies between layers too.
+    """
+    # Not contiguous(): with one channel any layout counts as contiguous, and convolutions take it for the other.
+    rows = torch.contiguous_format
+    return tuple(each.clone(memory_format=rows) if isinstance(each, torch.Tensor) else each for each in given)
+
+
 def _require_logits(name: str, network: nn.Module, sizes: dict[str, int]) -> None:
-    """Asks the network about two black pictures."""
-    pictures = torch.zeros(2, sizes["in_channels"], sizes["side"], sizes["side"])
+    """Asks the network about two black pictures, as it answers and as it is trained."""
+    pictures = torch.zeros(2, sizes["side"], sizes["side"], sizes["in_channels"]).permute(0, 3, 1, 2)
     expected = (2, sizes["num_classes"])
     was_training = network.training
+    _require_shape(name, network.eval(), pictures, expected)
+    network.train(was_training)
+    # A copy keeps what is counted in training mode; what is drawn there must not change how the training begins.
+    with torch.random.fork_rng(devices=[]):
+        _require_shape(name, _copied(name, network).train(), pictures, expected)
+
+
+def _copied(name: str, network: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(network)
+    except Exception as error:
+        raise UsageError(
+            f"{name} cannot be copied by copy.deepcopy, as is done for the mean of its weights over the steps: "
+            f"{type(error).__name__}: {error}. Expected a module that keeps no open file, lock or the like."
+        ) from error
+
+
+def _require_shape(name: str, network: nn.Module, pictures: torch.Tensor, expected: tuple[int, int]) -> None:
+    mode = " in training mode" if network.training else ""
     # Not in inference mode: what a lazy layer makes in its first pass could not be trained.
     with torch.no_grad():
         try:
-            answer = network.eval()(pictures)
+            answer = network(pictures)
         except Exception as error:
             raise UsageError(
-                f"{name} fails on pictures of shape {tuple(pictures.shape)}: {type(error).__name__}: {error}. "
+                f"{name} fails on pictures of shape {tuple(pictures.shape)}{mode}: {type(error).__name__}: {error}. "
                 f"Expected logits of shape {expected}."
             ) from error
-    network.train(was_training)
     found = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
     if found != expected:
+        advice = " Leave out what else it returns while it trains, such as auxiliary logits." if mode else ""
         raise UsageError(
-            f"{name} maps pictures of shape {tuple(pictures.shape)} to {found}; expected logits of shape {expected}: "
-            "one row for each picture, one number for each class."
+            f"{name} maps pictures of shape {tuple(pictures.shape)}{mode} to {found}; expected logits of shape "
+            f"{expected}: one row for each picture, one number for each class.{advice}"
         )
 
 

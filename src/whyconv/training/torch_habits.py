@@ -6,7 +6,7 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -42,7 +42,8 @@ def torch_habits(threads: int) -> Iterator[None]:
     The number of threads, deterministic algorithms only, and numbers below 1.2e-38 taken for 0 (they slow a sure
     network down many times). New memory is not filled with NaN, as torch otherwise does where algorithms are to be
     deterministic: nothing here reads what it did not write, and a step would take longer. Gradients are there, also
-    where the caller does without. All of it, and the state of torch's random numbers, is put back at the end; torch's
+    where the caller does without; and numbers are float32 on the processor, whatever kind, place or autocast the caller
+    has set for those that it makes. All of it, and the state of torch's random numbers, is put back at the end; torch's
     worker threads that were started meanwhile keep the last.
 
     On a graphics card float32 is computed in float32. Torch counts the way back through its pooling as not
@@ -53,8 +54,25 @@ def torch_habits(threads: int) -> Iterator[None]:
     Args:
         threads: Of the processor, >= 1.
     """
-    with sole_thread(), _habits(threads):
+    with sole_thread(), _usual_numbers(), _habits(threads):
         yield
+
+
+@contextmanager
+def _usual_numbers() -> Iterator[None]:
+    """Those that are made without a word of their kind and place are float32 on the processor, and stay so."""
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with ExitStack() as stack:
+            for kind in ("cpu", "cuda"):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+            # Only where it is another: inside, every call of torch goes by way of Python.
+            if torch.get_default_device() != torch.device("cpu"):
+                stack.enter_context(torch.device("cpu"))
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
 
 
 @contextmanager
@@ -87,6 +105,7 @@ def _card_habits() -> Iterator[None]:
     places: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)  # type: ignore[attr-defined]
     before = [place.fp32_precision for place in places]
     states = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
+    seed = torch.initial_seed()
     try:
         for place in places:
             place.fp32_precision = "ieee"
@@ -96,7 +115,10 @@ def _card_habits() -> Iterator[None]:
     finally:
         for place, precision in zip(places, before, strict=True):
             place.fp32_precision = precision
-        if states is not None:
+        # A card that nothing had used yet has no state, but a seed that waits for its first use.
+        if states is None:
+            torch.cuda.manual_seed_all(seed)
+        else:
             torch.cuda.set_rng_state_all(states)
 
 
