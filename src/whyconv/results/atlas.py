@@ -128,10 +128,9 @@ class Atlas(Record):
         for one in self.sets:
             for place in PLACES:
                 found = one.split(place)
-                rows.append(
-                    f"{one.name} ({place}): locality {points_with_ends(found.locality)}, sharing {points_with_ends(found.sharing)}, "
-                    f"gain {points_with_ends(found.gain)}"
-                )
+                parts = {"locality": found.locality, "sharing": found.sharing, "gain": found.gain}
+                told = ", ".join(f"{name} {points_with_ends(points)}" for name, points in parts.items())
+                rows.append(f"{one.name} ({place}): {told}")
         return "\n".join([*rows, *(f"{one.name}: skipped, {one.reason}" for one in self.skipped)])
 
     __str__ = __repr__
