@@ -12,7 +12,7 @@ from torch import nn
 from small_square import small_pictures
 from whyconv import dissecting
 from whyconv.dissecting import Dissection, dissect
-from whyconv.errors import StoppedError, UsageError
+from whyconv.errors import StoppedError, StorageError, UsageError
 from whyconv.results import Progress
 from whyconv.results.keeping import Keep, anew
 
@@ -66,6 +66,16 @@ def test_a_question_that_does_not_fit_is_named_with_the_reason(monkeypatch: pyte
     found = dissected(convolutional(), seconds=0.0)
     assert found.failed == {"equivariance": "no maps in it"}
     assert found.surgery is not None
+
+
+def test_an_answer_that_cannot_be_kept_is_not_called_none() -> None:
+    def full(name: str, kind: type[Any], question: Callable[[], Any]) -> Any:
+        if name == "surgery":
+            raise StorageError("no space left")
+        return question()
+
+    with pytest.raises(StorageError, match="no space left"):
+        dissected(convolutional(), seconds=0.0, keep=full)
 
 
 def test_a_stop_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,16 @@ class Decides(Own):
 class Mixes(Own):
     def middle(self, x):
         return self.norm(x).relu()
+class HidesMixing(Own):
+    def __init__(self):
+        super().__init__()
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+    def middle(self, x):
+        return x
+    def forward(self, x):
+        rows = self.last(self.first(x).mean(dim=(2, 3)))
+        return rows - rows.mean(dim=0, keepdim=True)
 class Views(Own):
     def __init__(self):
         super().__init__()
@@ -56,6 +66,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         ("Loops", r"it takes 2 pictures once it is written as ONNX, never more or fewer\. Expected .* without a loop"),
         ("Decides", r"could not end with model\.onnx\. The network cannot be written as ONNX: .*torch\.where in place"),
         ("Mixes", r"depends on the pictures beside it.*track_running_stats=True"),
+        ("HidesMixing", r"depends on the pictures beside it"),
     ],
 )
 def test_what_no_file_can_be_made_of_is_refused(own: str, made: str, words: str) -> None:

@@ -9,7 +9,7 @@ from evidencing.own_network import own_network
 from whyconv.results import CONTROLS, CORNERS, PLACES, Square
 from whyconv.results.corners import MATCHES
 from whyconv.results.curves import Crossing, Memorized
-from whyconv.results.numbers import crossing_number
+from whyconv.results.numbers import crossing_number, steps_needed
 from whyconv.results.why import Why
 from whyconv.study.overfitting import typical_steps
 
@@ -157,5 +157,5 @@ def _crossing(one: Crossing) -> str:
 
 def _steps(one: Memorized) -> str:
     each = ", ".join(f"over {one.most_steps}" if steps is None else f"{steps:.0f}" for steps in one.steps)
-    mean = typical_steps(one.steps)
-    return each if mean is None else f"{each}: {mean.value:.0f} ({mean.low:.0f}-{mean.high:.0f})"
+    typical = typical_steps(one.steps)
+    return each if typical is None else f"{each}: {steps_needed(one.model_copy(update={'typical_steps': typical}))}"

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from whyconv.errors import StoppedError, WhyconvError
+from whyconv.errors import StoppedError, StorageError, WhyconvError
 from whyconv.measures.equivariance import equivariance
 from whyconv.measures.surgery import surgery
 from whyconv.results import Notify, Progress
@@ -112,7 +112,7 @@ def _answer(stage: str, question: Callable[[], Part], failed: dict[str, str], no
     notify(Progress(stage=stage, done=0, total=1))
     try:
         answer = question()
-    except StoppedError:
+    except (StoppedError, StorageError):
         raise
     except WhyconvError as error:
         failed[stage] = str(error)

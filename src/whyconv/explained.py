@@ -139,7 +139,8 @@ class KeptParts:
 
     def forget(self) -> None:
         """Takes the file away: the whole answer is there."""
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # the next question begins anew anyway
+            self._path.unlink(missing_ok=True)
 
 
 def _parts_in(path: Path, origin: str) -> dict[str, object]:

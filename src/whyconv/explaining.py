@@ -142,7 +142,7 @@ def measure_why(run: Path, plan: Plan, division: Division, question: Question, n
             version=__version__,
             question=question,
             square=square,
-            left_out=[*left_out, *moved.left_out],
+            left_out=[*left_out, *(moved.left_out if question.minutes else [])],
             translation=moved.measured,
             not_measured=moved.not_measured,
             certificate=_certificate(run),

@@ -72,6 +72,7 @@ def _try(sizes: NetworkPlan, threads: int) -> None:
     with torch_habits(threads):
         torch.manual_seed(0)
         network, pictures = build_planned(sizes), _unlike_pictures(sizes)
+        _fill_zeros(network)
         session = _as_file(network, sizes, threads)
         try:
             together = run_session(session, _OUTPUTS, {"pixels": pictures}, sizes.name)
@@ -80,6 +81,13 @@ def _try(sizes: NetworkPlan, threads: int) -> None:
             raise _refusal(sizes.name, f"answers about two pictures only: {error}") from error
         _require_each_for_itself(sizes.name, together, [np.concatenate(each) for each in zip(*alone, strict=True)])
         _require_torchs_answer(sizes.name, softmax(network_logits(network, pictures, sizes)), together[0])
+
+
+def _fill_zeros(network: nn.Module) -> None:
+    """Gives weights that start as zeros others: what they hide would come to light only after the training."""
+    for weights in network.parameters():
+        if weights.is_floating_point() and not weights.any():
+            nn.init.normal_(weights, std=0.1)
 
 
 def _unlike_pictures(sizes: NetworkPlan) -> NDArray[np.uint8]:

@@ -185,7 +185,7 @@ def test_random_labels_that_are_not_fitted_have_no_step() -> None:
 
 
 def test_steps_to_fit_random_labels_have_an_interval_on_their_logarithms() -> None:
-    drawn = [history((1, 0.1, 0.1), (last, LEARNED, 0.1)) for last in (389, 394, 396, 397, 739)]
+    drawn = [history((1, 0.1, 0.1), (last, LEARNED, 0.1), (1000, 1.0, 0.1)) for last in (389, 394, 396, 397, 739)]
     found = memorized(dict.fromkeys(CORNERS, drawn), 50)[0]
     typical = found.typical_steps
     assert typical is not None
@@ -195,4 +195,6 @@ def test_steps_to_fit_random_labels_have_an_interval_on_their_logarithms() -> No
     assert (typical.low, typical.high) == pytest.approx(tuple(np.exp(ends)))
     assert (typical.n, typical.over) == (5, "draws")
     assert steps_needed(found) == "447 (315-634)"
+    apart = [history((1, 0.1, 0.1), (last, LEARNED, 0.1), (1000, 1.0, 0.1)) for last in (2, 900)]
+    assert steps_needed(memorized(dict.fromkeys(CORNERS, apart), 50)[0]) == "42 (1-over 1,000)"
     assert steps_needed(found.model_copy(update={"steps": [2999.6, 3001.0], "typical_steps": None})) == "3,000"

@@ -188,7 +188,8 @@ def test_files_left_out_and_pictures_under_two_labels_are_told(tmp_path: Path) -
         write(folder / "ab"[number % 2] / f"{number:02}.png", number)
     for number in range(5):
         (folder / "a" / f"bad{number}.png").write_bytes(b"")
-    (folder / "b" / "twin.png").write_bytes((folder / "a" / "00.png").read_bytes())
+    for copy in ("b/twin.png", "c 00.png"):  # the second without a label
+        (folder / copy).write_bytes((folder / "a" / "00.png").read_bytes())
     _, notes = divided(folder, tmp_path / "store", label_from="(a|b)/")
     command = f"whyconv check '{folder}' --label-from '(a|b)/'"
     told = [notes[key] for key in ("train_unreadable_left_out", "train_under_two_labels")]

@@ -85,10 +85,14 @@ def left_out_notes(report: CheckReport, command: str) -> list[Note]:
         pairs = [(name, label) for name, label in zip(group.names, group.labels, strict=True) if label]
         first, one = pairs[0]
         second, other = next((name, label) for name, label in pairs if label != one)
-        values = {"n": len(report.conflicts), "pictures": sum(len(each.names) for each in report.conflicts)}
+        values = {"n": len(report.conflicts), "pictures": sum(map(_num_labelled, report.conflicts))}
         values |= {"first": first, "one": one, "second": second, "other": other, "command": command}
         notes.append(Note(key="train_under_two_labels", values=values, level="warning"))
     return notes
+
+
+def _num_labelled(group: DuplicateGroup) -> int:
+    return sum(label != "" for label in group.labels)
 
 
 def check_command(where: str, asked: TrainSettings | PicturesPlan) -> str:

@@ -106,7 +106,9 @@ def steps_needed(found: Memorized) -> str:
     typical = found.typical_steps
     if typical is None:
         return f"{geometric_mean(steps):,.0f}"
-    return f"{typical.value:,.0f} ({typical.low:,.0f}-{typical.high:,.0f})"
+    low = f"{max(typical.low, 1.0):,.0f}"
+    high = f"{typical.high:,.0f}" if typical.high <= found.most_steps else f"over {found.most_steps:,}"
+    return f"{typical.value:,.0f} ({low}-{high})"
 
 
 def _rounded(value: float, digits: int) -> float:

@@ -43,8 +43,9 @@ def torch_habits(threads: int) -> Iterator[None]:
     network down many times). New memory is not filled with NaN, as torch otherwise does where algorithms are to be
     deterministic: nothing here reads what it did not write, and a step would take longer. Gradients are there, also
     where the caller does without; and numbers are float32 on the processor, whatever kind, place or autocast the caller
-    has set for those that it makes. All of it, and the state of torch's random numbers, is put back at the end; torch's
-    worker threads that were started meanwhile keep the last.
+    has set for those that it makes. All of it, and the state of torch's random numbers, is put back at the end, but for
+    a seed that was given to cards alone before their first use; torch's worker threads that were started meanwhile keep
+    the last.
 
     On a graphics card float32 is computed in float32. Torch counts the way back through its pooling as not
     deterministic, and is not heard there: the same bits were seen every time. It warns of what else is not.
