@@ -23,6 +23,13 @@ set_thread_habits()
 _SHARED = Path(os.environ.get("WHYCONV_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts a file that makes the shared demo run first, then what needs none: of two processes none waits for it."""
+    items.sort(
+        key=lambda item: (item.path.name != "test_proofs.py", item.path.parent.name not in {"counting", "images"})
+    )
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Callable[[str], Path]:
     """Returns a function from the name of a real data set to its folder; skips where it is absent."""

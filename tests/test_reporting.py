@@ -28,7 +28,9 @@ def material(counts: tuple[int, int] = (40, 40), side: int = 8) -> Any:
     survey = SimpleNamespace(widths=np.full(n, side), heights=np.full(n, 3), readable=np.ones(n, bool))
     return SimpleNamespace(
         train=SimpleNamespace(data=SimpleNamespace(labels=np.repeat([0, 1], counts))),
-        division=SimpleNamespace(inspection=SimpleNamespace(survey=survey)),
+        division=SimpleNamespace(
+            inspection=SimpleNamespace(survey=survey, pictures=SimpleNamespace(labels=np.zeros(n)))
+        ),
         policy=SimpleNamespace(fit="letterbox"),
     )
 

@@ -282,6 +282,7 @@ def test_a_part_of_the_last_epoch_is_tuned_where_no_more_fits(made_up, tmp_path:
     assert (run / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_tuning_for_which_no_time_is_left_is_skipped_whole_and_repeated_so(
     made_up, tmp_path: Path, monkeypatch
 ) -> None:

@@ -17,7 +17,8 @@ from tiny_training import bars, write_bars
 
 COMMAND = str(Path(__file__).parents[1] / "torchrun_command.py")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-WORDS = ["--network", "swift", "--epochs", "8", "--search", "off", "--flips", "off", "--seed", "1", "--threads", "1"]
+EPOCHS = "5"
+WORDS = ["--network", "swift", "--epochs", EPOCHS, "--search", "off", "--flips", "off", "--seed", "1", "--threads", "1"]
 WORDS += ["--batch", "8"]
 
 
@@ -128,9 +129,10 @@ def test_a_frozen_process_is_named_and_the_training_ends_with_the_same_weights(p
 
 @pytest.mark.slow
 def test_one_two_and_one_process_go_on_with_each_other(place: Path) -> None:
-    whole = whyconv(place, "train", "bars", *WORDS, "--out", "whole")
+    words = ["8" if word == EPOCHS else word for word in WORDS]
+    whole = whyconv(place, "train", "bars", *words, "--out", "whole")
     assert whole.returncode == 0, whole.stderr
-    first = whyconv(place, "train", "bars", *WORDS, "--out", "parts", HURT="stop:0:20", **alone())
+    first = whyconv(place, "train", "bars", *words, "--out", "parts", HURT="stop:0:20", **alone())
     assert first.returncode == 143, first.stderr
     run = place / "parts" / "bars-1"
     second = whyconv(place, "train", "--resume", str(run), processes=2, HURT="stop:0:55")
