@@ -191,7 +191,7 @@ def made_up_square(accuracies: dict[Place, dict[Corner, float]]) -> Square:
             Memorized(
                 corner=corner,
                 n_train=50,
-                most_steps=25,
+                most_steps=250,
                 steps=(steps := [31.0, 40.0, None if corner == "convolution" else 36.0]),
                 typical_steps=typical_steps(steps),
                 train_accuracy=accuracy_of(by_draw(0.9)),

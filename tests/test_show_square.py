@@ -86,7 +86,7 @@ def test_what_curves_say_stands_there() -> None:
         "dense 0.41 (0.35-0.52)",
         "all have 90 % in training, as they are, n = 12,000: dense +20.0",
         "Paired by draw: dense - convolution +15.0 ± 6.1, dense - local +15.0 ± 6.1",
-        "convolution > 25 (2/3)",
+        "convolution > 250 (2/3)",
         "local 35 (26-49)",
     ):
         assert words in text, words

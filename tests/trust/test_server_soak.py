@@ -124,7 +124,7 @@ def soak(run: Path, seconds: float, most_drift: float) -> None:
         f"descriptors {min(files)}-{max(files)}; p99 {p99[0]:.1f} -> {p99[1]:.1f} ms\n"
     )
     assert after.mean() < 1.05 * before.mean()
-    assert np.median(files[-20:]) <= np.median(files[:20]) + 1
+    assert np.median(files[-20:]) <= np.median(files[:20]) + 3  # thousands of answers lie between
     assert p99[1] < most_drift * max(p99[0], 20)
 
 
