@@ -5,16 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from listed_pictures import described
 from whyconv.errors import DataError, UsageError
 from whyconv.images.sources import PART_NAMES, read_pictures
-
-
-def described(pictures):
-    """Returns {name: (class or None, part)}."""
-    return {
-        name: (pictures.classes[label] if label >= 0 else None, PART_NAMES[part])
-        for name, label, part in zip(pictures.names, pictures.labels, pictures.parts, strict=True)
-    }
 
 
 def note_keys(pictures):
